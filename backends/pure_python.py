@@ -1,0 +1,113 @@
+"""Rung `python`: lists and loops; the definition of the loop that every other rung must match.
+
+X is a list of n rows of d floats, y a list of n floats, w a list of d floats. Lay
+`numpy_vectorized.py` or `numba_jit.py` beside this file: same functions, same order, and the
+comment behind a line names the formula of `interface.py` that the line computes.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from backends.interface import Trajectory, check_samples, check_schedule, recorded_epochs
+
+Vector = list[float]
+Matrix = list[Vector]
+
+
+def prepare(X: ArrayLike, y: ArrayLike) -> tuple[Matrix, Vector]:
+    """Return X and y as lists of Python floats."""
+    X, y = check_samples(X, y)
+    return X.tolist(), y.tolist()
+
+
+def predict(X: Matrix, w: Vector, b: float) -> Vector:
+    """ŷ = Xw + b, shape (n,)."""
+    predictions = []
+    for row in X:
+        dot = 0.0
+        for j in range(len(w)):
+            dot += row[j] * w[j]
+        predictions.append(dot + b)  # ŷ = Xw + b
+    return predictions
+
+
+def loss(X: Matrix, y: Vector, w: Vector, b: float) -> float:
+    """L = (1/n) Σ rᵢ² with r = Xw + b − y."""
+    n = len(y)
+    y_hat = predict(X, w, b)
+    squares = 0.0
+    for i in range(n):
+        r = y_hat[i] - y[i]  # r = ŷ − y
+        squares += r * r  # not r ** 2, which raises OverflowError where r * r gives inf
+    return squares / n  # L = (1/n) Σ rᵢ²
+
+
+def gradients(X: Matrix, y: Vector, w: Vector, b: float) -> tuple[Vector, float]:
+    """(∂L/∂w, ∂L/∂b) = ((2/n) Xᵀr, (2/n) Σ rᵢ), of shape (d,) and a scalar."""
+    n, d = len(y), len(w)
+    y_hat = predict(X, w, b)
+    sum_rx, sum_r = [0.0] * d, 0.0
+    for i in range(n):
+        r = y_hat[i] - y[i]  # r = ŷ − y
+        for j in range(d):
+            sum_rx[j] += r * X[i][j]
+        sum_r += r
+    grad_w = [2.0 / n * s for s in sum_rx]  # ∂L/∂w = (2/n) Xᵀr
+    grad_b = 2.0 / n * sum_r  # ∂L/∂b = (2/n) Σ rᵢ
+    return grad_w, grad_b
+
+
+def update(w: Vector, b: float, grad_w: Vector, grad_b: float, lr: float) -> tuple[Vector, float]:
+    """(w − α ∂L/∂w, b − α ∂L/∂b)."""
+    w = [w[j] - lr * grad_w[j] for j in range(len(w))]  # w ← w − α ∂L/∂w
+    b = b - lr * grad_b  # b ← b − α ∂L/∂b
+    return w, b
+
+
+def train(
+    data: tuple[Matrix, Vector],
+    *,
+    lr: float,
+    epochs: int,
+    w0: ArrayLike | None = None,
+    b0: float = 0.0,
+    every: int = 1,
+) -> Trajectory:
+    """Make `epochs` updates from (w0, b0) at the learning rate lr; record every `every`-th state.
+
+    One pass over the samples gives the loss and both gradients at the same (w, b). `w0` is of
+    shape (d,), zeros if None.
+
+    Raises:
+        InputTypeError, InputValueError: see `interface.check_schedule`.
+
+    """
+    X, y = data
+    n, d = len(y), len(X[0])
+    lr, epochs, start, b, every = check_schedule(d, lr, epochs, w0, b0, every)
+    epoch, w = recorded_epochs(epochs, every), start.tolist()
+    path_w, path_b, path_loss = [], [], []
+
+    for k in range(epochs + 1):
+        squares, sum_rx, sum_r = 0.0, [0.0] * d, 0.0
+        for i in range(n):
+            row = X[i]
+            dot = 0.0
+            for j in range(d):
+                dot += row[j] * w[j]
+            y_hat = dot + b  # ŷ = Xw + b
+            r = y_hat - y[i]  # r = ŷ − y
+            squares += r * r
+            for j in range(d):
+                sum_rx[j] += r * row[j]
+            sum_r += r
+        if k % every == 0 or k == epochs:
+            path_w.append(w)
+            path_b.append(b)
+            path_loss.append(squares / n)  # L = (1/n) Σ rᵢ²
+        grad_w = [2.0 / n * s for s in sum_rx]  # ∂L/∂w = (2/n) Xᵀr
+        grad_b = 2.0 / n * sum_r  # ∂L/∂b = (2/n) Σ rᵢ
+        w = [w[j] - lr * grad_w[j] for j in range(d)]  # w ← w − α ∂L/∂w
+        b = b - lr * grad_b  # b ← b − α ∂L/∂b
+
+    return Trajectory(epoch, np.array(path_w), np.array(path_b), np.array(path_loss))
