@@ -1,0 +1,1 @@
+"""The harness: the exact oracle, the verdict on each backend, the race, and the command line."""

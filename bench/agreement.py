@@ -1,0 +1,229 @@
+"""The verdict: whether a backend's trajectory lies within the rounding bound of the exact one.
+
+A backend agrees iff every w, b and loss is within the bound of `oracle.py`, and, in a run that
+diverges, finite values give way to inf and nan when float64 overflows, and only then. There is no
+tolerance to choose: a disagreement is a bug, never noise.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from backends.interface import Floats, Integers, Trajectory
+from bench.isolation import BackendError, Probe, run_isolated
+from bench.oracle import UNIT_ROUNDOFF, Exact, ExactTrajectory, Flags, exact_trajectory
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """The value of a trajectory that strays furthest from the exact one, measured in bounds."""
+
+    error: float
+    """|value − exact|"""
+    epoch: int
+    multiple: float
+    """error / bound; at most 1 in a backend that agrees."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the check found about one backend."""
+
+    backend: str
+    agrees: bool
+    reason: str
+    """Empty if the backend agrees; otherwise the first thing that is wrong."""
+    w: Deviation | None = None
+    b: Deviation | None = None
+    loss: Deviation | None = None
+    bitwise: bool | None = None
+    """Whether w, b and every loss equal `python` bit for bit; None where `python` did not run."""
+    first_inf: int | None = None
+    """The epoch of the first loss that is inf, None if there is none."""
+    first_nan: int | None = None
+    pieces: tuple[str, ...] = ()
+    """Which of predict, loss, gradients and update the backend has; these were checked too."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A verdict and the trajectory it is about, None if the backend delivered none."""
+
+    verdict: Verdict
+    trajectory: Trajectory | None = None
+
+
+def check_backends(
+    specs: Iterable[str],
+    X: Floats,
+    y: Floats,
+    *,
+    lr: float,
+    epochs: int,
+    exact: ExactTrajectory,
+    timeout: float = 60.0,
+) -> Iterator[Checked]:
+    """Train each backend from zero, in a process of its own, and judge it; one after the other.
+
+    `exact` is the `exact_trajectory` of this run; `timeout` is in seconds per backend. `python`
+    goes first if it is among the backends, since the others are compared with it bit for bit.
+    """
+    probe = _probe(exact)
+    reference: Trajectory | None = None
+    for spec in sorted(dict.fromkeys(specs), key=lambda name: name != "python"):
+        try:
+            outcome = run_isolated(spec, X, y, lr=lr, epochs=epochs, probe=probe, timeout=timeout)
+        except BackendError as error:
+            yield Checked(Verdict(spec, agrees=False, reason=str(error)))
+            continue
+        if spec == "python":
+            reference = outcome.trajectory
+        verdict = judge(spec, outcome.trajectory, exact, reference)
+        verdict = replace(verdict, pieces=tuple(outcome.pieces))
+        if verdict.agrees and probe is not None:
+            fault = piece_fault(outcome.pieces, X, y, probe)
+            verdict = replace(verdict, agrees=not fault, reason=fault)
+        yield Checked(verdict, outcome.trajectory)
+
+
+def judge(
+    backend: str,
+    trajectory: Trajectory,
+    exact: ExactTrajectory,
+    reference: Trajectory | None = None,
+) -> Verdict:
+    """Compare a trajectory of every epoch with the exact one, and bit for bit with `reference`."""
+    epoch, w, b, loss = trajectory
+    faults = [
+        *_bound_faults("w", w, exact.w, epoch),
+        *_bound_faults("b", b, exact.b, epoch),
+        *_bound_faults("loss", loss, exact.loss, epoch),
+        *_overflow_faults(trajectory, exact),
+    ]
+    first = min(faults, key=lambda fault: fault[0], default=None)
+    return Verdict(
+        backend,
+        agrees=first is None,
+        reason="" if first is None else first[1],
+        w=_deviation(w, exact.w, epoch),
+        b=_deviation(b, exact.b, epoch),
+        loss=_deviation(loss, exact.loss, epoch),
+        bitwise=None if reference is None else _equal_bits(trajectory, reference),
+        first_inf=_first_epoch(np.isinf(loss), epoch),
+        first_nan=_first_epoch(np.isnan(loss), epoch),
+    )
+
+
+def piece_fault(pieces: dict[str, Floats], X: Floats, y: Floats, probe: Probe) -> str:
+    """Return what is wrong with the pieces evaluated at the probe, or an empty string.
+
+    One exact epoch with α = 1 gives the exact loss and, since θ₁ = θ₀ − ∇L, the exact gradients.
+    """
+    exact = exact_trajectory(X, y, lr=1.0, epochs=1, w0=probe.w, b0=probe.b)
+    start = np.append(probe.w, probe.b)
+    slope = np.append(probe.w - exact.w.near[1] - exact.w.rest[1], probe.b - exact.b.near[1])
+    slope_bound = np.append(exact.w.bound[1], exact.b.bound[1])
+    gradients = pieces.get("gradients", slope)
+    y_hat_bound = UNIT_ROUNDOFF * (len(start) + 1) * (np.abs(X) @ np.abs(probe.w) + abs(probe.b))
+    expected = {
+        # ŷ and θ are computed here by the same rounded operations: twice the bound of one
+        "predict": (X @ probe.w + probe.b, 2 * y_hat_bound),
+        "loss": (exact.loss.near[:1], exact.loss.bound[:1]),
+        "gradients": (slope, slope_bound),
+        "update": (start - gradients, 4 * UNIT_ROUNDOFF * (np.abs(start) + np.abs(gradients))),
+    }
+    for piece, values in pieces.items():
+        exact_values, bound = expected[piece]
+        wrong = np.flatnonzero(~(np.abs(values - exact_values) <= bound))
+        if wrong.size:
+            i = wrong[0]
+            return f"{piece}(): got {values[i]!s}, exact {exact_values[i]!s}"
+    return ""
+
+
+def _probe(exact: ExactTrajectory) -> Probe | None:
+    """Return the state after one update, at which no gradient is trivially zero."""
+    w, b = exact.w.near[:2][-1], float(exact.b.near[:2][-1])
+    if np.isfinite(w).all() and np.isfinite(b):
+        return Probe(w, b)
+    return None
+
+
+def _bound_faults(
+    name: str, values: Floats, exact: Exact, epoch: Integers
+) -> Iterator[tuple[int, str]]:
+    """Yield the first epoch at which a value leaves a finite bound, with the words for it."""
+    error = exact.error(values)
+    outside = np.isfinite(exact.bound) & ~(error <= exact.bound)
+    if outside.any():
+        at = _first(outside)
+        times = _ratio(error, exact.bound)[at]
+        yield (
+            int(epoch[at[0]]),
+            f"{_label(name, at)} at epoch {epoch[at[0]]}: got {values[at]!s}, "
+            f"exact {exact.near[at]!s}; the error {error[at]:.2g} is {times:.2g} × the bound",
+        )
+
+
+def _overflow_faults(trajectory: Trajectory, exact: ExactTrajectory) -> Iterator[tuple[int, str]]:
+    """Yield what is wrong with the pattern finite → inf → nan where the bound is infinite."""
+    epoch, w, b, loss = trajectory
+    state = np.column_stack([w, b])
+    broken = ~np.isfinite(state).all(axis=1)
+    for name, values, wrong, words in (
+        ("w", w, exact.w.overflows & np.isfinite(w), "must have overflowed, got {}"),
+        ("b", b, exact.b.overflows & np.isfinite(b), "must have overflowed, got {}"),
+        ("loss", loss, exact.loss.overflows & np.isfinite(loss), "must have overflowed, got {}"),
+        ("w", w, _returns(w), "got {} after inf or nan"),
+        ("b", b, _returns(b), "got {} after inf or nan"),
+        ("loss", loss, np.isneginf(loss), "got {}; a mean of squares is positive"),
+        ("loss", loss, np.isnan(loss) & ~broken, "got {} while w and b are finite"),
+        ("loss", loss, np.isfinite(loss) & broken, "got {} while w or b is not finite"),
+        ("loss", loss, _returns(np.where(broken, loss, 0.0)), "got {} after nan"),
+    ):
+        if wrong.any():
+            at = _first(wrong)
+            k = int(epoch[at[0]])
+            yield k, f"{_label(name, at)} at epoch {k}: {words.format(values[at])}"
+
+
+def _returns(values: Floats) -> Flags:
+    """Flag a finite value after an inf or nan in its column, and an inf after a nan."""
+    severity = np.where(np.isnan(values), 2, np.where(np.isinf(values), 1, 0))
+    flags: Flags = severity < np.maximum.accumulate(severity, axis=0)
+    return flags
+
+
+def _deviation(values: Floats, exact: Exact, epoch: Integers) -> Deviation:
+    """Return the value with the largest error / bound, of those whose bound is finite."""
+    error = exact.error(values)
+    ratio = np.where(np.isfinite(exact.bound), _ratio(error, exact.bound), -1.0)
+    at = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
+    return Deviation(float(error[at]), int(epoch[at[0]]), float(ratio[at]))
+
+
+def _ratio(error: Floats, bound: Floats) -> Floats:
+    """Return error / bound; 0 for a zero error, inf for any other over a zero bound."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(error == 0, 0.0, error / bound)
+
+
+def _equal_bits(a: Trajectory, b: Trajectory) -> bool:
+    """Compare w, b and loss bit for bit; any nan equals any nan."""
+    return all(
+        bool(((p.view(np.int64) == q.view(np.int64)) | (np.isnan(p) & np.isnan(q))).all())
+        for p, q in zip(a[1:], b[1:], strict=True)
+    )
+
+
+def _first(flags: Flags) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.argwhere(flags)[0])
+
+
+def _first_epoch(flags: Flags, epoch: Integers) -> int | None:
+    return int(epoch[np.argmax(flags)]) if flags.any() else None
+
+
+def _label(name: str, at: tuple[int, ...]) -> str:
+    return f"{name}[{at[1]}]" if len(at) > 1 else name
