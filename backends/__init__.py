@@ -50,22 +50,40 @@ def library_version(name: str) -> str | None:
         return None
 
 
-def load(spec: str) -> "Backend":
-    """Return the backend called `spec`: a built-in name, a path to a .py file, or a module name.
+def require(spec: str) -> None:
+    """Make sure, without importing it, that there is a backend `spec`, as `load` takes it.
 
     Raises:
-        InputValueError: no such backend, its library is missing, importing it failed, or it
-            lacks `prepare` or `train`.
+        InputValueError: no such name, file or module, or the library it needs is missing.
 
     """
     from backends.interface import InputValueError
 
+    if spec in LADDER:
+        library = LADDER[spec].library
+        if library_version(spec) is None:
+            raise InputValueError(f"backend {spec}: {library} is missing: pip install {library}")
+    elif spec.endswith(".py"):
+        if not Path(spec).is_file():
+            raise InputValueError(f"backend {spec}: no such file")
+    elif not _is_module(spec):
+        raise InputValueError(f"backend {spec}: is not {', '.join(LADDER)}, a .py file or a module")
+
+
+def load(spec: str) -> "Backend":
+    """Return the backend `spec`: a built-in name, a path to a .py file, or package.module.
+
+    Raises:
+        InputValueError: as `require`, or importing it failed, or it lacks `prepare` or `train`.
+
+    """
+    from backends.interface import InputValueError
+
+    require(spec)
     try:
         module = _import(spec)
-    except InputValueError:
-        raise
     except Exception as error:  # a foreign file may raise anything while it is imported
-        reason = f"{type(error).__name__}: {error}"
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputValueError(f"backend {spec}: cannot be imported: {reason}") from error
     for function in ("prepare", "train"):
         if not callable(getattr(module, function, None)):
@@ -73,35 +91,20 @@ def load(spec: str) -> "Backend":
     return cast("Backend", module)
 
 
-def _import(spec: str) -> ModuleType:
-    from backends.interface import InputValueError
-
-    if spec in LADDER:
-        rung = LADDER[spec]
-        if library_version(spec) is None:
-            raise InputValueError(
-                f"backend {spec}: needs {rung.library}; install it with: pip install {rung.library}"
-            )
-        return importlib.import_module(f"backends.{rung.module}")
-    if spec.endswith(".py"):
-        return _import_file(Path(spec))
+def _is_module(name: str) -> bool:
     try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # a parent that is no package, or no name at all
+        return False
+
+
+def _import(spec: str) -> ModuleType:
+    if spec in LADDER:
+        return importlib.import_module(f"backends.{LADDER[spec].module}")
+    if not spec.endswith(".py"):
         return importlib.import_module(spec)
-    except ModuleNotFoundError as error:
-        if error.name is None or not spec.startswith(error.name):
-            raise
-        raise InputValueError(
-            f"backend {spec}: is none of {', '.join(LADDER)}, no .py file and no module"
-        ) from None
-
-
-def _import_file(path: Path) -> ModuleType:
-    from backends.interface import InputValueError
-
-    if not path.is_file():
-        raise InputValueError(f"backend {path}: no such file")
-    name = f"gradrace_backend_{path.stem}"
-    found = importlib.util.spec_from_file_location(name, path)
+    name = f"gradrace_backend_{Path(spec).stem}"
+    found = importlib.util.spec_from_file_location(name, spec)
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)

@@ -35,6 +35,7 @@ class Verdict:
     reason: str
     """Empty if the backend agrees; otherwise the first thing that is wrong."""
     w: Deviation | None = None
+    """None where nothing can be compared: no trajectory, or every value may overflow."""
     b: Deviation | None = None
     loss: Deviation | None = None
     bitwise: bool | None = None
@@ -195,10 +196,13 @@ def _returns(values: Floats) -> Flags:
     return flags
 
 
-def _deviation(values: Floats, exact: Exact, epoch: Integers) -> Deviation:
+def _deviation(values: Floats, exact: Exact, epoch: Integers) -> Deviation | None:
     """Return the value with the largest error / bound, of those whose bound is finite."""
     error = exact.error(values)
-    ratio = np.where(np.isfinite(exact.bound), _ratio(error, exact.bound), -1.0)
+    comparable = np.isfinite(exact.bound)
+    if not comparable.any():
+        return None
+    ratio = np.where(comparable, _ratio(error, exact.bound), -1.0)
     at = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
     return Deviation(float(error[at]), int(epoch[at[0]]), float(ratio[at]))
 

@@ -133,11 +133,11 @@ def _child() -> None:
     except BaseException as error:  # whatever a foreign backend raises, SystemExit included
         traceback.print_exc()
         ours = isinstance(error, BackendError | InputError)
-        text = str(error) if ours else _describe(error)
+        text = str(error) if ours else describe(error)
         (folder / "failure.txt").write_text(text)
 
 
-def _describe(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Name the error and the line of the backend that raised it, on one line."""
     message = " ".join(f"raised {type(error).__name__}: {error}".split())
     last = traceback.extract_tb(error.__traceback__)[-1]

@@ -1,0 +1,332 @@
+"""The command line: each command is one call of a function that Python can use as well.
+
+NumPy, Numba and matplotlib are imported inside the commands, so that --help answers at once.
+"""
+
+import dataclasses
+import functools
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.progress import Progress
+
+    from bench.data import Dataset
+
+# exit statuses
+DISAGREES = 1
+UNUSABLE = 2
+INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
+
+app = typer.Typer(
+    help="One gradient-descent loop in Python, NumPy and Numba: proved equal, then timed.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Backends = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--backend",
+        metavar="NAME|FILE.py|MODULE",
+        help="A built-in backend, your file or an importable module; repeatable.  "
+        "[default: all built-in ones]",
+        show_default=False,
+    ),
+]
+Target = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="The column to predict.  [default: the last]")
+]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN,COLUMN,…", help="The columns to predict from.  [default: all others]"
+    ),
+]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        "--lr",
+        metavar="α",
+        help="Learning rate.  [default: 0.005 for the reference line, 1/λmax for a table]",
+    ),
+]
+
+P = ParamSpec("P")
+
+
+def command(function: Callable[P, None]) -> Callable[P, None]:
+    """Register a command; what the user caused ends in one line on stderr and exit status 2."""
+
+    @functools.wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            from backends.interface import InputError
+            from bench.isolation import BackendError
+        except KeyboardInterrupt:
+            _end("interrupted", INTERRUPTED)
+        try:
+            function(*args, **kwargs)
+        except KeyboardInterrupt:
+            _end("interrupted", INTERRUPTED)
+        except (InputError, BackendError) as error:
+            _end(str(error), UNUSABLE)
+        except MemoryError as error:
+            _end(f"out of memory: {error}", UNUSABLE)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            _end(f"{where}{error.strerror or error}", UNUSABLE)
+
+    return app.command(function.__name__.removeprefix("list_"))(guarded)
+
+
+@command
+def run(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path("results"),
+    backend: Backends = None,
+) -> None:
+    """Check, time and picture the backends.
+
+    Each backend trains on the reference line and on two larger synthetic problems. The exit
+    status is 1 if one of them disagrees with the exact trajectory.
+    """
+    import backends
+    from bench import race, report
+    from bench.files import writable_folder
+
+    for spec in backend or ():
+        backends.require(spec)
+    writable_folder(out)
+    with _progress() as progress:
+        task = progress.add_task("", total=None)
+
+        def on_progress(doing: str, done: int, steps: int) -> None:
+            progress.update(task, description=doing, completed=done, total=steps)
+
+        result = race.run(out, backend or (), on_progress)
+    if result.verdicts:
+        _print(report.race_table(result))
+    wrong = [e["verdict"] for e in result.verdicts if not e["verdict"]["agrees"]]
+    for verdict in wrong:
+        _print(f"{verdict['backend']} disagrees: {verdict['reason']}")
+    _print_saved(result.files)
+    if result.interrupted:
+        _end("interrupted; what was finished is saved", INTERRUPTED)
+    if result.failure:
+        _end(result.failure, DISAGREES)
+    if wrong:
+        raise typer.Exit(DISAGREES)
+
+
+@command
+def check(
+    backend: Backends = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A CSV, TSV, Parquet or NPZ table.  [default: the reference line]"
+        ),
+    ] = None,
+    target: Target = None,
+    features: Features = None,
+    lr: Rate = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Updates to make.  [default: 10,000, for a table 1,000]"),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.1, help="How long each backend may take.")
+    ] = 60.0,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the verdicts as JSON.")
+    ] = None,
+) -> None:
+    """Prove that backends compute the exact trajectory.
+
+    w, b and every loss are compared with the exact values; the table shows the worst of each as
+    a share of the largest error that rounding can cause. The exit status is 1 if one disagrees.
+    """
+    import backends
+    from bench import agreement, report
+    from bench.files import writable_folder, write_json
+    from bench.oracle import YARDSTICK, exact_trajectory
+
+    specs = backend or list(backends.names())
+    for spec in specs:
+        backends.require(spec)
+    if json is not None:
+        writable_folder(json.parent)
+    samples = _samples(data, target, features)
+    rate = _rate(lr, data, samples)
+    epochs = (10_000 if data is None else 1_000) if epochs is None else epochs
+
+    verdicts: list[agreement.Verdict] = []
+    interrupted = False
+    try:
+        with _progress() as progress:
+            task = progress.add_task("computing the exact trajectory", total=len(specs))
+            exact = exact_trajectory(samples.X, samples.y, lr=rate, epochs=epochs)
+            progress.update(task, description="training the backends")
+            for checked in agreement.check_backends(
+                specs, samples.X, samples.y, lr=rate, epochs=epochs, exact=exact, timeout=timeout
+            ):
+                verdicts.append(checked.verdict)
+                progress.advance(task)
+    except KeyboardInterrupt:
+        interrupted = True
+
+    n, d = samples.X.shape
+    job = {"data": samples.name, "n": n, "d": d, "lr": rate, "epochs": epochs}
+    _print(f"{samples.name}: n = {n:,}, d = {d:,}, α = {rate:.6g}, {epochs:,} epochs")
+    _print(report.verdict_table(verdicts))
+    _print(f"w, b, loss: the worst error, as a share of its bound, and its epoch. {YARDSTICK}.")
+    for verdict in verdicts:
+        if not verdict.agrees:
+            _print(f"{verdict.backend} disagrees: {verdict.reason}")
+    if json is not None:
+        found = [dataclasses.asdict(verdict) for verdict in verdicts]
+        write_json(json, {**job, "yardstick": YARDSTICK, "verdicts": found})
+        _print_saved([json])
+    if interrupted:
+        _end("interrupted; the backends above were checked", INTERRUPTED)
+    if not all(verdict.agrees for verdict in verdicts):
+        raise typer.Exit(DISAGREES)
+
+
+@command
+def train(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="A CSV, TSV, Parquet or NPZ table.  [default: the reference line]",
+            show_default=False,
+        ),
+    ] = None,
+    target: Target = None,
+    features: Features = None,
+    backend: Annotated[
+        str, typer.Option(metavar="NAME|FILE.py|MODULE", help="What trains.")
+    ] = "numba",
+    lr: Rate = None,
+    epochs: Annotated[int, typer.Option(metavar="N", help="Updates to make.")] = 10_000,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path("results"),
+) -> None:
+    """Train on your table and save the model.
+
+    Writes model.json, fit.parquet, history.parquet, fit.png and loss.png. If the loss diverges,
+    the exit status is 1 and there is no model.
+    """
+    import backends
+    from bench import report, theory, training
+    from bench.files import writable_folder
+
+    backends.require(backend)
+    samples = _samples(file, target, features)
+    rate = _rate(lr, file, samples)
+    writable_folder(out)
+    with _progress("[cyan]loss {task.fields[loss]:.6g}") as progress:
+        task = progress.add_task("epoch", total=epochs, loss=float("nan"))
+
+        def on_progress(epoch: int, loss: float) -> None:
+            progress.update(task, completed=epoch, loss=loss)
+
+        fit = training.train(
+            samples, backend=backend, lr=rate, epochs=epochs, on_progress=on_progress
+        )
+    n, d = samples.X.shape
+    last = int(fit.trajectory.epoch[-1])
+    _print(f"{samples.name}: n = {n:,}, d = {d:,}, α = {rate:.6g}, {last:,} epochs, {backend}")
+    if not fit.diverged:
+        _print(report.fit_table(fit))
+    _print_saved(training.save(fit, out))
+    if fit.diverged:
+        limit = theory.stability_limit(samples.X)
+        _end(training.why_diverged(fit, limit), DISAGREES)
+    if fit.interrupted:
+        _end(f"interrupted after epoch {last:,} of {epochs:,}", INTERRUPTED)
+
+
+@command
+def list_backends() -> None:
+    """List the backends, and how to install what is missing."""
+    from bench import report
+
+    _print(report.backend_table())
+
+
+def main() -> None:
+    """Run the command line."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # children are ended on the way out
+    sys.path.append(os.getcwd())  # --backend package.module may stand in the current folder
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without α still shows the rest
+    app()
+
+
+def _samples(file: Path | None, target: str | None, features: str | None) -> "Dataset":
+    from backends.interface import InputValueError
+    from bench.data import read_table, reference_line
+
+    if file is not None:
+        return read_table(file, target, features.split(",") if features else ())
+    if target is not None or features is not None:
+        raise InputValueError("--target and --features need a FILE")
+    return reference_line()
+
+
+def _rate(lr: float | None, file: Path | None, samples: "Dataset") -> float:
+    """Return the given rate, or the default one: half the stability limit for a table."""
+    from bench.data import REFERENCE_LR
+    from bench.theory import stability_limit
+
+    if lr is not None:
+        return lr
+    return REFERENCE_LR if file is None else stability_limit(samples.X) / 2
+
+
+def _progress(*extra: str) -> "Progress":
+    """Return a progress bar on stderr; nothing at all where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *extra,
+        TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal,
+    )  # fmt: skip
+
+
+def _print(what: "RenderableType") -> None:
+    """Print a table or a line to stdout; a line is left as it is, whatever the width."""
+    from rich.console import Console
+
+    Console(markup=False, highlight=False, soft_wrap=isinstance(what, str)).print(what)
+
+
+def _print_saved(paths: "Iterable[Path]") -> None:
+    _print("saved " + " ".join(map(str, paths)))
+
+
+def _end(message: str, status: int) -> NoReturn:
+    """Say on stderr in one line why the command ends, and end it."""
+    print(f"gradrace: {' '.join(message.split())}", file=sys.stderr)
+    raise typer.Exit(status)

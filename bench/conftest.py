@@ -1,0 +1,50 @@
+"""Options of the timing suite: which backends to race, and where to report what happens."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+import backends
+from bench.agreement import Verdict
+from bench.cases import CASES
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --backend and --verdicts."""
+    group = parser.getgroup("gradrace")
+    group.addoption(
+        "--backend",
+        action="append",
+        metavar="NAME|FILE.py|MODULE",
+        help="A backend to race; repeatable. Default: all built-in ones.",
+    )
+    group.addoption(
+        "--verdicts",
+        type=Path,
+        metavar="FILE",
+        help="Append a line of JSON per verdict to FILE as soon as it is known.",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Race every backend on every case, case by case."""
+    if "backend" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("--backend") or backends.names()
+        arms = [(case, backend) for case in CASES for backend in chosen]
+        metafunc.parametrize(("case", "backend"), arms)
+
+
+@pytest.fixture
+def report_verdict(request: pytest.FixtureRequest) -> Callable[[str, Verdict], None]:
+    """Return a function that takes the case and the verdict and reports them."""
+    log: Path | None = request.config.getoption("--verdicts")
+
+    def report(case: str, verdict: Verdict) -> None:
+        if log is not None:
+            with log.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps({"case": case, "verdict": asdict(verdict)}) + "\n")
+
+    return report

@@ -1,0 +1,183 @@
+"""Train one backend on one data set, watched and interruptible, and save what it learned."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+import backends
+from backends.interface import InputError, Trajectory, check_schedule
+from bench.data import Dataset
+from bench.files import replacing, write_json, write_table
+from bench.isolation import BackendError, as_trajectory, describe
+from bench.theory import LeastSquares, least_squares
+from plots import fit as fit_plot
+from plots import loss as loss_plot
+
+MODEL_SCHEMA = 1
+CHUNK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A finished, diverged or interrupted training run."""
+
+    data: Dataset
+    backend: str
+    lr: float
+    trajectory: Trajectory
+    """Every epoch up to the last one made, or up to the first whose loss is not finite."""
+    interrupted: bool
+    least_squares: LeastSquares
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss left the range of float64."""
+        return not np.isfinite(self.trajectory.loss[-1])
+
+
+def train(
+    data: Dataset,
+    *,
+    backend: str = "numba",
+    lr: float,
+    epochs: int,
+    on_progress: Callable[[int, float], None] = lambda _epoch, _loss: None,
+) -> Fit:
+    """Train from zero in chunks of about 0.1 s; the trajectory is the same as in one go.
+
+    `on_progress` is called with (epoch, loss) after every chunk. Ctrl-C ends the training and
+    returns what was made so far.
+
+    Raises:
+        InputTypeError, InputValueError: lr, epochs or the backend cannot be used.
+        BackendError: a foreign backend raised or returned no trajectory.
+
+    """
+    d = data.X.shape[1]
+    lr, epochs, w, b, _ = check_schedule(d, lr, epochs)
+    module = backends.load(backend)
+    pieces: list[Trajectory] = []
+    done, interrupted = 0, False
+    try:
+        samples = module.prepare(data.X, data.y)
+        chunk = 0  # the first call makes no update; it compiles, and delivers row 0
+        while not pieces or (done < epochs and np.isfinite(pieces[-1].loss[-1])):
+            start = time.perf_counter()
+            piece = as_trajectory(module.train(samples, lr=lr, epochs=chunk, w0=w, b0=b), chunk, d)
+            piece = _until_not_finite(piece._replace(epoch=piece.epoch + done))
+            pieces.append(piece if not pieces else Trajectory._make(rows[1:] for rows in piece))
+            done, w, b = int(piece.epoch[-1]), piece.w[-1], float(piece.b[-1])
+            on_progress(done, float(piece.loss[-1]))
+            chunk = _next_chunk(chunk, time.perf_counter() - start, epochs - done)
+    except KeyboardInterrupt:
+        interrupted = True
+        if not pieces:
+            raise
+    except (InputError, BackendError):
+        raise
+    except Exception as error:  # a foreign backend may raise anything
+        raise BackendError(f"backend {backend}: {describe(error)}") from error
+    whole = Trajectory._make(np.concatenate(rows) for rows in zip(*pieces, strict=True))
+    return Fit(data, backend, lr, whole, interrupted, least_squares(data.X, data.y))
+
+
+def why_diverged(fit: Fit, limit: float) -> str:
+    """Say at which epoch a run diverged, why, and which rate would do; `limit` is 2/λmax."""
+    epoch = int(fit.trajectory.epoch[-1])
+    if fit.lr > limit > 0:
+        return (
+            f"diverged: the loss overflows at epoch {epoch:,}, because α = {fit.lr:g} exceeds "
+            f"2/λmax = {limit:.6g}; choose a rate below that"
+        )
+    return (
+        f"the loss overflows at epoch {epoch:,}: the values are too large for float64; scale them"
+    )
+
+
+def save(fit: Fit, folder: Path) -> list[Path]:
+    """Write what there is of model.json, fit.parquet, history.parquet, fit.png and loss.png.
+
+    A diverged run has no model, so only its history and loss picture are written. Return the
+    paths, in that order.
+
+    Raises:
+        OSError: the folder cannot be written to; no file is left half-written.
+
+    """
+    history, loss_png = folder / "history.parquet", folder / "loss.png"
+    write_table(_history(fit), history)
+    with replacing(loss_png) as temporary:
+        loss_plot.draw([history], temporary)
+    if fit.diverged:
+        return [history, loss_png]
+    model, points, fit_png = folder / "model.json", folder / "fit.parquet", folder / "fit.png"
+    write_json(model, _model(fit))
+    write_table(_points(fit), points)
+    with replacing(fit_png) as temporary:
+        fit_plot.draw(points, temporary)
+    return [model, points, history, fit_png, loss_png]
+
+
+def _model(fit: Fit) -> dict[str, object]:
+    last = Trajectory._make(rows[-1] for rows in fit.trajectory)
+    return {
+        "schema": MODEL_SCHEMA,
+        "features": list(fit.data.features),
+        "target": fit.data.target,
+        "w": last.w.tolist(),
+        "b": float(last.b),
+        "training": {
+            "data": fit.data.name,
+            "n": len(fit.data.y),
+            "backend": fit.backend,
+            "lr": fit.lr,
+            "epochs": int(last.epoch),
+            "interrupted": fit.interrupted,
+            "loss": float(last.loss),
+        },
+        "least_squares": {
+            "w": fit.least_squares.w.tolist(),
+            "b": fit.least_squares.b,
+            "loss": fit.least_squares.loss,
+        },
+    }
+
+
+def _history(fit: Fit) -> pa.Table:
+    """One row per epoch: epoch, loss, a column w[name] per feature, b."""
+    epoch, w, b, loss = fit.trajectory
+    weights = {f"w[{name}]": w[:, j] for j, name in enumerate(fit.data.features)}
+    table = pa.table({"epoch": epoch, "loss": loss, **weights, "b": b})
+    label = f"α = {fit.lr:g}"
+    return table.replace_schema_metadata(
+        {"label": label, "least_squares_loss": repr(fit.least_squares.loss)}
+    )
+
+
+def _points(fit: Fit) -> pa.Table:
+    """One row per sample: x if d = 1, actual, predicted and the least-squares prediction."""
+    X, best = fit.data.X, fit.least_squares
+    predicted = X @ fit.trajectory.w[-1] + fit.trajectory.b[-1]
+    columns = {"actual": fit.data.y, "predicted": predicted, "least_squares": X @ best.w + best.b}
+    if X.shape[1] == 1:
+        columns = {"x": X[:, 0], **columns}
+    names = {"feature": fit.data.features[0], "target": fit.data.target}
+    return pa.table(columns).replace_schema_metadata(names)
+
+
+def _until_not_finite(path: Trajectory) -> Trajectory:
+    """Cut a trajectory behind its first loss that is not finite."""
+    broken = ~np.isfinite(path.loss)
+    if not broken.any():
+        return path
+    return Trajectory._make(rows[: int(np.argmax(broken)) + 1] for rows in path)
+
+
+def _next_chunk(last: int, seconds: float, left: int) -> int:
+    """Return how many epochs to make next: about CHUNK_SECONDS' worth, growing tenfold at most."""
+    growth = min(10.0, CHUNK_SECONDS / max(seconds, 1e-9))
+    return min(left, max(1, int(last * growth)))

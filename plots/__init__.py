@@ -1,0 +1,5 @@
+"""The pictures: one module per question, each drawn from a saved file and from nothing else.
+
+Every module has `figure(...)`, which returns the drawn matplotlib figure, and `draw(..., target)`,
+which writes it as a PNG.
+"""

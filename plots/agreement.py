@@ -1,0 +1,85 @@
+"""Do the backends compute the same thing? Their |error| per epoch, under the rounding bound."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from plots.style import INK, MUTED, color, foreign, new_figure, save, short, thousands, tidy
+
+QUANTITIES = ("w", "b", "loss")
+_BINS = 60
+
+
+def draw(source: Path, target: Path) -> None:
+    """Draw `agreement.parquet` as a PNG.
+
+    Columns: backend, epoch, and for q in w, b, loss the |error| `q_error` and the bound `q_bound`.
+    """
+    save(figure(source), target)
+
+
+def figure(source: Path) -> Figure:
+    """Return the figure, one panel per quantity; each point is the largest error of its epochs."""
+    table = pyarrow.parquet.read_table(source)
+    columns = {name: table.column(name).to_numpy() for name in table.column_names}
+    backends = list(dict.fromkeys(columns["backend"].tolist()))
+    drawn = new_figure(9.6, 3.9)
+    panels = drawn.subplots(1, len(QUANTITIES))
+    for axes, quantity in zip(panels, QUANTITIES, strict=True):
+        _draw_panel(axes, columns, backends, quantity)
+    panels[0].set_ylabel("|value − exact|")
+    handles, labels = panels[0].get_legend_handles_labels()
+    drawn.legend(
+        handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=9
+    )
+    return drawn
+
+
+def _draw_panel(
+    axes: Axes, columns: dict[str, np.ndarray], backends: list[str], quantity: str
+) -> None:
+    others = foreign(backends)
+    for place, backend in enumerate(backends):
+        rows = columns["backend"] == backend
+        epoch = columns["epoch"][rows]
+        if place == 0:
+            x, bound = _largest(epoch, columns[f"{quantity}_bound"][rows])
+            axes.plot(x, bound, color=INK, lw=1.5, label="rounding bound")
+            axes.fill_between(x, bound, bound.max() * 30, color=MUTED, alpha=0.15, lw=0)
+            axes.text(
+                0.5, 0.93, "no correct backend gets here", transform=axes.transAxes,
+                ha="center", fontsize=8.5, color=MUTED,
+            )  # fmt: skip
+        x, error = _largest(epoch, columns[f"{quantity}_error"][rows])
+        axes.plot(
+            x,
+            error,
+            color=color(backend, others),
+            lw=4.5 if place == 0 else 1.8,  # equal curves stay visible: the first is the widest
+            alpha=0.55 if place == 0 else 1.0,
+            ls="--" if place == len(backends) - 1 and place else "-",
+            label=short(backend),
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.margins(x=0.02)
+    axes.xaxis.set_major_formatter(thousands())
+    axes.set_title(quantity, fontsize=11, color=INK)
+    axes.set_xlabel("epoch")
+    tidy(axes)
+
+
+def _largest(epoch: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the largest finite value of each bin of epochs, logarithmically spaced from 1 on."""
+    keep = (epoch >= 1) & np.isfinite(values) & (values > 0)
+    epoch, values = epoch[keep], values[keep]
+    if not len(epoch):
+        return epoch, values
+    edges = np.unique(np.geomspace(1, epoch.max() + 1, _BINS + 1).astype(int))
+    place = np.digitize(epoch, edges)
+    bins = np.unique(place)
+    x = np.array([np.exp(np.log(epoch[place == i]).mean()) for i in bins])
+    return x, np.array([values[place == i].max() for i in bins])

@@ -1,0 +1,57 @@
+"""Does the model fit the data? Points and lines for one feature, predicted against actual else."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from plots.style import COLORS, INK, MUTED, new_figure, save, tidy
+
+MOST_POINTS = 5_000
+
+
+def draw(source: Path, target: Path) -> None:
+    """Draw `fit.parquet` (columns actual, predicted, least_squares, and x if d = 1) as a PNG."""
+    save(figure(source), target)
+
+
+def figure(source: Path) -> Figure:
+    """Return the figure; of more than 5,000 samples, every k-th is drawn."""
+    table = pyarrow.parquet.read_table(source)
+    names = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    step = -(-table.num_rows // MOST_POINTS)
+    columns = {name: table.column(name).to_numpy()[::step] for name in table.column_names}
+    drawn = new_figure(6.4, 4.2)
+    axes = drawn.add_subplot()
+    if "x" in columns:
+        _draw_line(axes, columns)
+        axes.set_xlabel(names["feature"])
+        axes.set_ylabel(names["target"])
+    else:
+        _draw_predictions(axes, columns)
+        axes.set_xlabel(f"actual {names['target']}")
+        axes.set_ylabel(f"predicted {names['target']}")
+    axes.legend(frameon=False, fontsize=9)
+    tidy(axes)
+    return drawn
+
+
+def _draw_line(axes: Axes, columns: dict[str, np.ndarray]) -> None:
+    x = columns["x"]
+    ends = [int(np.argmin(x)), int(np.argmax(x))]
+    axes.scatter(x, columns["actual"], s=14, color=MUTED, alpha=0.6, lw=0, label="samples")
+    axes.plot(x[ends], columns["predicted"][ends], color=COLORS["numpy"], lw=2, label="learned")
+    axes.plot(x[ends], columns["least_squares"][ends], "--", color=INK, lw=1, label="least squares")
+
+
+def _draw_predictions(axes: Axes, columns: dict[str, np.ndarray]) -> None:
+    actual = columns["actual"]
+    axes.scatter(
+        actual, columns["least_squares"], s=16, facecolors="none", edgecolors=MUTED, lw=0.6,
+        label="least squares",
+    )  # fmt: skip
+    axes.scatter(actual, columns["predicted"], s=9, color=COLORS["numpy"], lw=0, label="learned")
+    ends = [actual.min(), actual.max()]
+    axes.plot(ends, ends, color=INK, lw=1, label="predicted = actual")

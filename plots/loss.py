@@ -1,0 +1,49 @@
+"""How fast does the loss fall? Loss against epoch, both logarithmic, one curve per history."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+from matplotlib.figure import Figure
+
+from plots.style import COLORS, INK, new_figure, save, thousands, tidy
+
+_CURVES = tuple(COLORS.values())[1:] + tuple(COLORS.values())[:1]
+
+
+def draw(sources: Sequence[Path], target: Path) -> None:
+    """Draw one or more `history.parquet` (columns epoch and loss) as a PNG."""
+    save(figure(sources), target)
+
+
+def figure(sources: Sequence[Path]) -> Figure:
+    """Return the figure; epoch 0 stands at the left edge of a logarithmic axis of epoch + 1.
+
+    A run that overflows ends at its last finite loss, marked by a cross.
+    """
+    drawn = new_figure(6.4, 4.2)
+    axes = drawn.add_subplot()
+    for number, source in enumerate(sources):
+        table = pyarrow.parquet.read_table(source, columns=["epoch", "loss"])
+        about = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+        epoch, loss = table.column("epoch").to_numpy(), table.column("loss").to_numpy()
+        finite = np.isfinite(loss)
+        hue = _CURVES[number % len(_CURVES)]
+        axes.plot(
+            epoch[finite] + 1, loss[finite], color=hue, lw=2, label=about.get("label", source.stem)
+        )
+        if not finite.all() and finite.any():
+            axes.plot(epoch[finite][-1:] + 1, loss[finite][-1:], "x", color=hue, ms=9, mew=2)
+        if number == 0 and "least_squares_loss" in about:
+            best = float(about["least_squares_loss"])
+            if best > 0:
+                axes.axhline(best, ls="--", lw=1, color=INK, label=f"least squares, {best:.4g}")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.xaxis.set_major_formatter(thousands())
+    axes.set_xlabel("epoch + 1")
+    axes.set_ylabel("loss  (1/n) Σ r²")
+    axes.legend(frameon=False, fontsize=9)
+    tidy(axes)
+    return drawn

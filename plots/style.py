@@ -1,0 +1,64 @@
+"""What all pictures share: one color per backend, one look, one way to write a PNG."""
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+# Okabe and Ito, "Color Universal Design" (2008): told apart by color-blind readers
+COLORS = {"python": "#E69F00", "numpy": "#0072B2", "numba": "#009E73"}
+_OTHERS = ("#CC79A7", "#56B4E9", "#D55E00", "#8C6D1F")
+INK, MUTED, GRID = "#222222", "#666666", "#DDDDDD"
+
+
+def color(backend: str, others: list[str]) -> str:
+    """Return the color of a backend; foreign ones, `others`, take theirs in order."""
+    return COLORS.get(backend) or _OTHERS[others.index(backend) % len(_OTHERS)]
+
+
+def foreign(backends: list[str]) -> list[str]:
+    """Return the backends that have no color of their own, in order, each once."""
+    return [name for name in dict.fromkeys(backends) if name not in COLORS]
+
+
+def short(backend: str) -> str:
+    """Return a backend's name; of a path, the file's name."""
+    return Path(backend).name if backend.endswith(".py") else backend
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure, width and height in inches."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def tidy(axes: Axes) -> None:
+    """Remove what carries no information from a plot's frame."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(MUTED)
+    axes.tick_params(colors=INK, labelsize=9)
+    axes.grid(visible=True, color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def seconds(value: float) -> str:
+    """Write a time with three significant digits and an SI prefix: 1.23 ms."""
+    for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if value >= 0.9995 * factor:
+            return f"{_three_digits(value / factor)} {unit}"
+    return f"{_three_digits(value / 1e-9)} ns"
+
+
+def _three_digits(value: float) -> str:
+    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:,.{digits}f}"
+
+
+def thousands() -> FuncFormatter:
+    """Return an axis formatter that writes 10,000."""
+    return FuncFormatter(lambda value, _: f"{value:,.0f}")
+
+
+def save(figure: Figure, target: Path) -> None:
+    """Write the figure as a PNG, 150 dots per inch."""
+    figure.savefig(target, format="png", dpi=150, facecolor="white")
