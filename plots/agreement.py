@@ -50,8 +50,8 @@ def _draw_panel(
             axes.plot(x, bound, color=INK, lw=1.5, label="rounding bound")
             axes.fill_between(x, bound, bound.max() * 30, color=MUTED, alpha=0.15, lw=0)
             axes.text(
-                0.5, 0.93, "no correct backend gets here", transform=axes.transAxes,
-                ha="center", fontsize=8.5, color=MUTED,
+                0.5, 0.9, "no correct backend gets here", transform=axes.transAxes,
+                ha="center", fontsize=8.5, color=MUTED, bbox={"fc": "#E8E8E8", "lw": 0, "pad": 1},
             )  # fmt: skip
         x, error = _largest(epoch, columns[f"{quantity}_error"][rows])
         axes.plot(

@@ -1,0 +1,50 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import backends
+from backends.interface import Backend, Trajectory
+from bench.data import Dataset, reference_line
+
+ROOT = Path(__file__).resolve().parent.parent
+FOREIGN = Path(__file__).resolve().parent / "foreign"
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(params=backends.names())
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Every built-in backend; none is ever skipped."""
+    return backends.load(request.param)
+
+
+@pytest.fixture(scope="session")
+def line() -> Dataset:
+    return reference_line()
+
+
+@pytest.fixture
+def gradrace(tmp_path: Path) -> Command:
+    """Run the command line in an empty folder, without a terminal."""
+
+    def run(*words: str, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "bench", *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run
+
+
+def assert_same_bits(a: Trajectory, b: Trajectory) -> None:
+    for field, p, q in zip(Trajectory._fields, a, b, strict=True):
+        np.testing.assert_array_equal(p, q, err_msg=field, strict=True)

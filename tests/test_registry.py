@@ -1,0 +1,100 @@
+"""Finding backends, and importing nothing before it is needed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import backends
+from backends.interface import InputError, InputValueError
+from tests.conftest import ROOT
+
+FILE = """
+import numpy as np
+def prepare(X, y): return X, y
+def train(data, **job): return np.arange(1), np.zeros((1, 1)), np.zeros(1), np.zeros(1)
+"""
+
+
+def imported_after(code: str) -> set[str]:
+    """The modules that a fresh interpreter has imported after `code`."""
+    script = f"{code}\nimport sys; print(*sys.modules, sep='\\n')"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import backends; backends.names()", {"numpy", "numba", "matplotlib", "pyarrow"}),
+        ("import bench.cli", {"numpy", "numba", "matplotlib", "pyarrow", "pytest"}),
+        ("import backends; backends.require('numba')", {"numba", "matplotlib", "pyarrow"}),
+        ("import backends; backends.load('python')", {"numba", "matplotlib", "pyarrow"}),
+        ("import backends; backends.load('numpy')", {"numba", "matplotlib", "pyarrow"}),
+        ("import plots.fit, plots.loss, plots.speed, plots.agreement", {"backends", "bench"}),
+        ("import bench.oracle", {"numba", "matplotlib"}),
+    ],
+)  # fmt: skip
+def test_nothing_is_imported_before_it_is_needed(code: str, absent: set[str]) -> None:
+    assert not imported_after(code) & absent
+
+
+def test_loading_numba_imports_numba() -> None:
+    assert "numba" in imported_after("import backends; backends.load('numba')")
+
+
+def test_names_are_the_rungs_in_order() -> None:
+    assert backends.names() == ("python", "numpy", "numba")
+
+
+@pytest.mark.parametrize("name", backends.names())
+def test_load_by_name(name: str) -> None:
+    assert backends.load(name) is backends.load(f"backends.{backends.LADDER[name].module}")
+
+
+def test_load_by_path(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(FILE)
+    module = backends.load(str(tmp_path / "mine.py"))
+    assert module.prepare(1, 2) == (1, 2)  # type: ignore[arg-type]
+
+
+def test_load_by_module_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "package_of_mine").mkdir()
+    (tmp_path / "package_of_mine" / "__init__.py").write_text("")
+    (tmp_path / "package_of_mine" / "mine.py").write_text(FILE)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert backends.load("package_of_mine.mine").prepare(1, 2) == (1, 2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("spec", ["nope", "nope.sub", "numpyy", "", ".", "nope.py", "os.path.x"])
+def test_what_is_not_there(spec: str) -> None:
+    with pytest.raises(InputValueError, match=rf"backend {spec}: (is not python|no such file)"):
+        backends.require(spec)
+    with pytest.raises(InputError):
+        backends.load(spec)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("def prepare(:", "cannot be imported: SyntaxError"),
+        ("import not_installed_here", "cannot be imported: ModuleNotFoundError.*not_installed"),
+        ("1 / 0", "cannot be imported: ZeroDivisionError"),
+        ("def train(): ...", r"has no function prepare\(\)"),
+        ("def prepare(): ...\ntrain = 3", r"has no function train\(\)"),
+    ],
+)
+def test_a_file_that_is_no_backend(tmp_path: Path, source: str, reason: str) -> None:
+    (tmp_path / "broken.py").write_text(source)
+    with pytest.raises(InputValueError, match=reason):
+        backends.load(str(tmp_path / "broken.py"))
+
+
+def test_a_missing_library_is_one_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(backends.LADDER, "gpu", backends.Rung("gpu", "no-such-library", ""))
+    assert backends.library_version("gpu") is None
+    with pytest.raises(InputValueError, match=r"pip install no-such-library$"):
+        backends.load("gpu")
