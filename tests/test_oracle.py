@@ -72,7 +72,10 @@ def test_iterates_are_exact_to_100_bits(d: int, lr: float) -> None:
         pairs = [(rational(exact.w, k, j), w[j]) for j in range(d)]
         pairs += [(rational(exact.b, k), b), (rational(exact.loss, k), loss)]
         for found, expected in pairs:
-            assert abs(found - expected) <= abs(expected) * Fraction(1, 2**100), (k, float(expected))
+            assert abs(found - expected) <= abs(expected) * Fraction(1, 2**100), (
+                k,
+                float(expected),
+            )
 
 
 def test_published_numbers(line: Dataset) -> None:

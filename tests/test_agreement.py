@@ -1,0 +1,187 @@
+"""The verdict accepts every correct order of addition on any data, and rejects every bug."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import backends
+from backends.interface import Floats
+from bench.agreement import judge, piece_fault
+from bench.data import Dataset, reference_line, synthetic
+from bench.isolation import Probe
+from bench.oracle import ExactTrajectory, exact_trajectory
+from bench.theory import stability_limit
+from tests.variants import (
+    CORRECT,
+    WRONG,
+    WRONG_WHEN_DIVERGING,
+    Ascent,
+    FactorTwoMissing,
+    HalfLoss,
+    LastUpdateMissing,
+    Loop,
+    LossOfOneEpochLost,
+    LossOverNMinusOne,
+    StopsEarly,
+)
+
+EPOCHS = 600
+
+Kind = type[Loop]
+
+
+@pytest.fixture(scope="module")
+def converging() -> ExactTrajectory:
+    data = reference_line()
+    return exact_trajectory(data.X, data.y, lr=0.005, epochs=EPOCHS)
+
+
+@pytest.fixture(scope="module")
+def diverging() -> ExactTrajectory:
+    data = reference_line()
+    return exact_trajectory(data.X, data.y, lr=0.1, epochs=EPOCHS)
+
+
+@pytest.mark.parametrize("kind", CORRECT)
+def test_correct_on_the_reference_line(
+    kind: Kind, line: Dataset, converging: ExactTrajectory
+) -> None:
+    verdict = judge("", kind().train(line.X, line.y, 0.005, EPOCHS), converging)
+    assert verdict.agrees, verdict.reason
+    for part in (verdict.w, verdict.b, verdict.loss):
+        assert part is not None
+        assert part.multiple < 0.1, part  # far from the bound: it is a worst case
+
+
+@pytest.mark.parametrize("kind", CORRECT)
+def test_correct_when_diverging(kind: Kind, line: Dataset, diverging: ExactTrajectory) -> None:
+    verdict = judge("", kind().train(line.X, line.y, 0.1, EPOCHS), diverging)
+    assert verdict.agrees, verdict.reason
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_wrong_is_rejected(kind: Kind, line: Dataset, converging: ExactTrajectory) -> None:
+    verdict = judge("", kind().train(line.X, line.y, 0.005, EPOCHS), converging)
+    assert not verdict.agrees
+    assert "× the bound" in verdict.reason
+
+
+# their mistakes lie where this run is inf or nan anyway, or never happen in it
+INVISIBLE = (LossOfOneEpochLost, LastUpdateMissing, StopsEarly)
+
+
+@pytest.mark.parametrize("kind", sorted({*WRONG, *WRONG_WHEN_DIVERGING} - {*INVISIBLE}, key=str))
+def test_wrong_is_rejected_when_diverging(
+    kind: Kind, line: Dataset, diverging: ExactTrajectory
+) -> None:
+    verdict = judge("", kind().train(line.X, line.y, 0.1, EPOCHS), diverging)
+    assert not verdict.agrees
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, float]:
+    """Samples with d = 1 … 20, columns scaled from 1e-3 to 1e3, and a rate up to past 2/λmax."""
+    d = draw(st.integers(1, 20))
+    n = draw(st.integers(1, 60))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    X = rng.standard_normal((n, d)) * 10.0 ** rng.uniform(-3, 3, d) + draw(st.floats(-10, 10))
+    noise = draw(st.sampled_from([0.0, 1e-8, 1.0]))
+    y = X @ rng.standard_normal(d) + draw(st.floats(-1e3, 1e3)) + noise * rng.standard_normal(n)
+    share = draw(st.sampled_from([1e-3, 0.1, 0.5, 0.9, 0.999, 1.0, 1.001, 1.1, 10.0, 1e6]))
+    return X, y, share * stability_limit(X)
+
+
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None)
+@given(problem=problems(), epochs=st.integers(0, 120))
+def test_correct_on_any_data(problem: tuple[np.ndarray, np.ndarray, float], epochs: int) -> None:
+    X, y, lr = problem
+    exact = exact_trajectory(X, y, lr=lr, epochs=epochs)
+    for kind in CORRECT:
+        verdict = judge(kind.__name__, kind().train(X, y, lr, epochs), exact)
+        assert verdict.agrees, f"{kind.__name__}: {verdict.reason}"
+    for name in backends.names():
+        module = backends.load(name)
+        verdict = judge(name, module.train(module.prepare(X, y), lr=lr, epochs=epochs), exact)
+        assert verdict.agrees, f"{name}: {verdict.reason}"
+
+
+@pytest.mark.parametrize("kind", [FactorTwoMissing, Ascent, LossOverNMinusOne, HalfLoss])
+@given(problem=problems())
+def test_gross_mistakes_show_in_one_epoch_of_any_data(
+    kind: Kind, problem: tuple[np.ndarray, np.ndarray, float]
+) -> None:
+    X, y, lr = problem
+    assume(len(y) > 1 and np.abs(y).min() > 1e-3)
+    verdict = judge("", kind().train(X, y, lr, 1), exact_trajectory(X, y, lr=lr, epochs=1))
+    assert not verdict.agrees
+
+
+class TestReport:
+    def test_the_reason_names_value_epoch_and_both_numbers(
+        self, line: Dataset, converging: ExactTrajectory
+    ) -> None:
+        path = Loop().train(line.X, line.y, 0.005, EPOCHS)
+        path.loss[17] += 1e-6
+        verdict = judge("mine", path, converging)
+        assert not verdict.agrees
+        assert verdict.reason.startswith(f"loss at epoch 17: got {path.loss[17]!s}, exact ")
+        assert verdict.loss is not None
+        assert verdict.loss.epoch == 17
+        assert verdict.loss.error == pytest.approx(1e-6, rel=1e-6)
+
+    def test_the_reason_is_the_first_thing_wrong(
+        self, line: Dataset, converging: ExactTrajectory
+    ) -> None:
+        path = Loop().train(line.X, line.y, 0.005, EPOCHS)
+        path.w[40, 0] += 1.0
+        path.b[30] += 1e-9
+        assert judge("", path, converging).reason.startswith("b at epoch 30: ")
+
+    def test_a_weight_is_named_by_its_index(self) -> None:
+        data = synthetic(20, 3)
+        exact = exact_trajectory(data.X, data.y, lr=0.1, epochs=5)
+        path = Loop().train(data.X, data.y, 0.1, 5)
+        path.w[2, 1] = np.inf
+        assert judge("", path, exact).reason.startswith("w[1] at epoch 2: got inf, exact ")
+
+    def test_bits_are_compared_with_the_reference(
+        self, line: Dataset, converging: ExactTrajectory
+    ) -> None:
+        path = Loop().train(line.X, line.y, 0.005, EPOCHS)
+        nearly = path._replace(b=path.b.copy())
+        nearly.b[5] = np.nextafter(path.b[5], 1)
+        assert judge("", path, converging).bitwise is None
+        assert judge("", path, converging, path).bitwise is True
+        assert judge("", path, converging, nearly).bitwise is False
+
+    def test_overflow_is_reported(self, line: Dataset, diverging: ExactTrajectory) -> None:
+        verdict = judge("", Loop().train(line.X, line.y, 0.1, EPOCHS), diverging)
+        assert (verdict.first_inf, verdict.first_nan) == (186, 374)
+
+
+class TestPieces:
+    PROBE = Probe(w=np.array([0.5, -2.0, 1.0]), b=0.25)
+    DATA = synthetic(40, 3)
+
+    def pieces(self, name: str = "numpy") -> dict[str, Floats]:
+        module, data, w, b = backends.load(name), self.DATA, self.PROBE.w, self.PROBE.b
+        grad_w, grad_b = module.gradients(data.X, data.y, w, b)
+        return {
+            "predict": np.array(module.predict(data.X, w, b)),
+            "loss": np.array([module.loss(data.X, data.y, w, b)]),
+            "gradients": np.append(grad_w, grad_b),
+            "update": np.append(*module.update(w, b, grad_w, grad_b, 1.0)),
+        }
+
+    @pytest.mark.parametrize("name", backends.names())
+    def test_right_pieces_pass(self, name: str) -> None:
+        assert piece_fault(self.pieces(name), self.DATA.X, self.DATA.y, self.PROBE) == ""
+
+    @pytest.mark.parametrize("piece", ["predict", "loss", "gradients", "update"])
+    def test_one_part_in_1e12_is_wrong(self, piece: str) -> None:
+        pieces = self.pieces()
+        pieces[piece] = pieces[piece] * (1 + 1e-12)
+        fault = piece_fault(pieces, self.DATA.X, self.DATA.y, self.PROBE)
+        assert fault.startswith(f"{piece}(): got ")
