@@ -21,7 +21,7 @@ the scalings by 2/n and α. Below, |·| and ≤ act on each component.
 
     δ = (2/n) γ |A|ᵀ(|A||θ̂| + |y|),
 
-plus what underflow can add: half the smallest subnormal per product.
+plus what underflow can add: half the smallest subnormal number per product.
 
 *Iterate.* The step itself rounds once more, so the new error is e' = (I − αH) e + ω with
 |ω| ≤ αδ + u|θ̂|. Let H = QΛQᵀ. In the eigenbasis the directions do not mix, and the bound ε on
@@ -60,7 +60,7 @@ from backends.interface import Floats, check_samples, check_schedule
 YARDSTICK = "exact sums, 50-digit iterates"
 
 UNIT_ROUNDOFF = 2.0**-53
-SMALLEST = 2.0**-1074
+UNDERFLOW = 2.0**-1050  # 2⁻¹⁰⁷⁵ per operation, enlarged since the bound itself underflows too
 LARGEST = float(np.finfo(np.float64).max)
 
 _DECIMALS = Context(prec=50, Emax=MAX_EMAX, Emin=MIN_EMIN)
@@ -101,6 +101,8 @@ class ExactTrajectory:
     """(epochs + 1,)"""
     loss: Exact
     """(epochs + 1,)"""
+    may_overflow: Flags
+    """(epochs + 1,) whether a sum over the samples may overflow, so that even nan is right."""
 
 
 def exact_trajectory(
@@ -127,14 +129,12 @@ def exact_trajectory(
         G, c, s = _sums(X, y)
         path = _iterate(G, c, s, n, np.append(w0, b0), lr, epochs)
         hessian = (Decimal(2) / n * G).astype(np.float64)
-    bounds = _rounding_bounds(X, y, lr, hessian, path)
-    w, b, loss = (slice(0, d), d, d + 1)
-    return ExactTrajectory(
-        *(
-            Exact(path.near[:, i], path.rest[:, i], path.overflows[:, i], bounds[:, i])
-            for i in (w, b, loss)
-        )
-    )
+    bound, may_overflow = _rounding_bounds(X, y, lr, hessian, path)
+
+    def column(i: int | slice) -> Exact:
+        return Exact(path.near[:, i], path.rest[:, i], path.overflows[:, i], bound[:, i])
+
+    return ExactTrajectory(column(slice(d)), column(d), column(d + 1), may_overflow)
 
 
 def exact_gram(M: Floats) -> tuple[Exacts, NDArray[np.int32]]:
@@ -216,8 +216,10 @@ def _iterate(
     return path
 
 
-def _rounding_bounds(X: Floats, y: Floats, lr: float, H: Floats, path: _Path) -> Floats:
-    """Return the bounds on w, b and L, (epochs + 1, d + 2), as derived above.
+def _rounding_bounds(
+    X: Floats, y: Floats, lr: float, H: Floats, path: _Path
+) -> tuple[Floats, Flags]:
+    """Return the bounds on w, b and L, (epochs + 1, d + 2), and where sums may overflow.
 
     One percent on top pays for evaluating the bounds themselves in float64. The κ terms use
     1-norms: never less than the 2-norms of the derivation, and they do not overflow early.
@@ -226,12 +228,12 @@ def _rounding_bounds(X: Floats, y: Floats, lr: float, H: Floats, path: _Path) ->
     gamma = (n + d + 10) * UNIT_ROUNDOFF / (1 - (n + d + 10) * UNIT_ROUNDOFF)
     kappa = 10 * (d + 1) * UNIT_ROUNDOFF
     theta, loss, slope = path.near[:, :-1], path.near[:, -1], path.slope
-    bound = np.full_like(path.near, np.inf)
+    bound, may_overflow = np.full_like(path.near, np.inf), np.ones(len(loss), dtype=bool)
 
     with np.errstate(all="ignore"):  # what overflows here ends as an infinite bound
         A = np.abs(np.column_stack([X, np.ones(n)]))
         G_abs, c_abs, s = A.T @ A, A.T @ np.abs(y), y @ y
-        underflow = SMALLEST * ((d + 2) * A.sum(axis=0) + n)
+        underflow = UNDERFLOW * ((d + 2) * A.sum(axis=0) + n)
         eigenvalues, Q = _eigen(H)
         largest = np.abs(eigenvalues).max()
         contraction, spread = np.abs(1 - lr * eigenvalues), np.abs(Q)
@@ -243,21 +245,23 @@ def _rounding_bounds(X: Floats, y: Floats, lr: float, H: Floats, path: _Path) ->
             reach = _dot(G_abs, size) + c_abs  # |A|ᵀ(|A||θ̂| + |y|)
             bound[k, :-1] = drift
 
-            tau = gamma * np.sqrt((_dot(reach + c_abs, size) + s) / n) + d * SMALLEST
+            tau = gamma * np.sqrt((_dot(reach + c_abs, size) + s) / n) + d * UNDERFLOW
             curve = 0.5 * _dot(np.abs(eigenvalues) + kappa * largest, mode**2)
             root = np.sqrt(max(loss[k], 0.0)) + np.sqrt(curve)
             if n * (root + tau) ** 2 < LARGEST:
                 tilt = np.abs(slope[k] @ Q) + kappa * np.abs(slope[k]).sum()
                 bound[k, -1] = _dot(tilt, mode) + curve + (2 * root + tau) * tau
-                bound[k, -1] += gamma * (root + tau) ** 2 + SMALLEST
+                bound[k, -1] += gamma * (root + tau) ** 2 + UNDERFLOW
 
-            local = lr * (2 / n * (gamma * reach + underflow) + SMALLEST) + UNIT_ROUNDOFF * size
+            slope_error = 2 / n * (gamma * reach + underflow) + UNDERFLOW  # δ
+            local = lr * slope_error + UNIT_ROUNDOFF * size + UNDERFLOW
             mixed = kappa * (lr * largest * mode.sum() + local.sum())
             mode = contraction * mode + local @ spread + mixed
-            if not (2 * max(1.0, lr) * reach.max() < LARGEST and np.isfinite(mode).all()):
-                break  # the next update may overflow
+            may_overflow[k] = not 2 * max(1.0, lr) * reach.max() < LARGEST
+            if may_overflow[k] or not np.isfinite(mode).all():
+                break  # from the next update on, the bounds are infinite
 
-        return 1.01 * bound
+        return 1.01 * bound, may_overflow
 
 
 def _eigen(H: Floats) -> tuple[Floats, Floats]:

@@ -19,11 +19,10 @@ def hessian_eigenvalues(X: Floats) -> Floats:
     """Return the eigenvalues of H = (2/n) AᵀA, A = [X 1], ascending (d + 1,); inf on overflow."""
     A = np.column_stack([X, np.ones(len(X))])
     with np.errstate(over="ignore", invalid="ignore"):
-        H: Floats = 2 / len(X) * (A.T @ A)
+        H = 2 / len(X) * (A.T @ A)
     if not np.isfinite(H).all():
         return np.full(len(H), np.inf)
-    eigenvalues: Floats = np.linalg.eigvalsh(H)
-    return eigenvalues
+    return np.linalg.eigvalsh(H).astype(np.float64)
 
 
 def stability_limit(X: Floats) -> float:

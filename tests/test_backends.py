@@ -72,11 +72,11 @@ class TestPieces:
     def test_one_epoch_of_train_is_one_use_of_the_pieces(
         self, backend: Backend, line: Dataset
     ) -> None:
-        data = backend.prepare(line.X, line.y)
+        X, y = data = backend.prepare(line.X, line.y)
         w, b = native(backend, [0.5]), 0.25
         path = backend.train(data, lr=0.005, epochs=1, w0=[0.5], b0=b)
-        loss = backend.loss(*data, w, b)
-        new_w, new_b = backend.update(w, b, *backend.gradients(*data, w, b), 0.005)
+        loss = backend.loss(X, y, w, b)
+        new_w, new_b = backend.update(w, b, *backend.gradients(X, y, w, b), 0.005)
         assert path.loss[0] == pytest.approx(loss, rel=1e-15)
         assert path.w[1, 0] == pytest.approx(new_w[0], rel=1e-15)
         assert path.b[1] == pytest.approx(new_b, rel=1e-15)
@@ -236,14 +236,12 @@ class TestNumbaIsPython:
 
     def test_the_pieces_too(self, line: Dataset) -> None:
         python, numba = backends.load("python"), backends.load("numba")
-        X, y = line.X, line.y
+        (rows, targets), (X, y) = (module.prepare(line.X, line.y) for module in (python, numba))
         w, b = [0.3], 0.7
-        lists, arrays = python.prepare(X, y), numba.prepare(X, y)
-        assert python.predict(lists[0], w, b) == list(numba.predict(arrays[0], np.array(w), b))
-        assert python.loss(*lists, w, b) == numba.loss(*arrays, np.array(w), b)
-        slopes = python.gradients(*lists, w, b)
-        compiled = numba.gradients(*arrays, np.array(w), b)
-        assert slopes == (list(compiled[0]), compiled[1])
+        assert python.predict(rows, w, b) == list(numba.predict(X, np.array(w), b))
+        assert python.loss(rows, targets, w, b) == numba.loss(X, y, np.array(w), b)
+        grad_w, grad_b = numba.gradients(X, y, np.array(w), b)
+        assert python.gradients(rows, targets, w, b) == (list(grad_w), grad_b)
 
 
 class TestSideBySide:

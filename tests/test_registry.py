@@ -58,7 +58,7 @@ def test_load_by_name(name: str) -> None:
 def test_load_by_path(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(FILE)
     module = backends.load(str(tmp_path / "mine.py"))
-    assert module.prepare(1, 2) == (1, 2)  # type: ignore[arg-type]
+    assert module.prepare(1, 2) == (1, 2)
 
 
 def test_load_by_module_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_load_by_module_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "package_of_mine" / "__init__.py").write_text("")
     (tmp_path / "package_of_mine" / "mine.py").write_text(FILE)
     monkeypatch.syspath_prepend(tmp_path)
-    assert backends.load("package_of_mine.mine").prepare(1, 2) == (1, 2)  # type: ignore[arg-type]
+    assert backends.load("package_of_mine.mine").prepare(1, 2) == (1, 2)
 
 
 @pytest.mark.parametrize("spec", ["nope", "nope.sub", "numpyy", "", ".", "nope.py", "os.path.x"])

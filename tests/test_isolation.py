@@ -1,0 +1,106 @@
+"""Whatever a foreign backend does gets a verdict of its own; the others are still judged."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.agreement import Verdict, check_backends
+from bench.data import Dataset
+from bench.isolation import BackendError, run_isolated
+from bench.oracle import exact_trajectory
+from tests.conftest import FOREIGN
+
+GOOD, BAD = str(FOREIGN / "good.py"), str(FOREIGN / "bad.py")
+
+
+@pytest.fixture(autouse=True)
+def bad_imports_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(FOREIGN))
+
+
+EXPECTED = {
+    "raises": r"raised ZeroDivisionError: on purpose, over two lines (bad.py, line ",
+    "raises in prepare": r"raised KeyError: 'no such column' (bad.py, line ",
+    "exits": "raised SystemExit: 0 (bad.py, line ",
+    "ends its process": "its process ended with status 3 and no result",
+    "kills its process": "its process was killed by SIGKILL",
+    "hangs": "no result after 3 s",
+    "hangs and ignores signals": "no result after 3 s",
+    "starts a child that hangs": "no result after 3 s",
+    "recurses": "raised RecursionError: maximum recursion depth exceeded",
+    "returns nothing": "train returned NoneType, not the four of (epoch, w, b, loss)",
+    "returns a number": "train returned float, not the four of (epoch, w, b, loss)",
+    "returns three": "train returned tuple, not the four of (epoch, w, b, loss)",
+    "returns text": "loss has dtype <U3, not float64",
+    "returns objects": "loss has dtype object, not float64",
+    "returns integers": "loss has dtype int64, not float64",
+    "returns float32": "w has dtype float32, not float64",
+    "returns one row less": "w has shape (20, 1), not (21, 1)",
+    "returns one row more": "w has shape (22, 1), not (21, 1)",
+    "returns flat weights": "w has shape (21,), not (21, 1)",
+    "returns ragged weights": "w has rows of unequal length",
+    "returns other epochs": "epoch is not 0, 1, …, 20",
+    "returns text for epochs": "epoch is not 0, 1, …, 20",
+    "has a wrong piece": "predict(): got ",
+    "has a piece that raises": "raised NotImplementedError: later (bad.py, line ",
+}
+
+
+def verdicts(line: Dataset, *specs: str, timeout: float = 30) -> dict[str, Verdict]:
+    exact = exact_trajectory(line.X, line.y, lr=0.005, epochs=20)
+    checked = check_backends(
+        specs, line.X, line.y, lr=0.005, epochs=20, exact=exact, timeout=timeout
+    )
+    return {result.verdict.backend: result.verdict for result in checked}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", EXPECTED)
+def test_a_bad_backend_gets_its_own_verdict(
+    line: Dataset, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADRACE_TEST_HOW", how)
+    found = verdicts(line, BAD, GOOD, timeout=3 if "hangs" in how else 30)
+    assert found[GOOD].agrees, found[GOOD].reason
+    assert not found[BAD].agrees
+    assert found[BAD].reason.startswith(EXPECTED[how])
+    assert "\n" not in found[BAD].reason
+
+
+def test_built_in_backends_agree_in_their_own_processes(line: Dataset) -> None:
+    found = verdicts(line, "numba", "numpy", "python", "python")
+    assert list(found) == ["python", "numba", "numpy"]
+    assert [found[name].reason for name in found] == ["", "", ""]
+    assert [found[name].bitwise for name in ("python", "numba")] == [True, True]
+    assert found["numpy"].pieces == ("predict", "loss", "gradients", "update")
+
+
+def test_two_functions_and_a_plain_tuple_suffice(line: Dataset) -> None:
+    found = verdicts(line, GOOD)[GOOD]
+    assert found.agrees, found.reason
+    assert (found.pieces, found.bitwise) == ((), None)
+
+
+def test_the_trajectory_arrives_unchanged(line: Dataset) -> None:
+    import backends
+
+    module = backends.load("numba")
+    here = module.train(module.prepare(line.X, line.y), lr=0.1, epochs=500)
+    there = run_isolated("numba", line.X, line.y, lr=0.1, epochs=500).trajectory
+    for a, b in zip(here, there, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_nothing_is_left_running_or_lying_about(
+    line: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setenv("GRADRACE_TEST_HOW", "starts a child that hangs")
+    start = time.monotonic()
+    with pytest.raises(BackendError, match="no result after 1 s"):
+        run_isolated(BAD, line.X, line.y, lr=0.1, epochs=1, timeout=1)
+    assert time.monotonic() - start < 20  # not the 600 s of its child
+    assert list(tmp_path.iterdir()) == []
