@@ -7,7 +7,18 @@ import pyarrow.parquet
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import INK, MUTED, color, foreign, new_figure, save, short, thousands, tidy
+from plots.style import (
+    INK,
+    LARGEST_DRAWN,
+    MUTED,
+    color,
+    foreign,
+    new_figure,
+    save,
+    short,
+    thousands,
+    tidy,
+)
 
 QUANTITIES = ("w", "b", "loss")
 _BINS = 60
@@ -48,9 +59,9 @@ def _draw_panel(
         if place == 0:
             x, bound = _largest(epoch, columns[f"{quantity}_bound"][rows])
             axes.plot(x, bound, color=INK, lw=1.5, label="rounding bound")
-            axes.fill_between(x, bound, bound.max() * 30, color=MUTED, alpha=0.15, lw=0)
+            axes.fill_between(x, bound, bound.max() * 100, color=MUTED, alpha=0.15, lw=0)
             axes.text(
-                0.5, 0.9, "no correct backend gets here", transform=axes.transAxes,
+                0.5, 0.89, "no correct backend gets here", transform=axes.transAxes,
                 ha="center", fontsize=8.5, color=MUTED, bbox={"fc": "#E8E8E8", "lw": 0, "pad": 1},
             )  # fmt: skip
         x, error = _largest(epoch, columns[f"{quantity}_error"][rows])
@@ -73,8 +84,8 @@ def _draw_panel(
 
 
 def _largest(epoch: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the largest finite value of each bin of epochs, logarithmically spaced from 1 on."""
-    keep = (epoch >= 1) & np.isfinite(values) & (values > 0)
+    """Return the largest value of each bin of epochs, logarithmically spaced from 1 on."""
+    keep = (epoch >= 1) & (values > 0) & (values < LARGEST_DRAWN)
     epoch, values = epoch[keep], values[keep]
     if not len(epoch):
         return epoch, values

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet
 from matplotlib.figure import Figure
 
-from plots.style import COLORS, INK, new_figure, save, thousands, tidy
+from plots.style import COLORS, INK, LARGEST_DRAWN, new_figure, save, thousands, tidy
 
 _CURVES = tuple(COLORS.values())[1:] + tuple(COLORS.values())[:1]
 
@@ -20,7 +19,7 @@ def draw(sources: Sequence[Path], target: Path) -> None:
 def figure(sources: Sequence[Path]) -> Figure:
     """Return the figure; epoch 0 stands at the left edge of a logarithmic axis of epoch + 1.
 
-    A run that overflows ends at its last finite loss, marked by a cross.
+    A run that diverges is drawn up to a loss of 1e250 and ends in a cross.
     """
     drawn = new_figure(6.4, 4.2)
     axes = drawn.add_subplot()
@@ -28,17 +27,14 @@ def figure(sources: Sequence[Path]) -> Figure:
         table = pyarrow.parquet.read_table(source, columns=["epoch", "loss"])
         about = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
         epoch, loss = table.column("epoch").to_numpy(), table.column("loss").to_numpy()
-        finite = np.isfinite(loss)
-        hue = _CURVES[number % len(_CURVES)]
-        axes.plot(
-            epoch[finite] + 1, loss[finite], color=hue, lw=2, label=about.get("label", source.stem)
-        )
-        if not finite.all() and finite.any():
-            axes.plot(epoch[finite][-1:] + 1, loss[finite][-1:], "x", color=hue, ms=9, mew=2)
-        if number == 0 and "least_squares_loss" in about:
-            best = float(about["least_squares_loss"])
-            if best > 0:
-                axes.axhline(best, ls="--", lw=1, color=INK, label=f"least squares, {best:.4g}")
+        drawable = loss < LARGEST_DRAWN  # neither inf nor nan
+        x, y, hue = epoch[drawable] + 1, loss[drawable], _CURVES[number % len(_CURVES)]
+        axes.plot(x, y, color=hue, lw=2, label=about.get("label", source.stem))
+        if len(x) < len(loss):
+            axes.plot(x[-1:], y[-1:], "x", color=hue, ms=9, mew=2)
+        best = float(about.get("least_squares_loss", "0"))
+        if number == 0 and best > 0:
+            axes.axhline(best, ls="--", lw=1, color=INK, label=f"least squares, {best:.4g}")
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.xaxis.set_major_formatter(thousands())

@@ -11,6 +11,8 @@ COLORS = {"python": "#E69F00", "numpy": "#0072B2", "numba": "#009E73"}
 _OTHERS = ("#CC79A7", "#56B4E9", "#D55E00", "#8C6D1F")
 INK, MUTED, GRID = "#222222", "#666666", "#DDDDDD"
 
+LARGEST_DRAWN = 1e250  # matplotlib's margins and ticks overflow near the largest float64
+
 
 def color(backend: str, others: list[str]) -> str:
     """Return the color of a backend; foreign ones, `others`, take theirs in order."""
