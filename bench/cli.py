@@ -9,7 +9,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec
 
@@ -189,7 +189,8 @@ def check(
     n, d = samples.X.shape
     job = {"data": samples.name, "n": n, "d": d, "lr": rate, "epochs": epochs}
     _print(f"{samples.name}: n = {n:,}, d = {d:,}, α = {rate:.6g}, {epochs:,} epochs")
-    _print(report.verdict_table(verdicts))
+    if verdicts:
+        _print(report.verdict_table(verdicts))
     _print(f"w, b, loss: the worst error, as a share of its bound, and its epoch. {YARDSTICK}.")
     for verdict in verdicts:
         if not verdict.agrees:
@@ -209,7 +210,7 @@ def train(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]",
+            metavar="FILE",
             help="A CSV, TSV, Parquet or NPZ table.  [default: the reference line]",
             show_default=False,
         ),
@@ -250,7 +251,12 @@ def train(
     _print(f"{samples.name}: n = {n:,}, d = {d:,}, α = {rate:.6g}, {last:,} epochs, {backend}")
     if not fit.diverged:
         _print(report.fit_table(fit))
-    _print_saved(training.save(fit, out))
+    saved: list[Path] = []
+    try:
+        for path in training.save(fit, out):
+            saved.append(path)
+    finally:
+        _print_saved(saved)
     if fit.diverged:
         limit = theory.stability_limit(samples.X)
         _end(training.why_diverged(fit, limit), DISAGREES)
@@ -289,12 +295,18 @@ def _samples(file: Path | None, target: str | None, features: str | None) -> "Da
 
 def _rate(lr: float | None, file: Path | None, samples: "Dataset") -> float:
     """Return the given rate, or the default one: half the stability limit for a table."""
+    from backends.interface import InputValueError
     from bench.data import REFERENCE_LR
     from bench.theory import stability_limit
 
     if lr is not None:
         return lr
-    return REFERENCE_LR if file is None else stability_limit(samples.X) / 2
+    if file is None:
+        return REFERENCE_LR
+    rate = stability_limit(samples.X) / 2
+    if rate == 0:
+        raise InputValueError(f"{file}: no rate is stable, the values are too large; scale them")
+    return rate
 
 
 def _progress(*extra: str) -> "Progress":
@@ -322,8 +334,9 @@ def _print(what: "RenderableType") -> None:
     Console(markup=False, highlight=False, soft_wrap=isinstance(what, str)).print(what)
 
 
-def _print_saved(paths: "Iterable[Path]") -> None:
-    _print("saved " + " ".join(map(str, paths)))
+def _print_saved(paths: list[Path]) -> None:
+    if paths:
+        _print("saved " + " ".join(map(str, paths)))
 
 
 def _end(message: str, status: int) -> NoReturn:

@@ -72,8 +72,9 @@ def run(
             _time(race, folder, agreeing, lambda arm, done: progress(arm, len(specs) + done))
         progress("training on the reference line", steps - 1)
         fit = train(REFERENCE.samples(), lr=REFERENCE.lr, epochs=REFERENCE.epochs)
-        race.files += save(fit, folder)
         race.interrupted = fit.interrupted
+        for path in save(fit, folder):
+            race.files.append(path)
         progress("done", steps)
     except KeyboardInterrupt:
         race.interrupted = True
@@ -113,7 +114,12 @@ def _time(
     race.verdicts += session.verdicts
     race.failure = session.failure
     timings = folder / "benchmark.json"
-    about = {"schema": SCHEMA, "verdicts": race.verdicts, "failure": session.failure}
+    about = {
+        "schema": SCHEMA,
+        "verdicts": race.verdicts,
+        "interrupted": session.interrupted,
+        "failure": session.failure,
+    }
     write_json(timings, {**session.results, "gradrace": about})
     race.files.append(timings)
     if session.interrupted:

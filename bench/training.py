@@ -1,7 +1,7 @@
 """Train one backend on one data set, watched and interruptible, and save what it learned."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,7 @@ def train(
     d = data.X.shape[1]
     lr, epochs, w, b, _ = check_schedule(d, lr, epochs)
     module = backends.load(backend)
+    best = least_squares(data.X, data.y)
     pieces: list[Trajectory] = []
     done, interrupted = 0, False
     try:
@@ -80,9 +81,11 @@ def train(
     except (InputError, BackendError):
         raise
     except Exception as error:  # a foreign backend may raise anything
-        raise BackendError(f"backend {backend}: {describe(error)}") from error
+        if not (pieces and _is_interrupt(error)):
+            raise BackendError(f"backend {backend}: {describe(error)}") from error
+        interrupted = True
     whole = Trajectory._make(np.concatenate(rows) for rows in zip(*pieces, strict=True))
-    return Fit(data, backend, lr, whole, interrupted, least_squares(data.X, data.y))
+    return Fit(data, backend, lr, whole, interrupted, best)
 
 
 def why_diverged(fit: Fit, limit: float) -> str:
@@ -98,28 +101,36 @@ def why_diverged(fit: Fit, limit: float) -> str:
     )
 
 
-def save(fit: Fit, folder: Path) -> list[Path]:
-    """Write what there is of model.json, fit.parquet, history.parquet, fit.png and loss.png.
+def save(fit: Fit, folder: Path) -> Iterator[Path]:
+    """Write what there is of history.parquet, model.json, fit.parquet, loss.png and fit.png.
 
-    A diverged run has no model, so only its history and loss picture are written. Return the
-    paths, in that order.
+    A diverged run has no model, so only its history and loss picture are written; an interrupted
+    one gets no pictures, because nobody wants to wait now. Each path is yielded once its file is
+    complete.
 
     Raises:
         OSError: the folder cannot be written to; no file is left half-written.
 
     """
-    history, loss_png = folder / "history.parquet", folder / "loss.png"
+    history, model, points = (
+        folder / name for name in ("history.parquet", "model.json", "fit.parquet")
+    )
     write_table(_history(fit), history)
-    with replacing(loss_png) as temporary:
+    yield history
+    if not fit.diverged:
+        write_json(model, _model(fit))
+        yield model
+        write_table(_points(fit), points)
+        yield points
+    if fit.interrupted:
+        return
+    with replacing(folder / "loss.png") as temporary:
         loss_plot.draw([history], temporary)
-    if fit.diverged:
-        return [history, loss_png]
-    model, points, fit_png = folder / "model.json", folder / "fit.parquet", folder / "fit.png"
-    write_json(model, _model(fit))
-    write_table(_points(fit), points)
-    with replacing(fit_png) as temporary:
-        fit_plot.draw(points, temporary)
-    return [model, points, history, fit_png, loss_png]
+    yield folder / "loss.png"
+    if not fit.diverged:
+        with replacing(folder / "fit.png") as temporary:
+            fit_plot.draw(points, temporary)
+        yield folder / "fit.png"
 
 
 def _model(fit: Fit) -> dict[str, object]:
@@ -175,6 +186,13 @@ def _until_not_finite(path: Trajectory) -> Trajectory:
     if not broken.any():
         return path
     return Trajectory._make(rows[: int(np.argmax(broken)) + 1] for rows in path)
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Tell whether Ctrl-C is behind an error: in compiled code it surfaces as a SystemError."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
 
 
 def _next_chunk(last: int, seconds: float, left: int) -> int:
