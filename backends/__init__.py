@@ -109,5 +109,6 @@ def _import(spec: str) -> ModuleType:
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
     sys.modules[name] = module  # Numba's cache and pickle look the module up by its name
+    sys.path.append(str(Path(spec).resolve().parent))  # for the files beside it
     found.loader.exec_module(module)
     return module

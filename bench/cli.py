@@ -119,7 +119,7 @@ def run(
         _print(report.race_table(result))
     wrong = [e["verdict"] for e in result.verdicts if not e["verdict"]["agrees"]]
     for verdict in wrong:
-        _print(f"{verdict['backend']} disagrees: {verdict['reason']}")
+        _print(f"{verdict['backend']}: {verdict['reason']}")
     _print_saved(result.files)
     if result.interrupted:
         _end("interrupted; what was finished is saved", INTERRUPTED)
@@ -191,10 +191,11 @@ def check(
     _print(f"{samples.name}: n = {n:,}, d = {d:,}, α = {rate:.6g}, {epochs:,} epochs")
     if verdicts:
         _print(report.verdict_table(verdicts))
-    _print(f"w, b, loss: the worst error, as a share of its bound, and its epoch. {YARDSTICK}.")
+    _print("w, b, loss: the worst error, as a share of the rounding bound, @ its epoch.")
+    _print(f"Yardstick: {YARDSTICK}.")
     for verdict in verdicts:
         if not verdict.agrees:
-            _print(f"{verdict.backend} disagrees: {verdict.reason}")
+            _print(f"{verdict.backend}: {verdict.reason}")
     if json is not None:
         found = [dataclasses.asdict(verdict) for verdict in verdicts]
         write_json(json, {**job, "yardstick": YARDSTICK, "verdicts": found})

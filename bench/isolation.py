@@ -133,7 +133,7 @@ def _child() -> None:
     except BaseException as error:  # whatever a foreign backend raises, SystemExit included
         traceback.print_exc()
         ours = isinstance(error, BackendError | InputError)
-        text = str(error) if ours else describe(error)
+        text = str(error).removeprefix(f"backend {job['spec']}: ") if ours else describe(error)
         (folder / "failure.txt").write_text(text)
 
 

@@ -21,7 +21,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     table = _table("backend", "agrees", "w", "b", "loss", "= python")
     diverges = any(verdict.first_inf is not None for verdict in verdicts)
     if diverges:
-        table.add_column("inf, nan from")
+        table.add_column("inf, nan @")
     for verdict in verdicts:
         cells = [_share(part) for part in (verdict.w, verdict.b, verdict.loss)]
         cells.append({None: _NONE, True: "yes", False: "no"}[verdict.bitwise])
@@ -79,8 +79,8 @@ def backend_table() -> Table:
 
 
 def _table(*columns: str) -> Table:
-    """Return an empty table, its first column to the left; markup in names has no meaning."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    """Return an empty table without needless lines or spaces."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column in columns:
         table.add_column(column)
     return table
@@ -91,12 +91,12 @@ def _yes_no(value: bool) -> str:
 
 
 def _share(deviation: Deviation | None) -> str:
-    """Return the worst error as a share of its bound, and its epoch: 0.71 % at 1."""
+    """Return the worst error as a share of its bound, and its epoch: 0.71% @ 1."""
     if deviation is None:
         return _NONE
     if deviation.multiple > 1:
-        return f"{deviation.multiple:.2g} × at {deviation.epoch:,}"
-    return f"{100 * deviation.multiple:.2g} % at {deviation.epoch:,}"
+        return f"{deviation.multiple:.2g} × @ {deviation.epoch:,}"
+    return f"{100 * deviation.multiple:.2g}% @ {deviation.epoch:,}"
 
 
 def _count(epoch: int | None) -> str:

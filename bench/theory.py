@@ -39,5 +39,6 @@ def least_squares(X: Floats, y: Floats) -> LeastSquares:
     scale = np.abs(A).max(axis=0)
     scale[scale == 0] = 1.0
     theta = np.linalg.lstsq(A / scale, y, rcond=None)[0] / scale
-    r = A @ theta - y
-    return LeastSquares(theta[:-1], float(theta[-1]), float(r @ r) / len(y))
+    with np.errstate(over="ignore", invalid="ignore"):
+        r = A @ theta - y
+        return LeastSquares(theta[:-1], float(theta[-1]), float(r @ r) / len(y))

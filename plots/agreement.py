@@ -54,12 +54,12 @@ def _draw_panel(
 ) -> None:
     others = foreign(backends)
     for place, backend in enumerate(backends):
-        rows = columns["backend"] == backend
+        rows = (columns["backend"] == backend) & (columns[f"{quantity}_bound"] < LARGEST_DRAWN)
         epoch = columns["epoch"][rows]
         if place == 0:
             x, bound = _largest(epoch, columns[f"{quantity}_bound"][rows])
             axes.plot(x, bound, color=INK, lw=1.5, label="rounding bound")
-            axes.fill_between(x, bound, bound.max() * 100, color=MUTED, alpha=0.15, lw=0)
+            axes.fill_between(x, bound, bound.max(initial=0.0) * 100, color=MUTED, alpha=0.15, lw=0)
             axes.text(
                 0.5, 0.89, "no correct backend gets here", transform=axes.transAxes,
                 ha="center", fontsize=8.5, color=MUTED, bbox={"fc": "#E8E8E8", "lw": 0, "pad": 1},
@@ -85,12 +85,8 @@ def _draw_panel(
 
 def _largest(epoch: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the largest value of each bin of epochs, logarithmically spaced from 1 on."""
-    keep = (epoch >= 1) & (values > 0) & (values < LARGEST_DRAWN)
-    epoch, values = epoch[keep], values[keep]
-    if not len(epoch):
-        return epoch, values
-    edges = np.unique(np.geomspace(1, epoch.max() + 1, _BINS + 1).astype(int))
+    edges = np.unique(np.geomspace(1, max(epoch.max(initial=1), 1) + 1, _BINS + 1).astype(int))
     place = np.digitize(epoch, edges)
-    bins = np.unique(place)
+    bins = [i for i in np.unique(place[epoch >= 1]) if (values[place == i] > 0).any()]
     x = np.array([np.exp(np.log(epoch[place == i]).mean()) for i in bins])
     return x, np.array([values[place == i].max() for i in bins])

@@ -27,13 +27,17 @@ def figure(sources: Sequence[Path]) -> Figure:
         table = pyarrow.parquet.read_table(source, columns=["epoch", "loss"])
         about = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
         epoch, loss = table.column("epoch").to_numpy(), table.column("loss").to_numpy()
-        drawable = loss < LARGEST_DRAWN  # neither inf nor nan
+        drawable = (loss > 0) & (loss < LARGEST_DRAWN)  # neither inf nor nan
         x, y, hue = epoch[drawable] + 1, loss[drawable], _CURVES[number % len(_CURVES)]
-        axes.plot(x, y, color=hue, lw=2, label=about.get("label", source.stem))
-        if len(x) < len(loss):
+        label = about.get("label", source.stem)
+        if not len(x):
+            axes.plot([1], [1], alpha=0, label=f"{label}: nothing to draw")
+            continue
+        axes.plot(x, y, color=hue, lw=2, label=label)
+        if not (loss < LARGEST_DRAWN).all():
             axes.plot(x[-1:], y[-1:], "x", color=hue, ms=9, mew=2)
         best = float(about.get("least_squares_loss", "0"))
-        if number == 0 and best > 0:
+        if number == 0 and 0 < best < LARGEST_DRAWN:
             axes.axhline(best, ls="--", lw=1, color=INK, label=f"least squares, {best:.4g}")
     axes.set_xscale("log")
     axes.set_yscale("log")

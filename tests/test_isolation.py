@@ -15,11 +15,6 @@ from tests.conftest import FOREIGN
 GOOD, BAD = str(FOREIGN / "good.py"), str(FOREIGN / "bad.py")
 
 
-@pytest.fixture(autouse=True)
-def bad_imports_good(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(FOREIGN))
-
-
 EXPECTED = {
     "raises": r"raised ZeroDivisionError: on purpose, over two lines (bad.py, line ",
     "raises in prepare": r"raised KeyError: 'no such column' (bad.py, line ",

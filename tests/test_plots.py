@@ -1,0 +1,211 @@
+"""Every picture is drawn from a saved file; what is drawn is checked, not only that it is."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.agreement import Checked, judge
+from bench.data import Dataset, synthetic
+from bench.oracle import exact_trajectory
+from bench.race import error_table
+from bench.training import save, train
+from plots import agreement, fit, loss, speed, style
+from tests.variants import Forward, Loop, Reversed
+
+
+def curves(axes: Axes) -> dict[str, np.ndarray]:
+    """The labeled lines of a plot: their x and y as rows."""
+    lines = {str(line.get_label()): np.array(line.get_data()) for line in axes.get_lines()}
+    return {label: data for label, data in lines.items() if not label.startswith("_")}
+
+
+def assert_drawable(figure: Figure) -> None:
+    """Every axis has finite limits, and every line something finite to show."""
+    figure.canvas.draw()
+    for axes in figure.axes:
+        assert np.isfinite([*axes.get_xlim(), *axes.get_ylim()]).all()
+        for line in axes.get_lines():
+            assert np.isfinite(np.array(line.get_data(), dtype=float)).any()
+
+
+def is_png(path: Path) -> bool:
+    return path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 5_000
+
+
+@pytest.fixture
+def saved(tmp_path: Path, line: Dataset) -> Path:
+    list(save(train(line, lr=0.005, epochs=200), tmp_path))
+    return tmp_path
+
+
+class TestFit:
+    def test_one_feature(self, saved: Path, line: Dataset) -> None:
+        figure = fit.figure(saved / "fit.parquet")
+        (axes,) = figure.axes
+        assert_drawable(figure)
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("x", "y")
+        assert set(curves(axes)) == {"learned", "least squares"}
+        points = np.asarray(axes.collections[0].get_offsets())
+        np.testing.assert_array_equal(points, np.column_stack([line.X[:, 0], line.y]))
+        model = json.loads((saved / "model.json").read_text("utf-8"))
+        ends = curves(axes)["learned"]
+        np.testing.assert_allclose(ends[1], ends[0] * model["w"][0] + model["b"], rtol=1e-14)
+
+    def test_many_features(self, tmp_path: Path) -> None:
+        data = synthetic(80, 4)
+        result = train(data, lr=0.1, epochs=200)
+        list(save(result, tmp_path))
+        figure = fit.figure(tmp_path / "fit.parquet")
+        (axes,) = figure.axes
+        assert_drawable(figure)
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("actual y", "predicted y")
+        drawn = {str(c.get_label()): np.asarray(c.get_offsets()) for c in axes.collections}
+        assert set(drawn) == {"learned", "least squares"}
+        predicted = data.X @ result.trajectory.w[-1] + result.trajectory.b[-1]
+        np.testing.assert_allclose(drawn["learned"], np.column_stack([data.y, predicted]))
+
+    def test_of_very_many_samples_some_are_drawn(self, tmp_path: Path) -> None:
+        data = synthetic(20_001, 1)
+        list(save(train(data, lr=0.1, epochs=5), tmp_path))
+        axes = fit.figure(tmp_path / "fit.parquet").axes[0]
+        assert 2_500 < len(np.asarray(axes.collections[0].get_offsets())) <= fit.MOST_POINTS
+
+
+class TestLoss:
+    def test_one_run(self, saved: Path) -> None:
+        figure = loss.figure([saved / "history.parquet"])
+        (axes,) = figure.axes
+        assert_drawable(figure)
+        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+        history = pyarrow.parquet.read_table(saved / "history.parquet")
+        drawn = curves(axes)
+        np.testing.assert_array_equal(drawn["α = 0.005"][1], history.column("loss").to_numpy())
+        assert drawn["least squares, 0.8149"][1] == pytest.approx([0.8149047, 0.8149047])
+
+    def test_several_runs_one_diverging(self, tmp_path: Path, line: Dataset) -> None:
+        for lr in (0.001, 0.005, 0.1):
+            (tmp_path / str(lr)).mkdir()
+            list(save(train(line, lr=lr, epochs=500), tmp_path / str(lr)))
+        figure = loss.figure([tmp_path / str(lr) / "history.parquet" for lr in (0.001, 0.005, 0.1)])
+        (axes,) = figure.axes
+        assert_drawable(figure)
+        drawn = curves(axes)
+        assert set(drawn) == {"α = 0.001", "α = 0.005", "α = 0.1", "least squares, 0.8149"}
+        colors = [line.get_color() for line in axes.get_lines() if "α" in str(line.get_label())]
+        assert len(set(colors)) == 3
+        crosses = [line for line in axes.get_lines() if line.get_marker() == "x"]
+        assert len(crosses) == 1
+        assert drawn["α = 0.1"][1].max() < 1e250
+
+    @pytest.mark.parametrize(
+        "values", [[0.0], [1.0, 0.0, 0.0], [1e308, np.inf], [np.inf], [5e-324]]
+    )
+    def test_extreme_losses(self, tmp_path: Path, values: list[float]) -> None:
+        table = pa.table({"epoch": np.arange(len(values)), "loss": np.array(values)})
+        pyarrow.parquet.write_table(table, tmp_path / "h.parquet")
+        loss.draw([tmp_path / "h.parquet"], tmp_path / "l.png")
+        assert is_png(tmp_path / "l.png")
+
+
+class TestAgreement:
+    @pytest.fixture(params=[0.005, 0.1], ids=["converging", "diverging"])
+    def table(self, request: pytest.FixtureRequest, tmp_path: Path, line: Dataset) -> Path:
+        exact = exact_trajectory(line.X, line.y, lr=request.param, epochs=300)
+        checked = []
+        for name, kind in (("python", Forward), ("numpy", Loop), ("mine.py", Reversed)):
+            path = kind().train(line.X, line.y, request.param, 300)
+            checked.append(Checked(judge(name, path, exact), path))
+        checked.append(Checked(judge("broken", path, exact)))
+        pyarrow.parquet.write_table(error_table(checked, exact), tmp_path / "a.parquet")
+        return tmp_path / "a.parquet"
+
+    def test_a_panel_per_quantity_a_curve_per_backend(self, table: Path) -> None:
+        figure = agreement.figure(table)
+        assert_drawable(figure)
+        assert [axes.get_title() for axes in figure.axes] == ["w", "b", "loss"]
+        for axes in figure.axes:
+            drawn = curves(axes)
+            assert set(drawn) == {"rounding bound", "python", "numpy", "mine.py"}
+            bound = drawn.pop("rounding bound")
+            for x, error in drawn.values():
+                assert (error < np.interp(x, *bound)).all()
+        assert len(figure.legends) == 1
+
+    def test_png(self, table: Path, tmp_path: Path) -> None:
+        agreement.draw(table, tmp_path / "a.png")
+        assert is_png(tmp_path / "a.png")
+
+
+class TestSpeed:
+    @pytest.fixture
+    def results(self, tmp_path: Path) -> Path:
+        arms = [
+            ("python", 100, 1, 10_000, 0.3), ("numba", 100, 1, 10_000, 0.001),
+            ("python", 5000, 7, 10, 0.5), ("mine.py", 5000, 7, 10, 2.0),
+        ]  # fmt: skip
+        benchmarks = [
+            {
+                "stats": {"median": median},
+                "extra_info": {"backend": backend, "n": n, "d": d, "epochs": epochs},
+            }
+            for backend, n, d, epochs, median in arms
+        ]
+        (tmp_path / "b.json").write_text(json.dumps({"benchmarks": benchmarks}))
+        return tmp_path / "b.json"
+
+    def test_a_panel_per_size_a_point_per_backend(self, results: Path) -> None:
+        figure = speed.figure(results)
+        assert_drawable(figure)
+        titles = [axes.get_title(loc="left") for axes in figure.axes]
+        assert titles == ["n = 100, d = 1", "n = 5,000, d = 7"]
+        points = [
+            float(np.asarray(line.get_xdata())[0])
+            for axes in figure.axes
+            for line in axes.get_lines()
+        ]
+        assert points == pytest.approx([3e-5, 1e-7, 0.05, 0.2], rel=1e-15)
+        labels = [[text.get_text() for text in axes.texts] for axes in figure.axes]
+        assert labels == [
+            ["30.0 µs", "100 ns   300 × as fast as python"],
+            ["50.0 ms", "200 ms   0.25 × as fast as python"],
+        ]
+        names = [[tick.get_text() for tick in axes.get_yticklabels()] for axes in figure.axes]
+        assert names == [["python", "numba"], ["python", "mine.py"]]
+
+    def test_png(self, results: Path, tmp_path: Path) -> None:
+        speed.draw(results, tmp_path / "s.png")
+        assert is_png(tmp_path / "s.png")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0.00 ns"), (1.23e-9, "1.23 ns"), (9.996e-7, "1.00 µs"), (1e-6, "1.00 µs"),
+     (1.234e-5, "12.3 µs"), (0.1234, "123 ms"), (0.99949, "999 ms"), (0.9996, "1.00 s"),
+     (1234.5, "1,234 s")],
+)  # fmt: skip
+def test_seconds_in_si_units(value: float, text: str) -> None:
+    assert style.seconds(value) == text
+
+
+def test_a_backend_has_one_color_everywhere() -> None:
+    names = ["numba", "a.py", "python", "b.py", "a.py"]
+    others = style.foreign(names)
+    assert others == ["a.py", "b.py"]
+    assert len({style.color(name, others) for name in names}) == 4
+
+
+Draw = Callable[[Path, Path], None]
+
+
+@pytest.mark.parametrize("draw", [fit.draw, agreement.draw, speed.draw])
+def test_a_missing_file_leaves_nothing_behind(draw: Draw, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        draw(tmp_path / "nothing", tmp_path / "picture.png")
+    assert list(tmp_path.iterdir()) == []

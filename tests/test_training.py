@@ -1,0 +1,157 @@
+"""Training in chunks, what is saved, and what is said of a run that diverges."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+import backends
+from backends.interface import InputError
+from bench import training
+from bench.data import REFERENCE_LR, Dataset, synthetic
+from bench.isolation import BackendError
+from bench.theory import hessian_eigenvalues, least_squares, stability_limit
+from bench.training import save, train, why_diverged
+from tests.conftest import FOREIGN, assert_same_bits
+
+
+@pytest.mark.parametrize("seconds", [1e-9, 1e-3, 10.0])
+@pytest.mark.parametrize("name", backends.names())
+def test_chunks_of_any_length_make_the_whole(
+    line: Dataset, name: str, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "CHUNK_SECONDS", seconds)
+    seen: list[tuple[int, float]] = []
+    fit = train(line, backend=name, lr=0.005, epochs=300, on_progress=lambda *now: seen.append(now))
+    module = backends.load(name)
+    whole = module.train(module.prepare(line.X, line.y), lr=0.005, epochs=300)
+    assert_same_bits(fit.trajectory, whole)
+    assert seen == [(k, whole.loss[k]) for k, _ in seen]
+    assert (seen[0][0], seen[-1][0]) == (0, 300)
+
+
+@pytest.mark.parametrize("name", backends.names())
+def test_stops_at_the_first_loss_that_is_not_finite(line: Dataset, name: str) -> None:
+    fit = train(line, backend=name, lr=0.1, epochs=10_000)
+    module = backends.load(name)
+    whole = module.train(module.prepare(line.X, line.y), lr=0.1, epochs=186)
+    assert_same_bits(fit.trajectory, whole)
+    assert fit.diverged
+    assert fit.trajectory.loss[-1] == np.inf
+
+
+def test_why_it_diverged(line: Dataset) -> None:
+    fit = train(line, lr=0.1, epochs=10_000)
+    limit = stability_limit(line.X)
+    assert why_diverged(fit, limit) == (
+        "diverged: the loss overflows at epoch 186, because α = 0.1 exceeds 2/λmax = "
+        f"{limit:.6g}; choose a rate below that"
+    )
+    assert not train(line, lr=0.999 * limit, epochs=20_000).diverged
+    assert train(line, lr=1.001 * limit, epochs=400_000, backend="numba").diverged
+
+
+def test_data_too_large_for_float64_are_told_apart() -> None:
+    data = Dataset("huge", ("x",), "y", np.array([[1.0], [2.0]]), np.array([1e200, -1e200]))
+    fit = train(data, lr=0.01, epochs=5)
+    assert fit.diverged
+    assert "too large for float64" in why_diverged(fit, stability_limit(data.X))
+
+
+def test_a_plain_foreign_backend_trains_too(line: Dataset) -> None:
+    fit = train(line, backend=str(FOREIGN / "good.py"), lr=0.005, epochs=50)
+    assert fit.trajectory.loss[-1] == pytest.approx(
+        train(line, lr=0.005, epochs=50).trajectory.loss[-1]
+    )
+
+
+def test_a_foreign_backend_that_raises_is_one_line(
+    line: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADRACE_TEST_HOW", "raises in prepare")
+    with pytest.raises(BackendError, match=r"bad.py: raised KeyError: 'no such column' \(bad.py"):
+        train(line, backend=str(FOREIGN / "bad.py"), lr=0.1, epochs=1)
+
+
+@pytest.mark.parametrize("job", [{"lr": 0.0, "epochs": 1}, {"lr": 0.1, "epochs": -1}])
+def test_bad_arguments_are_refused_before_any_work(line: Dataset, job: dict[str, float]) -> None:
+    with pytest.raises(InputError):
+        train(line, backend="no such backend", **job)  # type: ignore[arg-type]
+
+
+def test_ctrl_c_keeps_what_is_done(line: Dataset) -> None:
+    def interrupt(epoch: int, _loss: float) -> None:
+        if epoch >= 1:
+            raise KeyboardInterrupt
+
+    fit = train(line, lr=0.005, epochs=10_000, on_progress=interrupt)
+    whole = train(line, lr=0.005, epochs=10_000).trajectory
+    made = len(fit.trajectory.epoch)
+    assert fit.interrupted
+    assert 2 <= made < 10_001
+    np.testing.assert_array_equal(fit.trajectory.loss, whole.loss[:made])
+
+
+class TestSaved:
+    def test_the_model_says_what_it_was_trained_with(self, tmp_path: Path) -> None:
+        data = synthetic(50, 3)
+        fit = train(data, backend="numpy", lr=0.1, epochs=100)
+        list(save(fit, tmp_path))
+        model = json.loads((tmp_path / "model.json").read_text("utf-8"))
+        assert model["features"] == ["x1", "x2", "x3"]
+        assert model["target"] == "y"
+        assert (model["w"], model["b"]) == (fit.trajectory.w[-1].tolist(), fit.trajectory.b[-1])
+        assert model["training"] == {
+            "data": "synthetic 50 × 3", "n": 50, "backend": "numpy", "lr": 0.1, "epochs": 100,
+            "interrupted": False, "loss": fit.trajectory.loss[-1],
+        }  # fmt: skip
+        assert model["least_squares"]["w"] == least_squares(data.X, data.y).w.tolist()
+
+    def test_the_history_is_the_trajectory(self, line: Dataset, tmp_path: Path) -> None:
+        fit = train(line, lr=REFERENCE_LR, epochs=30)
+        list(save(fit, tmp_path))
+        table = pyarrow.parquet.read_table(tmp_path / "history.parquet")
+        assert table.column_names == ["epoch", "loss", "w[x]", "b"]
+        np.testing.assert_array_equal(table.column("loss").to_numpy(), fit.trajectory.loss)
+        np.testing.assert_array_equal(table.column("w[x]").to_numpy(), fit.trajectory.w[:, 0])
+
+    @pytest.mark.parametrize(
+        ("lr", "interrupt", "names"),
+        [
+            (0.005, False, {"history.parquet", "model.json", "fit.parquet", "loss.png", "fit.png"}),
+            (0.005, True, {"history.parquet", "model.json", "fit.parquet"}),
+            (0.1, False, {"history.parquet", "loss.png"}),
+        ],
+    )
+    def test_the_files(
+        self, line: Dataset, tmp_path: Path, lr: float, interrupt: bool, names: set[str]
+    ) -> None:
+        def on_progress(epoch: int, _loss: float) -> None:
+            if interrupt and epoch:
+                raise KeyboardInterrupt
+
+        fit = train(line, lr=lr, epochs=1000, on_progress=on_progress)
+        assert {path.name for path in save(fit, tmp_path)} == names
+        assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_least_squares_of_a_line_by_hand() -> None:
+    # (0, 1), (1, 3), (2, 2): w = 1/2, b = 3/2, residuals (1/2, −1, 1/2)
+    best = least_squares(np.array([[0.0], [1.0], [2.0]]), np.array([1.0, 3.0, 2.0]))
+    assert [*best.w, best.b, best.loss] == pytest.approx([0.5, 1.5, 0.5], abs=1e-14)
+
+
+def test_least_squares_with_columns_of_very_different_size() -> None:
+    data = synthetic(100, 3)
+    scale = np.array([1e-12, 1.0, 1e12])
+    plain, scaled = least_squares(data.X, data.y), least_squares(data.X * scale, data.y)
+    np.testing.assert_allclose(scaled.w * scale, plain.w, rtol=1e-10)
+
+
+def test_hessian_eigenvalues_by_hand() -> None:
+    # x = (1, −1): H = (2/2) diag(2, 2)
+    assert hessian_eigenvalues(np.array([[1.0], [-1.0]])) == pytest.approx([2.0, 2.0])
+    assert stability_limit(np.array([[1.0], [-1.0]])) == pytest.approx(1.0)
+    assert stability_limit(np.array([[1e200], [-1e200]])) == 0.0
