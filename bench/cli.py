@@ -114,7 +114,7 @@ def run(
         def on_progress(doing: str, done: int, steps: int) -> None:
             progress.update(task, description=doing, completed=done, total=steps)
 
-        result = race.run(out, backend or (), on_progress)
+        result = race.run(out, backend or (), on_progress=on_progress)
     if result.verdicts:
         _print(report.race_table(result))
     wrong = [e["verdict"] for e in result.verdicts if not e["verdict"]["agrees"]]

@@ -1,4 +1,4 @@
-"""Options of the timing suite: which backends to race, and where to report what happens."""
+"""Options of the timing suite: what to race, and where to report what happens."""
 
 import json
 from collections.abc import Callable
@@ -13,13 +13,16 @@ from bench.cases import CASES
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --backend and --verdicts."""
+    """Add --backend, --case and --verdicts."""
     group = parser.getgroup("gradrace")
     group.addoption(
         "--backend",
         action="append",
         metavar="NAME|FILE.py|MODULE",
         help="A backend to race; repeatable. Default: all built-in ones.",
+    )
+    group.addoption(
+        "--case", action="append", choices=list(CASES), help="A size; repeatable. Default: all."
     )
     group.addoption(
         "--verdicts",
@@ -33,7 +36,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Race every backend on every case, case by case."""
     if "backend" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--backend") or backends.names()
-        arms = [(case, backend) for case in CASES for backend in chosen]
+        cases = metafunc.config.getoption("--case") or list(CASES)
+        arms = [(case, backend) for case in cases for backend in chosen]
         metafunc.parametrize(("case", "backend"), arms)
 
 

@@ -47,9 +47,10 @@ class Race:
 def run(
     folder: Path,
     specs: Sequence[str] = (),
+    cases: Sequence[str] = tuple(CASES),
     on_progress: Progress = lambda _doing, _done, _all: None,
 ) -> Race:
-    """Verify and time backends (default: the built-in ones) and save the results in `folder`.
+    """Verify and time backends (default: the built-in ones) on cases; save results in `folder`.
 
     Writes agreement.parquet, agreement.png, benchmark.json, speed.png, and what `training.save`
     writes for the reference line. `on_progress` gets what is being done, and how many of how many
@@ -61,7 +62,7 @@ def run(
     """
     race = Race()
     specs = list(dict.fromkeys(specs)) or list(backends.names())
-    steps = len(specs) * (1 + len(CASES)) + 1
+    steps = len(specs) * (1 + len(cases)) + 1
 
     def progress(doing: str, done: int) -> None:
         on_progress(doing, done, steps)
@@ -69,7 +70,11 @@ def run(
     try:
         agreeing = _check(race, folder, specs, progress)
         if agreeing:
-            _time(race, folder, agreeing, lambda arm, done: progress(arm, len(specs) + done))
+
+            def on_arm(arm: str, done: int) -> None:
+                progress(arm, len(specs) + done)
+
+            _time(race, folder, agreeing, cases, on_arm)
         progress("training on the reference line", steps - 1)
         fit = train(REFERENCE.samples(), lr=REFERENCE.lr, epochs=REFERENCE.epochs)
         race.interrupted = fit.interrupted
@@ -105,11 +110,15 @@ def _check(
 
 
 def _time(
-    race: Race, folder: Path, specs: Sequence[str], on_arm: Callable[[str, int], None]
+    race: Race,
+    folder: Path,
+    specs: Sequence[str],
+    cases: Sequence[str],
+    on_arm: Callable[[str, int], None],
 ) -> None:
     """Time the backends; save what was timed even if the session breaks off."""
     on_arm("starting the timing session", 0)
-    session = time_backends(specs, on_arm)
+    session = time_backends(specs, cases, on_arm)
     race.benchmarks = session.results["benchmarks"]
     race.verdicts += session.verdicts
     race.failure = session.failure

@@ -13,7 +13,6 @@ from pathlib import Path
 from signal import SIGINT
 from typing import Any
 
-from bench.cases import CASES
 from bench.isolation import kill_family
 
 _HERE = Path(__file__).resolve().parent
@@ -37,8 +36,10 @@ class Session:
     interrupted: bool
 
 
-def time_backends(specs: Sequence[str], on_arm: Callable[[str, int], None]) -> Session:
-    """Verify and time every backend on every case.
+def time_backends(
+    specs: Sequence[str], cases: Sequence[str], on_arm: Callable[[str, int], None]
+) -> Session:
+    """Verify and time every backend on every case (names from `cases.CASES`).
 
     `on_arm` gets what is being timed and how many arms are behind it. Ctrl-C ends the session
     within a second and keeps the arms that are finished.
@@ -49,7 +50,7 @@ def time_backends(specs: Sequence[str], on_arm: Callable[[str, int], None]) -> S
         log.touch()
         interrupted = False
         with output.open("wb") as stream:
-            child = _start(specs, timings, log, stream)
+            child = _start(specs, cases, timings, log, stream)
             try:
                 while child.poll() is None:
                     time.sleep(0.05)
@@ -66,7 +67,7 @@ def time_backends(specs: Sequence[str], on_arm: Callable[[str, int], None]) -> S
                 kill_family(child)
         verdicts = _read(log)
         failure = ""
-        complete = child.returncode in (0, 1) and len(verdicts) == len(specs) * len(CASES)
+        complete = child.returncode in (0, 1) and len(verdicts) == len(specs) * len(cases)
         if not (complete or interrupted):
             last = output.read_text("utf-8", errors="replace").split("\n")[-4:]
             failure = f"timing ended with status {child.returncode}: {' '.join(last).strip()}"
@@ -77,7 +78,7 @@ def time_backends(specs: Sequence[str], on_arm: Callable[[str, int], None]) -> S
 
 
 def _start(
-    specs: Sequence[str], timings: Path, log: Path, stream: Any
+    specs: Sequence[str], cases: Sequence[str], timings: Path, log: Path, stream: Any
 ) -> "subprocess.Popen[bytes]":
     """Start pytest on the suite, out of reach of the user's own pytest settings."""
     command = [
@@ -85,7 +86,7 @@ def _start(
         "-c", os.devnull, "--rootdir", str(_HERE), "-p", "no:cacheprovider",
         "-p", "pytest_benchmark.plugin", "--benchmark-only", "--benchmark-disable-gc",
         "--benchmark-json", str(timings), "--verdicts", str(log), "-q", "--tb=short",
-        *(part for spec in specs for part in ("--backend", spec)),
+        *(f"--backend={spec}" for spec in specs), *(f"--case={case}" for case in cases),
     ]  # fmt: skip
     foreign = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
     environment = {key: value for key, value in os.environ.items() if key not in foreign}
