@@ -28,5 +28,5 @@ class Case:
 
 REFERENCE = Case(100, 1, REFERENCE_LR, REFERENCE_EPOCHS)
 CASES = {
-    case.name: case for case in (REFERENCE, Case(10_000, 10, 0.1, 100), Case(100_000, 10, 0.1, 10))
+    case.name: case for case in (REFERENCE, Case(10_000, 10, 0.1, 50), Case(100_000, 10, 0.1, 8))
 }

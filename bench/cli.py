@@ -159,14 +159,14 @@ def check(
     """
     import backends
     from bench import agreement, report
-    from bench.files import writable_folder, write_json
+    from bench.files import writable_file, write_json
     from bench.oracle import YARDSTICK, exact_trajectory
 
     specs = backend or list(backends.names())
     for spec in specs:
         backends.require(spec)
     if json is not None:
-        writable_folder(json.parent)
+        writable_file(json)
     samples = _samples(data, target, features)
     rate = _rate(lr, data, samples)
     epochs = (10_000 if data is None else 1_000) if epochs is None else epochs
@@ -252,6 +252,8 @@ def train(
     _print(f"{samples.name}: n = {n:,}, d = {d:,}, α = {rate:.6g}, {last:,} epochs, {backend}")
     if not fit.diverged:
         _print(report.fit_table(fit))
+        if remark := training.why_far_from_least_squares(fit):
+            _print(remark)
     saved: list[Path] = []
     try:
         for path in training.save(fit, out):

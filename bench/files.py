@@ -73,3 +73,16 @@ def writable_folder(folder: Path) -> Path:
     except OSError as error:
         raise InputValueError(f"{folder}: cannot write here: {error.strerror}") from None
     return folder
+
+
+def writable_file(path: Path) -> Path:
+    """Make sure that `path` can be written: its folder as in `writable_folder`, and no folder.
+
+    Raises:
+        InputValueError: it is a folder, or its folder cannot be created or written to.
+
+    """
+    if path.is_dir():
+        raise InputValueError(f"{path}: cannot write here: is a folder")
+    writable_folder(path.parent)
+    return path

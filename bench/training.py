@@ -101,6 +101,17 @@ def why_diverged(fit: Fit, limit: float) -> str:
     )
 
 
+def why_far_from_least_squares(fit: Fit) -> str:
+    """Say how far the loss is above its minimum if that is over 1 %; otherwise nothing."""
+    reached, best = float(fit.trajectory.loss[-1]), fit.least_squares.loss
+    if not reached > 1.01 * best > 0:
+        return ""
+    return (
+        f"not there yet: the loss is {reached / best - 1:.1%} above the least squares; "
+        "more epochs or columns of similar scale bring it closer"
+    )
+
+
 def save(fit: Fit, folder: Path) -> Iterator[Path]:
     """Write what there is of history.parquet, model.json, fit.parquet, loss.png and fit.png.
 

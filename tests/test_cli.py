@@ -1,0 +1,262 @@
+"""The command line, end to end: real processes, their output, their exit status, their files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FOREIGN, ROOT, Command
+
+TABLE = "size,age,price\n1,3,5.1\n2,1,8\n3,4,10.9\n4,2,14\n5,5,16.8\n"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    (tmp_path / "houses.csv").write_text(TABLE)
+    return "houses.csv"
+
+
+def listing(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+class TestHelp:
+    def test_names_every_command(self, gradrace: Command) -> None:
+        done = gradrace("--help")
+        assert done.returncode == 0
+        for name in ("run", "check", "train", "backends"):
+            assert f"\n  {name} " in done.stdout
+        assert "...\n" not in done.stdout.replace("[ARGS]...", "")  # no summary is cut off
+
+    @pytest.mark.parametrize("name", ["run", "check", "train", "backends"])
+    def test_of_every_command(self, gradrace: Command, name: str) -> None:
+        done = gradrace(name, "--help")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "default: None" not in done.stdout
+
+    def test_backends(self, gradrace: Command) -> None:
+        done = gradrace("backends")
+        assert done.returncode == 0
+        assert [line.split()[0] for line in done.stdout.splitlines()[3:6]] == [
+            "python", "numpy", "numba",
+        ]  # fmt: skip
+
+
+class TestCheck:
+    def test_the_built_in_backends_agree(self, gradrace: Command, tmp_path: Path) -> None:
+        done = gradrace("check", "--json", "verdicts.json")
+        assert (done.returncode, done.stderr) == (0, "")
+        found = json.loads((tmp_path / "verdicts.json").read_text("utf-8"))
+        assert (found["data"], found["n"], found["d"]) == ("reference line", 100, 1)
+        assert (found["lr"], found["epochs"]) == (0.005, 10_000)
+        assert found["yardstick"] == "exact sums, 50-digit iterates"
+        verdicts = {verdict["backend"]: verdict for verdict in found["verdicts"]}
+        assert list(verdicts) == ["python", "numpy", "numba"]
+        for verdict in verdicts.values():
+            assert verdict["agrees"] is True
+            assert verdict["w"]["multiple"] < 0.1
+        assert verdicts["numba"]["bitwise"] is True
+
+    def test_a_wrong_backend_means_status_1(self, gradrace: Command) -> None:
+        wrong = str(FOREIGN / "wrong.py")
+        done = gradrace("check", "--backend", wrong, "--backend", "numba", "--epochs", "50")
+        assert done.returncode == 1
+        assert f"{wrong}: loss at epoch 0: got 405.9" in done.stdout
+        assert [line.split()[:2] for line in done.stdout.splitlines()[4:6]] == [
+            ["wrong.py", "NO"], ["numba", "yes"],
+        ]  # fmt: skip
+
+    def test_a_module_in_the_current_folder(self, gradrace: Command, tmp_path: Path) -> None:
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "fast.py").write_text((FOREIGN / "good.py").read_text())
+        done = gradrace("check", "--backend", "mine.fast", "--epochs", "50")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def test_a_table(self, gradrace: Command, table: str) -> None:
+        done = gradrace("check", "--data", table, "--target", "age", "--features", "price,size")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "houses.csv: n = 5, d = 2, α = " in done.stdout
+
+    def test_divergence_agrees_and_is_shown(self, gradrace: Command) -> None:
+        done = gradrace("check", "--lr", "0.1", "--epochs", "500")
+        assert done.returncode == 0
+        assert done.stdout.count("186, 374") == 3
+
+    def test_a_hanging_backend_costs_its_timeout(
+        self, gradrace: Command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GRADRACE_TEST_HOW", "hangs")
+        bad = str(FOREIGN / "bad.py")
+        done = gradrace(
+            "check", "--backend", bad, "--backend", "numpy", "--timeout", "5", "--epochs", "9"
+        )
+        assert done.returncode == 1
+        assert "bad.py: no result after 5 s" in done.stdout
+
+
+class TestTrain:
+    NAMES = ("history.parquet", "model.json", "fit.parquet", "loss.png", "fit.png")
+
+    def test_the_reference_line(self, gradrace: Command, tmp_path: Path) -> None:
+        done = gradrace("train")
+        assert (done.returncode, done.stderr) == (0, "")
+        for number in ("3.015325855", "1.811861276", "0.8149047135"):
+            assert number in done.stdout
+        assert listing(tmp_path) == {f"results/{name}" for name in self.NAMES}
+
+    def test_a_table(self, gradrace: Command, table: str, tmp_path: Path) -> None:
+        done = gradrace("train", table, "--out", "new/folder", "--epochs", "50000")
+        assert (done.returncode, done.stderr) == (0, "")
+        model = json.loads((tmp_path / "new/folder/model.json").read_text("utf-8"))
+        assert (model["features"], model["target"]) == (["size", "age"], "price")
+        assert model["w"] == pytest.approx(model["least_squares"]["w"], rel=1e-9)
+        assert model["b"] == pytest.approx(model["least_squares"]["b"], rel=1e-9)
+
+    @pytest.mark.parametrize("backend", ["python", "numpy", "numba", str(FOREIGN / "good.py")])
+    def test_any_backend(self, gradrace: Command, backend: str) -> None:
+        done = gradrace("train", "--backend", backend, "--epochs", "100")
+        assert done.returncode == 0
+        assert "3.1808389" in done.stdout
+
+    def test_divergence(self, gradrace: Command, tmp_path: Path) -> None:
+        done = gradrace("train", "--lr", "0.1")
+        assert done.returncode == 1
+        assert done.stderr == (
+            "gradrace: diverged: the loss overflows at epoch 186, because α = 0.1 exceeds "
+            "2/λmax = 0.026347; choose a rate below that\n"
+        )
+        assert listing(tmp_path) == {"results/history.parquet", "results/loss.png"}
+
+    def test_no_progress_bar_without_a_terminal(self, gradrace: Command) -> None:
+        done = gradrace("train", "--epochs", "100")
+        assert (done.stderr, "\x1b" in done.stdout) == ("", False)
+
+
+UNUSABLE: dict[str, tuple[list[str], str]] = {
+    "missing file": (["train", "no.csv"], "no.csv: no such file"),
+    "unknown column": (["train", "houses.csv", "--target", "rent"], "houses.csv: has no column"),
+    "unknown feature": (["train", "houses.csv", "--features", "x"], "houses.csv: has no column"),
+    "text": (["train", "text.csv"], "text.csv: column 'y', row 2: 'low' is not a number"),
+    "missing value": (["train", "gap.csv"], "gap.csv: column 'y', row 1: a value is missing"),
+    "no rows": (["train", "none.csv"], "none.csv: needs at least two rows, has 0"),
+    "one row": (["train", "one.csv"], "one.csv: needs at least two rows, has 1"),
+    "huge values": (["train", "huge.csv"], "huge.csv: no rate is stable"),
+    "no table": (["train", "--target", "y"], "--target and --features need a FILE"),
+    "rate": (["train", "--lr", "-1"], "lr: must be greater than 0, got -1.0"),
+    "rate nan": (["check", "--lr", "nan"], "lr: must be finite, got nan"),
+    "epochs": (["train", "--epochs", "-1"], "epochs: must be at least 0, got -1"),
+    "too many epochs": (["check", "--epochs", "100000000000000"], "out of memory: "),
+    "backend": (["train", "--backend", "jax"], "backend jax: is not python, numpy, numba, a .py"),
+    "backend file": (["check", "--backend", "no.py"], "backend no.py: no such file"),
+    "backend, run": (["run", "--backend", "no.py"], "backend no.py: no such file"),
+    "no folder": (["train", "--out", "houses.csv"], "houses.csv: cannot write here: File exists"),
+    "below a file": (["run", "--out", "one.csv/x"], "one.csv/x: cannot write here: Not a dir"),
+    "no folder to write": (["train", "--out", "/proc/no"], "/proc/no: cannot write here: "),
+    "no JSON folder": (["check", "--json", "/proc/no/x"], "/proc/no: cannot write here: "),
+    "JSON is a folder": (["check", "--epochs", "1", "--json", "."], ".: cannot write here: is a f"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_what_cannot_be_used_is_one_line_and_status_2(
+    gradrace: Command, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "houses.csv").write_text(TABLE)
+    (tmp_path / "text.csv").write_text("x,y\n1,2\n3,low\n")
+    (tmp_path / "gap.csv").write_text("x,y\n1,\n3,4\n")
+    (tmp_path / "none.csv").write_text("x,y\n")
+    (tmp_path / "one.csv").write_text("x,y\n1,2\n")
+    (tmp_path / "huge.csv").write_text("x,y\n1e200,2\n-1e200,3\n")
+    before = listing(tmp_path)
+    words, message = UNUSABLE[name]
+    done = gradrace(*words)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.startswith(f"gradrace: {message}")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert listing(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "words", [["bogus"], ["train", "--lr", "abc"], ["check", "--timeout", "0"]]
+)
+def test_misspelled_arguments_are_status_2(gradrace: Command, words: list[str]) -> None:
+    done = gradrace(*words)
+    assert done.returncode == 2
+    assert "Error: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench", "check", "--epochs", "1"],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+class TestInterrupt:
+    """Ctrl-C ends any command within about a second and keeps what is finished."""
+
+    def interrupt(
+        self, folder: Path, words: list[str], ready: Path | float
+    ) -> tuple[int, str, str, float]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench", *words],
+            cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        if isinstance(ready, Path):
+            while not ready.exists():
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.02)
+        else:
+            time.sleep(ready)
+        process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        out, err = process.communicate(timeout=30)
+        return process.returncode, out, err, time.monotonic() - start
+
+    @pytest.mark.parametrize("backend", ["python", "numba"])
+    def test_train_keeps_the_model(self, tmp_path: Path, backend: str) -> None:
+        words = ["train", "--epochs", "2000000000", "--backend", backend]
+        status, out, err, _ = self.interrupt(tmp_path, words, 6.0)
+        assert status == 130, err
+        assert "saved results/history.parquet results/model.json" in out
+        model = json.loads((tmp_path / "results/model.json").read_text("utf-8"))
+        assert model["training"]["interrupted"] is True
+        assert 0 < model["training"]["epochs"] < 2_000_000_000
+
+    def test_check_keeps_the_verdicts(self, tmp_path: Path) -> None:
+        started = tmp_path / "started"
+        (tmp_path / "slow.py").write_text(
+            "import pathlib, time\n"
+            f"pathlib.Path({str(started)!r}).touch()\n"
+            "prepare = train = lambda *_, **__: time.sleep(600)\n"
+        )
+        words = ["check", "--backend", "numpy", "--backend", "slow.py", "--json", "v.json"]
+        status, out, err, seconds = self.interrupt(tmp_path, words, started)
+        assert (status, err.count("\n")) == (130, 1)
+        found = json.loads((tmp_path / "v.json").read_text("utf-8"))
+        assert [verdict["backend"] for verdict in found["verdicts"]] == ["numpy"]
+        assert "numpy" in out
+        assert seconds < 10  # not the 600 s of the backend
+
+    def test_run_keeps_what_was_checked(self, tmp_path: Path) -> None:
+        picture = tmp_path / "results" / "agreement.png"
+        status, out, err, _ = self.interrupt(tmp_path, ["run"], picture)
+        assert status == 130, err
+        assert "agreement.png" in out
+        assert "interrupted; what was finished is saved" in err
+        assert not [name for name in listing(tmp_path) if name.endswith(".tmp")]
