@@ -1,0 +1,34 @@
+"""What the README says is true: its commands, its code, its links."""
+
+import re
+from contextlib import redirect_stdout
+from io import StringIO
+
+import pytest
+
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def test_quick_start_holds_the_two_commands() -> None:
+    quick_start = README.split("## Quick start")[1].split("\n## ")[0]
+    assert quick_start.count("```sh\n") == len(blocks("sh")) == 2
+    assert all(block.startswith("pip install -e ") for block in blocks("sh"))
+
+
+def test_the_code_prints_what_it_says() -> None:
+    (code,) = blocks("python")
+    printed = StringIO()
+    with redirect_stdout(printed):
+        exec(compile(code, "README.md", "exec"), {})
+    assert printed.getvalue().strip() == code.split("# ")[1].strip()
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
+def test_links_lead_somewhere(target: str) -> None:
+    assert target.startswith("https://") or (ROOT / target).is_file()
