@@ -146,7 +146,7 @@ def describe(error: BaseException) -> str:
     return f"{message} ({Path(last.filename).name}, line {last.lineno})"
 
 
-def as_trajectory(result: Any, epochs: int, d: int) -> Trajectory:
+def as_trajectory(result: Any, epochs: int, d: int, every: int = 1) -> Trajectory:
     """Return what `train` gave back as a `Trajectory` of float64 arrays.
 
     Raises:
@@ -159,7 +159,7 @@ def as_trajectory(result: Any, epochs: int, d: int) -> Trajectory:
         raise BackendError(
             f"train returned {type(result).__name__}, not the four of (epoch, w, b, loss)"
         ) from None
-    recorded = recorded_epochs(epochs, 1)
+    recorded = recorded_epochs(epochs, every)
     rows = len(recorded)
     path = Trajectory(
         epoch=cast(Any, np.asarray(epoch)),
@@ -168,7 +168,7 @@ def as_trajectory(result: Any, epochs: int, d: int) -> Trajectory:
         loss=_as_floats("loss", loss, (rows,)),
     )
     if not np.array_equal(path.epoch, recorded):
-        raise BackendError(f"epoch is not 0, 1, …, {epochs}")
+        raise BackendError(f"epoch is not 0, {every}, …, {epochs}")
     return path._replace(epoch=recorded)
 
 

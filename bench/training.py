@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 import backends
-from backends.interface import InputError, Trajectory, check_schedule
+from backends.interface import Backend, InputError, Trajectory, check_schedule
 from bench.data import Dataset
 from bench.files import replacing, write_json, write_table
 from bench.isolation import BackendError, as_trajectory, describe
@@ -19,6 +20,7 @@ from plots import loss as loss_plot
 
 MODEL_SCHEMA = 1
 CHUNK_SECONDS = 0.1
+MOST_ROWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Fit:
     backend: str
     lr: float
     trajectory: Trajectory
-    """Every epoch up to the last one made, or up to the first whose loss is not finite."""
+    """Up to the last epoch made, or up to the first whose loss is not finite."""
     interrupted: bool
     least_squares: LeastSquares
 
@@ -49,7 +51,8 @@ def train(
 ) -> Fit:
     """Train from zero in chunks of about 0.1 s; the trajectory is the same as in one go.
 
-    `on_progress` is called with (epoch, loss) after every chunk. Ctrl-C ends the training and
+    Every epoch is kept; of more than 100,000, every k-th, so that the history stays small.
+    `on_progress` is called with (epoch, loss) after each chunk. Ctrl-C ends the training and
     returns what was made so far.
 
     Raises:
@@ -57,23 +60,15 @@ def train(
         BackendError: a foreign backend raised or returned no trajectory.
 
     """
-    d = data.X.shape[1]
-    lr, epochs, w, b, _ = check_schedule(d, lr, epochs)
+    check_schedule(data.X.shape[1], lr, epochs)
     module = backends.load(backend)
     best = least_squares(data.X, data.y)
     pieces: list[Trajectory] = []
-    done, interrupted = 0, False
+    interrupted = False
     try:
-        samples = module.prepare(data.X, data.y)
-        chunk = 0  # the first call makes no update; it compiles, and delivers row 0
-        while not pieces or (done < epochs and np.isfinite(pieces[-1].loss[-1])):
-            start = time.perf_counter()
-            piece = as_trajectory(module.train(samples, lr=lr, epochs=chunk, w0=w, b0=b), chunk, d)
-            piece = _until_not_finite(piece._replace(epoch=piece.epoch + done))
-            pieces.append(piece if not pieces else Trajectory._make(rows[1:] for rows in piece))
-            done, w, b = int(piece.epoch[-1]), piece.w[-1], float(piece.b[-1])
-            on_progress(done, float(piece.loss[-1]))
-            chunk = _next_chunk(chunk, time.perf_counter() - start, epochs - done)
+        for piece in _pieces(module, data, float(lr), int(epochs)):
+            pieces.append(piece)
+            on_progress(int(piece.epoch[-1]), float(piece.loss[-1]))
     except KeyboardInterrupt:
         interrupted = True
         if not pieces:
@@ -86,6 +81,26 @@ def train(
         interrupted = True
     whole = Trajectory._make(np.concatenate(rows) for rows in zip(*pieces, strict=True))
     return Fit(data, backend, lr, whole, interrupted, best)
+
+
+def _pieces(module: Backend, data: Dataset, lr: float, epochs: int) -> Iterator[Trajectory]:
+    """Yield the trajectory piece by piece, up to the first loss that is not finite."""
+    samples, d = module.prepare(data.X, data.y), data.X.shape[1]
+    every = max(1, -(-epochs // MOST_ROWS))
+    w, b = np.zeros(d), 0.0
+    done, length = 0, 0  # the first call makes no update; it compiles, and delivers row 0
+    while True:
+        start = time.perf_counter()
+        go_on = partial(module.train, samples, lr=lr, epochs=length, w0=w, b0=b)
+        path = as_trajectory(go_on(every=every), length, d, every)
+        if every > 1 and not np.isfinite(path.loss).all():  # find the very epoch
+            path = as_trajectory(go_on(), length, d)
+        path = _until_not_finite(path._replace(epoch=path.epoch + done))
+        yield Trajectory._make(rows[1:] for rows in path) if length else path
+        done, w, b = int(path.epoch[-1]), path.w[-1], float(path.b[-1])
+        if done == epochs or not np.isfinite(path.loss[-1]):
+            return
+        length = _next_length(length, time.perf_counter() - start, every, epochs - done)
 
 
 def why_diverged(fit: Fit, limit: float) -> str:
@@ -206,7 +221,7 @@ def _is_interrupt(error: BaseException | None) -> bool:
     return error is not None
 
 
-def _next_chunk(last: int, seconds: float, left: int) -> int:
-    """Return how many epochs to make next: about CHUNK_SECONDS' worth, growing tenfold at most."""
+def _next_length(last: int, seconds: float, every: int, left: int) -> int:
+    """Return how many epochs to make next: about CHUNK_SECONDS' worth, in multiples of `every`."""
     growth = min(10.0, CHUNK_SECONDS / max(seconds, 1e-9))
-    return min(left, max(1, int(last * growth)))
+    return min(left, max(1, int(last * growth) // every) * every)

@@ -42,6 +42,25 @@ def test_stops_at_the_first_loss_that_is_not_finite(line: Dataset, name: str) ->
     assert fit.trajectory.loss[-1] == np.inf
 
 
+@pytest.mark.parametrize(("epochs", "every"), [(999, 100), (1000, 100), (1001, 101), (50, 5)])
+def test_a_long_history_is_thinned(
+    line: Dataset, epochs: int, every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "MOST_ROWS", 10)
+    module = backends.load("numba")
+    whole = module.train(module.prepare(line.X, line.y), lr=0.005, epochs=epochs, every=every)
+    assert_same_bits(train(line, lr=0.005, epochs=epochs).trajectory, whole)
+
+
+def test_a_thinned_history_still_ends_at_the_very_epoch(
+    line: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "MOST_ROWS", 10)
+    path = train(line, lr=0.1, epochs=1000).trajectory
+    assert path.epoch[-1] == 186
+    assert np.isfinite(path.loss[:-1]).all()
+
+
 def test_why_it_diverged(line: Dataset) -> None:
     fit = train(line, lr=0.1, epochs=10_000)
     limit = stability_limit(line.X)
