@@ -107,6 +107,23 @@ def test_correct_on_any_data(problem: tuple[np.ndarray, np.ndarray, float], epoc
         assert verdict.agrees, f"{name}: {verdict.reason}"
 
 
+@pytest.mark.parametrize(
+    ("scale_x", "scale_y", "lr"),
+    [
+        (1.0, 1e-300, 0.1), (300.0, 1e-111, 1e-201), (1e-160, 1.0, 1e300), (1e-200, 1e-200, 1.0),
+        (1e160, 1.0, 1e-3), (1e165, 1e-2, 1e-3), (1e155, 1e-117, 1e124), (1.0, 1e160, 0.1),
+        (1e150, 1e150, 1e-301), (1e150, 1e10, 1e3), (1.0, 1.0, 1e308), (1.0, 1.0, 5e-324),
+    ],
+)  # fmt: skip
+def test_correct_at_both_ends_of_float64(scale_x: float, scale_y: float, lr: float) -> None:
+    rng = np.random.default_rng(5)
+    X, y = rng.standard_normal((15, 3)) * scale_x, rng.standard_normal(15) * scale_y
+    exact = exact_trajectory(X, y, lr=lr, epochs=40)
+    for kind in CORRECT:
+        verdict = judge(kind.__name__, kind().train(X, y, lr, 40), exact)
+        assert verdict.agrees, f"{kind.__name__}: {verdict.reason}"
+
+
 @pytest.mark.parametrize("kind", [FactorTwoMissing, Ascent, LossOverNMinusOne, HalfLoss])
 @given(problem=problems())
 def test_gross_mistakes_show_in_one_epoch_of_any_data(
