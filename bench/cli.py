@@ -143,7 +143,10 @@ def check(
     lr: Rate = None,
     epochs: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Updates to make.  [default: 10,000, for a table 1,000]"),
+        typer.Option(
+            metavar="N",
+            help="Updates to make.  [default: 10,000; for a table 1,000, or fewer if it is large]",
+        ),
     ] = None,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.1, help="How long each backend may take.")
@@ -159,6 +162,7 @@ def check(
     """
     import backends
     from bench import agreement, report
+    from bench.data import REFERENCE_EPOCHS, affordable_epochs
     from bench.files import writable_file, write_json
     from bench.oracle import YARDSTICK, exact_trajectory
 
@@ -169,7 +173,8 @@ def check(
         writable_file(json)
     samples = _samples(data, target, features)
     rate = _rate(lr, data, samples)
-    epochs = (10_000 if data is None else 1_000) if epochs is None else epochs
+    if epochs is None:
+        epochs = REFERENCE_EPOCHS if data is None else affordable_epochs(samples)
 
     verdicts: list[agreement.Verdict] = []
     interrupted = False

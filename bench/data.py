@@ -51,6 +51,12 @@ def synthetic(n: int, d: int, seed: int = 0) -> Dataset:
     return Dataset(f"synthetic {n} × {d}", tuple(f"x{j}" for j in range(1, d + 1)), "y", X, y)
 
 
+def affordable_epochs(data: Dataset) -> int:
+    """Return how many epochs, from 10 to 1,000, plain Python makes in about ten seconds."""
+    n, d = data.X.shape
+    return int(np.clip(10**8 // (n * (d + 1)), 10, 1_000))
+
+
 def read_table(path: Path, target: str | None = None, features: Sequence[str] = ()) -> Dataset:
     """Read a CSV, TSV, Parquet or NPZ file with named columns of numbers.
 

@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from backends.interface import InputValueError
-from bench.data import read_table, reference_line, synthetic
+from bench.data import Dataset, affordable_epochs, read_table, reference_line, synthetic
 
 ROWS = "a,b,c\n1,2,3\n4,5.5,-6e-1\n7,8,9\n"
 
@@ -35,6 +35,14 @@ def test_the_reference_line() -> None:
 def test_synthetic_data_are_the_same_every_time() -> None:
     np.testing.assert_array_equal(synthetic(10, 3).X, synthetic(10, 3).X)
     assert not np.array_equal(synthetic(10, 3).X, synthetic(10, 3, seed=1).X)
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "epochs"), [(5, 2, 1000), (100_000, 9, 100), (10**6, 99, 10), (10**6, 1, 50)]
+)
+def test_the_epochs_that_plain_python_can_afford(n: int, d: int, epochs: int) -> None:
+    X = np.broadcast_to(1.0, (n, d))
+    assert affordable_epochs(Dataset("", (), "", X, X[:, 0])) == epochs
 
 
 class TestFormats:
