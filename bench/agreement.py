@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from backends.interface import Floats, Integers, Trajectory
-from bench.isolation import BackendError, Probe, run_isolated
+from bench.isolation import RESUMED_EPOCHS, BackendError, Probe, run_isolated
 from bench.oracle import UNIT_ROUNDOFF, Exact, ExactTrajectory, Flags, exact_trajectory
 
 
@@ -67,10 +67,17 @@ def check_backends(
 ) -> Iterator[Checked]:
     """Train each backend from zero, in a process of its own, and judge it; one after the other.
 
+    A second, short run starts from a given (w0, b0) and is thinned; the four pieces are evaluated
+    where the backend has them.
     `exact` is the `exact_trajectory` of this run; `timeout` is in seconds per backend. `python`
     goes first if it is among the backends, since the others are compared with it bit for bit.
     """
     probe = _probe(exact)
+    resumed = None
+    if probe is not None:
+        resumed = exact_trajectory(
+            X, y, lr=lr, epochs=min(epochs, RESUMED_EPOCHS), w0=probe.w, b0=probe.b
+        )
     reference: Trajectory | None = None
     for spec in sorted(dict.fromkeys(specs), key=lambda name: name != "python"):
         try:
@@ -82,8 +89,9 @@ def check_backends(
             reference = outcome.trajectory
         verdict = judge(spec, outcome.trajectory, exact, reference)
         verdict = replace(verdict, pieces=tuple(outcome.pieces))
-        if verdict.agrees and probe is not None:
-            fault = piece_fault(outcome.pieces, X, y, probe)
+        if verdict.agrees and probe is not None and resumed is not None:
+            fault = resumed_fault(outcome.resumed, resumed)
+            fault = fault or piece_fault(outcome.pieces, X, y, probe)
             verdict = replace(verdict, agrees=not fault, reason=fault)
         yield Checked(verdict, outcome.trajectory)
 
@@ -94,8 +102,12 @@ def judge(
     exact: ExactTrajectory,
     reference: Trajectory | None = None,
 ) -> Verdict:
-    """Compare a trajectory of every epoch with the exact one, and bit for bit with `reference`."""
+    """Compare a trajectory, thinned or not, with the exact one, and bit for bit with `reference`.
+
+    `exact` covers every epoch up to the last one of the trajectory.
+    """
     epoch, w, b, loss = trajectory
+    exact = exact.at(epoch)
     faults = [
         *_bound_faults("w", w, exact.w, epoch),
         *_bound_faults("b", b, exact.b, epoch),
@@ -114,6 +126,14 @@ def judge(
         first_inf=_first_epoch(np.isinf(loss), epoch),
         first_nan=_first_epoch(np.isnan(loss), epoch),
     )
+
+
+def resumed_fault(trajectory: Trajectory | None, exact: ExactTrajectory) -> str:
+    """Return what is wrong with the run from a given (w0, b0) with `every=3`, or nothing."""
+    if trajectory is None:
+        return "no trajectory from a given w0 and b0"
+    verdict = judge("", trajectory, exact)
+    return verdict.reason and f"from a given w0, b0, with every=3: {verdict.reason}"
 
 
 def piece_fault(pieces: dict[str, Floats], X: Floats, y: Floats, probe: Probe) -> str:

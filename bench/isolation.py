@@ -24,8 +24,13 @@ from backends.interface import Backend, Floats, InputError, Trajectory, recorded
 
 PIECES = ("predict", "loss", "gradients", "update")
 
+RESUMED_EPOCHS, RESUMED_EVERY = 20, 3
+
 _ROOT = Path(__file__).resolve().parent.parent
-_CHILD = f"import sys; sys.path.insert(0, {str(_ROOT)!r}); import bench.isolation as b; b._child()"
+_CHILD = (
+    f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from bench import isolation; "
+    "sys.path.pop(0); isolation._child()"
+)
 
 
 class BackendError(Exception):
@@ -34,7 +39,7 @@ class BackendError(Exception):
 
 @dataclass(frozen=True)
 class Probe:
-    """The state (w, b) at which the four pieces are evaluated."""
+    """The state (w, b) at which the four pieces are evaluated and a second run starts."""
 
     w: Floats
     b: float
@@ -45,6 +50,8 @@ class Outcome:
     """What a backend delivered."""
 
     trajectory: Trajectory
+    resumed: Trajectory | None
+    """A short run from the probe with `every=3`, if there is a probe."""
     pieces: dict[str, Floats]
     """Per piece that the backend has: ŷ (n,), L (1,), (∂L/∂w, ∂L/∂b) (d + 1,), and for `update`
     the new (w, b) (d + 1,) after a step with these gradients and α = 1."""
@@ -75,23 +82,31 @@ def run_isolated(
         (folder / "job.json").write_text(json.dumps(job))
         status = _run_child(folder, timeout)
         if (folder / "failure.txt").exists():
-            raise BackendError((folder / "failure.txt").read_text())
+            raise BackendError((folder / "failure.txt").read_text("utf-8"))
         if status < 0:
             raise BackendError(f"its process was killed by {signal.Signals(-status).name}")
         if not (folder / "outcome.npz").exists():
-            raise BackendError(f"its process ended with status {status} and no result")
-        with np.load(folder / "outcome.npz", allow_pickle=False) as arrays:
-            return Outcome(
-                Trajectory(*(arrays[f"path_{field}"] for field in Trajectory._fields)),
-                {piece: arrays[piece] for piece in PIECES if piece in arrays},
+            last = (folder / "output.txt").read_text("utf-8", errors="replace").split("\n")[-2:]
+            said = " ".join(last).strip()
+            raise BackendError(
+                f"its process ended with status {status} and no result" + (said and f": {said}")
             )
+        with np.load(folder / "outcome.npz", allow_pickle=False) as arrays:
+            path, resumed = (
+                Trajectory._make(arrays[f"{run}_{field}"] for field in Trajectory._fields)
+                if f"{run}_epoch" in arrays
+                else None
+                for run in ("path", "resumed")
+            )
+            assert path is not None
+            return Outcome(path, resumed, {name: arrays[name] for name in PIECES if name in arrays})
 
 
 def _run_child(folder: Path, timeout: float) -> int:
     """Return the exit status of the child, negative for a signal, as `subprocess` has it."""
     with (folder / "output.txt").open("wb") as output:
         child = subprocess.Popen(
-            [sys.executable, "-c", _CHILD, str(folder)],
+            [sys.executable, "-P", "-c", _CHILD, str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -120,21 +135,35 @@ def _child() -> None:
     job = json.loads((folder / "job.json").read_text())
     with np.load(folder / "samples.npz") as samples:
         X, y = samples["X"], samples["y"]
+    sys.path.append(str(Path.cwd()))  # last, so that nothing here shadows a library
     try:
-        backend = backends.load(job["spec"])
-        data = backend.prepare(X.copy(), y.copy())
-        result = backend.train(data, lr=job["lr"], epochs=job["epochs"])
-        path = as_trajectory(result, job["epochs"], X.shape[1])
-        arrays = {f"path_{field}": values for field, values in path._asdict().items()}
-        if "w" in job:
-            arrays |= _evaluate_pieces(backend, X, y, np.array(job["w"]), job["b"])
-        np.savez(folder / "partial.npz", **arrays)
+        arrays = _exercise(backends.load(job["spec"]), X, y, job)
+        np.savez(folder / "partial.npz", **arrays)  # type: ignore[arg-type]
         (folder / "partial.npz").rename(folder / "outcome.npz")
     except BaseException as error:  # whatever a foreign backend raises, SystemExit included
         traceback.print_exc()
         ours = isinstance(error, BackendError | InputError)
         text = str(error).removeprefix(f"backend {job['spec']}: ") if ours else describe(error)
-        (folder / "failure.txt").write_text(text)
+        (folder / "failure.txt").write_text(text, "utf-8")
+
+
+def _exercise(backend: Backend, X: Floats, y: Floats, job: dict[str, Any]) -> dict[str, Floats]:
+    """Train from zero; then, from the probe if there is one, train again and use the pieces."""
+    d, given = X.shape[1], (X.copy(), y.copy())
+    data = backend.prepare(*given)
+    path = as_trajectory(backend.train(data, lr=job["lr"], epochs=job["epochs"]), job["epochs"], d)
+    arrays = {f"path_{field}": values for field, values in path._asdict().items()}
+    if "w" in job:
+        w, b, epochs = np.array(job["w"]), job["b"], min(job["epochs"], RESUMED_EPOCHS)
+        result = backend.train(
+            data, lr=job["lr"], epochs=epochs, w0=w.copy(), b0=b, every=RESUMED_EVERY
+        )
+        resumed = as_trajectory(result, epochs, d, RESUMED_EVERY)
+        arrays |= {f"resumed_{field}": values for field, values in resumed._asdict().items()}
+        arrays |= _evaluate_pieces(backend, X, y, w, b)
+    if not (np.array_equal(given[0], X) and np.array_equal(given[1], y)):
+        raise BackendError("it changed the samples that prepare was given")
+    return arrays
 
 
 def describe(error: BaseException) -> str:

@@ -90,6 +90,12 @@ class Exact:
             error = np.abs((values - self.near) - self.rest)
         return np.where(np.isfinite(values), error, np.inf)
 
+    def at(self, epochs: NDArray[np.int64]) -> "Exact":
+        """Return the rows of these epochs."""
+        return Exact(
+            self.near[epochs], self.rest[epochs], self.overflows[epochs], self.bound[epochs]
+        )
+
 
 @dataclass(frozen=True)
 class ExactTrajectory:
@@ -103,6 +109,12 @@ class ExactTrajectory:
     """(epochs + 1,)"""
     may_overflow: Flags
     """(epochs + 1,) whether a sum over the samples may overflow, so that even nan is right."""
+
+    def at(self, epochs: NDArray[np.int64]) -> "ExactTrajectory":
+        """Return the rows of these epochs."""
+        return ExactTrajectory(
+            self.w.at(epochs), self.b.at(epochs), self.loss.at(epochs), self.may_overflow[epochs]
+        )
 
 
 def exact_trajectory(

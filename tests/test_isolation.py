@@ -38,6 +38,11 @@ EXPECTED = {
     "returns ragged weights": "w has rows of unequal length",
     "returns other epochs": "epoch is not 0, 1, …, 20",
     "returns text for epochs": "epoch is not 0, 1, …, 20",
+    "takes no start": "raised TypeError: train() got an unexpected keyword argument 'w0'",
+    "ignores the start": "from a given w0, b0, with every=3: w[0] at epoch 0: got 0.0, exact ",
+    "ignores every": "w has shape (21, 1), not (8, 1)",
+    "changes its input": "it changed the samples that prepare was given",
+    "ends while it is imported": "its process ended with status 1 and no result: a last word",
     "has a wrong piece": "predict(): got ",
     "has a piece that raises": "raised NotImplementedError: later (bad.py, line ",
 }
@@ -70,6 +75,17 @@ def test_built_in_backends_agree_in_their_own_processes(line: Dataset) -> None:
     assert [found[name].reason for name in found] == ["", "", ""]
     assert [found[name].bitwise for name in ("python", "numba")] == [True, True]
     assert found["numpy"].pieces == ("predict", "loss", "gradients", "update")
+
+
+def test_files_in_the_current_folder_shadow_nothing(
+    line: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("numpy.py", "random.py", "backends.py", "bench.py", "plots.py"):
+        (tmp_path / name).write_text("1 / 0")
+    (tmp_path / "mine.py").write_text((FOREIGN / "good.py").read_text())
+    monkeypatch.chdir(tmp_path)
+    found = verdicts(line, "numpy", "mine")
+    assert [found[name].reason for name in found] == ["", ""]
 
 
 def test_two_functions_and_a_plain_tuple_suffice(line: Dataset) -> None:

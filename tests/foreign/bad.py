@@ -17,7 +17,7 @@ def prepare(X, y):
     return X
 
 
-def train(X, *, lr, epochs):
+def train(X, *, lr, epochs, w0=None, b0=0.0, every=1):
     rows, d = epochs + 1, X.shape[1]
     epoch, w, b, loss = np.arange(rows), np.zeros((rows, d)), np.zeros(rows), np.zeros(rows)
     if HOW == "raises":
@@ -53,6 +53,42 @@ def train(X, *, lr, epochs):
         "returns other epochs": (epoch + 1, w, b, loss),
         "returns text for epochs": (["0"] * rows, w, b, loss),
     }[HOW]
+
+
+if HOW == "takes no start":
+    prepare = good.prepare
+
+    def train(data, *, lr, epochs):
+        return good.train(data, lr=lr, epochs=epochs)
+
+
+if HOW == "ignores the start":
+    prepare = good.prepare
+
+    def train(data, *, lr, epochs, w0=None, b0=0.0, every=1):
+        return good.train(data, lr=lr, epochs=epochs, every=every)
+
+
+if HOW == "ignores every":
+    prepare = good.prepare
+
+    def train(data, *, lr, epochs, w0=None, b0=0.0, every=1):
+        return good.train(data, lr=lr, epochs=epochs, w0=w0, b0=b0)
+
+
+if HOW == "changes its input":
+    train = good.train
+
+    def prepare(X, y):
+        data = X.copy(), y.copy()
+        y -= y.mean()
+        return data
+
+
+if HOW == "ends while it is imported":
+    print("a last word")
+    sys.stdout.flush()
+    os._exit(1)
 
 
 if HOW == "has a wrong piece":
