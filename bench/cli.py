@@ -3,8 +3,10 @@
 NumPy, Numba and matplotlib are imported inside the commands, so that --help answers at once.
 """
 
+import contextlib
 import dataclasses
 import functools
+import importlib.metadata
 import io
 import os
 import signal
@@ -14,6 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec
 
 import typer
+
+import backends
+import plots  # noqa: F401  both before the current folder joins the path: it may hold the same names
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -49,9 +54,11 @@ Target = Annotated[
     str | None, typer.Option(metavar="COLUMN", help="The column to predict.  [default: the last]")
 ]
 Features = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
-        metavar="COLUMN,COLUMN,…", help="The columns to predict from.  [default: all others]"
+        metavar="COLUMN,COLUMN,…",
+        help="The columns to predict from; repeatable.  [default: all others]",
+        show_default=False,
     ),
 ]
 Rate = Annotated[
@@ -59,11 +66,28 @@ Rate = Annotated[
     typer.Option(
         "--lr",
         metavar="α",
-        help="Learning rate.  [default: 0.005 for the reference line, 1/λmax for a table]",
+        help="Learning rate.  [default: 0.005 for the reference line; for a table 1/λmax, "
+        "half the stability limit]",
     ),
 ]
 
 P = ParamSpec("P")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gradrace {importlib.metadata.version('gradrace')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_version),
+    ] = False,
+) -> None:
+    """One gradient-descent loop in Python, NumPy and Numba: proved equal, then timed."""
 
 
 def command(function: Callable[P, None]) -> Callable[P, None]:
@@ -101,7 +125,6 @@ def run(
     Each backend trains on the reference line and on two larger synthetic problems. The exit
     status is 1 if one of them disagrees with the exact trajectory.
     """
-    import backends
     from bench import race, report
     from bench.files import writable_folder
 
@@ -115,6 +138,7 @@ def run(
             progress.update(task, description=doing, completed=done, total=steps)
 
         result = race.run(out, backend or (), on_progress=on_progress)
+    _print("Median of the rounds; one thread per backend, unless the environment says otherwise.")
     if result.verdicts:
         _print(report.race_table(result))
     wrong = [e["verdict"] for e in result.verdicts if not e["verdict"]["agrees"]]
@@ -122,7 +146,8 @@ def run(
         _print(f"{verdict['backend']}: {verdict['reason']}")
     _print_saved(result.files)
     if result.interrupted:
-        _end("interrupted; what was finished is saved", INTERRUPTED)
+        kept = "what was finished is saved" if result.files else "nothing was finished"
+        _end(f"interrupted; {kept}", INTERRUPTED)
     if result.failure:
         _end(result.failure, DISAGREES)
     if wrong:
@@ -160,7 +185,6 @@ def check(
     w, b and every loss are compared with the exact values; the table shows the worst of each as
     a share of the largest error that rounding can cause. The exit status is 1 if one disagrees.
     """
-    import backends
     from bench import agreement, report
     from bench.data import REFERENCE_EPOCHS, affordable_epochs
     from bench.files import writable_file, write_json
@@ -196,8 +220,8 @@ def check(
     _print(f"{samples.name}: n = {n:,}, d = {d:,}, α = {rate:.6g}, {epochs:,} epochs")
     if verdicts:
         _print(report.verdict_table(verdicts))
-    _print("w, b, loss: the worst error, as a share of the rounding bound, @ its epoch.")
-    _print(f"Yardstick: {YARDSTICK}.")
+        _print("w, b, loss: the worst error, as a share of the rounding bound, @ its epoch.")
+        _print(f"Yardstick: {YARDSTICK}.")
     for verdict in verdicts:
         if not verdict.agrees:
             _print(f"{verdict.backend}: {verdict.reason}")
@@ -206,7 +230,7 @@ def check(
         write_json(json, {**job, "yardstick": YARDSTICK, "verdicts": found})
         _print_saved([json])
     if interrupted:
-        _end("interrupted; the backends above were checked", INTERRUPTED)
+        _end(f"interrupted; {len(verdicts)} of {len(specs)} backends were checked", INTERRUPTED)
     if not all(verdict.agrees for verdict in verdicts):
         raise typer.Exit(DISAGREES)
 
@@ -228,14 +252,15 @@ def train(
     ] = "numba",
     lr: Rate = None,
     epochs: Annotated[int, typer.Option(metavar="N", help="Updates to make.")] = 10_000,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path("results"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path(
+        "results/train"
+    ),
 ) -> None:
     """Train on your table and save the model.
 
     Writes model.json, fit.parquet, history.parquet, fit.png and loss.png. If the loss diverges,
     the exit status is 1 and there is no model.
     """
-    import backends
     from bench import report, theory, training
     from bench.files import writable_folder
 
@@ -243,21 +268,23 @@ def train(
     samples = _samples(file, target, features)
     rate = _rate(lr, file, samples)
     writable_folder(out)
-    with _progress("[cyan]loss {task.fields[loss]:.6g}") as progress:
-        task = progress.add_task("epoch", total=epochs, loss=float("nan"))
+    with _progress("{task.fields[loss]}") as progress:
+        task = progress.add_task("epoch", total=epochs, loss="")
 
         def on_progress(epoch: int, loss: float) -> None:
-            progress.update(task, completed=epoch, loss=loss)
+            progress.update(task, completed=epoch, loss=f"loss {loss:.6g}")
 
         fit = training.train(
             samples, backend=backend, lr=rate, epochs=epochs, on_progress=on_progress
         )
     n, d = samples.X.shape
     last = int(fit.trajectory.epoch[-1])
-    _print(f"{samples.name}: n = {n:,}, d = {d:,}, α = {rate:.6g}, {last:,} epochs, {backend}")
+    limit = theory.stability_limit(samples.X)
+    _print(f"{samples.name}: {report.question(samples)}")
+    _print(f"n = {n:,}, d = {d:,}, α = {rate:.6g}, {last:,} epochs, {backend}")
     if not fit.diverged:
         _print(report.fit_table(fit))
-        if remark := training.why_far_from_least_squares(fit):
+        if remark := training.remark(fit, limit):
             _print(remark)
     saved: list[Path] = []
     try:
@@ -266,8 +293,9 @@ def train(
     finally:
         _print_saved(saved)
     if fit.diverged:
-        limit = theory.stability_limit(samples.X)
-        _end(training.why_diverged(fit, limit), DISAGREES)
+        old = out / "model.json"
+        earlier = f" ({old} is of an earlier run)" if old.exists() else ""
+        _end(training.why_diverged(fit, limit) + earlier, DISAGREES)
     if fit.interrupted:
         _end(f"interrupted after epoch {last:,} of {epochs:,}", INTERRUPTED)
 
@@ -282,21 +310,24 @@ def list_backends() -> None:
 
 def main() -> None:
     """Run the command line."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # children are ended on the way out
-    sys.path.append(os.getcwd())  # --backend package.module may stand in the current folder
+    for name in ("SIGTERM", "SIGHUP"):  # on the way out, the children are ended, too
+        if number := getattr(signal, name, None):
+            signal.signal(number, lambda received, _: sys.exit(128 + received))
+    with contextlib.suppress(FileNotFoundError):  # the current folder may have been deleted
+        sys.path.append(os.getcwd())  # --backend package.module may stand there
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without α still shows the rest
     app()
 
 
-def _samples(file: Path | None, target: str | None, features: str | None) -> "Dataset":
+def _samples(file: Path | None, target: str | None, features: list[str] | None) -> "Dataset":
     from backends.interface import InputValueError
     from bench.data import read_table, reference_line
 
     if file is not None:
-        return read_table(file, target, features.split(",") if features else ())
-    if target is not None or features is not None:
+        return read_table(file, target, features or ())
+    if target is not None or features:
         raise InputValueError("--target and --features need a FILE")
     return reference_line()
 
@@ -339,6 +370,8 @@ def _print(what: "RenderableType") -> None:
     """Print a table or a line to stdout; a line is left as it is, whatever the width."""
     from rich.console import Console
 
+    if isinstance(what, str):
+        what = _printable(what)
     Console(markup=False, highlight=False, soft_wrap=isinstance(what, str)).print(what)
 
 
@@ -349,5 +382,10 @@ def _print_saved(paths: list[Path]) -> None:
 
 def _end(message: str, status: int) -> NoReturn:
     """Say on stderr in one line why the command ends, and end it."""
-    print(f"gradrace: {' '.join(message.split())}", file=sys.stderr)
+    print(f"gradrace: {_printable(message)}", file=sys.stderr)
     raise typer.Exit(status)
+
+
+def _printable(text: str) -> str:
+    """Return a text on one line, without the control codes that a stranger's text may hold."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))

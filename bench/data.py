@@ -60,7 +60,8 @@ def affordable_epochs(data: Dataset) -> int:
 def read_table(path: Path, target: str | None = None, features: Sequence[str] = ()) -> Dataset:
     """Read a CSV, TSV, Parquet or NPZ file with named columns of numbers.
 
-    `target` defaults to the last column, `features` to all the others. An NPZ file holds either
+    `target` defaults to the last column, `features` to all the others; one text may name several
+    columns, separated by commas. An NPZ file holds either
     X (n, d) and y (n,), or one array (n,) per column.
 
     Raises:
@@ -72,7 +73,9 @@ def read_table(path: Path, target: str | None = None, features: Sequence[str] = 
         raise InputValueError(f"{path}: no such file")
     readers = {".csv": _read_csv, ".tsv": _read_csv, ".parquet": _read_parquet, ".npz": _read_npz}
     reader = readers.get(path.suffix.lower())
-    if reader is None or not path.is_file():
+    if path.is_dir():
+        raise InputValueError(f"{path}: is a folder")
+    if reader is None:
         raise InputValueError(f"{path}: needs a file ending in {', '.join(readers)}")
     try:
         columns = reader(path, target, tuple(features))
@@ -110,16 +113,35 @@ def _choose(
     if repeated:
         raise InputValueError(f"{path}: has more than one column {repeated[0]!r}")
     if len(names) < 2:
-        raise InputValueError(f"{path}: needs a feature and a target, has columns {list(names)}")
+        hint = "; only commas separate the columns of a .csv file" if ";" in names[0] else ""
+        raise InputValueError(f"{path}: needs a feature and a target, has {names[0]!r} alone{hint}")
+    if all(_is_number(name) for name in names):
+        raise InputValueError(f"{path}: the first line must hold the names of the columns")
     target = names[-1] if target is None else target
-    features = features or tuple(name for name in names if name != target)
-    for name in (*features, target):
+    chosen = [*(_split(names, features) or [name for name in names if name != target]), target]
+    for name in chosen:
         if name not in names:
             raise InputValueError(f"{path}: has no column {name!r}; it has {', '.join(names)}")
-    chosen = [*features, target]
     if len(set(chosen)) < len(chosen):
         raise InputValueError(f"{path}: a column is used twice: {', '.join(chosen)}")
     return chosen
+
+
+def _split(names: Sequence[str], features: tuple[str, ...]) -> list[str]:
+    """Cut what is no name of a column at its commas: several names can be given as one."""
+    return [
+        name
+        for text in features
+        for name in ([text] if text in names else map(str.strip, text.split(",")))
+    ]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_csv(path: Path, target: str | None, features: tuple[str, ...]) -> Columns:
@@ -145,12 +167,11 @@ def _refuse_text(path: Path, table: pa.Table) -> None:
     """Name the first entry, column by column, that is no number."""
     for name in table.column_names:
         for row, text in enumerate(table.column(name).to_pylist(), 1):
-            try:
-                float(text or "nan")
-            except ValueError:
+            if text and not _is_number(text):
                 raise InputValueError(
-                    f"{path}: column {name!r}, row {row}: {text!r} is not a number"
-                ) from None
+                    f"{path}: column {name!r}, row {row}: {text!r} is not a number "
+                    "(--features can leave the column out)"
+                )
 
 
 def _read_parquet(path: Path, target: str | None, features: tuple[str, ...]) -> Columns:

@@ -7,6 +7,7 @@ from rich.table import Table
 
 import backends
 from bench.agreement import Deviation, Verdict
+from bench.data import Dataset
 from bench.race import Race
 from bench.training import Fit
 from plots.speed import time_per_epoch
@@ -65,6 +66,13 @@ def fit_table(fit: Fit) -> Table:
     table.add_row("b", f"{fit.trajectory.b[last]:.10g}", f"{best.b:.10g}")
     table.add_row("loss", f"{fit.trajectory.loss[last]:.10g}", f"{best.loss:.10g}")
     return table
+
+
+def question(data: Dataset) -> str:
+    """Say what is predicted from what: price from size, age; of many features the first five."""
+    names = ", ".join(data.features[:5])
+    more = len(data.features) - 5
+    return f"{data.target} from {names}" + (f" and {more} more" if more > 0 else "")
 
 
 def backend_table() -> Table:

@@ -17,9 +17,11 @@ from bench.isolation import kill_family
 
 _HERE = Path(__file__).resolve().parent
 _PYTEST = (
-    f"import sys; sys.path.insert(0, {str(_HERE.parent)!r}); import pytest; "
-    "sys.exit(pytest.main(sys.argv[1:]))"
+    f"import os, sys; sys.path.insert(0, {str(_HERE.parent)!r}); import backends, bench, pytest; "
+    "sys.path.pop(0); sys.path.append(os.getcwd()); sys.exit(pytest.main(sys.argv[1:]))"
 )
+# One thread per backend: several compete with whatever else runs here, and small problems lose.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _GRACE = 0.7  # seconds that the child has to save what it timed after Ctrl-C
 
 
@@ -82,7 +84,7 @@ def _start(
 ) -> "subprocess.Popen[bytes]":
     """Start pytest on the suite, out of reach of the user's own pytest settings."""
     command = [
-        sys.executable, "-c", _PYTEST, str(_HERE / "test_speed.py"),
+        sys.executable, "-P", "-c", _PYTEST, str(_HERE / "test_speed.py"),
         "-c", os.devnull, "--rootdir", str(_HERE), "-p", "no:cacheprovider",
         "-p", "pytest_benchmark.plugin", "--benchmark-only", "--benchmark-disable-gc",
         "--benchmark-json", str(timings), "--verdicts", str(log), "-q", "--tb=short",
@@ -90,6 +92,7 @@ def _start(
     ]  # fmt: skip
     foreign = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
     environment = {key: value for key, value in os.environ.items() if key not in foreign}
+    environment |= {name: os.environ.get(name, "1") for name in _THREADS}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     return subprocess.Popen(
         command,

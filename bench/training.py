@@ -75,7 +75,7 @@ def train(
             raise
     except (InputError, BackendError):
         raise
-    except Exception as error:  # a foreign backend may raise anything
+    except (Exception, SystemExit) as error:  # a foreign backend may raise anything
         if not (pieces and _is_interrupt(error)):
             raise BackendError(f"backend {backend}: {describe(error)}") from error
         interrupted = True
@@ -116,15 +116,20 @@ def why_diverged(fit: Fit, limit: float) -> str:
     )
 
 
-def why_far_from_least_squares(fit: Fit) -> str:
-    """Say how far the loss is above its minimum if that is over 1 %; otherwise nothing."""
+def remark(fit: Fit, limit: float) -> str:
+    """Say what a run that did not diverge leaves to do, if anything; `limit` is 2/λmax."""
     reached, best = float(fit.trajectory.loss[-1]), fit.least_squares.loss
-    if not reached > 1.01 * best > 0:
-        return ""
-    return (
-        f"not there yet: the loss is {reached / best - 1:.1%} above the least squares; "
-        "more epochs or columns of similar scale bring it closer"
-    )
+    if fit.lr > limit:
+        return (
+            f"this run would diverge: α = {fit.lr:g} exceeds 2/λmax = {limit:.6g}; "
+            "choose a rate below that"
+        )
+    if reached > 1.01 * best:
+        return (
+            f"not there yet: the loss is {reached:.4g}, the least possible is {best:.4g}; "
+            "more epochs, or columns that are centered and of similar scale, bring it closer"
+        )
+    return ""
 
 
 def save(fit: Fit, folder: Path) -> Iterator[Path]:
