@@ -82,7 +82,7 @@ def load(spec: str) -> "Backend":
     require(spec)
     try:
         module = _import(spec)
-    except Exception as error:  # a foreign file may raise anything while it is imported
+    except (Exception, SystemExit) as error:  # a foreign file may do anything when imported
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputValueError(f"backend {spec}: cannot be imported: {reason}") from error
     for function in ("prepare", "train"):

@@ -25,6 +25,7 @@ from backends.interface import Backend, Floats, InputError, Trajectory, recorded
 PIECES = ("predict", "loss", "gradients", "update")
 
 RESUMED_EPOCHS, RESUMED_EVERY = 20, 3
+PIECES_LR = 0.3  # the rate at which `update` is tried
 
 _ROOT = Path(__file__).resolve().parent.parent
 _CHILD = (
@@ -54,7 +55,7 @@ class Outcome:
     """A short run from the probe with `every=3`, if there is a probe."""
     pieces: dict[str, Floats]
     """Per piece that the backend has: ŷ (n,), L (1,), (∂L/∂w, ∂L/∂b) (d + 1,), and for `update`
-    the new (w, b) (d + 1,) after a step with these gradients and α = 1."""
+    the new (w, b) (d + 1,) after a step with these gradients and α = 0.3."""
 
 
 def run_isolated(
@@ -84,7 +85,7 @@ def run_isolated(
         if (folder / "failure.txt").exists():
             raise BackendError((folder / "failure.txt").read_text("utf-8"))
         if status < 0:
-            raise BackendError(f"its process was killed by {signal.Signals(-status).name}")
+            raise BackendError(f"its process was killed by {_signal_name(-status)}")
         if not (folder / "outcome.npz").exists():
             last = (folder / "output.txt").read_text("utf-8", errors="replace").split("\n")[-2:]
             said = " ".join(last).strip()
@@ -120,6 +121,13 @@ def _run_child(folder: Path, timeout: float) -> int:
             kill_family(child)
 
 
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
+
+
 def kill_family(child: "subprocess.Popen[Any]") -> None:
     """Kill a child that leads its own process group, with everything it started."""
     if os.name == "posix":
@@ -144,7 +152,9 @@ def _child() -> None:
         traceback.print_exc()
         ours = isinstance(error, BackendError | InputError)
         text = str(error).removeprefix(f"backend {job['spec']}: ") if ours else describe(error)
-        (folder / "failure.txt").write_text(text, "utf-8")
+        (folder / "failure.txt").write_text(text, "utf-8", "backslashreplace")
+    sys.stdout.flush()
+    os._exit(0)  # whatever threads the backend has left
 
 
 def _exercise(backend: Backend, X: Floats, y: Floats, job: dict[str, Any]) -> dict[str, Floats]:
@@ -170,7 +180,7 @@ def describe(error: BaseException) -> str:
     """Name the error and the line of the backend that raised it, on one line."""
     message = " ".join(f"raised {type(error).__name__}: {error}".split())
     last = traceback.extract_tb(error.__traceback__)[-1]
-    if last.filename == __file__:
+    if Path(last.filename).parent == Path(__file__).parent:
         return message
     return f"{message} ({Path(last.filename).name}, line {last.lineno})"
 
@@ -210,7 +220,7 @@ def _as_floats(name: str, values: Any, shape: tuple[int, ...]) -> Floats:
         raise BackendError(f"{name} has dtype {array.dtype}, not float64")
     if array.shape != shape:
         raise BackendError(f"{name} has shape {array.shape}, not {shape}")
-    return array
+    return array.copy()  # the backend may use its buffer again
 
 
 def _evaluate_pieces(
@@ -229,7 +239,7 @@ def _evaluate_pieces(
             _as_floats("grad_w", grad_w, (d,)), _as_floats("grad_b", [grad_b], (1,))
         )
         if hasattr(backend, "update"):
-            new_w, new_b = backend.update(w, b, grad_w, grad_b, 1.0)
+            new_w, new_b = backend.update(w.copy(), b, grad_w, grad_b, PIECES_LR)
             values["update"] = np.append(
                 _as_floats("w", new_w, (d,)), _as_floats("b", [new_b], (1,))
             )

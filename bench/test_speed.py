@@ -34,9 +34,9 @@ def test_train(
     """Time `train` with every epoch recorded; `prepare` and compilation stay outside."""
     job = CASES[case]
     data, exact = _problem(case)
-    module = backends.load(backend)
-    samples = module.prepare(data.X, data.y)
     try:
+        module = backends.load(backend)
+        samples = module.prepare(data.X.copy(), data.y.copy())
         result = module.train(samples, lr=job.lr, epochs=job.epochs)
         verdict = judge(backend, as_trajectory(result, job.epochs, job.d), exact)
     except Exception as error:  # a foreign backend may raise anything

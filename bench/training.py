@@ -85,13 +85,13 @@ def train(
 
 def _pieces(module: Backend, data: Dataset, lr: float, epochs: int) -> Iterator[Trajectory]:
     """Yield the trajectory piece by piece, up to the first loss that is not finite."""
-    samples, d = module.prepare(data.X, data.y), data.X.shape[1]
+    samples, d = module.prepare(data.X.copy(), data.y.copy()), data.X.shape[1]
     every = max(1, -(-epochs // MOST_ROWS))
     w, b = np.zeros(d), 0.0
     done, length = 0, 0  # the first call makes no update; it compiles, and delivers row 0
     while True:
         start = time.perf_counter()
-        go_on = partial(module.train, samples, lr=lr, epochs=length, w0=w, b0=b)
+        go_on = partial(module.train, samples, lr=lr, epochs=length, w0=w.copy(), b0=b)
         path = as_trajectory(go_on(every=every), length, d, every)
         if every > 1 and not np.isfinite(path.loss).all():  # find the very epoch
             path = as_trajectory(go_on(), length, d)
@@ -124,7 +124,7 @@ def remark(fit: Fit, limit: float) -> str:
             f"this run would diverge: α = {fit.lr:g} exceeds 2/λmax = {limit:.6g}; "
             "choose a rate below that"
         )
-    if reached > 1.01 * best:
+    if reached > max(1.01 * best, 1e-24 * float(fit.trajectory.loss[0])):  # and not mere rounding
         return (
             f"not there yet: the loss is {reached:.4g}, the least possible is {best:.4g}; "
             "more epochs, or columns that are centered and of similar scale, bring it closer"

@@ -104,10 +104,11 @@ def test_bounds_are_of_the_order_of_rounding(line: Dataset) -> None:
 
 def test_overflow_is_foreseen(line: Dataset) -> None:
     exact = exact_trajectory(line.X, line.y, lr=0.1, epochs=500)
-    may, must = int(np.isinf(exact.loss.bound).argmax()), int(exact.loss.overflows.argmax())
+    may, must = (int(f.argmax()) for f in (exact.loss.may_overflow, exact.loss.must_overflow))
     assert 0 < may <= 186 <= must <= may + 2  # the loss is inf from epoch 186 on
-    may, must = int(np.isinf(exact.b.bound).argmax()), int(exact.w.overflows[:, 0].argmax())
+    may, must = (int(f.argmax()) for f in (exact.b.may_overflow, exact.b.must_overflow))
     assert 0 < may <= 373 <= must <= may + 5  # w and b from 373 on
+    assert not exact.loss_may_be_nan[:370].any()
 
 
 @pytest.mark.parametrize("scale", [1e200, 1e150, 1e-200, 1e-320])

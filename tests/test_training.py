@@ -13,7 +13,7 @@ from bench import training
 from bench.data import REFERENCE_LR, Dataset, synthetic
 from bench.isolation import BackendError
 from bench.theory import hessian_eigenvalues, least_squares, stability_limit
-from bench.training import save, train, why_diverged, why_far_from_least_squares
+from bench.training import remark, save, train, why_diverged
 from tests.conftest import FOREIGN, assert_same_bits
 
 
@@ -79,11 +79,20 @@ def test_data_too_large_for_float64_are_told_apart() -> None:
     assert "too large for float64" in why_diverged(fit, stability_limit(data.X))
 
 
-def test_why_it_is_not_there_yet(line: Dataset) -> None:
-    assert why_far_from_least_squares(train(line, lr=0.005, epochs=10_000)) == ""
-    # after 100 epochs the loss is 1.0443, the least possible is 0.8149
-    remark = why_far_from_least_squares(train(line, lr=0.005, epochs=100))
-    assert remark.startswith("not there yet: the loss is 28.1% above the least squares; ")
+def test_what_is_left_to_do(line: Dataset) -> None:
+    limit = stability_limit(line.X)
+    assert remark(train(line, lr=0.005, epochs=10_000), limit) == ""
+    short = remark(train(line, lr=0.005, epochs=100), limit)
+    assert short.startswith("not there yet: the loss is 1.044, the least possible is 0.8149; ")
+    growing = remark(train(line, lr=0.1, epochs=10), limit)
+    assert growing.startswith("this run would diverge: α = 0.1 exceeds 2/λmax = 0.026347; ")
+
+
+def test_noise_free_data_are_there_when_only_rounding_is_left() -> None:
+    x = np.linspace(0, 1, 20)
+    data = Dataset("exact", ("x",), "y", x.reshape(-1, 1), 3 * x + 1)
+    fit = train(data, lr=0.5, epochs=2000)
+    assert remark(fit, stability_limit(data.X)) == ""
 
 
 def test_a_plain_foreign_backend_trains_too(line: Dataset) -> None:

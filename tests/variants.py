@@ -37,9 +37,17 @@ class Loop:
         grad_w, grad_b = self.gradients(X, self.residuals(X, y, w, b))
         return w - lr * grad_w, b - lr * grad_b
 
-    def train(self, X: Floats, y: Floats, lr: float, epochs: int) -> Trajectory:
+    def train(
+        self,
+        X: Floats,
+        y: Floats,
+        lr: float,
+        epochs: int,
+        w0: Floats | None = None,
+        b0: float = 0.0,
+    ) -> Trajectory:
         X, y = self.samples(X, y)
-        w, b = np.zeros(X.shape[1]), 0.0
+        w, b = np.zeros(X.shape[1]) if w0 is None else w0, b0
         path_w, path_b, path_loss = [], [], []
         with np.errstate(all="ignore"):
             for _ in range(epochs + 1):
@@ -128,9 +136,25 @@ class ScaledFirst(Loop):
         return np.array([self.add(scaled * column) for column in X.T]), self.add(scaled)
 
 
+class RateFirst(Loop):
+    """α(2/n) is one factor, put on the residuals before they are summed."""
+
+    def step(self, X: Floats, y: Floats, w: Floats, b: float, lr: float) -> tuple[Floats, float]:
+        r = lr * (2 / len(y)) * self.residuals(X, y, w, b)
+        return w - np.array([self.add(r * column) for column in X.T]), b - self.add(r)
+
+
+class FactorLast(Loop):
+    """2α/n as one factor on the sums."""
+
+    def step(self, X: Floats, y: Floats, w: Floats, b: float, lr: float) -> tuple[Floats, float]:
+        r, factor = self.residuals(X, y, w, b), lr * 2 / len(y)
+        return w - factor * np.array([self.add(r * c) for c in X.T]), b - factor * self.add(r)
+
+
 CORRECT = (
     Loop, Forward, Reversed, Pairwise, Fsum, Blocked, Sorted, FourLanes, NormalEquations,
-    LongDouble, ScaledFirst,
+    LongDouble, ScaledFirst, RateFirst, FactorLast,
 )  # fmt: skip
 
 
