@@ -31,6 +31,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+MOST_EPOCHS = 10**15  # more than any machine will make, and within every integer type
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -140,8 +142,8 @@ def check_schedule(
 
     Raises:
         InputTypeError: lr or b0 is no real number, epochs or every no integer, w0 no real array.
-        InputValueError: lr ≤ 0 or not finite, epochs < 0, every < 1, w0 not of shape (d,), or a
-            start that is not finite.
+        InputValueError: lr ≤ 0 or not finite, epochs < 0, every < 1, either of them above 10¹⁵,
+            w0 not of shape (d,), or a start that is not finite.
 
     """
     rate = _finite_number("lr", lr)
@@ -202,4 +204,6 @@ def _integer(name: str, value: int, least: int) -> int:
         raise InputTypeError(f"{name}: needs an integer, got {value!r}")
     if value < least:
         raise InputValueError(f"{name}: must be at least {least}, got {value!r}")
+    if value > MOST_EPOCHS:
+        raise InputValueError(f"{name}: must be at most {MOST_EPOCHS}, got {value!r}")
     return int(value)

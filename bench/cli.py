@@ -360,9 +360,10 @@ def _progress(*extra: str) -> "Progress":
     )
 
     console = Console(stderr=True)
+    texts = (TextColumn(text, markup=False) for text in ("{task.description}", *extra))
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *extra,
-        TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal,
+        *texts, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=console, transient=True, disable=not console.is_terminal,
     )  # fmt: skip
 
 
@@ -372,7 +373,7 @@ def _print(what: "RenderableType") -> None:
 
     if isinstance(what, str):
         what = _printable(what)
-    Console(markup=False, highlight=False, soft_wrap=isinstance(what, str)).print(what)
+    Console(markup=False, emoji=False, highlight=False, soft_wrap=isinstance(what, str)).print(what)
 
 
 def _print_saved(paths: list[Path]) -> None:

@@ -4,8 +4,10 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pytest_benchmark import plugin
 
 import backends
 from bench.agreement import Verdict
@@ -30,6 +32,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         help="Append a line of JSON per verdict to FILE as soon as it is known.",
     )
+
+
+_MACHINE = pytest.StashKey[dict[str, Any]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Look at the machine now: it takes a second that nobody has after Ctrl-C."""
+    look: Callable[[], dict[str, Any]] = plugin.pytest_benchmark_generate_machine_info
+    config.stash[_MACHINE] = look()
+
+
+def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, Any]:
+    """Hand pytest-benchmark what was found."""
+    return config.stash[_MACHINE]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,5 +1,7 @@
 """The samples to train on: the reference line, synthetic problems, and a person's own table."""
 
+import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,9 +81,9 @@ def read_table(path: Path, target: str | None = None, features: Sequence[str] = 
         raise InputValueError(f"{path}: needs a file ending in {', '.join(readers)}")
     try:
         columns = reader(path, target, tuple(features))
-    except (pa.ArrowInvalid, BadZipFile, EOFError, UnicodeDecodeError, ValueError) as error:
-        if isinstance(error, InputValueError):
-            raise
+    except InputValueError:
+        raise
+    except (pa.ArrowException, BadZipFile, EOFError, TypeError, ValueError, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise InputValueError(f"{path}: is no readable {path.suffix} file: {reason}") from None
     return _dataset(path, columns)
@@ -176,7 +178,9 @@ def _refuse_text(path: Path, table: pa.Table) -> None:
 
 def _read_parquet(path: Path, target: str | None, features: tuple[str, ...]) -> Columns:
     with pyarrow.parquet.ParquetFile(path) as file:
-        chosen = _choose(path, file.schema_arrow.names, target, features)
+        index = re.compile(r"__index_level_\d+__")  # pandas' row names, no column of the person's
+        names = [name for name in file.schema_arrow.names if not index.fullmatch(name)]
+        chosen = _choose(path, names, target, features)
         table = file.read(columns=chosen)
     return {name: _to_floats(path, name, table.column(name)) for name in chosen}
 
@@ -194,19 +198,22 @@ def _to_floats(path: Path, name: str, column: "pa.ChunkedArray[Any]") -> Floats:
 
 def _read_npz(path: Path, target: str | None, features: tuple[str, ...]) -> Columns:
     with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    if set(arrays) == {"X", "y"} and arrays["X"].ndim == 2:
-        X = arrays.pop("X")
-        arrays = {f"x{j}": X[:, j - 1] for j in range(1, X.shape[1] + 1)} | arrays
-    chosen = _choose(path, list(arrays), target, features)
+        names = list(file.files)
+        if set(names) == {"X", "y"} and file["X"].ndim == 2:
+            X = file["X"]
+            arrays = {f"x{j}": X[:, j - 1] for j in range(1, X.shape[1] + 1)} | {"y": file["y"]}
+            chosen = _choose(path, list(arrays), target, features)
+        else:
+            chosen = _choose(path, names, target, features)
+            arrays = {name: np.asarray(file[name]) for name in chosen}
+    n = len(arrays[chosen[-1]]) if arrays[chosen[-1]].ndim else 0
     for name in chosen:
         values = arrays[name]
         if values.ndim != 1 or values.dtype.kind not in "biuf":
             kind = f"{values.dtype} of shape {values.shape}"
             raise InputValueError(f"{path}: array {name!r} holds {kind}, not numbers of shape (n,)")
-        if len(values) != len(arrays[chosen[-1]]):
+        if len(values) != n:
             raise InputValueError(
-                f"{path}: {name!r} has {len(values)} rows, "
-                f"{chosen[-1]!r} has {len(arrays[chosen[-1]])}"
+                f"{path}: {name!r} has {len(values)} rows, {chosen[-1]!r} has {n}"
             )
     return {name: arrays[name].astype(np.float64) for name in chosen}

@@ -13,6 +13,7 @@ from plots.style import (
     MUTED,
     color,
     foreign,
+    legend,
     new_figure,
     save,
     short,
@@ -42,10 +43,7 @@ def figure(source: Path) -> Figure:
     for axes, quantity in zip(panels, QUANTITIES, strict=True):
         _draw_panel(axes, columns, backends, quantity)
     panels[0].set_ylabel("|value − exact|")
-    handles, labels = panels[0].get_legend_handles_labels()
-    drawn.legend(
-        handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=9
-    )
+    legend(drawn, panels[0])
     return drawn
 
 
@@ -57,13 +55,8 @@ def _draw_panel(
         rows = (columns["backend"] == backend) & (columns[f"{quantity}_bound"] < LARGEST_DRAWN)
         epoch = columns["epoch"][rows]
         if place == 0:
-            x, bound = _largest(epoch, columns[f"{quantity}_bound"][rows])
-            axes.plot(x, bound, color=INK, lw=1.5, label="rounding bound")
-            axes.fill_between(x, bound, bound.max(initial=0.0) * 100, color=MUTED, alpha=0.15, lw=0)
-            axes.text(
-                0.5, 0.89, "no correct backend gets here", transform=axes.transAxes,
-                ha="center", fontsize=8.5, color=MUTED, bbox={"fc": "#E8E8E8", "lw": 0, "pad": 1},
-            )  # fmt: skip
+            bounded, bound = _largest(epoch, columns[f"{quantity}_bound"][rows])
+            axes.plot(bounded, bound, color=INK, lw=1.5, label="rounding bound")
         x, error = _largest(epoch, columns[f"{quantity}_error"][rows])
         axes.plot(
             x,
@@ -72,15 +65,30 @@ def _draw_panel(
             lw=4.5 if place == 0 else 1.8,  # equal curves stay visible: the first is the widest
             alpha=0.55 if place == 0 else 1.0,
             ls="--" if place == len(backends) - 1 and place else "-",
-            label=short(backend),
+            label=short(backend).lstrip("_"),  # a legend leaves out what begins with "_"
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.margins(x=0.02)
+    _shade(axes, bounded, bound)
     axes.xaxis.set_major_formatter(thousands())
     axes.set_title(quantity, fontsize=11, color=INK)
     axes.set_xlabel("epoch")
     tidy(axes)
+
+
+def _shade(axes: Axes, x: np.ndarray, bound: np.ndarray) -> None:
+    """Shade what lies above the bound, up to the top of the plot."""
+    if not len(bound):
+        return
+    low, high = axes.get_ylim()
+    top = max(high, bound.max() * 100)
+    axes.fill_between(x, bound, top, color=MUTED, alpha=0.15, lw=0)
+    axes.set_ylim(low, top)
+    axes.text(
+        0.5, bound.max() * 5, "no correct backend gets here",
+        transform=axes.get_yaxis_transform(), ha="center", fontsize=8.5, color=MUTED,
+    )  # fmt: skip
 
 
 def _largest(epoch: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import pyarrow.parquet
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.style import COLORS, INK, MUTED, new_figure, save, tidy
+from plots.style import COLORS, INK, MUTED, label, new_figure, save, tidy
 
 MOST_POINTS = 5_000
 
@@ -27,12 +27,12 @@ def figure(source: Path) -> Figure:
     axes = drawn.add_subplot()
     if "x" in columns:
         _draw_line(axes, columns)
-        axes.set_xlabel(names["feature"])
-        axes.set_ylabel(names["target"])
+        axes.set_xlabel(label(names["feature"]))
+        axes.set_ylabel(label(names["target"], 40))
     else:
         _draw_predictions(axes, columns)
-        axes.set_xlabel(f"actual {names['target']}")
-        axes.set_ylabel(f"predicted {names['target']}")
+        axes.set_xlabel(f"actual {label(names['target'], 40)}")
+        axes.set_ylabel(f"predicted {label(names['target'], 30)}")
     axes.legend(frameon=False, fontsize=9)
     tidy(axes)
     return drawn

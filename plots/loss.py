@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet
 from matplotlib.figure import Figure
 
@@ -19,7 +20,7 @@ def draw(sources: Sequence[Path], target: Path) -> None:
 def figure(sources: Sequence[Path]) -> Figure:
     """Return the figure; epoch 0 stands at the left edge of a logarithmic axis of epoch + 1.
 
-    A run that diverges is drawn up to a loss of 1e250 and ends in a cross.
+    A run that diverges is drawn up to a loss of 1e250; a cross ends one that overflows.
     """
     drawn = new_figure(6.4, 4.2)
     axes = drawn.add_subplot()
@@ -29,13 +30,14 @@ def figure(sources: Sequence[Path]) -> Figure:
         epoch, loss = table.column("epoch").to_numpy(), table.column("loss").to_numpy()
         drawable = (loss > 0) & (loss < LARGEST_DRAWN)  # neither inf nor nan
         x, y, hue = epoch[drawable] + 1, loss[drawable], _CURVES[number % len(_CURVES)]
-        label = about.get("label", source.stem)
+        name = about.get("label", source.stem)
         if not len(x):
-            axes.plot([1], [1], alpha=0, label=f"{label}: nothing to draw")
+            axes.plot([1], [1], alpha=0, label=f"{name}: nothing to draw")
             continue
-        axes.plot(x, y, color=hue, lw=2, label=label)
-        if not (loss < LARGEST_DRAWN).all():
-            axes.plot(x[-1:], y[-1:], "x", color=hue, ms=9, mew=2)
+        axes.plot(x, y, "o-" if len(x) == 1 else "-", color=hue, lw=2, label=name)
+        if not np.isfinite(loss).all():
+            overflow = f"inf at epoch {epoch[~np.isfinite(loss)][0]:,}"
+            axes.plot(x[-1:], y[-1:], "x", color=hue, ms=9, mew=2, label=overflow)
         best = float(about.get("least_squares_loss", "0"))
         if number == 0 and 0 < best < LARGEST_DRAWN:
             axes.axhline(best, ls="--", lw=1, color=INK, label=f"least squares, {best:.4g}")

@@ -1,5 +1,6 @@
 """What all pictures share: one color per backend, one look, one way to write a PNG."""
 
+import warnings
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -27,6 +28,21 @@ def foreign(backends: list[str]) -> list[str]:
 def short(backend: str) -> str:
     """Return a backend's name; of a path, the file's name."""
     return Path(backend).name if backend.endswith(".py") else backend
+
+
+def label(name: str, most: int = 50) -> str:
+    """Return a column's name as text to draw: no mathematics in it, and not endless."""
+    text = name if len(name) <= most else name[: most - 1] + "…"
+    return text.replace("$", r"\$")
+
+
+def legend(drawn: Figure, axes: Axes) -> None:
+    """Put one legend for all plots above them, five entries a row."""
+    handles, labels = axes.get_legend_handles_labels()
+    columns = min(len(labels), 5)
+    drawn.legend(
+        handles, labels, loc="outside upper center", ncols=columns, frameon=False, fontsize=9
+    )
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -58,9 +74,11 @@ def _three_digits(value: float) -> str:
 
 def thousands() -> FuncFormatter:
     """Return an axis formatter that writes 10,000."""
-    return FuncFormatter(lambda value, _: f"{value:,.0f}")
+    return FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
 
 
 def save(figure: Figure, target: Path) -> None:
     """Write the figure as a PNG, 150 dots per inch."""
-    figure.savefig(target, format="png", dpi=150, facecolor="white")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+")  # a name in a script that no font here has
+        figure.savefig(target, format="png", dpi=150, facecolor="white")

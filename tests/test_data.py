@@ -99,6 +99,24 @@ def test_text_in_an_unused_column_does_not_matter(tmp_path: Path) -> None:
     assert read_table(path, features=["x"]).X.tolist() == [[1.0], [3.0]]
 
 
+def test_columns_with_commas_and_spaces(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", '"size, m2",age,price\n1,2,3\n4,5,6\n')
+    assert read_table(path, features=["size, m2"]).features == ("size, m2",)
+    assert read_table(path, features=["age", "size, m2"]).features == ("age", "size, m2")
+    assert read_table(path, target="size, m2", features=["price, age"]).features == ("price", "age")
+
+
+def test_row_names_of_pandas_are_no_column(tmp_path: Path) -> None:
+    table = pa.table({"x": [1, 2], "y": [3, 4], "__index_level_0__": [7, 8]})
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet").target == "y"
+
+
+def test_objects_in_an_unused_array_do_not_matter(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", names=OBJECTS, x=np.arange(2), y=np.arange(2))
+    assert read_table(tmp_path / "t.npz", features=["x"]).features == ("x",)
+
+
 def test_npz_with_a_matrix(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", y=np.array([1, 2]), X=np.array([[1, 2], [3, 4]]))
     data = read_table(tmp_path / "t.npz")
@@ -116,7 +134,7 @@ CSV: dict[str, tuple[str | bytes, str]] = {
     "empty file": ("", "is no readable .csv file: Empty CSV file"),
     "no rows": ("x,y\n", "needs at least two rows, has 0"),
     "one row": ("x,y\n1,2\n", "needs at least two rows, has 1"),
-    "one column": ("x\n1\n2\n", r"needs a feature and a target, has columns \['x'\]"),
+    "one column": ("x\n1\n2\n", "needs a feature and a target, has 'x' alone"),
     "text": ("x,y\n1,2\n3,low\n", "column 'y', row 2: 'low' is not a number"),
     "a date": ("x,y\n2026-01-01,2\n", "column 'x', row 1: '2026-01-01' is not a number"),
     "a decimal comma": ('x,y\n1,2\n"1,5",4\n', "column 'x', row 2: '1,5' is not a number"),
@@ -127,6 +145,8 @@ CSV: dict[str, tuple[str | bytes, str]] = {
     "too large": ("x,y\n1,2\n1e999,3\n", "column 'x', row 2: inf is not finite"),
     "a short row": ("x,y\n1,2\n3\n", "is no readable .csv file: .*Expected 2 columns, got 1"),
     "the same name twice": ("x,x,y\n1,2,3\n", "has more than one column 'x'"),
+    "no header": ("1,2\n3,4\n", "the first line must hold the names of the columns"),
+    "semicolons": ("x;y\n1;2\n3;4\n", "has 'x;y' alone; only commas separate"),
     "binary": (b"\x00\xff\xfe\x01\n\x00", "is no readable .csv file|needs a feature"),
 }
 
@@ -147,6 +167,11 @@ def npz(**arrays: np.ndarray) -> Callable[[Path], None]:
     return lambda path: np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
+def npy(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.eye(2))
+
+
 TEXT = np.array(["low", "high"])
 OBJECTS = np.array([None, 1.0])
 OTHERS: dict[str, tuple[str, Callable[[Path], object], str]] = {
@@ -162,7 +187,8 @@ OTHERS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "npz, no npz": ("t.npz", lambda p: write(p, "nothing"), "is no readable .npz file"),
     "npz, empty": ("t.npz", lambda p: write(p, ""), "is no readable .npz file"),
     "another ending": ("t.xls", lambda p: write(p, "x"), "needs a file ending in .csv, .tsv, .par"),
-    "a folder": ("t.csv", lambda p: p.mkdir(), "needs a file ending in"),
+    "npz, an npy": ("t.npz", npy, "is no readable .npz"),
+    "a folder": ("t.csv", lambda p: p.mkdir(), "is a folder"),
     "nothing": ("t.csv", lambda _: None, "no such file"),
 }
 

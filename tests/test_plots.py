@@ -77,6 +77,14 @@ class TestFit:
         axes = fit.figure(tmp_path / "fit.parquet").axes[0]
         assert 2_500 < len(np.asarray(axes.collections[0].get_offsets())) <= fit.MOST_POINTS
 
+    @pytest.mark.parametrize("name", [r"$\foo$", "price in $", "価格", "x" * 300, "_a$b$", "[/b]"])
+    def test_any_column_name(self, tmp_path: Path, line: Dataset, name: str) -> None:
+        data = Dataset("odd", (name,), name + "2", line.X, line.y)
+        list(save(train(data, lr=0.005, epochs=50), tmp_path))
+        assert is_png(tmp_path / "fit.png")
+        shown = fit.figure(tmp_path / "fit.parquet").axes[0].get_xlabel()
+        assert shown.replace("\\$", "$") in (name, name[:49] + "…")
+
 
 class TestLoss:
     def test_one_run(self, saved: Path) -> None:
@@ -97,7 +105,8 @@ class TestLoss:
         (axes,) = figure.axes
         assert_drawable(figure)
         drawn = curves(axes)
-        assert set(drawn) == {"α = 0.001", "α = 0.005", "α = 0.1", "least squares, 0.8149"}
+        labels = {"α = 0.001", "α = 0.005", "α = 0.1", "inf at epoch 186", "least squares, 0.8149"}
+        assert set(drawn) == labels
         colors = [line.get_color() for line in axes.get_lines() if "α" in str(line.get_label())]
         assert len(set(colors)) == 3
         crosses = [line for line in axes.get_lines() if line.get_marker() == "x"]

@@ -104,6 +104,31 @@ def test_a_backend_that_raises_in_the_session_is_a_verdict(
     assert [arm["extra_info"]["backend"] for arm in result.results["benchmarks"]] == ["numba"]
 
 
+def test_a_backend_that_fails_only_while_it_is_timed_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GRADRACE_TEST_HOW", "raises the second time")
+    result = session.time_backends([BAD], ["100x1"], lambda *_: None)
+    assert result.results["benchmarks"] == []
+    assert result.failure.startswith("timing ended with status 1")
+
+
+def test_a_backend_that_changes_its_input_hurts_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADRACE_TEST_HOW", "changes its input")
+    result = session.time_backends([BAD, "numba"], ["100x1"], lambda *_: None)
+    assert [entry["verdict"]["reason"] for entry in result.verdicts] == ["", ""]
+
+
+def test_ctrl_c_keeps_the_arms_that_are_timed() -> None:
+    def interrupt(_arm: str, done: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    result = session.time_backends(["numba", "python"], ["100x1"], interrupt)
+    assert result.interrupted
+    assert [arm["extra_info"]["backend"] for arm in result.results["benchmarks"]] == ["numba"]
+
+
 def test_the_users_pytest_settings_do_not_matter(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

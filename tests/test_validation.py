@@ -62,6 +62,8 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "epochs float": ({"epochs": 10.0}, TypeError, r"epochs: needs an integer, got 10.0"),
     "epochs bool": ({"epochs": True}, TypeError, r"epochs: needs an integer, got True"),
     "epochs text": ({"epochs": "9"}, TypeError, r"epochs: needs an integer, got '9'"),
+    "epochs beyond integers": ({"epochs": 10**30}, ValueError, r"epochs: must be at most 10+, got"),
+    "every beyond integers": ({"every": 10**30}, ValueError, r"every: must be at most 10+, got"),
     "every zero": ({"every": 0}, ValueError, r"every: must be at least 1, got 0"),
     "every float": ({"every": 2.0}, TypeError, r"every: needs an integer, got 2.0"),
     "w0 short": ({"w0": [1.0]}, ValueError, r"w0: needs one weight per feature, 2, got 1"),

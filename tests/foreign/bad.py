@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 
 import good
@@ -28,6 +29,13 @@ def train(X, *, lr, epochs, w0=None, b0=0.0, every=1):
         os._exit(3)
     if HOW == "kills its process":
         os.kill(os.getpid(), signal.SIGKILL)
+    if HOW == "sends itself a real-time signal":
+        os.kill(os.getpid(), 40)
+    if HOW == "raises unprintable text":
+        raise ValueError("\udcff")
+    if HOW == "leaves a thread":
+        threading.Thread(target=time.sleep, args=(600,)).start()
+        return good.train((X, np.zeros(len(X))), lr=lr, epochs=epochs, w0=w0, b0=b0, every=every)
     if HOW == "hangs":
         time.sleep(600)
     if HOW == "hangs and ignores signals":
@@ -35,7 +43,7 @@ def train(X, *, lr, epochs, w0=None, b0=0.0, every=1):
         while True:
             pass
     if HOW == "starts a child that hangs":
-        os.system("sleep 600")
+        os.system(f"echo $$ > {os.environ.get('GRADRACE_TEST_PID', os.devnull)}; exec sleep 600")
     if HOW == "recurses":
         return train(X, lr=lr, epochs=epochs)
     return {
@@ -53,6 +61,16 @@ def train(X, *, lr, epochs, w0=None, b0=0.0, every=1):
         "returns other epochs": (epoch + 1, w, b, loss),
         "returns text for epochs": (["0"] * rows, w, b, loss),
     }[HOW]
+
+
+if HOW == "raises the second time":
+    prepare, calls = good.prepare, []
+
+    def train(data, **job):
+        calls.append(job)
+        if len(calls) > 1:
+            raise RuntimeError("not again")
+        return good.train(data, **job)
 
 
 if HOW == "takes no start":
