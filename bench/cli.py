@@ -138,9 +138,11 @@ def run(
             progress.update(task, description=doing, completed=done, total=steps)
 
         result = race.run(out, backend or (), on_progress=on_progress)
-    _print("Median of the rounds; one thread per backend, unless the environment says otherwise.")
     if result.verdicts:
         _print(report.race_table(result))
+        _print(
+            "Median of the rounds; one thread per backend, unless the environment says otherwise."
+        )
     wrong = [e["verdict"] for e in result.verdicts if not e["verdict"]["agrees"]]
     for verdict in wrong:
         _print(f"{verdict['backend']}: {verdict['reason']}")

@@ -107,7 +107,7 @@ class TestTrain:
         assert (done.returncode, done.stderr) == (0, "")
         for number in ("3.015325855", "1.811861276", "0.8149047135"):
             assert number in done.stdout
-        assert listing(tmp_path) == {f"results/{name}" for name in self.NAMES}
+        assert listing(tmp_path) == {f"results/train/{name}" for name in self.NAMES}
 
     def test_a_table(self, gradrace: Command, table: str, tmp_path: Path) -> None:
         done = gradrace("train", table, "--out", "new/folder", "--epochs", "50000")
@@ -130,11 +130,50 @@ class TestTrain:
             "gradrace: diverged: the loss overflows at epoch 186, because α = 0.1 exceeds "
             "2/λmax = 0.026347; choose a rate below that\n"
         )
-        assert listing(tmp_path) == {"results/history.parquet", "results/loss.png"}
+        assert listing(tmp_path) == {"results/train/history.parquet", "results/train/loss.png"}
 
     def test_no_progress_bar_without_a_terminal(self, gradrace: Command) -> None:
         done = gradrace("train", "--epochs", "100")
         assert (done.stderr, "\x1b" in done.stdout) == ("", False)
+
+    def test_a_rate_that_would_diverge_is_said_to(self, gradrace: Command) -> None:
+        done = gradrace("train", "--lr", "0.1", "--epochs", "5")
+        assert done.returncode == 0
+        assert "this run would diverge: α = 0.1 exceeds 2/λmax = 0.026347" in done.stdout
+
+    def test_an_earlier_model_is_named_as_such(self, gradrace: Command) -> None:
+        gradrace("train", "--epochs", "10")
+        done = gradrace("train", "--lr", "0.1")
+        assert "(results/train/model.json is of an earlier run)" in done.stderr
+
+    @pytest.mark.parametrize("how", ["exits", "ends with an import"])
+    def test_a_backend_that_exits_is_no_success(
+        self, gradrace: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
+    ) -> None:
+        monkeypatch.setenv("GRADRACE_TEST_HOW", how)
+        (tmp_path / "leaves.py").write_text("raise SystemExit(0)\n")
+        backend = "leaves.py" if how == "ends with an import" else str(FOREIGN / "bad.py")
+        done = gradrace("train", "--backend", backend, "--epochs", "5")
+        assert done.returncode == 2
+        assert "SystemExit" in done.stderr
+
+
+def test_version(gradrace: Command) -> None:
+    assert gradrace("--version").stdout.startswith("gradrace 0.")
+
+
+@pytest.mark.parametrize("name", ["check --epochs 5", "train --epochs 5", "backends"])
+def test_the_current_folder_shadows_nothing(name: str, tmp_path: Path) -> None:
+    """A project's own folders and files may be called as ours, or as a library."""
+    for folder in ("backends", "bench", "plots"):
+        (tmp_path / folder).mkdir()
+    for file in ("numpy.py", "random.py", "plots/__init__.py", "conftest.py"):
+        (tmp_path / file).write_text("1 / 0\n")
+    script = Path(sys.executable).with_name("gradrace")
+    done = subprocess.run(
+        [script, *name.split()], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 UNUSABLE: dict[str, tuple[list[str], str]] = {
@@ -234,8 +273,8 @@ class TestInterrupt:
         status, out, err, seconds = self.interrupt(tmp_path, words, 5.0)
         assert status == 130, err
         assert seconds < 10  # not the hours of two billion epochs
-        assert "saved results/history.parquet results/model.json" in out
-        model = json.loads((tmp_path / "results/model.json").read_text("utf-8"))
+        assert "saved results/train/history.parquet results/train/model.json" in out
+        model = json.loads((tmp_path / "results/train/model.json").read_text("utf-8"))
         assert model["training"]["interrupted"] is True
         assert 0 < model["training"]["epochs"] < 2_000_000_000
 
