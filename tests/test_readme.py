@@ -7,6 +7,7 @@ from io import StringIO
 import pytest
 
 from tests.conftest import ROOT
+from tests.variants import CORRECT, WRONG
 
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -32,3 +33,8 @@ def test_the_code_prints_what_it_says() -> None:
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
 def test_links_lead_somewhere(target: str) -> None:
     assert target.startswith("https://") or (ROOT / target).is_file()
+
+
+def test_the_loops_are_counted() -> None:
+    assert f"{len(WRONG)} wrong loops" in README
+    assert f"{len(CORRECT)} orders of evaluation" in README
