@@ -26,7 +26,7 @@ from tests.variants import (
     StopsEarly,
 )
 
-EPOCHS = 600
+EPOCHS = 400  # enough for α = 0.1 to reach nan, at 374
 
 Kind = type[Loop]
 
@@ -93,8 +93,8 @@ def problems(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
-@given(problem=problems(), epochs=st.integers(0, 120), start=st.sampled_from([0.0, 1.0, 1e6]))
+@settings(max_examples=100, deadline=None)
+@given(problem=problems(), epochs=st.integers(0, 80), start=st.sampled_from([0.0, 1.0, 1e6]))
 def test_correct_on_any_data(
     problem: tuple[np.ndarray, np.ndarray, float], epochs: int, start: float
 ) -> None:
@@ -114,9 +114,9 @@ def test_correct_on_any_data(
 def test_steps_far_below_the_last_digit(line: Dataset) -> None:
     """Here every epoch rounds w and b once, and next to nothing else happens."""
     for lr in (1e-18, 8e-9, 1e-5):
-        exact = exact_trajectory(line.X, line.y, lr=lr, epochs=300, w0=[1e3], b0=-7e5)
+        exact = exact_trajectory(line.X, line.y, lr=lr, epochs=100, w0=[1e3], b0=-7e5)
         for kind in CORRECT:
-            path = kind().train(line.X, line.y, lr, 300, np.array([1e3]), -7e5)
+            path = kind().train(line.X, line.y, lr, 100, np.array([1e3]), -7e5)
             verdict = judge("", path, exact)
             assert verdict.agrees, f"{kind.__name__}: {verdict.reason}"
 
