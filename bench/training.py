@@ -65,8 +65,9 @@ def train(
     best = least_squares(data.X, data.y)
     pieces: list[Trajectory] = []
     interrupted = False
+    every = max(1, -(-epochs // MOST_ROWS))
     try:
-        for piece in _pieces(module, data, float(lr), int(epochs)):
+        for piece in _pieces(module, data, float(lr), int(epochs), every):
             pieces.append(piece)
             on_progress(int(piece.epoch[-1]), float(piece.loss[-1]))
     except KeyboardInterrupt:
@@ -80,27 +81,37 @@ def train(
             raise BackendError(f"backend {backend}: {describe(error)}") from error
         interrupted = True
     whole = Trajectory._make(np.concatenate(rows) for rows in zip(*pieces, strict=True))
+    kept = whole.epoch % every == 0
+    kept[-1] = True
+    whole = Trajectory._make(rows[kept] for rows in whole)
     return Fit(data, backend, lr, whole, interrupted, best)
 
 
-def _pieces(module: Backend, data: Dataset, lr: float, epochs: int) -> Iterator[Trajectory]:
-    """Yield the trajectory piece by piece, up to the first loss that is not finite."""
+def _pieces(
+    module: Backend, data: Dataset, lr: float, epochs: int, every: int
+) -> Iterator[Trajectory]:
+    """Yield the trajectory piece by piece, up to the first loss that is not finite.
+
+    Besides every `every`-th epoch the pieces hold the epochs at which they end.
+    """
     samples, d = module.prepare(data.X.copy(), data.y.copy()), data.X.shape[1]
-    every = max(1, -(-epochs // MOST_ROWS))
     w, b = np.zeros(d), 0.0
     done, length = 0, 0  # the first call makes no update; it compiles, and delivers row 0
     while True:
         start = time.perf_counter()
+        stride = every if length >= every else max(1, length)
         go_on = partial(module.train, samples, lr=lr, epochs=length, w0=w.copy(), b0=b)
-        path = as_trajectory(go_on(every=every), length, d, every)
-        if every > 1 and not np.isfinite(path.loss).all():  # find the very epoch
+        path = as_trajectory(go_on(every=stride), length, d, stride)
+        if stride > 1 and not np.isfinite(path.loss).all():  # find the very epoch
             path = as_trajectory(go_on(), length, d)
         path = _until_not_finite(path._replace(epoch=path.epoch + done))
         yield Trajectory._make(rows[1:] for rows in path) if length else path
         done, w, b = int(path.epoch[-1]), path.w[-1], float(path.b[-1])
         if done == epochs or not np.isfinite(path.loss[-1]):
             return
-        length = _next_length(length, time.perf_counter() - start, every, epochs - done)
+        wish = _next_length(length, time.perf_counter() - start)
+        to_multiple = -done % every  # where the next kept row is due, 0 if it is due now
+        length = min(wish, to_multiple or (wish // every * every or wish), epochs - done)
 
 
 def why_diverged(fit: Fit, limit: float) -> str:
@@ -226,7 +237,6 @@ def _is_interrupt(error: BaseException | None) -> bool:
     return error is not None
 
 
-def _next_length(last: int, seconds: float, every: int, left: int) -> int:
-    """Return how many epochs to make next: about CHUNK_SECONDS' worth, in multiples of `every`."""
-    growth = min(10.0, CHUNK_SECONDS / max(seconds, 1e-9))
-    return min(left, max(1, int(last * growth) // every) * every)
+def _next_length(last: int, seconds: float) -> int:
+    """Return how many epochs to make next: about CHUNK_SECONDS' worth, growing tenfold at most."""
+    return max(1, int(last * min(10.0, CHUNK_SECONDS / max(seconds, 1e-9))))

@@ -117,9 +117,9 @@ def test_nothing_is_left_running_or_lying_about(
     start = time.monotonic()
     with pytest.raises(BackendError, match="no result after 3 s"):
         run_isolated(BAD, line.X, line.y, lr=0.1, epochs=1, timeout=3)
-    assert time.monotonic() - start < 20  # not the 600 s of its child
+    assert time.monotonic() - start < 300  # its child would take 600 s
     assert [path.name for path in tmp_path.iterdir()] == ["pid"]
     pid = int((tmp_path / "pid").read_text())
-    while Path(f"/proc/{pid}").exists() and time.monotonic() - start < 30:
+    while Path(f"/proc/{pid}").exists() and time.monotonic() - start < 300:
         time.sleep(0.1)  # its new parent has yet to collect it
     assert not Path(f"/proc/{pid}").exists()

@@ -42,11 +42,13 @@ def test_stops_at_the_first_loss_that_is_not_finite(line: Dataset, name: str) ->
     assert fit.trajectory.loss[-1] == np.inf
 
 
+@pytest.mark.parametrize("seconds", [1e-9, 1e-4, 10.0])
 @pytest.mark.parametrize(("epochs", "every"), [(999, 100), (1000, 100), (1001, 101), (50, 5)])
 def test_a_long_history_is_thinned(
-    line: Dataset, epochs: int, every: int, monkeypatch: pytest.MonkeyPatch
+    line: Dataset, epochs: int, every: int, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "MOST_ROWS", 10)
+    monkeypatch.setattr(training, "CHUNK_SECONDS", seconds)
     module = backends.load("numba")
     whole = module.train(module.prepare(line.X, line.y), lr=0.005, epochs=epochs, every=every)
     assert_same_bits(train(line, lr=0.005, epochs=epochs).trajectory, whole)
