@@ -5,7 +5,6 @@ when that backend is loaded. Start reading with `interface.py`, then `pure_pytho
 """
 
 import importlib
-import importlib.metadata
 import importlib.util
 import sys
 from pathlib import Path
@@ -41,12 +40,14 @@ def names() -> tuple[str, ...]:
 
 def library_version(name: str) -> str | None:
     """Return the version of the library a built-in backend runs on, None if it is missing."""
+    from importlib.metadata import PackageNotFoundError, version
+
     library = LADDER[name].library
     if library is None:
         return sys.version.split()[0]
     try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
+        return version(library)
+    except PackageNotFoundError:
         return None
 
 

@@ -6,7 +6,6 @@ NumPy, Numba and matplotlib are imported inside the commands, so that --help ans
 import contextlib
 import dataclasses
 import functools
-import importlib.metadata
 import io
 import os
 import signal
@@ -76,7 +75,9 @@ P = ParamSpec("P")
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"gradrace {importlib.metadata.version('gradrace')}")
+        from importlib.metadata import version
+
+        typer.echo(f"gradrace {version('gradrace')}")
         raise typer.Exit
 
 
