@@ -22,7 +22,7 @@ class Rung(NamedTuple):
     """Where a built-in backend lives, what it needs, and what it teaches."""
 
     module: str
-    library: str | None
+    package: str | None
     idea: str
 
 
@@ -38,15 +38,15 @@ def names() -> tuple[str, ...]:
     return tuple(LADDER)
 
 
-def library_version(name: str) -> str | None:
-    """Return the version of the library a built-in backend runs on, None if it is missing."""
+def package_version(name: str) -> str | None:
+    """Return the version of the package a built-in backend runs on, None if it is missing."""
     from importlib.metadata import PackageNotFoundError, version
 
-    library = LADDER[name].library
-    if library is None:
+    package = LADDER[name].package
+    if package is None:
         return sys.version.split()[0]
     try:
-        return version(library)
+        return version(package)
     except PackageNotFoundError:
         return None
 
@@ -55,15 +55,15 @@ def require(spec: str) -> None:
     """Make sure, without importing it, that there is a backend `spec`, as `load` takes it.
 
     Raises:
-        InputValueError: no such name, file or module, or the library it needs is missing.
+        InputValueError: no such name, file or module, or the package it needs is missing.
 
     """
     from backends.interface import InputValueError
 
     if spec in LADDER:
-        library = LADDER[spec].library
-        if library_version(spec) is None:
-            raise InputValueError(f"backend {spec}: {library} is missing: pip install {library}")
+        package = LADDER[spec].package
+        if package_version(spec) is None:
+            raise InputValueError(f"backend {spec}: {package} is missing: pip install {package}")
     elif spec.endswith(".py"):
         if not Path(spec).is_file():
             raise InputValueError(f"backend {spec}: no such file")

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec
 
 import typer
 
+# Both are imported before the current folder joins the path, for it may hold the same names.
 import backends
-import plots  # noqa: F401  both before the current folder joins the path: it may hold the same names
+import plots  # noqa: F401
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -146,7 +146,7 @@ def _child() -> None:
     sys.path.append(str(Path.cwd()))  # last, so that nothing here shadows a library
     try:
         arrays = _exercise(backends.load(job["spec"]), X, y, job)
-        np.savez(folder / "partial.npz", **arrays)  # type: ignore[arg-type]
+        np.savez(folder / "partial.npz", allow_pickle=False, **arrays)
         (folder / "partial.npz").rename(folder / "outcome.npz")
     except BaseException as error:  # whatever a foreign backend raises, SystemExit included
         traceback.print_exc()

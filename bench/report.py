@@ -76,12 +76,12 @@ def question(data: Dataset) -> str:
 
 
 def backend_table() -> Table:
-    """Give each built-in backend a row: its library's version or how to get it, and its idea."""
-    table = _table("backend", "library", "its one idea")
+    """Give each built-in backend a row: its package's version or how to get it, and its idea."""
+    table = _table("backend", "package", "its one idea")
     for name, rung in backends.LADDER.items():
-        version = backends.library_version(name)
-        library = rung.library or "Python"
-        found = f"{library} {version}" if version else f"missing: pip install {library}"
+        version = backends.package_version(name)
+        package = rung.package or "Python"
+        found = f"{package} {version}" if version else f"missing: pip install {package}"
         table.add_row(name, found, rung.idea)
     return table
 

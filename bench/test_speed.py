@@ -39,7 +39,7 @@ def test_train(
         samples = module.prepare(data.X.copy(), data.y.copy())
         result = module.train(samples, lr=job.lr, epochs=job.epochs)
         verdict = judge(backend, as_trajectory(result, job.epochs, job.d), exact)
-    except Exception as error:  # a foreign backend may raise anything
+    except (Exception, SystemExit) as error:  # a foreign backend may raise anything
         verdict = Verdict(backend, agrees=False, reason=describe(error))
     report_verdict(case, verdict)
     if not verdict.agrees:

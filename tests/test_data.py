@@ -67,7 +67,7 @@ class TestFormats:
                 pyarrow.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
                 return tmp_path / "t.parquet"
             case "npz":
-                np.savez(tmp_path / "t.npz", **columns)  # type: ignore[arg-type]
+                np.savez(tmp_path / "t.npz", allow_pickle=False, **columns)
                 return tmp_path / "t.npz"
             case suffix:
                 return write(tmp_path / f"t.{suffix}", ROWS)
@@ -164,7 +164,7 @@ def parquet(**columns: list[object]) -> Callable[[Path], None]:
 
 
 def npz(**arrays: np.ndarray) -> Callable[[Path], None]:
-    return lambda path: np.savez(path, **arrays)  # type: ignore[arg-type]
+    return lambda path: np.savez(path, allow_pickle=True, **arrays)
 
 
 def npy(path: Path) -> None:

@@ -93,13 +93,17 @@ def test_a_session_that_dies_is_reported(monkeypatch: pytest.MonkeyPatch) -> Non
     assert result.failure.startswith("timing ended with status 3")
 
 
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [("raises", "raised ZeroDivisionError: on purpose"), ("exits", "raised SystemExit: 0")],
+)
 def test_a_backend_that_raises_in_the_session_is_a_verdict(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, how: str, reason: str
 ) -> None:
-    monkeypatch.setenv("GRADRACE_TEST_HOW", "raises")
+    monkeypatch.setenv("GRADRACE_TEST_HOW", how)
     result = session.time_backends([BAD, "numba"], ["100x1"], lambda *_: None)
     reasons = [entry["verdict"]["reason"] for entry in result.verdicts]
-    assert reasons[0].startswith("raised ZeroDivisionError: on purpose")
+    assert reasons[0].startswith(reason)
     assert reasons[1:] == [""]
     assert [arm["extra_info"]["backend"] for arm in result.results["benchmarks"]] == ["numba"]
 

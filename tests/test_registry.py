@@ -95,6 +95,6 @@ def test_a_file_that_is_no_backend(tmp_path: Path, source: str, reason: str) -> 
 
 def test_a_missing_library_is_one_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(backends.LADDER, "gpu", backends.Rung("gpu", "no-such-library", ""))
-    assert backends.library_version("gpu") is None
+    assert backends.package_version("gpu") is None
     with pytest.raises(InputValueError, match=r"pip install no-such-library$"):
         backends.load("gpu")

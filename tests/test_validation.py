@@ -95,7 +95,6 @@ def test_any_real_number_will_do(backend: Backend, kind: str) -> None:
     data = backend.prepare(X, Y)
     expected = backend.train(data, lr=0.0078125, epochs=3, b0=0.5, every=2)
     number = NUMBERS[kind]
-    same = backend.train(
-        data, lr=number(0.0078125), epochs=np.uint8(3), b0=number(0.5), every=np.int16(2),  # type: ignore[arg-type]
-    )  # fmt: skip
+    job: dict[str, Any] = {"epochs": np.uint8(3), "every": np.int16(2)}
+    same = backend.train(data, lr=number(0.0078125), b0=number(0.5), **job)
     assert_same_bits(same, expected)
