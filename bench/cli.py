@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from bench.data import Dataset
+    from bench.theory import Rate
 
 # exit statuses
 DISAGREES = 1
@@ -61,15 +62,20 @@ Features = Annotated[
         show_default=False,
     ),
 ]
-Rate = Annotated[
-    float | None,
+RateText = Annotated[
+    str | None,
     typer.Option(
         "--lr",
-        metavar="α",
-        help="Learning rate.  [default: 0.005 for the reference line; for a table 1/λmax, "
-        "half the stability limit]",
+        metavar="α|auto",
+        help="Learning rate; auto is the fastest stable one.  "
+        "[default: 0.005 for the reference line, auto for a table]",
     ),
 ]
+Standardize = Annotated[
+    bool,
+    typer.Option("--standardize", help="Center and scale the columns; report in their units."),
+]
+TABLE = "CSV, TSV, Parquet, Feather, NPZ or NPY; - is standard input."
 
 P = ParamSpec("P")
 
@@ -163,13 +169,11 @@ def check(
     backend: Backends = None,
     data: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="A CSV, TSV, Parquet or NPZ table.  [default: the reference line]"
-        ),
+        typer.Option(metavar="FILE", help=f"{TABLE}  [default: the reference line]"),
     ] = None,
     target: Target = None,
     features: Features = None,
-    lr: Rate = None,
+    lr: RateText = None,
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -193,6 +197,7 @@ def check(
     from bench.data import REFERENCE_EPOCHS, affordable_epochs
     from bench.files import writable_file, write_json
     from bench.oracle import YARDSTICK, exact_trajectory
+    from bench.theory import chosen_rate, hessian, least_squares
 
     specs = backend or list(backends.names())
     for spec in specs:
@@ -200,9 +205,10 @@ def check(
     if json is not None:
         writable_file(json)
     samples = _samples(data, target, features)
-    rate = _rate(lr, data, samples)
     if epochs is None:
         epochs = REFERENCE_EPOCHS if data is None else affordable_epochs(samples)
+    H = hessian(samples.X, least_squares(samples).free)
+    rate = chosen_rate(_rate(lr, data), samples, H, epochs)
 
     verdicts: list[agreement.Verdict] = []
     interrupted = False
@@ -245,7 +251,7 @@ def train(
         Path | None,
         typer.Argument(
             metavar="FILE",
-            help="A CSV, TSV, Parquet or NPZ table.  [default: the reference line]",
+            help=f"{TABLE}  [default: the reference line]",
             show_default=False,
         ),
     ] = None,
@@ -254,8 +260,19 @@ def train(
     backend: Annotated[
         str, typer.Option(metavar="NAME|FILE.py|MODULE", help="What trains.")
     ] = "numba",
-    lr: Rate = None,
-    epochs: Annotated[int, typer.Option(metavar="N", help="Updates to make.")] = 10_000,
+    lr: RateText = None,
+    epochs: Annotated[
+        int, typer.Option(metavar="N", help="Updates to make, at most with --tol.")
+    ] = 10_000,
+    standardize: Standardize = False,
+    tol: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Stop when the gradient has fallen to this share of its first norm, or nothing "
+            "improves any more.",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path(
         "results/train"
     ),
@@ -265,12 +282,12 @@ def train(
     Writes model.json, fit.parquet, history.parquet, fit.png and loss.png. If the loss diverges,
     the exit status is 1 and there is no model.
     """
-    from bench import report, theory, training
+    from bench import model, report, training
     from bench.files import writable_folder
 
     backends.require(backend)
+    rate = _rate(lr, file)
     samples = _samples(file, target, features)
-    rate = _rate(lr, file, samples)
     writable_folder(out)
     with _progress("{task.fields[loss]}") as progress:
         task = progress.add_task("epoch", total=epochs, loss="")
@@ -279,29 +296,67 @@ def train(
             progress.update(task, completed=epoch, loss=f"loss {loss:.6g}")
 
         fit = training.train(
-            samples, backend=backend, lr=rate, epochs=epochs, on_progress=on_progress
-        )
-    n, d = samples.X.shape
-    last = int(fit.trajectory.epoch[-1])
-    limit = theory.stability_limit(samples.X)
-    _print(f"{samples.name}: {report.question(samples)}")
-    _print(f"n = {n:,}, d = {d:,}, α = {rate:.6g}, {last:,} epochs, {backend}")
+            samples, backend=backend, lr=rate, epochs=epochs, standardize=standardize, tol=tol,
+            on_progress=on_progress,
+        )  # fmt: skip
+    for line in report.about_fit(fit, auto=rate == "auto"):
+        _print(line)
     if not fit.diverged:
         _print(report.fit_table(fit))
-        if remark := training.remark(fit, limit):
-            _print(remark)
+        for line in report.remarks(fit):
+            _print(line)
+    _warn(fit.least_squares.ambiguity)
     saved: list[Path] = []
     try:
-        for path in training.save(fit, out):
+        for path in model.save(fit, out):
             saved.append(path)
     finally:
         _print_saved(saved)
     if fit.diverged:
         old = out / "model.json"
         earlier = f" ({old} is of an earlier run)" if old.exists() else ""
-        _end(training.why_diverged(fit, limit) + earlier, DISAGREES)
+        _end(report.why_diverged(fit) + earlier, DISAGREES)
     if fit.interrupted:
-        _end(f"interrupted after epoch {last:,} of {epochs:,}", INTERRUPTED)
+        _end(f"interrupted after epoch {fit.trajectory.epoch[-1]:,} of {epochs:,}", INTERRUPTED)
+
+
+@command
+def predict(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL.json", help="The model that `train` wrote.")
+    ],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help=f"{TABLE}  Columns are taken by name.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where to save, .csv or .parquet.  [default: print them as CSV]"
+        ),
+    ] = None,
+) -> None:
+    """Predict the target for every row of a table.
+
+    The columns are those the model was trained on, in their original units.
+    """
+    from bench.files import writable_file
+    from bench.model import predict, predictions_kind, read_model, write_predictions
+
+    trained = read_model(model)
+    if out is not None:
+        predictions_kind(writable_file(out))
+    found = predict(trained, file)
+    if found.far:
+        _warn(f"far from the training samples; other units? {found.far}")
+    if found.unused:
+        _note(f"not used: {', '.join(found.unused)}")
+    if found.loss is not None:
+        _note(f"{found.target} is in the table, too; the loss is {found.loss:.6g}")
+    if out is None:
+        _print_lines(["predicted", *map(repr, found.values.tolist())])
+    else:
+        write_predictions(found, out)
+        _print_saved([out])
 
 
 @command
@@ -327,7 +382,8 @@ def main() -> None:
 
 def _samples(file: Path | None, target: str | None, features: list[str] | None) -> "Dataset":
     from backends.interface import InputValueError
-    from bench.data import read_table, reference_line
+    from bench.data import reference_line
+    from bench.tables import read_table
 
     if file is not None:
         return read_table(file, target, features or ())
@@ -336,20 +392,19 @@ def _samples(file: Path | None, target: str | None, features: list[str] | None) 
     return reference_line()
 
 
-def _rate(lr: float | None, file: Path | None, samples: "Dataset") -> float:
-    """Return the given rate, or the default one: half the stability limit for a table."""
+def _rate(text: str | None, file: Path | None) -> "Rate":
+    """Return the given rate, or the default one: automatic for a table."""
     from backends.interface import InputValueError
     from bench.data import REFERENCE_LR
-    from bench.theory import stability_limit
 
-    if lr is not None:
-        return lr
-    if file is None:
-        return REFERENCE_LR
-    rate = stability_limit(samples.X) / 2
-    if rate == 0:
-        raise InputValueError(f"{file}: no rate is stable, the values are too large; scale them")
-    return rate
+    if text is None:
+        return REFERENCE_LR if file is None else "auto"
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise InputValueError(f"--lr: needs a number or auto, got {text!r}") from None
 
 
 def _progress(*extra: str) -> "Progress":
@@ -383,6 +438,21 @@ def _print(what: "RenderableType") -> None:
 def _print_saved(paths: list[Path]) -> None:
     if paths:
         _print("saved " + " ".join(map(str, paths)))
+
+
+def _print_lines(lines: "list[str]") -> None:
+    """Print many lines to stdout as they are."""
+    print("\n".join(lines))
+
+
+def _note(message: str) -> None:
+    """Say something beside the result, on stderr."""
+    print(_printable(message), file=sys.stderr)
+
+
+def _warn(message: str) -> None:
+    if message:
+        _note(f"warning: {message}")
 
 
 def _end(message: str, status: int) -> NoReturn:

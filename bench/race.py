@@ -13,9 +13,10 @@ import backends
 from bench.agreement import Checked, check_backends
 from bench.cases import CASES, REFERENCE
 from bench.files import replacing, write_json, write_table
+from bench.model import save
 from bench.oracle import ExactTrajectory, exact_trajectory
 from bench.session import time_backends
-from bench.training import save, train
+from bench.training import train
 from plots import agreement as agreement_plot
 from plots import speed as speed_plot
 
@@ -52,7 +53,7 @@ def run(
 ) -> Race:
     """Verify and time backends (default: the built-in ones) on cases; save results in `folder`.
 
-    Writes agreement.parquet, agreement.png, benchmark.json, speed.png, and what `training.save`
+    Writes agreement.parquet, agreement.png, benchmark.json, speed.png, and what `model.save`
     writes for the reference line. `on_progress` gets what is being done, and how many of how many
     steps are done. Ctrl-C keeps what is finished and sets `interrupted`.
 

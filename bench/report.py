@@ -1,6 +1,7 @@
 """What the terminal shows: tables of verdicts, speeds, fits and backends."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -9,11 +10,14 @@ import backends
 from bench.agreement import Deviation, Verdict
 from bench.data import Dataset
 from bench.race import Race
+from bench.scaling import Scaling
+from bench.theory import hessian
 from bench.training import Fit
 from plots.speed import time_per_epoch
 from plots.style import seconds, short
 
 MOST_WEIGHTS = 20
+LONGEST = 1e12  # epochs; at 100 ns each more than a day
 _NONE = "–"
 
 
@@ -54,18 +58,47 @@ def race_table(race: Race) -> Table:
     return table
 
 
+def about_fit(fit: Fit, *, auto: bool) -> list[str]:
+    """Say what was trained, on what, and how."""
+    n, d = fit.data.X.shape
+    rate = f"α = {fit.lr:.6g}" + (" (auto: the fastest stable rate)" if auto else "")
+    epochs = f"{fit.trajectory.epoch[-1]:,} epochs"
+    lines = [
+        f"{fit.data.name}: {question(fit.data)}",
+        f"n = {n:,}, d = {d:,}, {rate}, {epochs}, {fit.backend}",
+    ]
+    if fit.data.headless:
+        lines.insert(1, "no names of columns found: they are called x1, x2, …")
+    if fit.scaling is not None:
+        before = hessian(fit.data.X, fit.least_squares.free).condition
+        after = fit.hessian.condition
+        lines.append(f"standardized: condition number {condition(before)} → {condition(after)}")
+    return lines
+
+
 def fit_table(fit: Fit) -> Table:
     """Lay learned w, b and loss beside the least squares; of many weights the first 20."""
-    table = _table("", "learned", "least squares")
-    best, last = fit.least_squares, len(fit.trajectory.epoch) - 1
-    weights = list(zip(fit.data.features, fit.trajectory.w[last], best.w, strict=True))
-    for name, learned, exact in weights[:MOST_WEIGHTS]:
-        table.add_row(f"w[{name}]", f"{learned:.10g}", f"{exact:.10g}")
-    if len(weights) > MOST_WEIGHTS:
-        table.add_row(f"… {len(weights) - MOST_WEIGHTS} more in model.json", "", "")
-    table.add_row("b", f"{fit.trajectory.b[last]:.10g}", f"{best.b:.10g}")
-    table.add_row("loss", f"{fit.trajectory.loss[last]:.10g}", f"{best.loss:.10g}")
+    table = _table("", "learned", "least squares", "digits")
+    best = fit.least_squares
+    rows = list(zip((f"w[{name}]" for name in fit.data.features), fit.w, best.w, strict=True))
+    for name, learned, exact in [*rows[:MOST_WEIGHTS], ("b", fit.b, best.b)]:
+        table.add_row(name, f"{learned:.10g}", f"{exact:.10g}", str(digits(learned, exact)))
+    if len(rows) > MOST_WEIGHTS:
+        table.add_row(f"… {len(rows) - MOST_WEIGHTS} more weights in model.json", "", "", "")
+    table.add_row("loss", f"{fit.loss:.10g}", f"{best.loss:.10g}", str(digits(fit.loss, best.loss)))
     return table
+
+
+def digits(value: float, exact: float) -> int:
+    """Return how many significant digits agree: −log₁₀ |value − exact| / |exact|, 0 … 15.
+
+    McCullough, "Assessing the reliability of statistical software: part I", *The American
+    Statistician* 52 (1998), who calls it the log relative error.
+    """
+    if value == exact:
+        return 15
+    error = abs(value - exact) / abs(exact) if exact else abs(value)
+    return int(min(15.0, max(0.0, -math.log10(error)))) if math.isfinite(error) else 0
 
 
 def question(data: Dataset) -> str:
@@ -73,6 +106,62 @@ def question(data: Dataset) -> str:
     names = ", ".join(data.features[:5])
     more = len(data.features) - 5
     return f"{data.target} from {names}" + (f" and {more} more" if more > 0 else "")
+
+
+def why_diverged(fit: Fit) -> str:
+    """Say at which epoch a run diverged, why, and which rate would do."""
+    epoch, limit = int(fit.trajectory.epoch[-1]), fit.hessian.limit
+    if fit.lr > limit > 0:
+        return (
+            f"diverged: the loss overflows at epoch {epoch:,}, because α = {fit.lr:g} exceeds "
+            f"2/λmax = {limit:.6g}; choose a rate below that"
+        )
+    return (
+        f"the loss overflows at epoch {epoch:,}: the values are too large for float64; scale them"
+    )
+
+
+def remarks(fit: Fit) -> Iterator[str]:
+    """Say why a run that did not diverge ended early, and what it leaves to do, if anything."""
+    best, limit = fit.least_squares.loss, fit.hessian.limit
+    if fit.stopped:
+        yield f"stopped after epoch {fit.trajectory.epoch[-1]:,}: {fit.stopped}"
+    if fit.lr > limit:
+        yield (
+            f"this run would diverge: α = {fit.lr:g} exceeds 2/λmax = {limit:.6g}; "
+            "choose a rate below that"
+        )
+    elif fit.loss > max(1.01 * best, 1e-24 * float(fit.trajectory.loss[0])):  # no mere rounding
+        yield (
+            f"not there yet: the loss is {fit.loss:.4g}, the least possible is {best:.4g}; "
+            + _what_helps(fit)
+        )
+
+
+def _what_helps(fit: Fit) -> str:
+    """Bound the epochs that are missing, and say whether scaled columns need fewer."""
+    best, H = fit.least_squares, fit.hessian
+    helps, rho = "more epochs bring it closer", H.contraction(fit.lr)
+    if best.loss > 0:
+        gap = math.log((fit.loss - best.loss) / (0.01 * best.loss))
+        missing = gap / (-2 * math.log(rho)) if 0 < rho < 1 else math.inf
+        if missing > LONGEST:
+            helps = "no number of epochs that a person can wait for changes that"
+        else:
+            helps = f"at most {math.ceil(missing):,} more epochs bring it within 1 %"
+    if fit.scaling is None:
+        scaled = hessian(Scaling.of(fit.data).apply(fit.data).X, best.free).condition
+        if scaled < H.condition / 2:
+            helps += (
+                f"; --standardize lowers the condition number from {condition(H.condition)} "
+                f"to {condition(scaled)}, and with it the epochs"
+            )
+    return helps
+
+
+def condition(kappa: float) -> str:
+    """Write a condition number; float64 cannot tell those above 10²⁸ apart."""
+    return f"{kappa:,.0f}" if kappa < 1e6 else f"{kappa:.2g}" if kappa < 1e28 else "over 1e28"
 
 
 def backend_table() -> Table:

@@ -1,75 +1,158 @@
-"""Train one backend on one data set, watched and interruptible, and save what it learned."""
+"""Train one backend on one data set, watched and interruptible."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
+from numpy.typing import ArrayLike
 
 import backends
-from backends.interface import Backend, InputError, Trajectory, check_schedule
+from backends.interface import (
+    Backend,
+    Floats,
+    InputError,
+    InputValueError,
+    Trajectory,
+    check_samples,
+    check_schedule,
+)
 from bench.data import Dataset
-from bench.files import replacing, write_json, write_table
 from bench.isolation import BackendError, as_trajectory, describe
-from bench.theory import LeastSquares, least_squares
-from plots import fit as fit_plot
-from plots import loss as loss_plot
+from bench.scaling import Scaling
+from bench.stopping import Stopping
+from bench.tables import unnamed
+from bench.theory import Hessian, LeastSquares, Rate, chosen_rate, hessian, least_squares
 
-MODEL_SCHEMA = 1
 CHUNK_SECONDS = 0.1
 MOST_ROWS = 100_000
+MOST_VALUES = 10_000_000  # of w, b and the loss, that a trajectory keeps
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A finished, diverged or interrupted training run."""
+    """A finished, diverged or interrupted training run; all numbers in the units of the data."""
 
     data: Dataset
     backend: str
     lr: float
     trajectory: Trajectory
-    """Up to the last epoch made, or up to the first whose loss is not finite."""
+    """Up to the last epoch made, or up to the first whose loss is not finite"""
     interrupted: bool
+    stopped: str
+    """Why `tol` ended the training early; empty if it did not"""
     least_squares: LeastSquares
+    hessian: Hessian
+    """Of the columns that were trained on, scaled or not"""
+    scaling: Scaling | None
+    """If the columns were standardized"""
+
+    @property
+    def w(self) -> Floats:
+        """The weights (d,) after the last epoch."""
+        w: Floats = self.trajectory.w[-1]
+        return w
+
+    @property
+    def b(self) -> float:
+        """The bias after the last epoch."""
+        return float(self.trajectory.b[-1])
+
+    @property
+    def loss(self) -> float:
+        """L = (1/n) Σ rᵢ² after the last epoch."""
+        return float(self.trajectory.loss[-1])
 
     @property
     def diverged(self) -> bool:
         """Whether the loss left the range of float64."""
-        return not np.isfinite(self.trajectory.loss[-1])
+        return not np.isfinite(self.loss)
+
+    def predict(self, X: ArrayLike) -> Floats:
+        """Return ŷ = Xw + b, shape (m,), of samples X (m, d) in the units of the training data.
+
+        Raises:
+            InputTypeError, InputValueError: X cannot be used, or the training diverged.
+
+        """
+        if self.diverged:
+            raise InputValueError("the training diverged, there is nothing to predict with")
+        rows = np.shape(X)[:1]
+        X, _ = check_samples(X, np.zeros(rows))
+        if X.shape[1] != len(self.w):
+            raise InputValueError(f"X: needs {len(self.w)} columns, got {X.shape[1]}")
+        y_hat: Floats = X @ self.w + self.b
+        return y_hat
+
+
+def fit(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    backend: str = "numba",
+    lr: Rate = "auto",
+    epochs: int = 10_000,
+    standardize: bool = False,
+    tol: float | None = None,
+) -> Fit:
+    """Train on samples X (n, d) and targets y (n,) as `train` does; warn where w is not unique.
+
+    Raises:
+        InputTypeError, InputValueError, BackendError: as `train`; X or y cannot be used.
+
+    """
+    X, y = check_samples(X, y)
+    data = Dataset("the samples", unnamed(X.shape[1]), "y", X, y, headless=True)
+    result = train(data, backend=backend, lr=lr, epochs=epochs, standardize=standardize, tol=tol)
+    if note := result.least_squares.ambiguity:
+        warnings.warn(note, stacklevel=2)
+    return result
 
 
 def train(
     data: Dataset,
     *,
     backend: str = "numba",
-    lr: float,
-    epochs: int,
+    lr: Rate = "auto",
+    epochs: int = 10_000,
+    standardize: bool = False,
+    tol: float | None = None,
     on_progress: Callable[[int, float], None] = lambda _epoch, _loss: None,
 ) -> Fit:
     """Train from zero in chunks of about 0.1 s; the trajectory is the same as in one go.
 
-    Every epoch is kept; of more than 100,000, every k-th, so that the history stays small.
-    `on_progress` is called with (epoch, loss) after each chunk. Ctrl-C ends the training and
-    returns what was made so far.
+    `lr` "auto" is `theory.auto_rate`. With `standardize` the backend sees centered and scaled
+    columns, the target's too, so it starts at w = 0 and b = the mean of y. With `tol` it may end
+    earlier, as `Stopping` says. Every epoch is kept; of more than 100,000, every k-th, so that the
+    history stays small. `on_progress` is called with (epoch, loss) after each chunk. Ctrl-C ends
+    the training and returns what was made so far.
 
     Raises:
-        InputTypeError, InputValueError: lr, epochs or the backend cannot be used.
+        InputTypeError, InputValueError: an argument or the backend cannot be used.
         BackendError: a foreign backend raised or returned no trajectory.
 
     """
-    check_schedule(data.X.shape[1], lr, epochs)
+    d = data.X.shape[1]
+    check_schedule(d, 1.0 if lr == "auto" else lr, epochs)
+    stopping = None if tol is None else Stopping(tol, np.zeros(d + 1))
     module = backends.load(backend)
-    best = least_squares(data.X, data.y)
+    scaling = Scaling.of(data) if standardize else None
+    samples = data if scaling is None else scaling.apply(data)
+    best = least_squares(samples)
+    H = hessian(samples.X, best.free)
+    rate = chosen_rate(lr, data, H, epochs)
+    unit = 1.0 if scaling is None else _unit(data, scaling)
+    best = best if scaling is None else _restored(data, scaling, best)
     pieces: list[Trajectory] = []
-    interrupted = False
-    every = max(1, -(-epochs // MOST_ROWS))
+    every = max(1, -(-int(epochs) // min(MOST_ROWS, MOST_VALUES // (d + 2))))
+    interrupted, stopped = False, ""
     try:
-        for piece in _pieces(module, data, float(lr), int(epochs), every):
+        for piece, reason in _pieces(module, samples, rate, int(epochs), every, stopping):
             pieces.append(piece)
-            on_progress(int(piece.epoch[-1]), float(piece.loss[-1]))
+            stopped = reason
+            on_progress(int(piece.epoch[-1]), float(piece.loss[-1]) * unit)
     except KeyboardInterrupt:
         interrupted = True
         if not pieces:
@@ -81,18 +164,24 @@ def train(
             raise BackendError(f"backend {backend}: {describe(error)}") from error
         interrupted = True
     whole = Trajectory._make(np.concatenate(rows) for rows in zip(*pieces, strict=True))
-    kept = whole.epoch % every == 0
-    kept[-1] = True
-    whole = Trajectory._make(rows[kept] for rows in whole)
-    return Fit(data, backend, lr, whole, interrupted, best)
+    whole = _thinned(whole, every)
+    if scaling is not None:
+        whole = scaling.restore(whole)
+    return Fit(data, backend, rate, whole, interrupted, stopped, best, H, scaling)
 
 
 def _pieces(
-    module: Backend, data: Dataset, lr: float, epochs: int, every: int
-) -> Iterator[Trajectory]:
-    """Yield the trajectory piece by piece, up to the first loss that is not finite.
+    module: Backend,
+    data: Dataset,
+    lr: float,
+    epochs: int,
+    every: int,
+    stopping: Stopping | None,
+) -> Iterator[tuple[Trajectory, str]]:
+    """Yield the trajectory piece by piece, up to the first loss that is not finite or to the stop.
 
-    Besides every `every`-th epoch the pieces hold the epochs at which they end.
+    Besides every `every`-th epoch the pieces hold the epochs at which they end. With the last one
+    comes the reason for stopping, if it is that.
     """
     samples, d = module.prepare(data.X.copy(), data.y.copy()), data.X.shape[1]
     w, b = np.zeros(d), 0.0
@@ -100,126 +189,54 @@ def _pieces(
     while True:
         start = time.perf_counter()
         stride = every if length >= every else max(1, length)
+        stride = stride if stopping is None else 1  # it wants to see every step
         go_on = partial(module.train, samples, lr=lr, epochs=length, w0=w.copy(), b0=b)
         path = as_trajectory(go_on(every=stride), length, d, stride)
         if stride > 1 and not np.isfinite(path.loss).all():  # find the very epoch
             path = as_trajectory(go_on(), length, d)
         path = _until_not_finite(path._replace(epoch=path.epoch + done))
-        yield Trajectory._make(rows[1:] for rows in path) if length else path
+        path = Trajectory._make(rows[1:] for rows in path) if length else path
+        end = stopping.end(path) if stopping is not None and length else None
+        if end is not None:
+            path = Trajectory._make(rows[: end[0]] for rows in path)
+        yield _thinned(path, every), end[1] if end is not None else ""
         done, w, b = int(path.epoch[-1]), path.w[-1], float(path.b[-1])
-        if done == epochs or not np.isfinite(path.loss[-1]):
+        if end is not None or done == epochs or not np.isfinite(path.loss[-1]):
             return
         wish = _next_length(length, time.perf_counter() - start)
         to_multiple = -done % every  # where the next kept row is due, 0 if it is due now
         length = min(wish, to_multiple or (wish // every * every or wish), epochs - done)
+        if stopping is not None:
+            length = min(wish, MOST_VALUES // (d + 2), stopping.checkpoint - done, epochs - done)
 
 
-def why_diverged(fit: Fit, limit: float) -> str:
-    """Say at which epoch a run diverged, why, and which rate would do; `limit` is 2/λmax."""
-    epoch = int(fit.trajectory.epoch[-1])
-    if fit.lr > limit > 0:
-        return (
-            f"diverged: the loss overflows at epoch {epoch:,}, because α = {fit.lr:g} exceeds "
-            f"2/λmax = {limit:.6g}; choose a rate below that"
+def _thinned(path: Trajectory, every: int) -> Trajectory:
+    """Return every `every`-th epoch and the last."""
+    kept = path.epoch % every == 0
+    kept[-1] = True
+    return Trajectory._make(rows[kept] for rows in path)
+
+
+def _unit(data: Dataset, scaling: Scaling) -> float:
+    """Return what turns the loss on the scaled columns into that of the original ones."""
+    unit = np.float64(scaling.target_deviation)
+    with np.errstate(over="ignore"):
+        unit = unit * unit
+    if not np.isfinite(unit):
+        raise InputValueError(
+            f"{data.name}: {data.target!r} is so large that the loss is beyond float64; divide it"
         )
-    return (
-        f"the loss overflows at epoch {epoch:,}: the values are too large for float64; scale them"
-    )
+    return float(unit)
 
 
-def remark(fit: Fit, limit: float) -> str:
-    """Say what a run that did not diverge leaves to do, if anything; `limit` is 2/λmax."""
-    reached, best = float(fit.trajectory.loss[-1]), fit.least_squares.loss
-    if fit.lr > limit:
-        return (
-            f"this run would diverge: α = {fit.lr:g} exceeds 2/λmax = {limit:.6g}; "
-            "choose a rate below that"
-        )
-    if reached > max(1.01 * best, 1e-24 * float(fit.trajectory.loss[0])):  # and not mere rounding
-        return (
-            f"not there yet: the loss is {reached:.4g}, the least possible is {best:.4g}; "
-            "more epochs, or columns that are centered and of similar scale, bring it closer"
-        )
-    return ""
-
-
-def save(fit: Fit, folder: Path) -> Iterator[Path]:
-    """Write what there is of history.parquet, model.json, fit.parquet, loss.png and fit.png.
-
-    A diverged run has no model, so only its history and loss picture are written; an interrupted
-    one gets no pictures, because nobody wants to wait now. Each path is yielded once its file is
-    complete.
-
-    Raises:
-        OSError: the folder cannot be written to; no file is left half-written.
-
-    """
-    history, model, points = (
-        folder / name for name in ("history.parquet", "model.json", "fit.parquet")
-    )
-    write_table(_history(fit), history)
-    yield history
-    if not fit.diverged:
-        write_json(model, _model(fit))
-        yield model
-        write_table(_points(fit), points)
-        yield points
-    if fit.interrupted:
-        return
-    with replacing(folder / "loss.png") as temporary:
-        loss_plot.draw([history], temporary)
-    yield folder / "loss.png"
-    if not fit.diverged:
-        with replacing(folder / "fit.png") as temporary:
-            fit_plot.draw(points, temporary)
-        yield folder / "fit.png"
-
-
-def _model(fit: Fit) -> dict[str, object]:
-    last = Trajectory._make(rows[-1] for rows in fit.trajectory)
-    return {
-        "schema": MODEL_SCHEMA,
-        "features": list(fit.data.features),
-        "target": fit.data.target,
-        "w": last.w.tolist(),
-        "b": float(last.b),
-        "training": {
-            "data": fit.data.name,
-            "n": len(fit.data.y),
-            "backend": fit.backend,
-            "lr": fit.lr,
-            "epochs": int(last.epoch),
-            "interrupted": fit.interrupted,
-            "loss": float(last.loss),
-        },
-        "least_squares": {
-            "w": fit.least_squares.w.tolist(),
-            "b": fit.least_squares.b,
-            "loss": fit.least_squares.loss,
-        },
-    }
-
-
-def _history(fit: Fit) -> pa.Table:
-    """One row per epoch: epoch, loss, a column w[name] per feature, b."""
-    epoch, w, b, loss = fit.trajectory
-    weights = {f"w[{name}]": w[:, j] for j, name in enumerate(fit.data.features)}
-    table = pa.table({"epoch": epoch, "loss": loss, **weights, "b": b})
-    label = f"α = {fit.lr:g}"
-    return table.replace_schema_metadata(
-        {"label": label, "least_squares_loss": repr(fit.least_squares.loss)}
-    )
-
-
-def _points(fit: Fit) -> pa.Table:
-    """One row per sample: x if d = 1, actual, predicted and the least-squares prediction."""
-    X, best = fit.data.X, fit.least_squares
-    predicted = X @ fit.trajectory.w[-1] + fit.trajectory.b[-1]
-    columns = {"actual": fit.data.y, "predicted": predicted, "least_squares": X @ best.w + best.b}
-    if X.shape[1] == 1:
-        columns = {"x": X[:, 0], **columns}
-    names = {"feature": fit.data.features[0], "target": fit.data.target}
-    return pa.table(columns).replace_schema_metadata(names)
+def _restored(data: Dataset, scaling: Scaling, best: LeastSquares) -> LeastSquares:
+    """Return the least squares of the scaled columns in the original units."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        w = scaling.weights(best.w)
+        b = float(scaling.bias(w, best.b))
+    if not np.isfinite([*w, b]).all():
+        raise InputValueError(f"{data.name}: the least-squares weights are beyond float64")
+    return best._replace(w=w, b=b, loss=best.loss * _unit(data, scaling))
 
 
 def _until_not_finite(path: Trajectory) -> Trajectory:

@@ -11,7 +11,7 @@ from bench.agreement import judge, piece_fault
 from bench.data import Dataset, reference_line, synthetic
 from bench.isolation import PIECES_LR, Probe
 from bench.oracle import ExactTrajectory, exact_trajectory
-from bench.theory import stability_limit
+from bench.theory import hessian
 from tests.variants import (
     CORRECT,
     WRONG,
@@ -89,7 +89,7 @@ def problems(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, float]:
     noise = draw(st.sampled_from([0.0, 1e-8, 1.0]))
     y = X @ rng.standard_normal(d) + draw(st.floats(-1e3, 1e3)) + noise * rng.standard_normal(n)
     share = draw(st.sampled_from([1e-3, 0.1, 0.5, 0.9, 0.999, 1.0, 1.001, 1.1, 10.0, 1e6]))
-    return X, y, share * stability_limit(X)
+    return X, y, share * hessian(X).limit
 
 
 @pytest.mark.slow
@@ -125,7 +125,7 @@ def test_one_sample_and_no_sum_at_all() -> None:
     rng = np.random.default_rng(11)
     for _ in range(200):
         X, y = rng.standard_normal((1, 1)) * 10.0 ** rng.integers(-3, 4), rng.standard_normal(1)
-        lr = float(rng.uniform(0.01, 1.2)) * stability_limit(X)
+        lr = float(rng.uniform(0.01, 1.2)) * hessian(X).limit
         w0, b0 = rng.standard_normal(1), float(rng.standard_normal())
         exact = exact_trajectory(X, y, lr=lr, epochs=30, w0=w0, b0=b0)
         verdict = judge("", Loop().train(X, y, lr, 30, w0, b0), exact)

@@ -16,7 +16,7 @@ from backends.interface import Backend, Floats, Trajectory
 from bench.agreement import judge
 from bench.data import Dataset, synthetic
 from bench.oracle import exact_trajectory
-from bench.theory import least_squares, stability_limit
+from bench.theory import hessian, least_squares
 from tests.conftest import ROOT, assert_same_bits
 
 # Two samples of two features, worked by hand: ŷ = (1·3 + 2·4 + 5, 3·3 + 4·4 + 5) = (16, 30),
@@ -98,7 +98,7 @@ class TestTrain:
 
     def test_converges_to_least_squares(self, backend: Backend) -> None:
         data = synthetic(500, 5)
-        best = least_squares(data.X, data.y)
+        best = least_squares(data)
         path = backend.train(backend.prepare(data.X, data.y), lr=0.4, epochs=200)
         np.testing.assert_allclose(path.w[-1], best.w, rtol=1e-12)
         assert path.b[-1] == pytest.approx(best.b, rel=1e-12)
@@ -123,7 +123,7 @@ class TestTrain:
         x = np.arange(21.0)
         X = np.column_stack([x**power for power in range(1, 6)])
         y = 1 + X.sum(axis=1)
-        lr = 0.9 * stability_limit(X)
+        lr = 0.9 * hessian(X).limit
         path = backend.train(backend.prepare(X, y), lr=lr, epochs=500)
         verdict = judge("", path, exact_trajectory(X, y, lr=lr, epochs=500))
         assert verdict.agrees, verdict.reason
@@ -197,7 +197,7 @@ class TestDivergence:
 
     def test_the_three_rates_of_the_reference_line(self, backend: Backend, line: Dataset) -> None:
         data = backend.prepare(line.X, line.y)
-        best = least_squares(line.X, line.y)
+        best = least_squares(line)
         slow, stable, diverging = (
             backend.train(data, lr=lr, epochs=10_000) for lr in (0.001, 0.005, 0.1)
         )

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 
 from bench.agreement import Checked, judge
 from bench.data import Dataset, synthetic
+from bench.model import save
 from bench.oracle import exact_trajectory
 from bench.race import error_table
-from bench.training import save, train
+from bench.training import train
 from plots import agreement, fit, loss, speed, style
 from tests.variants import Forward, Loop, Reversed
 

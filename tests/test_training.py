@@ -1,6 +1,7 @@
 """Training in chunks, what is saved, and what is said of a run that diverges."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from backends.interface import InputError
 from bench import training
 from bench.data import REFERENCE_LR, Dataset, synthetic
 from bench.isolation import BackendError
-from bench.theory import hessian_eigenvalues, least_squares, stability_limit
-from bench.training import remark, save, train, why_diverged
+from bench.model import save
+from bench.report import remarks, why_diverged
+from bench.theory import hessian, least_squares
+from bench.training import train
 from tests.conftest import FOREIGN, assert_same_bits
 
 
@@ -66,8 +69,8 @@ def test_a_thinned_history_still_ends_at_the_very_epoch(
 
 def test_why_it_diverged(line: Dataset) -> None:
     fit = train(line, lr=0.1, epochs=10_000)
-    limit = stability_limit(line.X)
-    assert why_diverged(fit, limit) == (
+    limit = hessian(line.X).limit
+    assert why_diverged(fit) == (
         "diverged: the loss overflows at epoch 186, because α = 0.1 exceeds 2/λmax = "
         f"{limit:.6g}; choose a rate below that"
     )
@@ -79,23 +82,32 @@ def test_data_too_large_for_float64_are_told_apart() -> None:
     data = Dataset("huge", ("x",), "y", np.array([[1.0], [2.0]]), np.array([1e200, -1e200]))
     fit = train(data, lr=0.01, epochs=5)
     assert fit.diverged
-    assert "too large for float64" in why_diverged(fit, stability_limit(data.X))
+    assert "too large for float64" in why_diverged(fit)
 
 
 def test_what_is_left_to_do(line: Dataset) -> None:
-    limit = stability_limit(line.X)
-    assert remark(train(line, lr=0.005, epochs=10_000), limit) == ""
-    short = remark(train(line, lr=0.005, epochs=100), limit)
+    assert list(remarks(train(line, lr=0.005, epochs=10_000))) == []
+    (short,) = remarks(train(line, lr=0.005, epochs=100))
     assert short.startswith("not there yet: the loss is 1.044, the least possible is 0.8149; ")
-    growing = remark(train(line, lr=0.1, epochs=10), limit)
+    assert "--standardize lowers the condition number from 209 to 1" in short
+    (growing,) = remarks(train(line, lr=0.1, epochs=10))
     assert growing.startswith("this run would diverge: α = 0.1 exceeds 2/λmax = 0.026347; ")
+
+
+@pytest.mark.parametrize("lr", [0.002, 0.005, 0.02])
+def test_so_many_more_epochs_are_enough(line: Dataset, lr: float) -> None:
+    (short,) = remarks(train(line, lr=lr, epochs=100))
+    found = re.search(r"at most ([\d,]+) more epochs", short)
+    assert found is not None
+    missing = int(found[1].replace(",", ""))
+    assert list(remarks(train(line, lr=lr, epochs=100 + missing))) == []
+    assert list(remarks(train(line, lr=lr, epochs=100 + int(0.8 * missing)))) != []
 
 
 def test_noise_free_data_are_there_when_only_rounding_is_left() -> None:
     x = np.linspace(0, 1, 20)
     data = Dataset("exact", ("x",), "y", x.reshape(-1, 1), 3 * x + 1)
-    fit = train(data, lr=0.5, epochs=2000)
-    assert remark(fit, stability_limit(data.X)) == ""
+    assert list(remarks(train(data, lr=0.5, epochs=2000))) == []
 
 
 def test_a_plain_foreign_backend_trains_too(line: Dataset) -> None:
@@ -143,9 +155,10 @@ class TestSaved:
         assert (model["w"], model["b"]) == (fit.trajectory.w[-1].tolist(), fit.trajectory.b[-1])
         assert model["training"] == {
             "data": "synthetic 50 × 3", "n": 50, "backend": "numpy", "lr": 0.1, "epochs": 100,
-            "interrupted": False, "loss": fit.trajectory.loss[-1],
+            "standardized": None, "stopped": "", "interrupted": False,
+            "loss": fit.trajectory.loss[-1],
         }  # fmt: skip
-        assert model["least_squares"]["w"] == least_squares(data.X, data.y).w.tolist()
+        assert model["least_squares"]["w"] == least_squares(data).w.tolist()
 
     def test_the_history_is_the_trajectory(self, line: Dataset, tmp_path: Path) -> None:
         fit = train(line, lr=REFERENCE_LR, epochs=30)
@@ -173,23 +186,3 @@ class TestSaved:
         fit = train(line, lr=lr, epochs=1000, on_progress=on_progress)
         assert {path.name for path in save(fit, tmp_path)} == names
         assert {path.name for path in tmp_path.iterdir()} == names
-
-
-def test_least_squares_of_a_line_by_hand() -> None:
-    # (0, 1), (1, 3), (2, 2): w = 1/2, b = 3/2, residuals (1/2, −1, 1/2)
-    best = least_squares(np.array([[0.0], [1.0], [2.0]]), np.array([1.0, 3.0, 2.0]))
-    assert [*best.w, best.b, best.loss] == pytest.approx([0.5, 1.5, 0.5], abs=1e-14)
-
-
-def test_least_squares_with_columns_of_very_different_size() -> None:
-    data = synthetic(100, 3)
-    scale = np.array([1e-12, 1.0, 1e12])
-    plain, scaled = least_squares(data.X, data.y), least_squares(data.X * scale, data.y)
-    np.testing.assert_allclose(scaled.w * scale, plain.w, rtol=1e-10)
-
-
-def test_hessian_eigenvalues_by_hand() -> None:
-    # x = (1, −1): H = (2/2) diag(2, 2)
-    assert hessian_eigenvalues(np.array([[1.0], [-1.0]])) == pytest.approx([2.0, 2.0])
-    assert stability_limit(np.array([[1.0], [-1.0]])) == pytest.approx(1.0)
-    assert stability_limit(np.array([[1e200], [-1e200]])) == 0.0

@@ -1,0 +1,72 @@
+"""Centered and scaled columns, on which descent is faster, and the way back to a person's units."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from backends.interface import Floats, InputValueError, Trajectory
+from bench.data import Dataset
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """The mean μ and the standard deviation σ of every column; σ is 1 where nothing varies."""
+
+    mean: Floats
+    """(d,) of the features"""
+    deviation: Floats
+    """(d,) of the features"""
+    target_mean: float
+    target_deviation: float
+
+    @classmethod
+    def of(cls, data: Dataset) -> "Scaling":
+        """Return the scaling of these columns.
+
+        Raises:
+            InputValueError: a column spans more than float64 can hold.
+
+        """
+        columns = [
+            _mean_and_deviation(data.name, name, data.X[:, j])
+            for j, name in enumerate(data.features)
+        ]
+        mean, deviation = np.array(columns).T
+        return cls(mean, deviation, *_mean_and_deviation(data.name, data.target, data.y))
+
+    def apply(self, data: Dataset) -> Dataset:
+        """Return the data with every column x replaced by (x − μ)/σ, the target too."""
+        X = (data.X - self.mean) / self.deviation
+        return replace(data, X=X, y=(data.y - self.target_mean) / self.target_deviation)
+
+    def weights(self, w: Floats) -> Floats:
+        """Return weights (…, d) of the scaled columns as weights of the original ones."""
+        return w * (self.target_deviation / self.deviation)
+
+    def bias(self, w: Floats, b: Floats | float) -> Floats:
+        """Return the bias (…) in original units; w (…, d) are the weights in original units."""
+        bias: Floats = self.target_mean + self.target_deviation * b - w @ self.mean
+        return bias
+
+    def restore(self, path: Trajectory) -> Trajectory:
+        """Return a trajectory on the scaled columns in the original units."""
+        with np.errstate(all="ignore"):  # a run may diverge; that is a result
+            w = self.weights(path.w)
+            loss = path.loss * self.target_deviation**2
+            return Trajectory(path.epoch, w, self.bias(w, path.b), loss)
+
+
+def _mean_and_deviation(table: str, name: str, x: Floats) -> tuple[float, float]:
+    """Return μ and σ of a column; by way of x / max|x|, so that no square leaves float64."""
+    low, high = float(x.min()), float(x.max())
+    if low == high:
+        return low, 1.0
+    largest = max(-low, high)
+    mean = float(np.mean(x / largest)) * largest
+    with np.errstate(over="ignore"):
+        centered = x - mean
+    widest = float(np.abs(centered).max())
+    deviation = float(np.sqrt(np.mean((centered / widest) ** 2))) * widest
+    if not np.isfinite(deviation):
+        raise InputValueError(f"{table}: column {name!r} spans more than float64 can hold")
+    return mean, deviation

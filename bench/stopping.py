@@ -1,0 +1,67 @@
+"""When training may end before its last epoch."""
+
+import numpy as np
+
+from backends.interface import Floats, InputTypeError, InputValueError, Trajectory
+
+PATIENCE = 1000
+
+
+class Stopping:
+    """Watches a trajectory, piece by piece, for its end.
+
+    It ends after the first step with ‖θₖ₊₁ − θₖ‖ ≤ tol · ‖θ₁ − θ₀‖, θ = (w, b): since
+    θₖ₊₁ − θₖ = −α∇L(θₖ), the gradient has then fallen to tol of its first value. It also ends when
+    neither the loss nor the gradient got smaller in the last tenth of the run, but at least 1,000
+    epochs. The loss alone would be no reason: near its minimum it is flat, and rounding hides its
+    progress long before w and b have all their digits.
+
+    Raises:
+        InputTypeError, InputValueError: tol is no number of 0 ≤ tol < 1.
+
+    """
+
+    def __init__(self, tol: float, start: Floats) -> None:
+        """Watch a run from `start`, θ₀ (d + 1,)."""
+        if isinstance(tol, bool) or not isinstance(tol, int | float | np.floating):
+            raise InputTypeError(f"tol: needs a number, got {tol!r}")
+        if not 0 <= tol < 1:
+            raise InputValueError(f"tol: must be at least 0 and less than 1, got {tol!r}")
+        self.checkpoint = PATIENCE
+        """The epoch at which the next piece must end at the latest."""
+        self._tol = float(tol)
+        self._last = start
+        self._first_step: float | None = None
+        self._window = PATIENCE
+        self._best = self._recent = (np.inf, np.inf)  # loss, step
+
+    def end(self, piece: Trajectory) -> tuple[int, str] | None:
+        """Return how many rows of the next piece to keep and why the rest is not needed, if so.
+
+        The pieces hold every epoch from the first on.
+        """
+        theta = np.column_stack([piece.w, piece.b])
+        with np.errstate(over="ignore", invalid="ignore"):
+            steps = np.linalg.norm(np.diff(theta, axis=0, prepend=self._last[None]), axis=1)
+        if self._first_step is None:
+            self._first_step = float(steps[0])
+        small = steps <= self._tol * self._first_step
+        if small.any():
+            row = int(np.argmax(small))
+            ratio = steps[row] / self._first_step if self._first_step else 0.0
+            return row + 1, f"the gradient has fallen to {ratio:.2g} of its first value"
+        self._last = theta[-1]
+        self._recent = _least(self._recent, (piece.loss.min(), steps.min()))
+        if piece.epoch[-1] < self.checkpoint:
+            return None
+        if self._recent[0] >= self._best[0] and self._recent[1] >= self._best[1]:
+            reason = f"neither loss nor gradient fell any more in the last {self._window:,} epochs"
+            return len(steps), reason
+        self._best, self._recent = _least(self._best, self._recent), (np.inf, np.inf)
+        self._window = max(PATIENCE, self.checkpoint // 10)
+        self.checkpoint += self._window
+        return None
+
+
+def _least(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
+    return min(a[0], b[0]), min(a[1], b[1])

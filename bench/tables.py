@@ -1,0 +1,399 @@
+"""A person's own table: CSV, TSV, Parquet, Feather, NPZ or NPY, from a file or standard input.
+
+What a file is, its content says: the first bytes of a binary format, or else text in columns. In
+text, the first line holds the names of the columns, unless it is all numbers.
+"""
+
+import csv
+import io
+import re
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.feather
+import pyarrow.parquet
+
+from backends.interface import Floats, InputValueError
+from bench.data import Dataset
+
+STDIN = "-"
+
+_MAGIC = {
+    b"PAR1": "Parquet",
+    b"ARROW1": "Feather",
+    b"FEA1": "Feather",
+    b"PK\x03\x04": "NPZ",
+    b"\x93NUMPY": "NPY",
+}
+_SUFFIXES = {
+    ".parquet": "Parquet", ".feather": "Feather", ".arrow": "Feather", ".npz": "NPZ", ".npy": "NPY",
+}  # fmt: skip
+_REFUSED = {
+    b"\x1f\x8b": "is compressed; decompress it first",
+    b"BZh": "is compressed; decompress it first",
+    b"\x28\xb5\x2f\xfd": "is compressed; decompress it first",
+    b"\xff\xfe": "is UTF-16 text; save it as UTF-8",
+    b"\xfe\xff": "is UTF-16 text; save it as UTF-8",
+    b"\xd0\xcf\x11\xe0": "is an old Office document; save the table as CSV",
+}
+_SNIFFED_LINES = 10
+_BATCH_ROWS = 8192  # what is copied from columns to rows at a time stays in the cache
+_NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of a file, by name; they are read when they are asked for."""
+
+    name: str
+    kind: str
+    columns: tuple[str, ...]
+    headless: bool
+    """Whether the file names no columns, so that they are called x1, x2, …"""
+    _batches: Callable[[list[str]], Iterator[pa.RecordBatch]]
+
+    def rows(self, columns: Sequence[str]) -> list[Floats]:
+        """Return some of the columns as float64, in blocks (rows, len(columns)) below each other.
+
+        Raises:
+            InputValueError: there is no such column, or it holds something else than finite
+                numbers; the message names the column and, where it can, the row.
+
+        """
+        for column in columns:
+            if column not in self.columns:
+                has = ", ".join(self.columns)
+                raise InputValueError(f"{self.name}: has no column {column!r}; it has {has}")
+        blocks: list[Floats] = []
+        with _readable(self.name, self.kind):
+            for batch in self._batches(list(columns)):
+                done = sum(map(len, blocks))
+                blocks.append(_numbers(self.name, batch.select(list(columns)), done))
+        return blocks
+
+
+def read_table(path: Path, target: str | None = None, features: Sequence[str] = ()) -> Dataset:
+    """Read a table of numbers; the path `-` is standard input.
+
+    `target` defaults to the last column, `features` to all the others; one text may name several
+    columns, separated by commas.
+
+    Raises:
+        InputValueError: as `open_table` and `Table.rows`, or a column is used twice, or there
+            are fewer than two columns or rows.
+
+    """
+    table = open_table(path)
+    *chosen, target = _choose(table, target, tuple(features))
+    blocks = table.rows([*chosen, target])
+    n = sum(map(len, blocks))
+    if n < 2:
+        raise InputValueError(f"{table.name}: needs at least two rows, has {n}")
+    y = np.concatenate([block[:, -1] for block in blocks])
+    X = np.empty((n, len(chosen)))
+    while blocks:  # each is freed once it is copied: large tables are not held twice
+        block = blocks.pop()
+        X[n - len(block) : n] = block[:, :-1]
+        n -= len(block)
+    return Dataset(table.name, tuple(chosen), target, X, y, table.headless)
+
+
+def open_table(path: Path) -> Table:
+    """Find out what a file is and which columns it has.
+
+    An NPZ file holds either X (n, d) and y (n,), or one array (n,) per column. The columns of X,
+    of an NPY matrix and of text without names are called x1, x2, …
+
+    Raises:
+        InputValueError: the file is missing, malformed or of another kind, or two of its columns
+            have the same name.
+
+    """
+    name, source = _source(path)
+    head = source[:8] if isinstance(source, bytes) else _first_bytes(source)
+    kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "CSV")
+    for magic, why in _REFUSED.items():
+        if head.startswith(magic):
+            raise InputValueError(f"{name}: {why}")
+    if kind != (expected := _SUFFIXES.get(path.suffix.lower(), kind)):
+        raise InputValueError(f"{name}: is no readable {expected} file: its first bytes are others")
+    openers = {
+        "CSV": _open_csv, "Parquet": _open_parquet, "Feather": _open_feather,
+        "NPZ": _open_npz, "NPY": _open_npy,
+    }  # fmt: skip
+    with _readable(name, kind):
+        table = openers[kind](name, source)
+    repeated = [column for column in table.columns if table.columns.count(column) > 1]
+    if repeated:
+        raise InputValueError(f"{name}: has more than one column {repeated[0]!r}")
+    return table
+
+
+Source = Path | bytes
+
+
+def _source(path: Path) -> tuple[str, Source]:
+    """Return the name of a file for messages, and the file; of a pipe, all it delivers."""
+    if str(path) == STDIN:
+        return "standard input", sys.stdin.buffer.read()
+    if not path.exists():
+        raise InputValueError(f"{path}: no such file")
+    if path.is_dir():
+        raise InputValueError(f"{path}: is a folder")
+    return str(path), path if path.is_file() else path.read_bytes()
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(8)
+
+
+@contextmanager
+def _readable(name: str, kind: str) -> Iterator[None]:
+    """Turn what a library raises on a malformed file into one line."""
+    try:
+        yield
+    except InputValueError:
+        raise
+    except (pa.ArrowException, BadZipFile, zlib.error, EOFError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputValueError(f"{name}: is no readable {kind} file: {reason}") from None
+
+
+def _choose(table: Table, target: str | None, features: tuple[str, ...]) -> list[str]:
+    """Return the names of the columns to use, the target last."""
+    names = table.columns
+    if len(names) < 2:
+        raise InputValueError(
+            f"{table.name}: needs a feature and a target, has {', '.join(map(repr, names))} alone"
+        )
+    target = names[-1] if target is None else target
+    chosen = [*(_split(names, features) or [name for name in names if name != target]), target]
+    if len(set(chosen)) < len(chosen):
+        raise InputValueError(f"{table.name}: a column is used twice: {', '.join(chosen)}")
+    return chosen
+
+
+def _split(names: Sequence[str], features: tuple[str, ...]) -> list[str]:
+    """Cut what is no name of a column at its commas: several names can be given as one."""
+    return [
+        name
+        for text in features
+        for name in ([text] if text in names else map(str.strip, text.split(",")))
+    ]
+
+
+def _numbers(name: str, batch: pa.RecordBatch, done: int) -> Floats:
+    """Return a batch as one array; each column must hold finite numbers. `done` rows precede it."""
+    for column, values in zip(batch.schema.names, batch.columns, strict=True):
+        if not any(is_kind(values.type) for is_kind in _NUMERIC):
+            raise InputValueError(f"{name}: column {column!r} holds {values.type}, not numbers")
+        if values.null_count:
+            row = done + pc.index(values.is_null(), pa.scalar(value=True)).as_py() + 1
+            raise InputValueError(f"{name}: column {column!r}, row {row}: a value is missing")
+    rows = np.empty((batch.num_rows, batch.num_columns))
+    for j, values in enumerate(batch.columns):
+        rows[:, j] = values.to_numpy(zero_copy_only=False)
+    if not np.isfinite(rows).all():
+        i, j = (int(k) for k in np.argwhere(~np.isfinite(rows))[0])
+        what = "a value is missing" if np.isnan(rows[i, j]) else f"{rows[i, j]} is not finite"
+        column = batch.schema.names[j]
+        raise InputValueError(f"{name}: column {column!r}, row {done + i + 1}: {what}")
+    return rows
+
+
+def unnamed(count: int) -> tuple[str, ...]:
+    """Return x1, x2, …, the names of columns that have none."""
+    return tuple(f"x{j}" for j in range(1, count + 1))
+
+
+# ---------------------------------------------------------------------------------------- text
+
+
+def _open_csv(name: str, source: Source) -> Table:
+    lines = _first_lines(source)
+    if not lines:
+        raise InputValueError(f"{name}: is empty")
+    if any(b"\0" in line for line in lines):
+        raise InputValueError(f"{name}: is no text, and no binary table that is known here")
+    delimiter = _delimiter(lines)
+    cells = next(csv.reader([lines[0].decode("utf-8-sig")], delimiter=delimiter))
+    headless = all(map(_is_value, cells))
+    parse = pyarrow.csv.ParseOptions(
+        delimiter=delimiter, newlines_in_values=any(b'"' in line for line in lines)
+    )
+    read = pyarrow.csv.ReadOptions(
+        block_size=max(2**20, 8 * max(map(len, lines))),
+        column_names=list(unnamed(len(cells))) if headless else None,
+    )
+    with pyarrow.csv.open_csv(_arrow(source), read, parse) as reader:
+        inferred = reader.schema
+    original = {column.strip(): column for column in inferred.names}
+
+    def convert(columns: list[str], *, numbers: bool) -> Iterator[pa.RecordBatch]:
+        kind: pa.DataType = pa.float64() if numbers else pa.string()
+        kinds = dict.fromkeys((original[column] for column in columns), kind)
+        kinds |= {c: pa.bool_() for c in kinds if pa.types.is_boolean(inferred.field(c).type)}
+        options = pyarrow.csv.ConvertOptions(
+            include_columns=list(kinds), column_types=kinds, strings_can_be_null=True
+        )
+        with pyarrow.csv.open_csv(_arrow(source), read, parse, options) as reader:
+            for batch in reader:
+                yield batch.rename_columns(columns)
+
+    def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from convert(columns, numbers=True)
+        except pa.ArrowInvalid:
+            _refuse_text(name, convert(columns, numbers=False))
+            raise
+
+    return Table(name, "CSV", tuple(column.strip() for column in inferred.names), headless, batches)
+
+
+def _arrow(source: Source) -> Any:
+    return pa.BufferReader(source) if isinstance(source, bytes) else source
+
+
+def _first_lines(source: Source) -> list[bytes]:
+    """Return the first lines that are not empty."""
+    lines: list[bytes] = []
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        for line in file:
+            if line.strip():
+                lines.append(line.rstrip(b"\r\n"))
+            if len(lines) == _SNIFFED_LINES:
+                break
+    return lines
+
+
+def _delimiter(lines: list[bytes]) -> str:
+    """Return what separates the columns: what stands equally often in all of the first lines."""
+    for delimiter in "\t;,":
+        counts = {re.sub(rb'"[^"]*"', b"", line).count(delimiter.encode()) for line in lines}
+        if len(counts) == 1 and counts != {0}:
+            return delimiter
+    return max(",;\t", key=lambda delimiter: lines[0].count(delimiter.encode()) if lines else 0)
+
+
+def _is_value(text: str) -> bool:
+    return not text or text.lower() in ("true", "false") or _is_number(text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text
+
+
+def _refuse_text(name: str, batches: Iterator[pa.RecordBatch]) -> None:
+    """Name the first entry that is no number."""
+    done = 0
+    for batch in batches:
+        for column, values in zip(batch.schema.names, batch.columns, strict=True):
+            for row, text in enumerate(values.to_pylist(), done + 1):
+                if isinstance(text, str) and not _is_number(text):
+                    raise InputValueError(
+                        f"{name}: column {column!r}, row {row}: {text!r} {_why_no_number(text)}"
+                    )
+        done += batch.num_rows
+
+
+def _why_no_number(text: str) -> str:
+    if re.fullmatch(r"\s*[+-]?\d*,\d+\s*", text):
+        return "has a comma; write one and a half as 1.5, and thousands without commas"
+    if re.match(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", text):
+        return "is a date, not a number (--features can leave the column out)"
+    return "is not a number (--features can leave the column out)"
+
+
+# -------------------------------------------------------------------------------------- binary
+
+
+def _open_parquet(name: str, source: Source) -> Table:
+    with pyarrow.parquet.ParquetFile(_arrow(source)) as file:
+        names = _without_index(file.schema_arrow.names)
+
+    def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
+        with pyarrow.parquet.ParquetFile(_arrow(source)) as file:
+            yield from file.iter_batches(_BATCH_ROWS, columns=columns)
+
+    return Table(name, "Parquet", names, headless=False, _batches=batches)
+
+
+def _open_feather(name: str, source: Source) -> Table:
+    table = pyarrow.feather.read_table(_arrow(source), memory_map=False)
+
+    def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
+        yield from table.select(columns).to_batches(_BATCH_ROWS)
+
+    return Table(
+        name, "Feather", _without_index(table.column_names), headless=False, _batches=batches
+    )
+
+
+def _without_index(names: Sequence[str]) -> tuple[str, ...]:
+    """Leave out the row names that pandas adds; they are no column of the person's."""
+    return tuple(name for name in names if not re.fullmatch(r"__index_level_\d+__", name))
+
+
+def _open_npz(name: str, source: Source) -> Table:
+    def arrays() -> Any:
+        return np.load(io.BytesIO(source) if isinstance(source, bytes) else source)
+
+    with arrays() as file:
+        names = list(file.files)
+        if any("/" in column for column in names):
+            raise InputValueError(f"{name}: is no NPZ file; save an Excel table as CSV")
+        if set(names) == {"X", "y"} and (X := file["X"]).ndim == 2:
+            matrix = dict(zip(unnamed(X.shape[1]), X.T, strict=True)) | {"y": file["y"]}
+            return _of_arrays(name, matrix, headless=True)
+
+    def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
+        with arrays() as file:
+            yield from _array_batches(name, {column: file[column] for column in columns})
+
+    return Table(name, "NPZ", tuple(names), headless=False, _batches=batches)
+
+
+def _open_npy(name: str, source: Source) -> Table:
+    array = np.load(io.BytesIO(source) if isinstance(source, bytes) else source)
+    if array.dtype.names:
+        return _of_arrays(name, {column: array[column] for column in array.dtype.names})
+    if array.ndim != 2:
+        raise InputValueError(f"{name}: needs shape (n, columns), got {array.shape}")
+    columns = dict(zip(unnamed(array.shape[1]), array.T, strict=True))
+    return _of_arrays(name, columns, headless=True)
+
+
+def _of_arrays(name: str, arrays: dict[str, Any], *, headless: bool = False) -> Table:
+    def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
+        return _array_batches(name, {column: arrays[column] for column in columns})
+
+    return Table(name, "NumPy", tuple(arrays), headless, batches)
+
+
+def _array_batches(name: str, arrays: dict[str, Any]) -> Iterator[pa.RecordBatch]:
+    for column, values in arrays.items():
+        if values.ndim != 1 or values.dtype.kind not in "biuf":
+            kind = f"{values.dtype} of shape {values.shape}"
+            raise InputValueError(f"{name}: {column!r} holds {kind}, not numbers of shape (n,)")
+    lengths = {column: len(values) for column, values in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"{column!r} {length:,}" for column, length in lengths.items())
+        raise InputValueError(f"{name}: the columns have unequal numbers of rows: {counts}")
+    for start in range(0, max(lengths.values()), _BATCH_ROWS):
+        rows = slice(start, start + _BATCH_ROWS)
+        yield pa.record_batch({c: values[rows].astype(np.float64) for c, values in arrays.items()})
