@@ -7,7 +7,8 @@ and fastest in the long run at α = 2/(λmin + λmax).
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -20,6 +21,8 @@ Rate = float | Literal["auto"]
 
 DEPENDENT = 1e-12  # a column that the others make up to twelve digits says nothing new
 ENOUGH = 10.0  # time constants after which an error is gone: e⁻¹⁰
+SLOW = 0.1  # of the fastest rate
+LONGEST = 10**15  # epochs; what takes longer never ends
 BLOCK = 65_536  # rows that are factorized at a time, so that no copy of all of X is made
 
 
@@ -97,8 +100,7 @@ def auto_rate(H: Hessian, epochs: int) -> float:
         return 0.0
     reachable = ENOUGH / max(epochs, ENOUGH)
     rate = 2 / (max(H.smallest, reachable * H.largest) + H.largest)
-    digits = 3 - math.floor(math.log10(rate))
-    return float(f"{math.floor(round(rate * 10.0**digits, 9)) / 10.0**digits:.4g}")
+    return _rounded_down(rate, 4)
 
 
 def chosen_rate(lr: Rate, data: Dataset, H: Hessian, epochs: int) -> float:
@@ -186,6 +188,115 @@ def _dependencies(data: Dataset, R: Floats) -> Iterator[str]:
             shares, *_ = np.linalg.lstsq(R[:d, independent], column, rcond=None)
             others = [names[i] for i, c in zip(independent, shares, strict=True) if abs(c) > 1e-9]
             yield f"{names[j]} follows from {', '.join(others)}"
+
+
+@dataclass(frozen=True)
+class Direction:
+    """An eigenvector of the Hessian, and how much of the error at the start lies along it."""
+
+    curvature: float
+    """λᵢ"""
+    vector: Floats
+    """qᵢ (d + 1,), w₁ … w_d and b"""
+    error: float
+    """cᵢ = qᵢᵀ(θ₀ − θ*) of the start θ₀ = 0 and the least-squares θ* = (w, b)"""
+    share_of_w: float
+    """|cᵢ| ‖qᵢ,w‖ as a share of the sum over all directions"""
+    share_of_b: float
+    """|cᵢ qᵢ,b| as a share of the sum over all directions"""
+    share_of_loss: float
+    """λᵢ cᵢ² as a share of the sum over all directions"""
+
+    def time_constant(self, lr: float) -> float:
+        """Return −1/ln|1 − αλᵢ|, the epochs in which the error along qᵢ falls to 1/e.
+
+        It is 0 if one epoch suffices, inf if nothing changes, negative if the error grows.
+        """
+        factor = abs(1 - lr * self.curvature)
+        if factor in (0.0, 1.0):
+            return 0.0 if factor == 0 else np.inf
+        return float(-1 / np.log(factor))
+
+
+def regime(H: Hessian, lr: float) -> str:
+    """Say how descent behaves at this rate.
+
+    It diverges from 2/λmax on; above 1/λmax it overshoots along the steepest direction and comes
+    back from the other side; below a tenth of the fastest rate it is slow.
+    """
+    if lr >= H.limit:
+        return "diverges"
+    if lr > H.limit / 2:
+        return "oscillating"
+    return "slow" if lr < SLOW * H.fastest else "stable"
+
+
+def directions(H: Hessian, best: LeastSquares) -> list[Direction]:
+    """Return the directions that descent moves along, steepest first, for a start at zero."""
+    order = np.arange(len(H.values))[::-1][: len(H.values) - H.free]
+    values, Q = H.values[order], H.vectors[:, order]
+    c = -Q.T @ np.append(best.w, best.b)
+    with np.errstate(over="ignore", invalid="ignore"):
+        of_w = _shares(np.linalg.norm(Q[:-1], axis=0) * np.abs(c))
+        of_b = _shares(np.abs(Q[-1] * c))
+        of_loss = _shares(values * c**2)
+    return [
+        Direction(float(values[i]), Q[:, i], *map(float, numbers))
+        for i, numbers in enumerate(zip(c, of_w, of_b, of_loss, strict=True))
+    ]
+
+
+def _shares(values: Floats) -> Floats:
+    total = values.sum()
+    return values / total if total else values
+
+
+def epochs_needed(directions: Sequence[Direction], lr: float, excess: float) -> int | None:
+    """Return the first k with ½ Σ λᵢ cᵢ² (1 − αλᵢ)²ᵏ ≤ `excess`; None if there is none.
+
+    The sum is what the loss exceeds the least one by after k epochs.
+    """
+    values = np.array([direction.curvature for direction in directions])
+    c = np.array([direction.error for direction in directions])
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        start = np.log(values / 2) + 2 * np.log(np.abs(c))
+        shrink = 2 * np.log(np.abs(1 - lr * values))
+        goal = np.log(excess) if excess > 0 else -np.inf
+
+    def reached(k: int) -> bool:
+        with np.errstate(invalid="ignore"):
+            logs = start + (k * shrink if k else 0.0)
+        return bool(np.logaddexp.reduce(logs[~np.isnan(logs)]) <= goal)
+
+    if (shrink[np.isfinite(start)] >= 0).any() or goal == -np.inf:
+        return None
+    low, high = -1, 1
+    while not reached(high):
+        low, high = high, 2 * high
+        if high > LONGEST:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reached(middle) else (middle, high)
+    return high
+
+
+def quickest_rate(H: Hessian, along: Sequence[Direction], excess: float) -> float | None:
+    """Return the rate, to 3 digits, that is predicted to bring the loss to `excess` first.
+
+    It is less than the fastest one, which makes the last steps short but keeps the steepest
+    direction swinging for long. None if no rate brings it there.
+    """
+    shares = np.append(np.geomspace(0.02, 0.9, 150), 1 - np.geomspace(0.1, 1e-4, 100))
+    rates = [_rounded_down(lr, 3) for lr in (H.limit * shares).tolist()]
+    needed = [(epochs_needed(along, lr, excess), lr) for lr in rates]
+    reached = [(k, lr) for k, lr in needed if k is not None]
+    return min(reached)[1] if reached else None
+
+
+def _rounded_down(value: float, digits: int) -> float:
+    shift = 10.0 ** (digits - 1 - math.floor(math.log10(value)))
+    return float(f"{math.floor(round(value * shift, 6)) / shift:.{digits}g}")
 
 
 def _blocks(array: Floats) -> Iterator[Floats]:

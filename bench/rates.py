@@ -1,0 +1,198 @@
+"""The learning-rate study: what theory says of each rate, and what a verified run shows."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends.interface import Trajectory, check_schedule
+from bench.agreement import Verdict, check_backends
+from bench.data import REFERENCE_EPOCHS, Dataset
+from bench.oracle import exact_trajectory
+from bench.scaling import Scaling
+from bench.theory import (
+    Direction,
+    Hessian,
+    LeastSquares,
+    Rate,
+    chosen_rate,
+    directions,
+    epochs_needed,
+    hessian,
+    least_squares,
+    quickest_rate,
+    regime,
+)
+
+NEAR = 0.01  # "within 1 %"
+REFERENCE_RATES = (0.001, 0.005, 0.1)
+NOISE = 1e3 * float(np.finfo(np.float64).eps)  # steps below this share of θ show rounding
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One rate, one backend: predicted, measured and verified."""
+
+    lr: float
+    backend: str
+    regime: str
+    """slow, stable, oscillating or diverges"""
+    contraction: float
+    """ρ = max|1 − αλᵢ|"""
+    measured_contraction: float | None
+    """What the steps at the end of the run shrink or grow by; None if rounding hides it"""
+    epochs: int | None
+    """Predicted number to come within 1 % of the least-squares loss; None if it never does"""
+    measured_epochs: int | None
+    """None if the run ended before"""
+    verdict: Verdict
+    trajectory: Trajectory | None
+    """On the columns that were trained on, scaled or not; None if the backend delivered none"""
+
+
+@dataclass
+class Study:
+    """What a study has found so far; it grows while `study` works."""
+
+    data: Dataset
+    samples: Dataset
+    """What was trained on: the data, or their scaled columns"""
+    scaling: Scaling | None
+    hessian: Hessian
+    least_squares: LeastSquares
+    """Of `samples`"""
+    directions: list[Direction]
+    """Steepest first"""
+    epochs: int
+    rates: list[float]
+    quickest: float | None
+    """The rate that is predicted to come within 1 % first; None if none comes there"""
+    runs: list[Run] = field(default_factory=list)
+    interrupted: bool = False
+
+    def epochs_needed(self, lr: float) -> int | None:
+        """Return the predicted number of epochs to within 1 % of the least-squares loss."""
+        return epochs_needed(self.directions, lr, NEAR * self.least_squares.loss)
+
+    def original(self, path: Trajectory) -> Trajectory:
+        """Return a trajectory of a run in the units of the data."""
+        return path if self.scaling is None else self.scaling.restore(path)
+
+
+def study(
+    data: Dataset,
+    rates: Sequence[Rate] = (),
+    *,
+    backends: Sequence[str] = ("numba",),
+    epochs: int | None = None,
+    standardize: bool = False,
+    timeout: float = 60.0,
+    on_progress: Progress = lambda _doing, _done, _all: None,
+) -> Study:
+    """Train at each rate from zero, verify each run, and lay the theory beside it.
+
+    Without `rates`, four that show all regimes. Without `epochs`, 10,000, or as many as take a few
+    seconds. Ctrl-C keeps the runs that are finished and sets `interrupted`.
+
+    Raises:
+        InputTypeError, InputValueError: a rate, the epochs or the data cannot be used.
+
+    """
+    scaling = Scaling.of(data) if standardize else None
+    samples = data if scaling is None else scaling.apply(data)
+    best = least_squares(samples)
+    H = hessian(samples.X, best.free)
+    epochs = _affordable_epochs(samples, backends) if epochs is None else epochs
+    auto = chosen_rate("auto", data, H, epochs)
+    along = directions(H, best)
+    quickest = quickest_rate(H, along, NEAR * best.loss)
+    chosen = [auto if lr == "auto" else lr for lr in rates] or _telling_rates(H, quickest or auto)
+    for lr in chosen:
+        check_schedule(samples.X.shape[1], lr, epochs)
+    found = Study(
+        data, samples, scaling, H, best, along, int(epochs), sorted(set(map(float, chosen))),
+        quickest,
+    )  # fmt: skip
+    steps = len(found.rates) * len(backends)
+    try:
+        for lr in found.rates:
+            on_progress(f"α = {lr:g}", len(found.runs), steps)
+            for run in _runs(found, lr, backends, timeout):
+                found.runs.append(run)
+                on_progress(f"α = {lr:g}", len(found.runs), steps)
+    except KeyboardInterrupt:
+        found.interrupted = True
+    return found
+
+
+def _runs(found: Study, lr: float, backends: Sequence[str], timeout: float) -> Iterator[Run]:
+    X, y, best = found.samples.X, found.samples.y, found.least_squares
+    exact = exact_trajectory(X, y, lr=lr, epochs=found.epochs)
+    for checked in check_backends(
+        backends, X, y, lr=lr, epochs=found.epochs, exact=exact, timeout=timeout
+    ):
+        path = checked.trajectory
+        yield Run(
+            lr,
+            checked.verdict.backend,
+            regime(found.hessian, lr),
+            found.hessian.contraction(lr),
+            None if path is None else measured_contraction(path),
+            found.epochs_needed(lr),
+            None if path is None else measured_epochs(path, best.loss),
+            checked.verdict,
+            path,
+        )
+
+
+def _affordable_epochs(samples: Dataset, backends: Sequence[str]) -> int:
+    """Return how many epochs, from 50 to 10,000, take a few seconds per rate."""
+    n, d = samples.X.shape
+    backend = 10**8 if "python" in backends else 5 * 10**9
+    oracle = 2 * 10**6 // (20 + d**2)
+    return int(np.clip(min(backend // (n * (d + 1)), oracle), 50, REFERENCE_EPOCHS))
+
+
+def _telling_rates(H: Hessian, good: float) -> list[float]:
+    """Return a slow, a stable, a good and a diverging rate, with few digits."""
+    return [*(float(f"{lr:.1e}") for lr in (good / 20, 0.45 * H.limit, 1.1 * H.limit)), good]
+
+
+def measured_epochs(path: Trajectory, least: float) -> int | None:
+    """Return the first epoch whose loss is within 1 % of the least one, None if there is none."""
+    near = path.loss <= (1 + NEAR) * least
+    return int(path.epoch[np.argmax(near)]) if near.any() else None
+
+
+def measured_contraction(path: Trajectory) -> float | None:
+    """Return the ratio of a step's length to that of the one before, over the last tenth of a run.
+
+    The run ends, for this, where steps become so small that rounding shows, or leave float64.
+    """
+    theta = np.column_stack([path.w, path.b])
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = np.linalg.norm(np.diff(theta, axis=0), axis=1)
+        clear = np.isfinite(steps) & (steps > NOISE * np.abs(theta[1:]).max(axis=1))
+    last = (len(steps) if clear.all() else int(np.argmin(clear))) - 1
+    first = last - max(1, last // 10)
+    if first < 0:
+        return None
+    return float(np.exp((np.log(steps[last]) - np.log(steps[first])) / (last - first)))
+
+
+def arrival(path: Trajectory, best: LeastSquares) -> tuple[int | None, int | None]:
+    """Return the epochs from which on w and b stay within 1 % of their way to the optimum."""
+    w_way, b_way = NEAR * float(np.linalg.norm(best.w)), NEAR * abs(best.b)
+    with np.errstate(over="ignore", invalid="ignore"):
+        w_error = np.linalg.norm(path.w - best.w, axis=1)
+    return _settled(path, w_error <= w_way), _settled(path, np.abs(path.b - best.b) <= b_way)
+
+
+def _settled(path: Trajectory, near: NDArray[np.bool_]) -> int | None:
+    """Return the first epoch from which on all rows are near, None if the last is not."""
+    away = np.flatnonzero(~near)
+    row = int(away[-1]) + 1 if len(away) else 0
+    return int(path.epoch[row]) if row < len(near) else None
