@@ -10,11 +10,12 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
 
 import typer
+import typer.core
 
 # Both are imported before the current folder joins the path, for it may hold the same names.
 import backends
@@ -75,7 +76,16 @@ Standardize = Annotated[
     bool,
     typer.Option("--standardize", help="Center and scale the columns; report in their units."),
 ]
+Timeout = Annotated[
+    float, typer.Option(metavar="SECONDS", min=0.1, help="How long each backend may take.")
+]
 TABLE = "CSV, TSV, Parquet, Feather, NPZ or NPY; - is standard input."
+TableFile = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="FILE", help=f"{TABLE}  [default: the reference line]", show_default=False
+    ),
+]
 
 P = ParamSpec("P")
 
@@ -96,6 +106,28 @@ def _options(
     ] = False,
 ) -> None:
     """One gradient-descent loop in Python, NumPy and Numba: proved equal, then timed."""
+
+
+class _Command(typer.core.TyperCommand):
+    """A command whose --lr takes several words: --lr 0.1 0.2 stands for --lr 0.1 --lr 0.2."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put --lr in front of every further rate that follows one."""
+        several = any(option.name == "lr" and option.multiple for option in self.params)
+        words: list[str] = []
+        for word in args:
+            if several and len(words) > 1 and words[-2] == "--lr" and _is_rate(word):
+                words.append("--lr")
+            words.append(word)
+        return super().parse_args(ctx, words)
+
+
+def _is_rate(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return word == "auto"
+    return True
 
 
 def command(function: Callable[P, None]) -> Callable[P, None]:
@@ -120,7 +152,7 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
             where = f"{error.filename}: " if error.filename else ""
             _end(f"{where}{error.strerror or error}", UNUSABLE)
 
-    return app.command(function.__name__.removeprefix("list_"))(guarded)
+    return app.command(function.__name__.removeprefix("list_"), cls=_Command)(guarded)
 
 
 @command
@@ -181,9 +213,7 @@ def check(
             help="Updates to make.  [default: 10,000; for a table 1,000, or fewer if it is large]",
         ),
     ] = None,
-    timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.1, help="How long each backend may take.")
-    ] = 60.0,
+    timeout: Timeout = 60.0,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the verdicts as JSON.")
     ] = None,
@@ -247,14 +277,7 @@ def check(
 
 @command
 def train(
-    file: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="FILE",
-            help=f"{TABLE}  [default: the reference line]",
-            show_default=False,
-        ),
-    ] = None,
+    file: TableFile = None,
     target: Target = None,
     features: Features = None,
     backend: Annotated[
@@ -318,6 +341,91 @@ def train(
         _end(report.why_diverged(fit) + earlier, DISAGREES)
     if fit.interrupted:
         _end(f"interrupted after epoch {fit.trajectory.epoch[-1]:,} of {epochs:,}", INTERRUPTED)
+
+
+@command
+def rates(
+    file: TableFile = None,
+    lr: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lr",
+            metavar="α …",
+            help="Learning rates, several or auto.  [default: 0.001 0.005 0.1 for the reference "
+            "line; for a table a slow, a stable, a good and a diverging one]",
+            show_default=False,
+        ),
+    ] = None,
+    target: Target = None,
+    features: Features = None,
+    backend: Annotated[
+        list[str],
+        typer.Option(metavar="NAME|FILE.py|MODULE", help="What trains; repeatable."),
+    ] = ["numba"],  # noqa: B006
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Updates to make.  [default: 10,000, fewer for large tables]"
+        ),
+    ] = None,
+    standardize: Standardize = False,
+    timeout: Timeout = 60.0,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path(
+        "results/rates"
+    ),
+) -> None:
+    """Show what learning rates do, and which to take.
+
+    Every rate is predicted from the curvature of the loss, run, and verified against the exact
+    trajectory. Writes rates.json, a history per rate, path.png and loss.png. The exit status is 1
+    if a run disagrees; one that diverges may agree.
+    """
+    from bench import rates, report
+    from bench.files import writable_folder
+
+    for spec in backend:
+        backends.require(spec)
+    chosen: Sequence[Rate] = [_rate(text, file) for text in lr or ()]
+    if file is None and not standardize:
+        chosen = chosen or rates.REFERENCE_RATES
+    samples = _samples(file, target, features)
+    writable_folder(out)
+    with _progress() as progress:
+        task = progress.add_task("", total=None)
+
+        def on_progress(doing: str, done: int, steps: int) -> None:
+            progress.update(task, description=doing, completed=done, total=steps)
+
+        found = rates.study(
+            samples, chosen, backends=backend, epochs=epochs, standardize=standardize,
+            timeout=timeout, on_progress=on_progress,
+        )  # fmt: skip
+    for line in report.about_study(found):
+        _print(line)
+    if found.runs:
+        _print(report.speed_table(found))
+        _print(report.SPEED_LEGEND)
+        _print(report.result_table(found))
+        _print(report.direction_table(found))
+        _print(report.DIRECTION_LEGEND)
+        _print("")
+        for line in report.advice(found):
+            _print(line)
+    _warn(found.least_squares.ambiguity)
+    wrong = [run for run in found.runs if not run.verdict.agrees]
+    for run in wrong:
+        _print(f"{run.backend}, α = {run.lr:g}: {run.verdict.reason}")
+    saved: list[Path] = []
+    try:
+        for path in rates.save(found, out):
+            saved.append(path)
+    finally:
+        _print_saved(saved)
+    if found.interrupted:
+        steps = len(found.rates) * len(backend)
+        _end(f"interrupted; {len(found.runs)} of {steps} runs are finished", INTERRUPTED)
+    if wrong:
+        raise typer.Exit(DISAGREES)
 
 
 @command

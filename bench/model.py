@@ -1,7 +1,7 @@
 """What a training leaves behind: its files and pictures; and what its model predicts."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from backends.interface import Floats, InputValueError
+from backends.interface import Floats, InputValueError, Trajectory
 from bench.files import replacing, write_json, write_table
 from bench.tables import Table, open_table
 from bench.training import Fit
@@ -35,7 +35,10 @@ def save(fit: Fit, folder: Path) -> Iterator[Path]:
     history, model, points = (
         folder / name for name in ("history.parquet", "model.json", "fit.parquet")
     )
-    write_table(_history(fit), history)
+    label = f"α = {fit.lr:g}" + (", standardized" if fit.scaling else "")
+    write_table(
+        history_table(fit.data.features, fit.trajectory, label, fit.least_squares.loss), history
+    )
     yield history
     if not fit.diverged:
         write_json(model, _content(fit))
@@ -87,15 +90,13 @@ def _content(fit: Fit) -> dict[str, object]:
     }
 
 
-def _history(fit: Fit) -> pa.Table:
-    """One row per epoch: epoch, loss, a column w[name] per feature, b."""
-    epoch, w, b, loss = fit.trajectory
-    weights = {f"w[{name}]": w[:, j] for j, name in enumerate(fit.data.features)}
-    table = pa.table({"epoch": epoch, "loss": loss, **weights, "b": b})
-    label = f"α = {fit.lr:g}" + (", standardized" if fit.scaling else "")
-    return table.replace_schema_metadata(
-        {"label": label, "least_squares_loss": repr(fit.least_squares.loss)}
-    )
+def history_table(
+    features: Sequence[str], path: Trajectory, label: str, least_loss: float
+) -> pa.Table:
+    """Return one row per epoch: epoch, loss, a column w[name] per feature, b."""
+    weights = {f"w[{name}]": path.w[:, j] for j, name in enumerate(features)}
+    table = pa.table({"epoch": path.epoch, "loss": path.loss, **weights, "b": path.b})
+    return table.replace_schema_metadata({"label": label, "least_squares_loss": repr(least_loss)})
 
 
 def _points(fit: Fit) -> pa.Table:

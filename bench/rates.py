@@ -1,14 +1,20 @@
 """The learning-rate study: what theory says of each rate, and what a verified run shows."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from backends.interface import Trajectory, check_schedule
 from bench.agreement import Verdict, check_backends
 from bench.data import REFERENCE_EPOCHS, Dataset
+from bench.files import replacing, write_json, write_table
+from bench.model import history_table
 from bench.oracle import exact_trajectory
 from bench.scaling import Scaling
 from bench.theory import (
@@ -23,8 +29,13 @@ from bench.theory import (
     least_squares,
     quickest_rate,
     regime,
+    restored,
 )
+from plots import loss as loss_plot
+from plots import path as path_plot
 
+SCHEMA = 1
+MOST_POINTS = 300  # of a path: so many first epochs, and as many later ones
 NEAR = 0.01  # "within 1 %"
 REFERENCE_RATES = (0.001, 0.005, 0.1)
 NOISE = 1e3 * float(np.finfo(np.float64).eps)  # steps below this share of θ show rounding
@@ -80,6 +91,11 @@ class Study:
     def original(self, path: Trajectory) -> Trajectory:
         """Return a trajectory of a run in the units of the data."""
         return path if self.scaling is None else self.scaling.restore(path)
+
+    @property
+    def original_least_squares(self) -> LeastSquares:
+        """The least squares in the units of the data."""
+        return restored(self.data, self.scaling, self.least_squares)
 
 
 def study(
@@ -196,3 +212,132 @@ def _settled(path: Trajectory, near: NDArray[np.bool_]) -> int | None:
     away = np.flatnonzero(~near)
     row = int(away[-1]) + 1 if len(away) else 0
     return int(path.epoch[row]) if row < len(near) else None
+
+
+def save(found: Study, folder: Path) -> Iterator[Path]:
+    """Write rates.json, path.parquet, a history per rate, and, in peace, loss.png and path.png.
+
+    Each path is yielded once its file is complete.
+
+    Raises:
+        OSError: the folder cannot be written to; no file is left half-written.
+
+    """
+    shown = shown_runs(found)
+    histories = [folder / f"history-{run.lr:g}.parquet" for run in shown]
+    for run, history in zip(shown, histories, strict=True):
+        assert run.trajectory is not None
+        path = _until_overflow(found.original(run.trajectory))
+        table = history_table(
+            found.data.features, path, f"α = {run.lr:g}", found.original_least_squares.loss
+        )
+        write_table(table, history)
+        yield history
+    write_json(folder / "rates.json", _content(found))
+    yield folder / "rates.json"
+    if not shown or len(found.directions) < 2:
+        return
+    write_table(_plane(found, shown), folder / "path.parquet")
+    yield folder / "path.parquet"
+    if found.interrupted:
+        return
+    with replacing(folder / "loss.png") as temporary:
+        loss_plot.draw(histories, temporary)
+    yield folder / "loss.png"
+    with replacing(folder / "path.png") as temporary:
+        path_plot.draw(folder / "path.parquet", temporary)
+    yield folder / "path.png"
+
+
+def shown_runs(found: Study) -> list[Run]:
+    """Return one run per rate: of the first backend that agrees, or else that delivered one."""
+    best = dict[float, Run]()
+    for run in found.runs:
+        if run.trajectory is not None and not (run.lr in best and best[run.lr].verdict.agrees):
+            best[run.lr] = run
+    return list(best.values())
+
+
+def _until_overflow(path: Trajectory) -> Trajectory:
+    """Cut a trajectory behind its first loss that is not finite."""
+    rows = int(np.argmin(np.append(np.isfinite(path.loss), False))) + 1
+    return Trajectory._make(values[:rows] for values in path)
+
+
+def _content(found: Study) -> dict[str, Any]:
+    n, d = found.data.X.shape
+    return {
+        "format": "gradrace rates",
+        "schema": SCHEMA,
+        "data": found.data.name,
+        "n": n,
+        "d": d,
+        "features": list(found.data.features),
+        "target": found.data.target,
+        "standardized": found.scaling is not None,
+        "epochs": found.epochs,
+        "interrupted": found.interrupted,
+        "limit": found.hessian.limit,
+        "fastest": found.hessian.fastest,
+        "quickest": found.quickest,
+        "condition": found.hessian.condition,
+        "least_squares_loss": found.original_least_squares.loss,
+        "directions": [
+            asdict(direction) | {"vector": direction.vector.tolist()}
+            for direction in found.directions
+        ],
+        "runs": [_run_content(found, run) for run in found.runs],
+    }
+
+
+def _run_content(found: Study, run: Run) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "lr": run.lr,
+        "backend": run.backend,
+        "regime": run.regime,
+        "contraction": {"predicted": run.contraction, "measured": run.measured_contraction},
+        "epochs_to_1_percent": {"predicted": run.epochs, "measured": run.measured_epochs},
+        "verdict": asdict(run.verdict),
+    }
+    if run.trajectory is not None:
+        _, w, b, loss = found.original(run.trajectory)
+        content |= {"w": w[-1].tolist(), "b": float(b[-1]), "loss": float(loss[-1])}
+    return content
+
+
+def _plane(found: Study, shown: Sequence[Run]) -> pa.Table:
+    """Return the paths in a plane: (w, b) if d = 1, else the steepest and the flattest direction.
+
+    One row per rate and epoch, later epochs thinned: lr, epoch, x, y. The metadata say what the
+    axes are, and the loss in the plane: the least one, where, the Hessian, and the slow axis.
+    """
+    steep, flat = found.directions[0], found.directions[-1]
+    theta = np.append(found.least_squares.w, found.least_squares.b)
+    if len(theta) == 2:
+        basis, origin = np.eye(2), np.zeros(2)
+        scaled = ", scaled" if found.scaling else ""
+        labels = [f"w[{found.data.features[0]}]{scaled}", f"b{scaled}"]
+    else:
+        basis, origin = np.column_stack([steep.vector, flat.vector]), theta
+        labels = ["along the steepest direction", "along the flattest direction"]
+    H = sum(v.curvature * np.outer(v.vector, v.vector) for v in found.directions)
+    about = {
+        "labels": labels,
+        "optimum": (basis.T @ (theta - origin)).tolist(),
+        "least_loss": found.least_squares.loss,
+        "hessian": (basis.T @ H @ basis).tolist(),
+        "slow": (basis.T @ flat.vector).tolist(),
+        "rates": {f"{run.lr!r}": run.regime for run in shown},
+    }
+    tables = []
+    for run in shown:
+        assert run.trajectory is not None
+        epoch, w, b, _ = run.trajectory
+        late = np.geomspace(1, len(epoch), MOST_POINTS).astype(int) - 1
+        rows = np.union1d(np.arange(min(len(epoch), MOST_POINTS)), late)
+        with np.errstate(over="ignore", invalid="ignore"):
+            x, y = ((np.column_stack([w, b])[rows] - origin) @ basis).T
+        tables.append(
+            pa.table({"lr": np.full(len(rows), run.lr), "epoch": epoch[rows], "x": x, "y": y})
+        )
+    return pa.concat_tables(tables).replace_schema_metadata({"plane": json.dumps(about)})

@@ -172,6 +172,28 @@ def least_squares(data: Dataset) -> LeastSquares:
     return LeastSquares(theta[:-1], float(theta[-1]), loss, words, len(Qt) - rank)
 
 
+def restored(data: Dataset, scaling: Scaling | None, best: LeastSquares) -> LeastSquares:
+    """Return the least squares of the scaled columns in the original units.
+
+    Raises:
+        InputValueError: w, b or the loss is beyond float64 in these units.
+
+    """
+    if scaling is None:
+        return best
+    with np.errstate(over="ignore", invalid="ignore"):
+        w = scaling.weights(best.w)
+        b = float(scaling.bias(w, best.b))
+        unit = float(np.square(scaling.target_deviation))
+    if not np.isfinite([*w, b]).all():
+        raise InputValueError(f"{data.name}: the least-squares weights are beyond float64")
+    if not math.isfinite(unit):
+        raise InputValueError(
+            f"{data.name}: {data.target!r} is so large that the loss is beyond float64; divide it"
+        )
+    return best._replace(w=w, b=b, loss=best.loss * unit)
+
+
 def _dependencies(data: Dataset, R: Floats) -> Iterator[str]:
     """Say of each feature that follows from earlier ones; R is the triangular factor of X."""
     n, d = data.X.shape

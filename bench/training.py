@@ -24,7 +24,7 @@ from bench.isolation import BackendError, as_trajectory, describe
 from bench.scaling import Scaling
 from bench.stopping import Stopping
 from bench.tables import unnamed
-from bench.theory import Hessian, LeastSquares, Rate, chosen_rate, hessian, least_squares
+from bench.theory import Hessian, LeastSquares, Rate, chosen_rate, hessian, least_squares, restored
 
 CHUNK_SECONDS = 0.1
 MOST_ROWS = 100_000
@@ -143,8 +143,8 @@ def train(
     best = least_squares(samples)
     H = hessian(samples.X, best.free)
     rate = chosen_rate(lr, data, H, epochs)
-    unit = 1.0 if scaling is None else _unit(data, scaling)
-    best = best if scaling is None else _restored(data, scaling, best)
+    best = restored(data, scaling, best)
+    unit = 1.0 if scaling is None else scaling.target_deviation**2
     pieces: list[Trajectory] = []
     every = max(1, -(-int(epochs) // min(MOST_ROWS, MOST_VALUES // (d + 2))))
     interrupted, stopped = False, ""
@@ -215,28 +215,6 @@ def _thinned(path: Trajectory, every: int) -> Trajectory:
     kept = path.epoch % every == 0
     kept[-1] = True
     return Trajectory._make(rows[kept] for rows in path)
-
-
-def _unit(data: Dataset, scaling: Scaling) -> float:
-    """Return what turns the loss on the scaled columns into that of the original ones."""
-    unit = np.float64(scaling.target_deviation)
-    with np.errstate(over="ignore"):
-        unit = unit * unit
-    if not np.isfinite(unit):
-        raise InputValueError(
-            f"{data.name}: {data.target!r} is so large that the loss is beyond float64; divide it"
-        )
-    return float(unit)
-
-
-def _restored(data: Dataset, scaling: Scaling, best: LeastSquares) -> LeastSquares:
-    """Return the least squares of the scaled columns in the original units."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        w = scaling.weights(best.w)
-        b = float(scaling.bias(w, best.b))
-    if not np.isfinite([*w, b]).all():
-        raise InputValueError(f"{data.name}: the least-squares weights are beyond float64")
-    return best._replace(w=w, b=b, loss=best.loss * _unit(data, scaling))
 
 
 def _until_not_finite(path: Trajectory) -> Trajectory:

@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter
 # Okabe and Ito, "Color Universal Design" (2008): told apart by color-blind readers
 COLORS = {"python": "#E69F00", "numpy": "#0072B2", "numba": "#009E73"}
 _OTHERS = ("#CC79A7", "#56B4E9", "#D55E00", "#8C6D1F")
+CURVES = ("#0072B2", "#009E73", "#E69F00", *_OTHERS)  # for anything but backends
 INK, MUTED, GRID = "#222222", "#666666", "#DDDDDD"
 
 LARGEST_DRAWN = 1e250  # matplotlib's margins and ticks overflow near the largest float64

@@ -1,0 +1,102 @@
+"""Which way does descent go? Its path over the contours of the loss, one panel per rate."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from plots.style import COLORS, GRID, INK, MUTED, label, legend, new_figure, save, tidy
+
+_GRID = 201
+_CONTOURS = 12
+_MARGIN = 1.35  # the optimum is the middle; the start lies at 1 / 1.35 of the way to the edge
+
+
+def draw(source: Path, target: Path) -> None:
+    """Draw `path.parquet` as a PNG.
+
+    Columns lr, epoch, x, y: the path in a plane. The metadata `plane` is JSON: labels of the axes,
+    optimum, least_loss, hessian and slow (the flattest direction) in that plane, and the regime of
+    each rate.
+    """
+    save(figure(source), target)
+
+
+def figure(source: Path) -> Figure:
+    """Return the figure, all panels with the same section of the plane."""
+    table = pyarrow.parquet.read_table(source)
+    plane = json.loads(table.schema.metadata[b"plane"])
+    rates = list(dict.fromkeys(table.column("lr").to_pylist()))
+    columns = len(rates) if len(rates) <= 3 else 2 if len(rates) == 4 else 3
+    rows = -(-len(rates) // columns)
+    drawn = new_figure(3.2 * columns + 0.4, 3.3 * rows + 0.4)
+    panels = drawn.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    reach = _reach(table, plane)
+    for axes, lr in zip(panels.flat, rates, strict=False):
+        mask = np.asarray(table.column("lr")) == lr
+        path = np.column_stack([np.asarray(table.column(c))[mask] for c in ("x", "y")])
+        epoch = np.asarray(table.column("epoch"))[mask]
+        _draw_loss(axes, plane, reach)
+        _draw_path(axes, plane, reach, path, epoch)
+        axes.set_title(f"α = {lr:g}: {plane['rates'][repr(lr)]}", fontsize=11, color=INK)
+    for axes in panels.flat[len(rates) :]:
+        axes.remove()
+    legend(drawn, panels[0, 0])
+    drawn.supxlabel(label(plane["labels"][0]), fontsize=10, color=INK)
+    drawn.supylabel(label(plane["labels"][1]), fontsize=10, color=INK)
+    return drawn
+
+
+def _reach(table: pa.Table, plane: dict[str, Any]) -> np.ndarray:
+    """Return how far the section reaches from the optimum: beyond the start, along both axes."""
+    start = np.array([table.column(c)[0].as_py() for c in ("x", "y")])
+    reach = np.abs(start - plane["optimum"]) * _MARGIN
+    return np.maximum(reach, 0.2 * reach.max(initial=0.0)) if reach.any() else np.ones(2)
+
+
+def _draw_loss(axes: Axes, plane: dict[str, Any], reach: np.ndarray) -> None:
+    """Draw contours of L − Lmin = ½ (θ − θ*)ᵀH(θ − θ*), equally spaced in its logarithm."""
+    optimum, H = np.array(plane["optimum"]), np.array(plane["hessian"])
+    u, v = np.meshgrid(*(np.linspace(-r, r, _GRID) for r in reach))
+    excess = 0.5 * (H[0, 0] * u**2 + 2 * H[0, 1] * u * v + H[1, 1] * v**2)
+    levels = excess.max() * np.geomspace(1e-4, 0.7, _CONTOURS)
+    axes.contour(u + optimum[0], v + optimum[1], excess, levels, colors=MUTED, linewidths=0.5)
+    slow = np.array(plane["slow"])
+    ends = optimum + np.outer([-1, 1], slow * 2 * (reach / np.maximum(np.abs(slow), 1e-9)).min())
+    axes.plot(*ends.T, "--", color=INK, lw=1.2, label="slow axis")
+    axes.plot(*optimum, "*", ms=12, color=INK, mec="white", lw=0, zorder=6, label="least loss")
+    axes.set_xlim(optimum[0] - reach[0], optimum[0] + reach[0])
+    axes.set_ylim(optimum[1] - reach[1], optimum[1] + reach[1])
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    tidy(axes)
+    axes.grid(visible=False)
+
+
+def _draw_path(
+    axes: Axes, plane: dict[str, Any], reach: np.ndarray, path: np.ndarray, epoch: np.ndarray
+) -> None:
+    """Draw the path up to where it stays outside of the section, and say what becomes of it."""
+    with np.errstate(invalid="ignore"):
+        outside = ~(np.abs(path - plane["optimum"]) <= reach).all(axis=1)
+    last = len(path) - int(np.argmin(outside[::-1])) + 2 if outside[-1] else len(path)
+    shown = path[:last]
+    blue, orange = COLORS["numpy"], COLORS["python"]
+    dots = 5 if len(shown) < 50 else 3
+    axes.plot(*shown.T, ".-", color=blue, lw=0.8, ms=dots, label="path, a dot per epoch")
+    axes.plot(*path[0], "o", ms=8, color=orange, mec="white", lw=0, zorder=5, label="start")
+    if not outside[-1]:
+        axes.plot(*path[-1], "o", ms=10, color=blue, mec="white", lw=0, zorder=5, label="end")
+    text = f"{epoch[-1]:,} epochs"
+    if outside[-1]:
+        text = f"outside from epoch {epoch[last - 2]:,} on"
+    axes.text(
+        0.97, 0.03, text, transform=axes.transAxes, ha="right", fontsize=9, color=INK,
+        bbox={"facecolor": "white", "edgecolor": GRID, "pad": 2},
+    )  # fmt: skip
