@@ -251,7 +251,7 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
         write_table(table, path)
         return
     with replacing(path) as temporary:
-        pyarrow.csv.write_csv(table, temporary)
+        pyarrow.csv.write_csv(table, temporary, pyarrow.csv.WriteOptions(quoting_style="none"))
 
 
 def predictions_kind(path: Path) -> str:
