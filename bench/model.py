@@ -177,7 +177,8 @@ def _parse(path: Path, content: dict[str, Any]) -> Model:
         )
     except (KeyError, TypeError, ValueError):
         raise InputValueError(f"{path}: is no whole model; train it again") from None
-    named = all(isinstance(name, str) for name in (*model.features, model.target))
+    names = (*model.features, model.target)
+    named = all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
     shapes = {array.shape for array in (model.w, model.low, model.high)}
     whole = np.isfinite([*model.w.flat, model.b]).all()
     if not (named and whole and shapes == {(len(model.features),)}):
@@ -198,7 +199,7 @@ def predict(model: Model, path: Path) -> Predictions:
     if missing:
         raise InputValueError(
             f"{table.name}: has no column {missing[0]!r}, which the model needs; "
-            f"it has {', '.join(table.columns)}"
+            f"it has {table.listing}"
         )
     X = np.concatenate(table.rows(model.features) or [np.empty((0, len(model.features)))])
     with np.errstate(over="ignore", invalid="ignore"):
@@ -250,8 +251,9 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
     if kind == ".parquet":
         write_table(table, path)
         return
-    with replacing(path) as temporary:
-        pyarrow.csv.write_csv(table, temporary, pyarrow.csv.WriteOptions(quoting_style="none"))
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(b"predicted\n")  # pyarrow would put it between quotes
+        pyarrow.csv.write_csv(table, file, pyarrow.csv.WriteOptions(include_header=False))
 
 
 def predictions_kind(path: Path) -> str:

@@ -63,10 +63,10 @@ def _mean_and_deviation(table: str, name: str, x: Floats) -> tuple[float, float]
         return low, 1.0
     largest = max(-low, high)
     mean = float(np.mean(x / largest)) * largest
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         centered = x - mean
-    widest = float(np.abs(centered).max())
-    deviation = float(np.sqrt(np.mean((centered / widest) ** 2))) * widest
+        widest = float(np.abs(centered).max())
+        deviation = float(np.sqrt(np.mean((centered / widest) ** 2))) * widest
     if not np.isfinite(deviation):
         raise InputValueError(f"{table}: column {name!r} spans more than float64 can hold")
     return mean, deviation

@@ -9,6 +9,7 @@ import io
 import re
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,6 +63,12 @@ class Table:
     """Whether the file names no columns, so that they are called x1, x2, …"""
     _batches: Callable[[list[str]], Iterator[pa.RecordBatch]]
 
+    @property
+    def listing(self) -> str:
+        """The names of the columns, of many the first twenty."""
+        more = ", …" if len(self.columns) > 20 else ""
+        return ", ".join(self.columns[:20]) + more
+
     def rows(self, columns: Sequence[str]) -> list[Floats]:
         """Return some of the columns as float64, in blocks (rows, len(columns)) below each other.
 
@@ -70,10 +77,10 @@ class Table:
                 numbers; the message names the column and, where it can, the row.
 
         """
-        for column in columns:
-            if column not in self.columns:
-                has = ", ".join(self.columns)
-                raise InputValueError(f"{self.name}: has no column {column!r}; it has {has}")
+        missing = set(columns).difference(self.columns)
+        if missing:
+            column = next(column for column in columns if column in missing)
+            raise InputValueError(f"{self.name}: has no column {column!r}; it has {self.listing}")
         blocks: list[Floats] = []
         with _readable(self.name, self.kind):
             for batch in self._batches(list(columns)):
@@ -133,9 +140,9 @@ def open_table(path: Path) -> Table:
     }  # fmt: skip
     with _readable(name, kind):
         table = openers[kind](name, source)
-    repeated = [column for column in table.columns if table.columns.count(column) > 1]
-    if repeated:
-        raise InputValueError(f"{name}: has more than one column {repeated[0]!r}")
+    column, count = Counter(table.columns).most_common(1)[0] if table.columns else ("", 0)
+    if count > 1:
+        raise InputValueError(f"{name}: has more than one column {column!r}")
     return table
 
 
@@ -238,12 +245,13 @@ def _open_csv(name: str, source: Source) -> Table:
     )
     with pyarrow.csv.open_csv(_arrow(source), read, parse) as reader:
         inferred = reader.schema
+    flags = {field.name for field in inferred if pa.types.is_boolean(field.type)}
     original = {column.strip(): column for column in inferred.names}
 
     def convert(columns: list[str], *, numbers: bool) -> Iterator[pa.RecordBatch]:
         kind: pa.DataType = pa.float64() if numbers else pa.string()
         kinds = dict.fromkeys((original[column] for column in columns), kind)
-        kinds |= {c: pa.bool_() for c in kinds if pa.types.is_boolean(inferred.field(c).type)}
+        kinds |= {c: pa.bool_() for c in kinds if c in flags}
         options = pyarrow.csv.ConvertOptions(
             include_columns=list(kinds), column_types=kinds, strings_can_be_null=True
         )
