@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 from tests.conftest import FOREIGN, ROOT, Command
@@ -29,11 +30,11 @@ class TestHelp:
     def test_names_every_command(self, gradrace: Command) -> None:
         done = gradrace("--help")
         assert done.returncode == 0
-        for name in ("run", "check", "train", "backends"):
+        for name in ("run", "check", "train", "predict", "rates", "backends"):
             assert f"\n  {name} " in done.stdout
         assert "...\n" not in done.stdout.replace("[ARGS]...", "")  # no summary is cut off
 
-    @pytest.mark.parametrize("name", ["run", "check", "train", "backends"])
+    @pytest.mark.parametrize("name", ["run", "check", "train", "predict", "rates", "backends"])
     def test_of_every_command(self, gradrace: Command, name: str) -> None:
         done = gradrace(name, "--help")
         assert (done.returncode, done.stderr) == (0, "")
@@ -158,6 +159,122 @@ class TestTrain:
         assert "SystemExit" in done.stderr
 
 
+class TestTrainOptions:
+    def test_a_table_takes_the_automatic_rate(self, gradrace: Command, table: str) -> None:
+        done = gradrace("train", table)
+        assert done.returncode == 0
+        assert "(auto: the fastest stable rate)" in done.stdout
+        assert "(auto" not in gradrace("train", table, "--lr", "0.01").stdout
+
+    def test_standardize(self, gradrace: Command, table: str, tmp_path: Path) -> None:
+        done = gradrace("train", table, "--standardize", "--epochs", "200")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "standardized: condition number " in done.stdout
+        model = json.loads((tmp_path / "results/train/model.json").read_text("utf-8"))
+        assert model["w"] == pytest.approx(model["least_squares"]["w"], rel=1e-9)
+        assert model["training"]["standardized"]["mean"] == [3.0, 3.0]
+
+    def test_tol_says_why_it_stopped(self, gradrace: Command) -> None:
+        done = gradrace("train", "--tol", "1e-3")
+        assert done.returncode == 0
+        expected = "stopped after epoch 379: the gradient has fallen to 0.001 of its first value"
+        assert expected in done.stdout
+
+    def test_columns_without_names(self, gradrace: Command, tmp_path: Path) -> None:
+        (tmp_path / "t.csv").write_text("1;2\n2;4.1\n3;5.9\n")
+        done = gradrace("train", "t.csv")
+        assert "t.csv: x2 from x1" in done.stdout
+        assert "no names of columns found: they are called x1, x2, …" in done.stdout
+
+    def test_dependent_columns_are_warned_of_once(self, gradrace: Command, tmp_path: Path) -> None:
+        (tmp_path / "t.csv").write_text("a,b,one,y\n1,2,1,3\n2,4,1,5\n4,8,1,9.5\n5,10,1,11\n")
+        done = gradrace("train", "t.csv")
+        assert done.returncode == 0
+        assert done.stderr == "warning: w is not unique: 'b' follows from 'a'; 'one' is constant\n"
+
+    def test_standard_input(self, tmp_path: Path) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench", "train", "-"],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            input=TABLE, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "standard input: price from size, age" in done.stdout
+
+
+class TestPredict:
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> str:
+        (tmp_path / "model.json").write_text(MODEL)
+        return "model.json"
+
+    def test_prints_predictions_alone(self, gradrace: Command, model: str, table: str) -> None:
+        done = gradrace("predict", model, table)
+        assert done.returncode == 0
+        assert done.stdout == "predicted\n2.5\n6.5\n8.0\n12.0\n13.5\n"
+        assert done.stderr == "price is in the table, too; the loss is 6.462\n"
+
+    def test_saves_them(self, gradrace: Command, model: str, table: str, tmp_path: Path) -> None:
+        done = gradrace("predict", model, table, "--out", "new/p.csv")
+        assert done.stdout == "saved new/p.csv\n"
+        assert (tmp_path / "new/p.csv").read_text().splitlines()[:2] == ["predicted", "2.5"]
+
+    def test_notes_and_warnings(self, gradrace: Command, model: str, tmp_path: Path) -> None:
+        (tmp_path / "cm.csv").write_text("age,size,id\n2,310,7\n")
+        done = gradrace("predict", model, "cm.csv")
+        assert done.stdout == "predicted\n930.0\n"
+        assert done.stderr == (
+            "warning: far from the training samples; other units? "
+            "'size' is 310 … 310, in training 1 … 5\nnot used: id\n"
+        )
+
+    def test_what_train_saved(self, gradrace: Command, table: str, tmp_path: Path) -> None:
+        gradrace("train", table, "--standardize", "--epochs", "200")
+        done = gradrace("predict", "results/train/model.json", table)
+        predicted = [float(line) for line in done.stdout.splitlines()[1:]]
+        fit = pyarrow.parquet.read_table(tmp_path / "results/train/fit.parquet")
+        assert predicted == pytest.approx(fit.column("predicted").to_pylist(), rel=1e-12)
+
+
+class TestRates:
+    def test_the_reference_line(self, gradrace: Command, tmp_path: Path) -> None:
+        done = gradrace("rates")
+        assert (done.returncode, done.stderr) == (0, "")
+        words = done.stdout.split()
+        for word in ("slow", "stable", "diverges", "0.999637", "6.590986", "5,099", "1,019"):
+            assert words.count(word) >= 1, word
+        assert words.count("yes") == 3
+        for line in ("Take α = 0.0258. ", "α = 0.1 fails: ", "b lags behind w: "):
+            assert f"\n{line}" in done.stdout
+        assert "results/rates/path.png" in listing(tmp_path)
+
+    @pytest.mark.parametrize(
+        "words", [["--lr", "0.01", "0.002", "auto"], ["--lr", "0.01", "--lr=0.002", "--lr", "auto"]]
+    )
+    def test_several_rates(self, gradrace: Command, words: list[str]) -> None:
+        done = gradrace("rates", *words, "--epochs", "60")
+        assert done.returncode == 0, done.stderr
+        found = [
+            line.split()[0] for line in done.stdout.splitlines() if line.split()[-1:] == ["yes"]
+        ]
+        assert found == ["0.002", "0.01", "0.02258"]
+
+    def test_a_table_standardized_by_two_backends(self, gradrace: Command, table: str) -> None:
+        done = gradrace(
+            "rates", table, "--standardize", "--epochs", "60", "--backend", "numba", "--backend",
+            "numpy",
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.split().count("numpy") == 4
+        assert "b = the mean of price" in done.stdout
+
+    def test_a_wrong_backend_means_status_1(self, gradrace: Command) -> None:
+        wrong = str(FOREIGN / "wrong.py")
+        done = gradrace("rates", "--backend", wrong, "--lr", "0.01", "--epochs", "20")
+        assert done.returncode == 1
+        assert f"{wrong}, α = 0.01: loss at epoch 0: got 405.9" in done.stdout
+
+
 def test_version(gradrace: Command) -> None:
     assert gradrace("--version").stdout.startswith("gradrace 0.")
 
@@ -176,6 +293,13 @@ def test_the_current_folder_shadows_nothing(name: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+MODEL = json.dumps(
+    {
+        "format": "gradrace model", "schema": 1, "features": ["size", "age"], "target": "price",
+        "w": [3.0, -0.5], "b": 1.0, "range": {"low": [1, 1], "high": [5, 5]},
+    }
+)  # fmt: skip
+
 UNUSABLE: dict[str, tuple[list[str], str]] = {
     "missing file": (["train", "no.csv"], "no.csv: no such file"),
     "unknown column": (["train", "houses.csv", "--target", "rent"], "houses.csv: has no column"),
@@ -187,6 +311,25 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
     "huge values": (["train", "huge.csv"], "huge.csv: no rate is stable"),
     "no table": (["train", "--target", "y"], "--target and --features need a FILE"),
     "rate": (["train", "--lr", "-1"], "lr: must be greater than 0, got -1.0"),
+    "rate as text": (["train", "--lr", "abc"], "--lr: needs a number or auto, got 'abc'"),
+    "rates": (["rates", "--lr", "0.1", "-2"], "lr: must be greater than 0, got -2.0"),
+    "rates, text": (["rates", "--lr", "fast"], "--lr: needs a number or auto, got 'fast'"),
+    "rates, too large": (["rates", "huge.csv"], "huge.csv: no rate is stable"),
+    "rates, no table": (["rates", "--features", "x"], "--target and --features need a FILE"),
+    "tol": (["train", "--tol", "2"], "tol: must be at least 0 and less than 1, got 2.0"),
+    "target too large": (["train", "far.csv", "--standardize"], "far.csv: 'y' is so large that"),
+    "no model": (["predict", "no.json", "houses.csv"], "no.json: no such file"),
+    "foreign model": (["predict", "text.csv", "houses.csv"], "text.csv: is no whole JSON file"),
+    "no table to predict": (["predict", "model.json", "no.csv"], "no.csv: no such file"),
+    "missing column": (["predict", "model.json", "text.csv"], "text.csv: has no column 'size'"),
+    "predictions": (
+        ["predict", "model.json", "houses.csv", "--out", "x.xls"],
+        "x.xls: must end in",
+    ),
+    "predictions, folder": (
+        ["predict", "model.json", "houses.csv", "--out", "/proc/no/x.csv"],
+        "/proc/no: cannot write here",
+    ),
     "rate nan": (["check", "--lr", "nan"], "lr: must be finite, got nan"),
     "epochs": (["train", "--epochs", "-1"], "epochs: must be at least 0, got -1"),
     "too many epochs": (["check", "--epochs", "100000000000000"], "out of memory: "),
@@ -211,6 +354,8 @@ def test_what_cannot_be_used_is_one_line_and_status_2(
     (tmp_path / "none.csv").write_text("x,y\n")
     (tmp_path / "one.csv").write_text("x,y\n1,2\n")
     (tmp_path / "huge.csv").write_text("x,y\n1e200,2\n-1e200,3\n")
+    (tmp_path / "far.csv").write_text("x,y\n1,1e200\n2,3e200\n3,7e200\n")
+    (tmp_path / "model.json").write_text(MODEL)
     before = listing(tmp_path)
     words, message = UNUSABLE[name]
     done = gradrace(*words)
@@ -222,7 +367,7 @@ def test_what_cannot_be_used_is_one_line_and_status_2(
 
 
 @pytest.mark.parametrize(
-    "words", [["bogus"], ["train", "--lr", "abc"], ["check", "--timeout", "0"]]
+    "words", [["bogus"], ["train", "--epochs", "abc"], ["check", "--timeout", "0"]]
 )
 def test_misspelled_arguments_are_status_2(gradrace: Command, words: list[str]) -> None:
     done = gradrace(*words)

@@ -12,21 +12,27 @@ import pytest
 from backends.interface import InputValueError
 from bench import fit
 from bench.data import Dataset, synthetic
-from bench.model import predict, read_model, save, write_predictions
+from bench.model import Model, predict, read_model, save, write_predictions
 from bench.training import Fit, train
 
 
-@pytest.fixture(params=[False, True], ids=["plain", "standardized"])
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "standardized"])
 def trained(request: pytest.FixtureRequest) -> Fit:
     plain = synthetic(60, 2)
     data = Dataset("t.csv", ("size", "age"), "price", plain.X * [[3.0, 1.0]] + 10, plain.y)
     return train(data, epochs=3000, standardize=request.param)
 
 
+@pytest.fixture(scope="module")
+def content(trained: Fit, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("model")
+    list(save(trained, folder))
+    return (folder / "model.json").read_text("utf-8")
+
+
 @pytest.fixture
-def model(trained: Fit, tmp_path: Path) -> Path:
-    list(save(trained, tmp_path))
-    return tmp_path / "model.json"
+def model(content: str, tmp_path: Path) -> Path:
+    return write(tmp_path / "model.json", content)
 
 
 def write(path: Path, text: str) -> Path:
@@ -92,7 +98,6 @@ class TestPredict:
             ),
             ("size,age\n1,old\n", "t.csv: column 'age', row 1: 'old' is not a number"),
             ("size,age\n1,\n", "t.csv: column 'age', row 1: a value is missing"),
-            ("size,age\n1.7e308,1.7e308\n1,2\n", "t.csv: row 1: the prediction is beyond float64"),
         ],
     )
     def test_what_cannot_be_predicted(
@@ -100,6 +105,12 @@ class TestPredict:
     ) -> None:
         with pytest.raises(InputValueError, match=message):
             predict(read_model(model), write(tmp_path / "t.csv", text))
+
+
+def test_a_prediction_beyond_float64_is_refused(tmp_path: Path) -> None:
+    steep = Model(("x",), "y", np.array([4.0]), 0.0, np.array([0.0]), np.array([1.0]))
+    with pytest.raises(InputValueError, match=r"t.csv: row 2: the prediction is beyond float64"):
+        predict(steep, write(tmp_path / "t.csv", "x\n1\n1e308\n"))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".CSV"])
@@ -145,18 +156,18 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_no_model(model: Path, name: str) -> None:
+def test_what_is_no_model(model: Path, content: str, name: str) -> None:
     change, message = BROKEN[name]
-    content = json.loads(model.read_text("utf-8"))
-    change(content)
-    model.write_text(json.dumps(content))
+    changed = json.loads(content)
+    change(changed)
+    write(model, json.dumps(changed))
     with pytest.raises(InputValueError, match=rf"model\.json: {message}"):
         read_model(model)
 
 
 @pytest.mark.parametrize("length", [0, 1, 100])
-def test_a_truncated_model(model: Path, length: int) -> None:
-    write(model, model.read_text("utf-8")[:length])
+def test_a_truncated_model(model: Path, content: str, length: int) -> None:
+    write(model, content[:length])
     with pytest.raises(InputValueError, match=r"model\.json: is no whole JSON file"):
         read_model(model)
 

@@ -6,18 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.agreement import Checked, judge
-from bench.data import Dataset, synthetic
+from bench.data import Dataset, reference_line, synthetic
 from bench.model import save
 from bench.oracle import exact_trajectory
 from bench.race import error_table
+from bench.rates import save as save_study
+from bench.rates import study
 from bench.training import train
-from plots import agreement, fit, loss, speed, style
+from plots import agreement, fit, loss, path, speed, style
 from tests.variants import Forward, Loop, Reversed
 
 
@@ -106,13 +109,14 @@ class TestLoss:
         (axes,) = figure.axes
         assert_drawable(figure)
         drawn = curves(axes)
-        labels = {"α = 0.001", "α = 0.005", "α = 0.1", "inf at epoch 186", "least squares, 0.8149"}
-        assert set(drawn) == labels
+        diverging = "α = 0.1, inf at epoch 186"
+        assert {"α = 0.001", "α = 0.005", diverging, "least squares, 0.8149"} <= set(drawn)
+        assert axes.get_ylim()[1] == pytest.approx(1e3 * drawn["α = 0.005"][1][0])  # not 1e250
         colors = [line.get_color() for line in axes.get_lines() if "α" in str(line.get_label())]
         assert len(set(colors)) == 3
         crosses = [line for line in axes.get_lines() if line.get_marker() == "x"]
         assert len(crosses) == 1
-        assert drawn["α = 0.1"][1].max() < 1e250
+        assert drawn[diverging][1].max() < 1e250
 
     @pytest.mark.parametrize(
         "values", [[0.0], [1.0, 0.0, 0.0], [1e308, np.inf], [np.inf], [5e-324]]
@@ -151,6 +155,72 @@ class TestAgreement:
     def test_png(self, table: Path, tmp_path: Path) -> None:
         agreement.draw(table, tmp_path / "a.png")
         assert is_png(tmp_path / "a.png")
+
+
+@pytest.fixture(scope="module", params=["line", "many features", "standardized", "rounding only"])
+def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The paths of a study."""
+    line, folder = reference_line(), tmp_path_factory.mktemp("study")
+    match request.param:
+        case "line":
+            found = study(line, [0.001, 0.005, 0.1], epochs=500)
+        case "many features":
+            found = study(synthetic(40, 5), epochs=100)
+        case "standardized":
+            found = study(line, [0.1, 0.5], epochs=20, standardize=True)
+        case _:
+            zero = Dataset("zero", ("x",), "y", line.X, np.zeros(100))
+            found = study(zero, [0.005], epochs=20)
+    list(save_study(found, folder))
+    return folder / "path.parquet"
+
+
+class TestPath:
+    def test_a_panel_per_rate_all_of_the_same_section(self, source: Path) -> None:
+        figure = path.figure(source)
+        assert_drawable(figure)
+        table = pyarrow.parquet.read_table(source)
+        rates = dict.fromkeys(table.column("lr").to_pylist())
+        assert [axes.get_title().split(":")[0] for axes in figure.axes] == [
+            f"α = {lr:g}" for lr in rates
+        ]
+        assert len({(axes.get_xlim(), axes.get_ylim()) for axes in figure.axes}) == 1
+
+    def test_the_drawn_path_is_the_saved_one(self, source: Path) -> None:
+        table = pyarrow.parquet.read_table(source)
+        for axes, lr in zip(
+            path.figure(source).axes, dict.fromkeys(table["lr"].to_pylist()), strict=True
+        ):
+            rows = table.filter(pyarrow.compute.field("lr") == lr)
+            x, y = curves(axes)["path, a dot per epoch"]
+            np.testing.assert_array_equal(x, rows["x"].to_numpy()[: len(x)])
+            np.testing.assert_array_equal(y, rows["y"].to_numpy()[: len(x)])
+
+    def test_the_slow_axis_goes_through_the_optimum(self, source: Path) -> None:
+        plane = json.loads(pyarrow.parquet.read_table(source).schema.metadata[b"plane"])
+        for axes in path.figure(source).axes:
+            x, y = curves(axes)["slow axis"]
+            along = np.array([x[1] - x[0], y[1] - y[0]])
+            to_optimum = np.array(plane["optimum"]) - [x[0], y[0]]
+            cross = along[0] * to_optimum[1] - along[1] * to_optimum[0]
+            assert cross == pytest.approx(0, abs=1e-9 * float(along @ along))
+            # the gradient H·slow is parallel to slow: it is an eigenvector
+            slow = np.array(plane["slow"])
+            bent = np.array(plane["hessian"]) @ slow
+            assert slow[0] * bent[1] - slow[1] * bent[0] == pytest.approx(0, abs=1e-9)
+
+    def test_a_diverging_path_leaves_the_section(self, tmp_path: Path, line: Dataset) -> None:
+        list(save_study(study(line, [0.1], epochs=500), tmp_path))
+        (axes,) = path.figure(tmp_path / "path.parquet").axes
+        assert "outside from epoch 1 on" in [text.get_text() for text in axes.texts]
+        x, _ = curves(axes)["path, a dot per epoch"]
+        assert np.isfinite(x).all()
+        assert x[1] > axes.get_xlim()[1]
+        assert x[2] < axes.get_xlim()[0]
+
+    def test_png(self, source: Path, tmp_path: Path) -> None:
+        path.draw(source, tmp_path / "p.png")
+        assert is_png(tmp_path / "p.png")
 
 
 class TestSpeed:

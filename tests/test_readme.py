@@ -1,8 +1,7 @@
 """What the README says is true: its commands, its code, its links."""
 
+import doctest
 import re
-from contextlib import redirect_stdout
-from io import StringIO
 
 import pytest
 
@@ -23,11 +22,9 @@ def test_quick_start_holds_the_two_commands() -> None:
 
 
 def test_the_code_prints_what_it_says() -> None:
-    (code,) = blocks("python")
-    printed = StringIO()
-    with redirect_stdout(printed):
-        exec(compile(code, "README.md", "exec"), {})
-    assert printed.getvalue().strip() == code.split("# ")[1].strip()
+    failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    assert (failed, tried) == (0, 10)
+    assert sum(block.count(">>> ") for block in blocks("python")) == tried
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
