@@ -23,6 +23,7 @@ MOST_WEIGHTS = 20
 MOST_SHOWN_WEIGHTS = 3
 MOST_DIRECTIONS = 5
 MOST_PARTS = 2
+UNDERFLOW = 1e-290  # a loss below that has lost digits
 NAMELESS = "no names of columns found: they are called x1, x2, …"
 LONGEST = 1e12  # epochs; at 100 ns each more than a day
 _NONE = "–"
@@ -306,7 +307,12 @@ def remarks(fit: Fit) -> Iterator[str]:
     best, limit = fit.least_squares.loss, fit.hessian.limit
     if fit.stopped:
         yield f"stopped after epoch {fit.trajectory.epoch[-1]:,}: {fit.stopped}"
-    if fit.lr > limit:
+    if fit.trajectory.loss[0] < UNDERFLOW and fit.data.y.any():
+        yield (
+            f"the squares of {fit.data.target} are too small for float64, so the loss says "
+            "nothing; multiply it"
+        )
+    elif fit.lr > limit:
         yield (
             f"this run would diverge: α = {fit.lr:g} exceeds 2/λmax = {limit:.6g}; "
             "choose a rate below that"

@@ -307,13 +307,14 @@ def quickest_rate(H: Hessian, along: Sequence[Direction], excess: float) -> floa
     """Return the rate, to 3 digits, that is predicted to bring the loss to `excess` first.
 
     It is less than the fastest one, which makes the last steps short but keeps the steepest
-    direction swinging for long. None if no rate brings it there.
+    direction swinging for long. Of equals it is the one with the least ρ. None if no rate brings
+    the loss there.
     """
     shares = np.append(np.geomspace(0.02, 0.9, 150), 1 - np.geomspace(0.1, 1e-4, 100))
     rates = [_rounded_down(lr, 3) for lr in (H.limit * shares).tolist()]
     needed = [(epochs_needed(along, lr, excess), lr) for lr in rates]
-    reached = [(k, lr) for k, lr in needed if k is not None]
-    return min(reached)[1] if reached else None
+    reached = [(k, H.contraction(lr), lr) for k, lr in needed if k is not None]
+    return min(reached)[-1] if reached else None
 
 
 def _rounded_down(value: float, digits: int) -> float:

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from backends.interface import Floats, InputValueError
 from bench.data import Dataset, synthetic
-from bench.theory import Hessian, auto_rate, chosen_rate, hessian, least_squares
+from bench.theory import (
+    Hessian,
+    auto_rate,
+    chosen_rate,
+    directions,
+    hessian,
+    least_squares,
+    quickest_rate,
+)
 from bench.training import train
 
 
@@ -162,3 +170,12 @@ class TestDependentColumns:
         assert H.values[0] == 0
         assert H.condition < 10
         assert H.contraction(0.1) < 1
+
+
+def test_of_rates_that_are_equally_quick_the_one_that_goes_on_best_is_taken() -> None:
+    data = synthetic(1000, 2)
+    nothing = table(data.X, np.random.default_rng(1).standard_normal(1000))  # no feature helps
+    H, best = hessian(nothing.X), least_squares(nothing)
+    rate = quickest_rate(H, directions(H, best), best.loss)  # the start is good enough
+    assert rate is not None
+    assert H.contraction(rate) < 0.1

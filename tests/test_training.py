@@ -94,6 +94,14 @@ def test_what_is_left_to_do(line: Dataset) -> None:
     assert growing.startswith("this run would diverge: α = 0.1 exceeds 2/λmax = 0.026347; ")
 
 
+def test_a_loss_that_underflows_is_said_to(line: Dataset) -> None:
+    tiny = Dataset("tiny", ("x",), "y", line.X, line.y * 1e-200)
+    fit = train(tiny, lr=0.005, epochs=10)
+    assert list(remarks(fit)) == [
+        "the squares of y are too small for float64, so the loss says nothing; multiply it"
+    ]
+
+
 @pytest.mark.parametrize("lr", [0.002, 0.005, 0.02])
 def test_so_many_more_epochs_are_enough(line: Dataset, lr: float) -> None:
     (short,) = remarks(train(line, lr=lr, epochs=100))
