@@ -12,7 +12,7 @@ import numpy as np
 
 from backends.interface import Floats, Integers, Trajectory
 from bench.isolation import PIECES_LR, RESUMED_EPOCHS, BackendError, Probe, run_isolated
-from bench.oracle import UNIT_ROUNDOFF, Exact, ExactTrajectory, Flags, exact_trajectory
+from bench.oracle import UNIT_ROUNDOFF, Exact, ExactTrajectory, Flags, Sums, exact_trajectory
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,9 @@ def check_backends(
     resumed = None
     if probe is not None:
         resumed = exact_trajectory(
-            X, y, lr=lr, epochs=min(epochs, RESUMED_EPOCHS), w0=probe.w, b0=probe.b
-        )
+            X, y, lr=lr, epochs=min(epochs, RESUMED_EPOCHS), w0=probe.w, b0=probe.b,
+            sums=exact.sums,
+        )  # fmt: skip
     reference: Trajectory | None = None
     for spec in sorted(dict.fromkeys(specs), key=lambda name: name != "python"):
         try:
@@ -91,7 +92,7 @@ def check_backends(
         verdict = replace(verdict, pieces=tuple(outcome.pieces))
         if verdict.agrees and probe is not None and resumed is not None:
             fault = resumed_fault(outcome.resumed, resumed)
-            fault = fault or piece_fault(outcome.pieces, X, y, probe)
+            fault = fault or piece_fault(outcome.pieces, X, y, probe, exact.sums)
             verdict = replace(verdict, agrees=not fault, reason=fault)
         yield Checked(verdict, outcome.trajectory)
 
@@ -136,12 +137,14 @@ def resumed_fault(trajectory: Trajectory | None, exact: ExactTrajectory) -> str:
     return verdict.reason and f"from a given w0, b0, with every=3: {verdict.reason}"
 
 
-def piece_fault(pieces: dict[str, Floats], X: Floats, y: Floats, probe: Probe) -> str:
+def piece_fault(
+    pieces: dict[str, Floats], X: Floats, y: Floats, probe: Probe, sums: Sums | None = None
+) -> str:
     """Return what is wrong with the pieces evaluated at the probe, or an empty string.
 
     One exact epoch with α = 1 gives the exact loss and, since θ₁ = θ₀ − ∇L, the exact gradients.
     """
-    exact = exact_trajectory(X, y, lr=1.0, epochs=1, w0=probe.w, b0=probe.b)
+    exact = exact_trajectory(X, y, lr=1.0, epochs=1, w0=probe.w, b0=probe.b, sums=sums)
     start = np.append(probe.w, probe.b)
     slope = np.append(
         probe.w - exact.w.near[1] - exact.w.rest[1], probe.b - exact.b.near[1] - exact.b.rest[1]

@@ -121,6 +121,8 @@ class ExactTrajectory:
     """(epochs + 1,)"""
     loss_may_be_nan: Flags
     """(epochs + 1,) whether residuals or their sums may overflow, not only their squares."""
+    sums: "Sums"
+    """What the samples contribute, for another trajectory on the same ones."""
 
     def at(self, epochs: NDArray[np.int64]) -> "ExactTrajectory":
         """Return the rows of these epochs."""
@@ -129,7 +131,16 @@ class ExactTrajectory:
             self.b.at(epochs),
             self.loss.at(epochs),
             self.loss_may_be_nan[epochs],
+            self.sums,
         )
+
+
+class Sums(NamedTuple):
+    """G = AᵀA, c = Aᵀy and s = yᵀy as decimals, A = [X 1]."""
+
+    G: Exacts
+    c: Exacts
+    s: Decimal
 
 
 def exact_trajectory(
@@ -140,10 +151,12 @@ def exact_trajectory(
     epochs: int,
     w0: ArrayLike | None = None,
     b0: float = 0.0,
+    sums: Sums | None = None,
 ) -> ExactTrajectory:
     """Return the exact iterates and losses of every epoch, and the rounding bounds.
 
-    Takes O(n·d²) floating-point operations once and O(d²) decimal ones per epoch.
+    Takes O(n·d²) floating-point operations, most of them for the `sums`, which an earlier
+    trajectory on the same samples has, and O(d²) decimal operations per epoch.
 
     Raises:
         InputTypeError, InputValueError: as a backend's `prepare` and `train` do.
@@ -153,9 +166,9 @@ def exact_trajectory(
     n, d = X.shape
     lr, epochs, w0, b0, _ = check_schedule(d, lr, epochs, w0, b0)
     with localcontext(_DECIMALS):
-        G, c, s = _sums(X, y)
-        path = _iterate(G, c, s, n, np.append(w0, b0), lr, epochs)
-        eigen = _eigen(Decimal(2) / n * G)
+        sums = sums or _sums(X, y)
+        path = _iterate(sums, n, np.append(w0, b0), lr, epochs)
+        eigen = _eigen(Decimal(2) / n * sums.G)
     bounds = _rounding_bounds(X, y, lr, eigen, path)
 
     def exact(i: int | slice, may_overflow: Flags) -> Exact:
@@ -174,6 +187,7 @@ def exact_trajectory(
             b=exact(d, bounds.state_may_overflow),
             loss=exact(d + 1, bounds.loss_may_overflow),
             loss_may_be_nan=bounds.sums_may_overflow,
+            sums=sums,
         )
 
 
@@ -211,12 +225,11 @@ def _slices(block: Floats, top: NDArray[np.int32]) -> list[Floats]:
     return slices
 
 
-def _sums(X: Floats, y: Floats) -> tuple[Exacts, Exacts, Decimal]:
-    """Return G = AᵀA, c = Aᵀy and s = yᵀy as decimals, A = [X 1]."""
+def _sums(X: Floats, y: Floats) -> Sums:
     K, q = exact_gram(np.column_stack([X, np.ones(len(y)), y]))
     scale: Exacts = np.array([Decimal(2) ** int(e) for e in q], dtype=object)
     S = np.vectorize(Decimal, otypes=[object])(K) * np.outer(scale, scale)
-    return S[:-1, :-1], S[:-1, -1], S[-1, -1]
+    return Sums(S[:-1, :-1], S[:-1, -1], S[-1, -1])
 
 
 class _Path(NamedTuple):
@@ -230,10 +243,9 @@ class _Path(NamedTuple):
     """(epochs + 1, d + 1) ∇L"""
 
 
-def _iterate(
-    G: Exacts, c: Exacts, s: Decimal, n: int, start: Floats, lr: float, epochs: int
-) -> _Path:
+def _iterate(sums: Sums, n: int, start: Floats, lr: float, epochs: int) -> _Path:
     """Run gradient descent in decimals; the caller sets their context."""
+    G, c, s = sums
     rows, p = epochs + 1, len(start)
     path = _Path(
         near=np.empty((rows, p + 1)),

@@ -15,7 +15,7 @@ from bench.agreement import Verdict, check_backends
 from bench.data import REFERENCE_EPOCHS, Dataset
 from bench.files import replacing, write_json, write_table
 from bench.model import history_table
-from bench.oracle import exact_trajectory
+from bench.oracle import ExactTrajectory, Sums, exact_trajectory
 from bench.scaling import Scaling
 from bench.theory import (
     Direction,
@@ -133,10 +133,13 @@ def study(
         quickest,
     )  # fmt: skip
     steps = len(found.rates) * len(backends)
+    sums: Sums | None = None
     try:
         for lr in found.rates:
             on_progress(f"α = {lr:g}", len(found.runs), steps)
-            for run in _runs(found, lr, backends, timeout):
+            exact = exact_trajectory(samples.X, samples.y, lr=lr, epochs=found.epochs, sums=sums)
+            sums = exact.sums
+            for run in _runs(found, lr, backends, exact, timeout):
                 found.runs.append(run)
                 on_progress(f"α = {lr:g}", len(found.runs), steps)
     except KeyboardInterrupt:
@@ -144,9 +147,10 @@ def study(
     return found
 
 
-def _runs(found: Study, lr: float, backends: Sequence[str], timeout: float) -> Iterator[Run]:
+def _runs(
+    found: Study, lr: float, backends: Sequence[str], exact: ExactTrajectory, timeout: float
+) -> Iterator[Run]:
     X, y, best = found.samples.X, found.samples.y, found.least_squares
-    exact = exact_trajectory(X, y, lr=lr, epochs=found.epochs)
     for checked in check_backends(
         backends, X, y, lr=lr, epochs=found.epochs, exact=exact, timeout=timeout
     ):

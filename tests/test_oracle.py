@@ -86,6 +86,16 @@ def test_published_numbers(line: Dataset) -> None:
     ]  # fmt: skip
 
 
+def test_the_sums_of_one_trajectory_serve_another(line: Dataset) -> None:
+    first = exact_trajectory(line.X, line.y, lr=0.005, epochs=3)
+    alone = exact_trajectory(line.X, line.y, lr=0.02, epochs=50)
+    shared = exact_trajectory(line.X, line.y, lr=0.02, epochs=50, sums=first.sums)
+    for a, b in ((alone.w, shared.w), (alone.b, shared.b), (alone.loss, shared.loss)):
+        np.testing.assert_array_equal(a.near, b.near)
+        np.testing.assert_array_equal(a.rest, b.rest)
+        np.testing.assert_array_equal(a.bound, b.bound)
+
+
 def test_zero_epochs_and_the_start(line: Dataset) -> None:
     exact = exact_trajectory(line.X, line.y, lr=0.1, epochs=0, w0=[0.1], b0=-0.3)
     assert (exact.w.near.tolist(), exact.b.near.tolist()) == ([[0.1]], [-0.3])
