@@ -146,7 +146,7 @@ def check_schedule(
             w0 not of shape (d,), or a start that is not finite.
 
     """
-    rate = _finite_number("lr", lr)
+    rate = finite_number("lr", lr)
     if rate <= 0:
         raise InputValueError(f"lr: must be greater than 0, got {lr!r}")
     if w0 is None:
@@ -159,7 +159,7 @@ def check_schedule(
         lr=rate,
         epochs=_integer("epochs", epochs, least=0),
         w0=start,
-        b0=_finite_number("b0", b0),
+        b0=finite_number("b0", b0),
         every=_integer("every", every, least=1),
     )
 
@@ -187,7 +187,14 @@ def _finite_array(name: str, value: ArrayLike, ndim: int, shape: str) -> Floats:
     return native
 
 
-def _finite_number(name: str, value: float) -> float:
+def finite_number(name: str, value: float) -> float:
+    """Return an argument of this name as a float.
+
+    Raises:
+        InputTypeError: it is no real number.
+        InputValueError: it is not finite.
+
+    """
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
         raise InputTypeError(f"{name}: needs a real number, got {value!r}")
     try:

@@ -10,7 +10,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # exit statuses
 DISAGREES = 1
 UNUSABLE = 2
+PIPE_CLOSED = 141  # what a shell reports for a program that wrote into a closed pipe
 INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 app = typer.Typer(
@@ -116,7 +117,8 @@ class _Command(typer.core.TyperCommand):
         several = any(option.name == "lr" and option.multiple for option in self.params)
         words: list[str] = []
         for word in args:
-            if several and len(words) > 1 and words[-2] == "--lr" and _is_rate(word):
+            follows = "--lr" in words[-2:-1] or "".join(words[-1:]).startswith("--lr=")
+            if several and follows and _is_rate(word):
                 words.append("--lr")
             words.append(word)
         return super().parse_args(ctx, words)
@@ -124,9 +126,10 @@ class _Command(typer.core.TyperCommand):
 
 def _is_rate(word: str) -> bool:
     try:
-        float(word)
+        for text in word.replace("auto", "1").split(","):
+            float(text)
     except ValueError:
-        return word == "auto"
+        return False
     return True
 
 
@@ -148,6 +151,9 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
             _end(str(error), UNUSABLE)
         except MemoryError as error:
             _end(f"out of memory: {error}", UNUSABLE)
+        except BrokenPipeError:  # the reader of a pipe has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(PIPE_CLOSED) from None
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             _end(f"{where}{error.strerror or error}", UNUSABLE)
@@ -237,8 +243,10 @@ def check(
     samples = _samples(data, target, features)
     if epochs is None:
         epochs = REFERENCE_EPOCHS if data is None else affordable_epochs(samples)
-    H = hessian(samples.X, least_squares(samples).free)
-    rate = chosen_rate(_rate(lr, data), samples, H, epochs)
+    rate = _rate(lr, data)
+    if rate == "auto":
+        H = hessian(samples.X, least_squares(samples).null)
+        rate = chosen_rate(rate, samples, H, epochs)
 
     verdicts: list[agreement.Verdict] = []
     interrupted = False
@@ -322,23 +330,21 @@ def train(
             samples, backend=backend, lr=rate, epochs=epochs, standardize=standardize, tol=tol,
             on_progress=on_progress,
         )  # fmt: skip
-    for line in report.about_fit(fit, auto=rate == "auto"):
-        _print(line)
-    if not fit.diverged:
-        _print(report.fit_table(fit))
-        for line in report.remarks(fit):
-            _print(line)
-    _warn(fit.least_squares.ambiguity)
     saved: list[Path] = []
     try:
         for path in model.save(fit, out):
             saved.append(path)
     finally:
+        _print_lines(report.about_fit(fit, auto=rate == "auto"))
+        if not fit.diverged:
+            _print(report.fit_table(fit))
+            _print_lines(report.remarks(fit))
+        _warn(fit.least_squares.ambiguity)
         _print_saved(saved)
     if fit.diverged:
-        old = out / "model.json"
-        earlier = f" ({old} is of an earlier run)" if old.exists() else ""
-        _end(report.why_diverged(fit) + earlier, DISAGREES)
+        old = [out / name for name in ("model.json", "fit.parquet", "fit.png")]
+        names = ", ".join(str(path) for path in old if path.exists())
+        _end(fit.failure + (f" ({names}: of an earlier run)" if names else ""), DISAGREES)
     if fit.interrupted:
         _end(f"interrupted after epoch {fit.trajectory.epoch[-1]:,} of {epochs:,}", INTERRUPTED)
 
@@ -377,15 +383,15 @@ def rates(
     """Show what learning rates do, and which to take.
 
     Every rate is predicted from the curvature of the loss, run, and verified against the exact
-    trajectory. Writes rates.json, a history per rate, path.png and loss.png. The exit status is 1
-    if a run disagrees; one that diverges may agree.
+    trajectory. Writes rates.json, history.parquet, path.parquet, path.png and loss.png. The exit
+    status is 1 if a run disagrees; one that diverges may agree.
     """
     from bench import rates, report
     from bench.files import writable_folder
 
     for spec in backend:
         backends.require(spec)
-    chosen: Sequence[Rate] = [_rate(text, file) for text in lr or ()]
+    chosen: Sequence[Rate] = [_rate(text, file) for words in lr or () for text in words.split(",")]
     if file is None and not standardize:
         chosen = chosen or rates.REFERENCE_RATES
     samples = _samples(file, target, features)
@@ -400,26 +406,22 @@ def rates(
             samples, chosen, backends=backend, epochs=epochs, standardize=standardize,
             timeout=timeout, on_progress=on_progress,
         )  # fmt: skip
-    for line in report.about_study(found):
-        _print(line)
-    if found.runs:
-        _print(report.speed_table(found))
-        _print(report.SPEED_LEGEND)
-        _print(report.result_table(found))
-        _print(report.direction_table(found))
-        _print(report.DIRECTION_LEGEND)
-        _print("")
-        for line in report.advice(found):
-            _print(line)
-    _warn(found.least_squares.ambiguity)
     wrong = [run for run in found.runs if not run.verdict.agrees]
-    for run in wrong:
-        _print(f"{run.backend}, α = {run.lr:g}: {run.verdict.reason}")
     saved: list[Path] = []
     try:
         for path in rates.save(found, out):
             saved.append(path)
     finally:
+        _print_lines([*report.about_study(found), "", *report.advice(found)])
+        if found.runs:
+            _print(report.speed_table(found))
+            _print_lines([report.REGIME_LEGEND, report.SPEED_LEGEND, report.limits(found)])
+            _print(report.result_table(found))
+            _print(report.direction_table(found))
+            _print(report.DIRECTION_LEGEND)
+        _warn(found.least_squares.ambiguity)
+        for run in wrong:
+            _print(f"{run.backend}, α = {run.lr:g}: {run.verdict.reason}")
         _print_saved(saved)
     if found.interrupted:
         steps = len(found.rates) * len(backend)
@@ -447,12 +449,16 @@ def predict(
 
     The columns are those the model was trained on, in their original units.
     """
+    from backends.interface import InputValueError
     from bench.files import writable_file
     from bench.model import predict, predictions_kind, read_model, write_predictions
 
     trained = read_model(model)
     if out is not None:
-        predictions_kind(writable_file(out))
+        predictions_kind(out)
+        writable_file(out)
+        if out.exists() and any(path.exists() and out.samefile(path) for path in (file, model)):
+            raise InputValueError(f"{out}: is what is read; choose another file")
     found = predict(trained, file)
     if found.far:
         _warn(f"far from the training samples; other units? {found.far}")
@@ -461,7 +467,7 @@ def predict(
     if found.loss is not None:
         _note(f"{found.target} is in the table, too; the loss is {found.loss:.6g}")
     if out is None:
-        _print_lines(["predicted", *map(repr, found.values.tolist())])
+        print("\n".join(["predicted", *map(repr, found.values.tolist())]))
     else:
         write_predictions(found, out)
         _print_saved([out])
@@ -535,12 +541,17 @@ def _progress(*extra: str) -> "Progress":
 
 
 def _print(what: "RenderableType") -> None:
-    """Print a table or a line to stdout; a line is left as it is, whatever the width."""
+    """Print a table or a line to stdout; a line is left as it is, whatever the width.
+
+    Nor does a narrow terminal cut the numbers of a table: the terminal wraps its lines, if need be.
+    """
     from rich.console import Console
 
     if isinstance(what, str):
         what = _printable(what)
-    Console(markup=False, emoji=False, highlight=False, soft_wrap=isinstance(what, str)).print(what)
+    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=isinstance(what, str))
+    console.width = max(console.width, console.measure(what).minimum)
+    console.print(what)
 
 
 def _print_saved(paths: list[Path]) -> None:
@@ -548,9 +559,9 @@ def _print_saved(paths: list[Path]) -> None:
         _print("saved " + " ".join(map(str, paths)))
 
 
-def _print_lines(lines: "list[str]") -> None:
-    """Print many lines to stdout as they are."""
-    print("\n".join(lines))
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        _print(line)
 
 
 def _note(message: str) -> None:

@@ -70,6 +70,8 @@ def _content(fit: Fit) -> dict[str, object]:
         "target": fit.data.target,
         "w": fit.w.tolist(),
         "b": fit.b,
+        "center": fit.center.tolist(),
+        "height": fit.height,
         "range": {"low": fit.data.X.min(axis=0).tolist(), "high": fit.data.X.max(axis=0).tolist()},
         "training": {
             "data": fit.data.name,
@@ -115,13 +117,19 @@ def _points(fit: Fit) -> pa.Table:
 
 @dataclass(frozen=True)
 class Model:
-    """ŷ = Xw + b, the columns it takes by name, and the range of each in the training samples."""
+    """ŷ = (X − center) w + height, the columns it takes by name, and their range in training.
+
+    That is Xw + b, without the rounding of b where the columns are far from 0: a standardized
+    model keeps the means that it was trained with, any other has the center 0.
+    """
 
     features: tuple[str, ...]
     target: str
     w: Floats
     """(d,) in the units of the columns, standardized or not"""
-    b: float
+    center: Floats
+    """(d,)"""
+    height: float
     low: Floats
     """(d,)"""
     high: Floats
@@ -154,7 +162,7 @@ def read_model(path: Path) -> Model:
         raise InputValueError(f"{path}: no such file")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputValueError(f"{path}: is no whole JSON file: {error}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputValueError(f"{path}: is no model; `gradrace train` writes one as model.json")
@@ -171,23 +179,24 @@ def _parse(path: Path, content: dict[str, Any]) -> Model:
             tuple(content["features"]),
             content["target"],
             np.array(content["w"], dtype=np.float64),
-            float(content["b"]),
+            np.array(content["center"], dtype=np.float64),
+            float(content["height"]),
             np.array(content["range"]["low"], dtype=np.float64),
             np.array(content["range"]["high"], dtype=np.float64),
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise InputValueError(f"{path}: is no whole model; train it again") from None
     names = (*model.features, model.target)
     named = all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
-    shapes = {array.shape for array in (model.w, model.low, model.high)}
-    whole = np.isfinite([*model.w.flat, model.b]).all()
+    shapes = {array.shape for array in (model.w, model.center, model.low, model.high)}
+    whole = names[1:] and np.isfinite([*model.w.flat, *model.center.flat, model.height]).all()
     if not (named and whole and shapes == {(len(model.features),)}):
         raise InputValueError(f"{path}: is no whole model; train it again")
     return model
 
 
 def predict(model: Model, path: Path) -> Predictions:
-    """Return ŷ = Xw + b for every row of a table, whose columns are taken by name.
+    """Return ŷ for every row of a table, whose columns are taken by name.
 
     Raises:
         InputValueError: the table cannot be read, lacks a column, or a prediction is beyond
@@ -203,7 +212,7 @@ def predict(model: Model, path: Path) -> Predictions:
         )
     X = np.concatenate(table.rows(model.features) or [np.empty((0, len(model.features)))])
     with np.errstate(over="ignore", invalid="ignore"):
-        values = X @ model.w + model.b
+        values = (X - model.center) @ model.w + model.height
     if not np.isfinite(values).all():
         row = int(np.argmin(np.isfinite(values))) + 1
         raise InputValueError(f"{table.name}: row {row}: the prediction is beyond float64")
@@ -213,13 +222,17 @@ def predict(model: Model, path: Path) -> Predictions:
 
 
 def _far(model: Model, X: Floats) -> str:
-    """Name the columns outside of the training range by more than ten times its width."""
+    """Name the columns that lie outside of the training range by more than ten times its width.
+
+    A column that was positive is also far if all of it is a tenth of the least value, or less.
+    """
     if not len(X):
         return ""
     low, high = X.min(axis=0), X.max(axis=0)
     with np.errstate(over="ignore"):
         margin = 10 * (model.high - model.low)
         far = (low < model.low - margin) | (high > model.high + margin)
+        far |= (model.low > 0) & (high <= model.low / 10)
     return "; ".join(
         f"{model.features[j]!r} is {low[j]:.4g} … {high[j]:.4g}, "
         f"in training {model.low[j]:.4g} … {model.high[j]:.4g}"

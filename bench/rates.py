@@ -17,12 +17,15 @@ from bench.files import replacing, write_json, write_table
 from bench.model import history_table
 from bench.oracle import ExactTrajectory, Sums, exact_trajectory
 from bench.scaling import Scaling
+from bench.stopping import step_lengths
 from bench.theory import (
+    NEAR,
     Direction,
     Hessian,
     LeastSquares,
     Rate,
     chosen_rate,
+    close_enough,
     directions,
     epochs_needed,
     hessian,
@@ -36,7 +39,6 @@ from plots import path as path_plot
 
 SCHEMA = 1
 MOST_POINTS = 300  # of a path: so many first epochs, and as many later ones
-NEAR = 0.01  # "within 1 %"
 REFERENCE_RATES = (0.001, 0.005, 0.1)
 NOISE = 1e3 * float(np.finfo(np.float64).eps)  # steps below this share of θ show rounding
 
@@ -79,18 +81,27 @@ class Study:
     """Steepest first"""
     epochs: int
     rates: list[float]
+    goal: float
+    """By how much a loss may exceed the least one to count as there: 1 %, or mere rounding"""
     quickest: float | None
-    """The rate that is predicted to come within 1 % first; None if none comes there"""
+    """The rate that is predicted to get there first; None if none does"""
     runs: list[Run] = field(default_factory=list)
     interrupted: bool = False
 
     def epochs_needed(self, lr: float) -> int | None:
-        """Return the predicted number of epochs to within 1 % of the least-squares loss."""
-        return epochs_needed(self.directions, lr, NEAR * self.least_squares.loss)
+        """Return the predicted number of epochs to the goal; None if it is not reached."""
+        return epochs_needed(self.directions, lr, self.goal)
 
     def original(self, path: Trajectory) -> Trajectory:
         """Return a trajectory of a run in the units of the data."""
         return path if self.scaling is None else self.scaling.restore(path)
+
+    def overflow(self, run: Run) -> tuple[int | None, int | None]:
+        """Return the epochs of the first loss that is inf and nan in the units of the data."""
+        assert run.trajectory is not None
+        loss = self.original(run.trajectory).loss
+        inf, nan = (np.flatnonzero(flags) for flags in (np.isinf(loss), np.isnan(loss)))
+        return int(inf[0]) if len(inf) else None, int(nan[0]) if len(nan) else None
 
     @property
     def original_least_squares(self) -> LeastSquares:
@@ -110,8 +121,8 @@ def study(
 ) -> Study:
     """Train at each rate from zero, verify each run, and lay the theory beside it.
 
-    Without `rates`, four that show all regimes. Without `epochs`, 10,000, or as many as take a few
-    seconds. Ctrl-C keeps the runs that are finished and sets `interrupted`.
+    Without `rates`, four that show all regimes. Without `epochs`, 10,000, or fewer, 50 at least, if
+    the table is large. Ctrl-C keeps the runs that are finished and sets `interrupted`.
 
     Raises:
         InputTypeError, InputValueError: a rate, the epochs or the data cannot be used.
@@ -120,18 +131,22 @@ def study(
     scaling = Scaling.of(data) if standardize else None
     samples = data if scaling is None else scaling.apply(data)
     best = least_squares(samples)
-    H = hessian(samples.X, best.free)
+    H = hessian(samples.X, best.null)
     epochs = _affordable_epochs(samples, backends) if epochs is None else epochs
     auto = chosen_rate("auto", data, H, epochs)
-    along = directions(H, best)
-    quickest = quickest_rate(H, along, NEAR * best.loss)
+    restored(data, scaling, best)  # refuses what float64 cannot hold in the units of the data
+    along = directions(H, -np.append(best.w, best.b))
+    with np.errstate(over="ignore"):
+        goal = close_enough(best.loss, float(np.mean(samples.y**2)))
+    quickest = quickest_rate(H, along, goal)
     chosen = [auto if lr == "auto" else lr for lr in rates] or _telling_rates(H, quickest or auto)
     for lr in chosen:
         check_schedule(samples.X.shape[1], lr, epochs)
     found = Study(
         data, samples, scaling, H, best, along, int(epochs), sorted(set(map(float, chosen))),
-        quickest,
+        goal, quickest,
     )  # fmt: skip
+    backends = list(dict.fromkeys(backends))
     steps = len(found.rates) * len(backends)
     sums: Sums | None = None
     try:
@@ -162,14 +177,14 @@ def _runs(
             found.hessian.contraction(lr),
             None if path is None else measured_contraction(path),
             found.epochs_needed(lr),
-            None if path is None else measured_epochs(path, best.loss),
+            None if path is None else measured_epochs(path, best.loss + found.goal),
             checked.verdict,
             path,
         )
 
 
 def _affordable_epochs(samples: Dataset, backends: Sequence[str]) -> int:
-    """Return how many epochs, from 50 to 10,000, take a few seconds per rate."""
+    """Return how many epochs, from 50 to 10,000, take a few seconds per rate, if so few can."""
     n, d = samples.X.shape
     backend = 10**8 if "python" in backends else 5 * 10**9
     oracle = 2 * 10**6 // (20 + d**2)
@@ -181,9 +196,9 @@ def _telling_rates(H: Hessian, good: float) -> list[float]:
     return [*(float(f"{lr:.1e}") for lr in (good / 20, 0.45 * H.limit, 1.1 * H.limit)), good]
 
 
-def measured_epochs(path: Trajectory, least: float) -> int | None:
-    """Return the first epoch whose loss is within 1 % of the least one, None if there is none."""
-    near = path.loss <= (1 + NEAR) * least
+def measured_epochs(path: Trajectory, goal: float) -> int | None:
+    """Return the first epoch whose loss is at most `goal`, None if there is none."""
+    near = path.loss <= goal
     return int(path.epoch[np.argmax(near)]) if near.any() else None
 
 
@@ -194,7 +209,7 @@ def measured_contraction(path: Trajectory) -> float | None:
     """
     theta = np.column_stack([path.w, path.b])
     with np.errstate(over="ignore", invalid="ignore"):
-        steps = np.linalg.norm(np.diff(theta, axis=0), axis=1)
+        steps = step_lengths(theta)
         clear = np.isfinite(steps) & (steps > NOISE * np.abs(theta[1:]).max(axis=1))
     last = (len(steps) if clear.all() else int(np.argmin(clear))) - 1
     first = last - max(1, last // 10)
@@ -205,8 +220,8 @@ def measured_contraction(path: Trajectory) -> float | None:
 
 def arrival(path: Trajectory, best: LeastSquares) -> tuple[int | None, int | None]:
     """Return the epochs from which on w and b stay within 1 % of their way to the optimum."""
-    w_way, b_way = NEAR * float(np.linalg.norm(best.w)), NEAR * abs(best.b)
     with np.errstate(over="ignore", invalid="ignore"):
+        w_way, b_way = NEAR * float(np.linalg.norm(best.w)), NEAR * abs(best.b)
         w_error = np.linalg.norm(path.w - best.w, axis=1)
     return _settled(path, w_error <= w_way), _settled(path, np.abs(path.b - best.b) <= b_way)
 
@@ -219,38 +234,47 @@ def _settled(path: Trajectory, near: NDArray[np.bool_]) -> int | None:
 
 
 def save(found: Study, folder: Path) -> Iterator[Path]:
-    """Write rates.json, path.parquet, a history per rate, and, in peace, loss.png and path.png.
+    """Write history.parquet, rates.json, path.parquet, and, in peace, loss.png and path.png.
 
-    Each path is yielded once its file is complete.
+    A study in which descent moves along one direction only has no path to draw. Each path is
+    yielded once its file is complete.
 
     Raises:
         OSError: the folder cannot be written to; no file is left half-written.
 
     """
     shown = shown_runs(found)
-    histories = [folder / f"history-{run.lr:g}.parquet" for run in shown]
-    for run, history in zip(shown, histories, strict=True):
-        assert run.trajectory is not None
-        path = _until_overflow(found.original(run.trajectory))
-        table = history_table(
-            found.data.features, path, f"α = {run.lr:g}", found.original_least_squares.loss
-        )
-        write_table(table, history)
-        yield history
+    history, paths = folder / "history.parquet", folder / "path.parquet"
     write_json(folder / "rates.json", _content(found))
     yield folder / "rates.json"
-    if not shown or len(found.directions) < 2:
+    if not shown:
         return
-    write_table(_plane(found, shown), folder / "path.parquet")
-    yield folder / "path.parquet"
+    write_table(_histories(found, shown), history)
+    yield history
+    plane = len(found.directions) > 1
+    if plane:
+        write_table(_plane(found, shown), paths)
+        yield paths
     if found.interrupted:
         return
     with replacing(folder / "loss.png") as temporary:
-        loss_plot.draw(histories, temporary)
+        loss_plot.draw([history], temporary)
     yield folder / "loss.png"
-    with replacing(folder / "path.png") as temporary:
-        path_plot.draw(folder / "path.parquet", temporary)
-    yield folder / "path.png"
+    if plane:
+        with replacing(folder / "path.png") as temporary:
+            path_plot.draw(paths, temporary)
+        yield folder / "path.png"
+
+
+def _histories(found: Study, shown: Sequence[Run]) -> pa.Table:
+    """Return the columns of a history in the units of the data, and in front the rate, lr."""
+    tables, least = [], found.original_least_squares.loss
+    for run in shown:
+        assert run.trajectory is not None
+        path = _until_overflow(found.original(run.trajectory))
+        table = history_table(found.data.features, path, "", least)
+        tables.append(table.add_column(0, "lr", pa.array(np.full(len(path.epoch), run.lr))))
+    return pa.concat_tables(tables)
 
 
 def shown_runs(found: Study) -> list[Run]:

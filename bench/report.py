@@ -14,7 +14,14 @@ from bench.data import Dataset
 from bench.race import Race
 from bench.rates import Run, Study, arrival, shown_runs
 from bench.scaling import Scaling
-from bench.theory import Direction, hessian
+from bench.theory import (
+    Direction,
+    LeastSquares,
+    close_enough,
+    directions,
+    epochs_needed,
+    hessian,
+)
 from bench.training import Fit
 from plots.speed import time_per_epoch
 from plots.style import label, seconds, short
@@ -23,6 +30,7 @@ MOST_WEIGHTS = 20
 MOST_SHOWN_WEIGHTS = 3
 MOST_DIRECTIONS = 5
 MOST_PARTS = 2
+LAGGING = 2  # a condition number, or ratio of epochs, from which on w and b differ visibly
 UNDERFLOW = 1e-290  # a loss below that has lost digits
 NAMELESS = "no names of columns found: they are called x1, x2, …"
 LONGEST = 1e12  # epochs; at 100 ns each more than a day
@@ -77,7 +85,7 @@ def about_study(found: Study) -> list[str]:
     if found.data.headless:
         lines.insert(1, NAMELESS)
     if found.scaling is not None:
-        before = hessian(found.data.X, found.least_squares.free).condition
+        before = hessian(found.data.X, found.original_least_squares.null).condition
         after = condition(found.hessian.condition)
         lines.append(f"standardized: condition number {condition(before)} → {after}")
     return lines
@@ -85,13 +93,14 @@ def about_study(found: Study) -> list[str]:
 
 def speed_table(found: Study) -> Table:
     """Lay the predicted speed of every run beside the measured one."""
-    table = _table("α", "regime", "ρ", "measured", "epochs\nto 1 %", "measured", "agrees")
+    heads = ("α", "regime", "ρ", "measured", "epochs\nto 1 %", "measured", "agrees")
+    table = _table(*heads, no_wrap=True)
     several = len({run.backend for run in found.runs}) > 1
     if several:
         table.add_column("backend")
     for run in found.runs:
         table.add_row(
-            f"{run.lr:g}",
+            f"{run.lr!r}",
             run.regime,
             _factor(run.contraction),
             _NONE if run.measured_contraction is None else _factor(run.measured_contraction),
@@ -118,11 +127,13 @@ def result_table(found: Study) -> Table:
     for run in shown_runs(found):
         assert run.trajectory is not None
         _, w, b, loss = found.original(run.trajectory)
-        overflow = f"{_count(run.verdict.first_inf)}, {_count(run.verdict.first_nan)}"
-        table.add_row(f"{run.lr:g}", *_five_digits(w[-1][:shown], b[-1], loss[-1]), overflow)
+        overflow = ", ".join(map(_count, found.overflow(run)))
+        table.add_row(f"{run.lr!r}", *_five_digits(w[-1][:shown], b[-1], loss[-1]), overflow)
     table.add_section()
     best = found.original_least_squares
     table.add_row("least", *_five_digits(best.w[:shown], best.b, best.loss), "")
+    if shown < d:
+        table.caption = f"{d - shown} more weights are in history.parquet"
     return table
 
 
@@ -132,7 +143,7 @@ def _five_digits(w: Floats, b: float, loss: float) -> list[str]:
 
 def direction_table(found: Study) -> Table:
     """Give the steepest and the flattest directions a row: curvature, error, time constants."""
-    constants = [f"τ at\n{lr:g}" for lr in found.rates]
+    constants = [f"τ at\n{lr!r}" for lr in found.rates]
     table = _table("direction", "curvature", "w error", "b error", *constants, no_wrap=True)
     table.columns[0].no_wrap = False
     along = found.directions
@@ -145,6 +156,8 @@ def direction_table(found: Study) -> Table:
             f"{direction.share_of_b:.0%}",
             *(_time_constant(direction, lr) for lr in found.rates),
         )
+    if len(rows) < len(along):
+        table.caption = f"{len(along) - len(rows)} directions between these are in rates.json"
     return table
 
 
@@ -166,58 +179,90 @@ def _time_constant(direction: Direction, lr: float) -> str:
     return f"{epochs:,.0f}" if epochs < 1e6 else f"{epochs:.1e}"
 
 
+REGIME_LEGEND = (
+    "slow: below a tenth of the fastest rate. oscillating: overshoots, but comes back; safe. "
+    "diverges: overshoots by more every time."
+)
 SPEED_LEGEND = (
-    "ρ: the factor on the error per epoch, in the end. epochs to 1 %: until the loss is within 1 % "
-    "of the least. agrees: with the exact trajectory."
+    "ρ: what the error is multiplied by per epoch, in the long run; measured over the last tenth "
+    "of the run, where quicker directions may still show. epochs to 1 %: until the loss is within "
+    "1 % of the least. agrees: with the exact trajectory."
 )
 DIRECTION_LEGEND = (
-    "w error, b error: the share that lies along a direction at the start. "
-    "τ: epochs in which the error along it falls to 1/e."
+    "direction: a mixture of weights along which the error shrinks by itself, the steepest first. "
+    "w error, b error: the share that lies along it at the start. τ: epochs in which it falls to "
+    "37 %."
 )
 
 
 def advice(found: Study) -> Iterator[str]:
     """Say which rate to take, why others fail, and why w or b lags."""
     H, runs = found.hessian, shown_runs(found)
-    if found.quickest is None:
+    if underflow := _underflow(found.data):
+        yield underflow
+        return
+    needed = None if found.quickest is None else found.epochs_needed(found.quickest)
+    if needed == 0:
+        yield "The start is already within 1 % of the least loss: the features explain nothing."
+        return
+    if needed is None:
         yield "No rate comes within 1 % of the least loss in any time one can wait for."
     else:
         others = [
-            f"{run.lr:g} needs {run.epochs:,}"
+            f"; {run.lr!r} needs {run.epochs:,}"
             for run in runs
             if run.epochs is not None and run.lr != found.quickest
         ]
         yield (
-            f"Take α = {found.quickest:g}. Of all rates it comes within 1 % of the least loss "
-            f"first: after {found.epochs_needed(found.quickest):,} epochs"
-            + "".join(f"; {words}" for words in others)
-            + "."
+            f"Take α = {found.quickest!r}, about the quickest there is: it comes within 1 % of the "
+            f"least loss after {_epochs(needed)}{''.join(others)}."
         )
+    yield from _what_scaling_does(found)
     for run in runs:
         if run.regime == "diverges":
-            overflow = run.verdict.first_inf
-            until = "" if overflow is None else f", until it overflows at epoch {overflow:,}"
+            overflow, _ = found.overflow(run)
+            until = "" if overflow is None else f", until the loss overflows at epoch {overflow:,}"
             yield (
-                f"α = {run.lr:g} fails: above the limit {H.limit:.4g} every step overshoots the "
-                f"valley and lands {run.contraction:.3g} times as far from its floor{until}."
+                f"α = {run.lr!r} fails, being above the limit {H.limit:.4g}: every step overshoots "
+                f"the valley and lands {run.contraction:.3g} times as far from its floor as it was"
+                f"{until}."
             )
     yield from _why_one_lags(found)
-    yield (
-        f"Stable below 2/λmax = {H.limit:.4g}, fastest in the end at 2/(λmin + λmax) = "
-        f"{H.fastest:.4g}; the condition number λmax/λmin is {condition(H.condition)}."
+
+
+def limits(found: Study) -> str:
+    """Say from which rate on descent diverges, and which one wins in the long run."""
+    H = found.hessian
+    return (
+        f"λ is the curvature of the loss, λmax in the steepest direction, λmin in the flattest. "
+        f"Descent is stable below 2/λmax = {H.limit:.4g}. In the very long run the fastest rate is "
+        f"2/(λmin + λmax) = {H.fastest:.4g}, which --lr auto takes. λmax/λmin, the condition "
+        f"number, is {condition(H.condition)}."
     )
-    if found.scaling is None:
-        scaled = hessian(Scaling.of(found.data).apply(found.data).X, found.least_squares.free)
-        if scaled.condition < H.condition / 2:
-            yield (
-                f"--standardize lowers it to {condition(scaled.condition)}, and the epochs with it."
-            )
+
+
+def _what_scaling_does(found: Study) -> Iterator[str]:
+    """Compare the condition number with that of the scaled columns, if that is better."""
+    if found.scaling is not None:
+        return
+    kappa = found.hessian.condition
+    scaled = scaled_condition(found.data, found.least_squares)
+    if scaled < kappa / 2:
+        yield (
+            f"With --standardize it needs far fewer: the condition number falls from "
+            f"{condition(kappa)} to {condition(scaled)}."
+        )
+
+
+def _epochs(count: int) -> str:
+    return f"{count:,} epoch" + ("s" if count != 1 else "")
 
 
 def _why_one_lags(found: Study) -> Iterator[str]:
     """Compare when w and b arrive, in the run in which both do so first, and say why."""
     best = found.least_squares
-    if abs(best.b) < 1e-9 * float(np.linalg.norm(best.w)):  # b is where it starts, as if scaled
+    no_way = abs(best.b) < 1e-9 * float(np.abs(best.w).max())  # b starts where it ends, as scaled
+    if no_way or found.hessian.condition < LAGGING:
         return
     arrivals = [
         (*arrival(run.trajectory, best), run)
@@ -230,10 +275,12 @@ def _why_one_lags(found: Study) -> Iterator[str]:
     w, b, run = min(both, key=lambda entry: max(entry[0], entry[1]))
     steep, flat = found.directions[0], found.directions[-1]
     late, share = ("b", flat.share_of_b) if b > w else ("w", flat.share_of_w)
+    if share < 0.5 or max(w, b) < LAGGING * min(w, b):
+        return
     early = "w" if late == "b" else "b"
     yield (
-        f"{late} lags behind {early}: at α = {run.lr:g}, w has come 99 % of its way after {w:,} "
-        f"epochs, b after {b:,}. For {share:.0%} of the error of {late} lies along "
+        f"{late} lags behind {early}: at α = {run.lr!r}, w has come 99 % of its way after "
+        f"{_epochs(w)}, b after {b:,}. For {share:.0%} of the error of {late} lies along "
         f"{_mixture(flat, found.data)}, where the loss curves "
         f"{condition(steep.curvature / flat.curvature)} times less than across."
     )
@@ -242,7 +289,8 @@ def _why_one_lags(found: Study) -> Iterator[str]:
 def about_fit(fit: Fit, *, auto: bool) -> list[str]:
     """Say what was trained, on what, and how."""
     n, d = fit.data.X.shape
-    rate = f"α = {fit.lr:.6g}" + (" (auto: the fastest stable rate)" if auto else "")
+    how = " (auto: the fastest stable rate for so many epochs)" if auto else ""
+    rate = f"α = {fit.lr:.6g}{how}"
     epochs = f"{fit.trajectory.epoch[-1]:,} epochs"
     lines = [
         f"{fit.data.name}: {question(fit.data)}",
@@ -251,7 +299,7 @@ def about_fit(fit: Fit, *, auto: bool) -> list[str]:
     if fit.data.headless:
         lines.insert(1, NAMELESS)
     if fit.scaling is not None:
-        before = hessian(fit.data.X, fit.least_squares.free).condition
+        before = hessian(fit.data.X, fit.least_squares.null).condition
         after = fit.hessian.condition
         lines.append(f"standardized: condition number {condition(before)} → {condition(after)}")
     return lines
@@ -266,7 +314,9 @@ def fit_table(fit: Fit) -> Table:
         table.add_row(name, f"{learned:.10g}", f"{exact:.10g}", str(digits(learned, exact)))
     if len(rows) > MOST_WEIGHTS:
         table.add_row(f"… {len(rows) - MOST_WEIGHTS} more weights in model.json", "", "", "")
-    table.add_row("loss", f"{fit.loss:.10g}", f"{best.loss:.10g}", str(digits(fit.loss, best.loss)))
+    rounding = max(fit.loss, best.loss) < close_enough(0.0, float(fit.trajectory.loss[0]))
+    count = _NONE if rounding else str(digits(fit.loss, best.loss))
+    table.add_row("loss", f"{fit.loss:.10g}", f"{best.loss:.10g}", count)
     return table
 
 
@@ -289,60 +339,84 @@ def question(data: Dataset) -> str:
     return f"{data.target} from {names}" + (f" and {more} more" if more > 0 else "")
 
 
-def why_diverged(fit: Fit) -> str:
-    """Say at which epoch a run diverged, why, and which rate would do."""
-    epoch, limit = int(fit.trajectory.epoch[-1]), fit.hessian.limit
-    if fit.lr > limit > 0:
-        return (
-            f"diverged: the loss overflows at epoch {epoch:,}, because α = {fit.lr:g} exceeds "
-            f"2/λmax = {limit:.6g}; choose a rate below that"
-        )
-    return (
-        f"the loss overflows at epoch {epoch:,}: the values are too large for float64; scale them"
-    )
-
-
 def remarks(fit: Fit) -> Iterator[str]:
-    """Say why a run that did not diverge ended early, and what it leaves to do, if anything."""
-    best, limit = fit.least_squares.loss, fit.hessian.limit
+    """Say why a run that did not diverge ended, and what it leaves to do, if anything."""
+    best, limit = fit.least_squares, fit.hessian.limit
+    goal = best.loss + close_enough(best.loss, float(fit.trajectory.loss[0]))
+    if not np.isfinite([*best.w, best.b]).all():
+        yield "the least-squares weights are beyond float64; change the units of the columns"
     if fit.stopped:
         yield f"stopped after epoch {fit.trajectory.epoch[-1]:,}: {fit.stopped}"
-    if fit.trajectory.loss[0] < UNDERFLOW and fit.data.y.any():
-        yield (
-            f"the squares of {fit.data.target} are too small for float64, so the loss says "
-            "nothing; multiply it"
-        )
-    elif fit.lr > limit:
+    elif fit.tol is not None and not fit.interrupted:
+        yield f"the gradient has not yet fallen to {fit.tol:g} of its first value; more epochs"
+    if underflow := _underflow(fit.data):
+        yield underflow
+    elif fit.lr >= limit:
         yield (
             f"this run would diverge: α = {fit.lr:g} exceeds 2/λmax = {limit:.6g}; "
             "choose a rate below that"
         )
-    elif fit.loss > max(1.01 * best, 1e-24 * float(fit.trajectory.loss[0])):  # no mere rounding
+    elif fit.loss > goal:
         yield (
-            f"not there yet: the loss is {fit.loss:.4g}, the least possible is {best:.4g}; "
+            f"not there yet: the loss is {fit.loss:.4g}, the least possible is {best.loss:.4g}; "
             + _what_helps(fit)
         )
+    elif not best.dependent and (late := _late(fit)):
+        yield f"the loss is within 1 % of the least, but {late} is not there yet; more epochs"
+
+
+def _underflow(data: Dataset) -> str:
+    """Say that the loss is too small for float64, if it is."""
+    with np.errstate(over="ignore"):
+        tiny = bool(data.y.any()) and float(np.mean(data.y**2)) < UNDERFLOW
+    if not tiny:
+        return ""
+    return (
+        f"the squares of {data.target} are too small for float64, so the loss says nothing; "
+        "multiply it"
+    )
+
+
+def _late(fit: Fit) -> str:
+    """Name the w or b of which no digit is right yet, and that matters; empty if there is none."""
+    best = fit.least_squares
+    if digits(fit.b, best.b) < 1 and abs(best.b) > 1e-9 * float(np.abs(fit.data.y).max()):
+        return "b"
+    matter = 1e-9 * float(np.abs(fit.data.y).max()) / np.abs(fit.data.X).max(axis=0, initial=1e-300)
+    for name, learned, exact, least in zip(fit.data.features, fit.w, best.w, matter, strict=True):
+        if digits(learned, exact) < 1 and abs(exact) > least:
+            return f"w[{name}]"
+    return ""
 
 
 def _what_helps(fit: Fit) -> str:
-    """Bound the epochs that are missing, and say whether scaled columns need fewer."""
+    """Predict the epochs that are missing, and say whether scaled columns need fewer."""
     best, H = fit.least_squares, fit.hessian
-    helps, rho = "more epochs bring it closer", H.contraction(fit.lr)
-    if best.loss > 0:
-        gap = math.log((fit.loss - best.loss) / (0.01 * best.loss))
-        missing = gap / (-2 * math.log(rho)) if 0 < rho < 1 else math.inf
-        if missing > LONGEST:
-            helps = "no number of epochs that a person can wait for changes that"
-        else:
-            helps = f"at most {math.ceil(missing):,} more epochs bring it within 1 %"
+    error, unit = np.append(fit.w - best.w, fit.b - best.b), 1.0
+    if fit.scaling is not None:
+        error = fit.scaling.scaled_difference(error[:-1], float(error[-1]))
+        unit = fit.scaling.target_deviation**2
+    goal = close_enough(best.loss, float(fit.trajectory.loss[0])) / unit
+    missing = epochs_needed(directions(H, error), fit.lr, goal)
+    if missing is None or missing > LONGEST:
+        helps = "no number of epochs that a person can wait for changes that"
+    else:
+        helps = f"{_epochs(missing)} more bring it within 1 %"
     if fit.scaling is None:
-        scaled = hessian(Scaling.of(fit.data).apply(fit.data).X, best.free).condition
+        scaled = scaled_condition(fit.data, best)
         if scaled < H.condition / 2:
             helps += (
                 f"; --standardize lowers the condition number from {condition(H.condition)} "
                 f"to {condition(scaled)}, and with it the epochs"
             )
     return helps
+
+
+def scaled_condition(data: Dataset, best: LeastSquares) -> float:
+    """Return the condition number that the columns have once they are scaled."""
+    scaling = Scaling.of(data)
+    null = None if best.null is None else scaling.scaled_directions(best.null)
+    return hessian(scaling.apply(data).X, null).condition
 
 
 def condition(kappa: float) -> str:

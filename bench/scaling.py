@@ -48,6 +48,24 @@ class Scaling:
         bias: Floats = self.target_mean + self.target_deviation * b - w @ self.mean
         return bias
 
+    def original_directions(self, directions: Floats) -> Floats:
+        """Return directions (d + 1, k) of scaled (w, b) as orthonormal ones in original units."""
+        w = self.weights(directions[:-1].T)
+        b = self.target_deviation * directions[-1] - w @ self.mean
+        basis, _ = np.linalg.qr(np.column_stack([w, b]).T)
+        return np.asarray(basis)
+
+    def scaled_directions(self, directions: Floats) -> Floats:
+        """Return directions (d + 1, k) of original (w, b) as orthonormal ones in scaled units."""
+        scaled = [self.scaled_difference(column[:-1], column[-1]) for column in directions.T]
+        basis, _ = np.linalg.qr(np.column_stack(scaled))
+        return np.asarray(basis)
+
+    def scaled_difference(self, w: Floats, b: float) -> Floats:
+        """Return a difference of two (w, b) in original units as one of scaled ones, (d + 1,)."""
+        difference = np.append(w * self.deviation, b + w @ self.mean)
+        return difference / self.target_deviation
+
     def restore(self, path: Trajectory) -> Trajectory:
         """Return a trajectory on the scaled columns in the original units."""
         with np.errstate(all="ignore"):  # a run may diverge; that is a result

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from backends.interface import Floats, InputTypeError, InputValueError, Trajectory
+from backends.interface import Floats, InputValueError, Trajectory, finite_number
 
 PATIENCE = 1000
+STALLED = "neither loss nor gradient fell any more"
 
 
 class Stopping:
@@ -23,9 +24,7 @@ class Stopping:
 
     def __init__(self, tol: float, start: Floats) -> None:
         """Watch a run from `start`, θ₀ (d + 1,)."""
-        if isinstance(tol, bool) or not isinstance(tol, int | float | np.floating):
-            raise InputTypeError(f"tol: needs a number, got {tol!r}")
-        if not 0 <= tol < 1:
+        if not 0 <= finite_number("tol", tol) < 1:
             raise InputValueError(f"tol: must be at least 0 and less than 1, got {tol!r}")
         self.checkpoint = PATIENCE
         """The epoch at which the next piece must end at the latest."""
@@ -41,26 +40,35 @@ class Stopping:
         The pieces hold every epoch from the first on.
         """
         theta = np.column_stack([piece.w, piece.b])
-        with np.errstate(over="ignore", invalid="ignore"):
-            steps = np.linalg.norm(np.diff(theta, axis=0, prepend=self._last[None]), axis=1)
+        steps = step_lengths(np.vstack([self._last, theta]))
         if self._first_step is None:
             self._first_step = float(steps[0])
         small = steps <= self._tol * self._first_step
         if small.any():
             row = int(np.argmax(small))
-            ratio = steps[row] / self._first_step if self._first_step else 0.0
+            if steps[row] == 0:
+                return row + 1, "steps no longer change w and b"
+            ratio = steps[row] / self._first_step
             return row + 1, f"the gradient has fallen to {ratio:.2g} of its first value"
         self._last = theta[-1]
         self._recent = _least(self._recent, (piece.loss.min(), steps.min()))
         if piece.epoch[-1] < self.checkpoint:
             return None
         if self._recent[0] >= self._best[0] and self._recent[1] >= self._best[1]:
-            reason = f"neither loss nor gradient fell any more in the last {self._window:,} epochs"
-            return len(steps), reason
+            return len(steps), f"{STALLED} in the last {self._window:,} epochs"
         self._best, self._recent = _least(self._best, self._recent), (np.inf, np.inf)
         self._window = max(PATIENCE, self.checkpoint // 10)
         self.checkpoint += self._window
         return None
+
+
+def step_lengths(theta: Floats) -> Floats:
+    """Return ‖θₖ₊₁ − θₖ‖ (m − 1,) of states (m, d + 1), without squares that leave float64."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        steps = np.diff(theta, axis=0)
+        largest = np.abs(steps).max(axis=1)
+        lengths = largest * np.linalg.norm(steps / largest[:, None], axis=1)
+    return np.where(largest > 0, lengths, 0.0)
 
 
 def _least(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:

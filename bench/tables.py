@@ -8,14 +8,12 @@ import csv
 import io
 import re
 import sys
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -118,6 +116,8 @@ def read_table(path: Path, target: str | None = None, features: Sequence[str] = 
 def open_table(path: Path) -> Table:
     """Find out what a file is and which columns it has.
 
+    Columns of a CSV without a name are left out: they hold the names of the rows, or nothing.
+
     An NPZ file holds either X (n, d) and y (n,), or one array (n,) per column. The columns of X,
     of an NPY matrix and of text without names are called x1, x2, …
 
@@ -170,9 +170,11 @@ def _readable(name: str, kind: str) -> Iterator[None]:
     """Turn what a library raises on a malformed file into one line."""
     try:
         yield
-    except InputValueError:
+    except (InputValueError, MemoryError):
         raise
-    except (pa.ArrowException, BadZipFile, zlib.error, EOFError, TypeError, ValueError) as error:
+    except Exception as error:  # each library has its own for a file that is not what it seems
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         reason = " ".join(str(error).split())
         raise InputValueError(f"{name}: is no readable {kind} file: {reason}") from None
 
@@ -202,14 +204,18 @@ def _split(names: Sequence[str], features: tuple[str, ...]) -> list[str]:
 
 def _numbers(name: str, batch: pa.RecordBatch, done: int) -> Floats:
     """Return a batch as one array; each column must hold finite numbers. `done` rows precede it."""
-    for column, values in zip(batch.schema.names, batch.columns, strict=True):
+    columns = [_plain(values) for values in batch.columns]
+    for column, values in zip(batch.schema.names, columns, strict=True):
         if not any(is_kind(values.type) for is_kind in _NUMERIC):
-            raise InputValueError(f"{name}: column {column!r} holds {values.type}, not numbers")
+            raise InputValueError(
+                f"{name}: column {column!r} holds {values.type}, not numbers "
+                "(--features can leave the column out)"
+            )
         if values.null_count:
             row = done + pc.index(values.is_null(), pa.scalar(value=True)).as_py() + 1
             raise InputValueError(f"{name}: column {column!r}, row {row}: a value is missing")
     rows = np.empty((batch.num_rows, batch.num_columns))
-    for j, values in enumerate(batch.columns):
+    for j, values in enumerate(columns):
         rows[:, j] = values.to_numpy(zero_copy_only=False)
     if not np.isfinite(rows).all():
         i, j = (int(k) for k in np.argwhere(~np.isfinite(rows))[0])
@@ -217,6 +223,13 @@ def _numbers(name: str, batch: pa.RecordBatch, done: int) -> Floats:
         column = batch.schema.names[j]
         raise InputValueError(f"{name}: column {column!r}, row {done + i + 1}: {what}")
     return rows
+
+
+def _plain(values: Any) -> Any:
+    """Return decimals as floats, and values of a dictionary as themselves."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    return values.cast(pa.float64()) if pa.types.is_decimal(values.type) else values
 
 
 def unnamed(count: int) -> tuple[str, ...]:
@@ -237,7 +250,9 @@ def _open_csv(name: str, source: Source) -> Table:
     cells = next(csv.reader([lines[0].decode("utf-8-sig")], delimiter=delimiter))
     headless = all(map(_is_value, cells))
     parse = pyarrow.csv.ParseOptions(
-        delimiter=delimiter, newlines_in_values=any(b'"' in line for line in lines)
+        delimiter=delimiter,
+        newlines_in_values=any(b'"' in line for line in lines),
+        ignore_empty_lines=len(cells) > 1,  # of a single column, an empty line is a value
     )
     read = pyarrow.csv.ReadOptions(
         block_size=max(2**20, 8 * max(map(len, lines))),
@@ -251,7 +266,8 @@ def _open_csv(name: str, source: Source) -> Table:
     def convert(columns: list[str], *, numbers: bool) -> Iterator[pa.RecordBatch]:
         kind: pa.DataType = pa.float64() if numbers else pa.string()
         kinds = dict.fromkeys((original[column] for column in columns), kind)
-        kinds |= {c: pa.bool_() for c in kinds if c in flags}
+        if numbers:
+            kinds |= {c: pa.bool_() for c in kinds if c in flags}
         options = pyarrow.csv.ConvertOptions(
             include_columns=list(kinds), column_types=kinds, strings_can_be_null=True
         )
@@ -263,10 +279,11 @@ def _open_csv(name: str, source: Source) -> Table:
         try:
             yield from convert(columns, numbers=True)
         except pa.ArrowInvalid:
-            _refuse_text(name, convert(columns, numbers=False))
+            _refuse_text(name, convert(columns, numbers=False), {c.strip() for c in flags})
             raise
 
-    return Table(name, "CSV", tuple(column.strip() for column in inferred.names), headless, batches)
+    columns = tuple(column.strip() for column in inferred.names if column.strip())
+    return Table(name, "CSV", columns, headless, batches)
 
 
 def _arrow(source: Source) -> Any:
@@ -306,21 +323,32 @@ def _is_number(text: str) -> bool:
     return "_" not in text
 
 
-def _refuse_text(name: str, batches: Iterator[pa.RecordBatch]) -> None:
-    """Name the first entry that is no number."""
+def _refuse_text(name: str, batches: Iterator[pa.RecordBatch], flags: set[str]) -> None:
+    """Name the first entry that is no number; in the columns `flags`, neither true nor false."""
     done = 0
     for batch in batches:
         for column, values in zip(batch.schema.names, batch.columns, strict=True):
-            for row, text in enumerate(values.to_pylist(), done + 1):
-                if isinstance(text, str) and not _is_number(text):
-                    raise InputValueError(
-                        f"{name}: column {column!r}, row {row}: {text!r} {_why_no_number(text)}"
-                    )
+            row, text = _first_odd(values, _is_flag if column in flags else _is_number)
+            if text is not None:
+                why = "is neither true nor false" if column in flags else _why_no_number(text)
+                raise InputValueError(
+                    f"{name}: column {column!r}, row {done + row}: {text!r} {why}"
+                )
         done += batch.num_rows
 
 
+def _first_odd(values: Any, is_fine: Callable[[str], bool]) -> tuple[int, str | None]:
+    """Return row, from 1 on, and text of the first that is not fine; few texts are repeated."""
+    odd = [text for text in pc.unique(values).to_pylist() if text is not None and not is_fine(text)]
+    return min(((pc.index(values, text).as_py() + 1, text) for text in odd), default=(0, None))
+
+
+def _is_flag(text: str) -> bool:
+    return text.strip().lower() in ("true", "false", "0", "1")
+
+
 def _why_no_number(text: str) -> str:
-    if re.fullmatch(r"\s*[+-]?\d*,\d+\s*", text):
+    if re.fullmatch(r"\s*[+-]?[\d.]*,\d+\s*", text):
         return "has a comma; write one and a half as 1.5, and thousands without commas"
     if re.match(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", text):
         return "is a date, not a number (--features can leave the column out)"
@@ -365,9 +393,10 @@ def _open_npz(name: str, source: Source) -> Table:
         names = list(file.files)
         if any("/" in column for column in names):
             raise InputValueError(f"{name}: is no NPZ file; save an Excel table as CSV")
-        if set(names) == {"X", "y"} and (X := file["X"]).ndim == 2:
-            matrix = dict(zip(unnamed(X.shape[1]), X.T, strict=True)) | {"y": file["y"]}
-            return _of_arrays(name, matrix, headless=True)
+        if set(names) <= {"X", "y"} and "X" in names and (X := file["X"]).ndim == 2:
+            matrix = dict(zip(unnamed(X.shape[1]), X.T, strict=True))
+            others = {"y": file["y"]} if "y" in names else {}
+            return _of_arrays(name, matrix | others, headless=True)
 
     def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
         with arrays() as file:
@@ -395,6 +424,8 @@ def _of_arrays(name: str, arrays: dict[str, Any], *, headless: bool = False) -> 
 
 def _array_batches(name: str, arrays: dict[str, Any]) -> Iterator[pa.RecordBatch]:
     for column, values in arrays.items():
+        if not isinstance(values, np.ndarray):
+            raise InputValueError(f"{name}: {column!r} is no array")
         if values.ndim != 1 or values.dtype.kind not in "biuf":
             kind = f"{values.dtype} of shape {values.shape}"
             raise InputValueError(f"{name}: {column!r} holds {kind}, not numbers of shape (n,)")

@@ -22,8 +22,10 @@ Rate = float | Literal["auto"]
 DEPENDENT = 1e-12  # a column that the others make up to twelve digits says nothing new
 ENOUGH = 10.0  # time constants after which an error is gone: e⁻¹⁰
 SLOW = 0.1  # of the fastest rate
+NEAR = 0.01  # of the least loss, above it: close enough
+ROUNDING = 1e-24  # of the first loss: what is below that, rounding made
 LONGEST = 10**15  # epochs; what takes longer never ends
-BLOCK = 65_536  # rows that are factorized at a time, so that no copy of all of X is made
+BLOCK = 65_536  # rows that are factorized at a time, so that LAPACK copies no more
 
 
 class Hessian(NamedTuple):
@@ -34,7 +36,7 @@ class Hessian(NamedTuple):
     vectors: Floats
     """(d + 1, d + 1) column i is qᵢ; the rows are w₁ … w_d and b"""
     free: int = 0
-    """How many of the λᵢ, the first, are 0 because columns depend on each other; descent makes no
+    """How many of the λᵢ, the first, are 0 because columns depend on each other: descent makes no
     step along their qᵢ"""
 
     @property
@@ -70,23 +72,26 @@ class Hessian(NamedTuple):
             return float(np.abs(1 - lr * self.values[self.free :]).max())
 
 
-def hessian(X: Floats, free: int = 0) -> Hessian:
+def hessian(X: Floats, null: Floats | None = None) -> Hessian:
     """Return the spectrum of H, by singular values: A = UΣQᵀ gives λᵢ = (2/n) σᵢ².
 
     That keeps twice as many digits of the small λ as forming AᵀA would (Golub and Van Loan,
-    *Matrix Computations*, 4th ed., §5.3.2). `free` is the one of `least_squares`.
+    *Matrix Computations*, 4th ed., §5.3.2). `null` (d + 1, free) is the null space of A, as
+    `least_squares` returns it for the same columns; nothing if None.
     """
     unit = max(1.0, -float(X.min()), float(X.max()))
     R = _triangle(
         np.column_stack([rows / unit, np.full(len(rows), 1 / unit)]) for rows in _blocks(X)
     )
-    _, found, Qt = np.linalg.svd(R)
-    sigma = np.zeros(len(Qt))
+    null = np.empty((R.shape[1], 0)) if null is None else null
+    basis, _ = np.linalg.qr(null, mode="complete")
+    free = null.shape[1]
+    _, found, Qt = np.linalg.svd(R @ basis[:, free:])
+    sigma = np.zeros(R.shape[1])
     sigma[: len(found)] = found
     with np.errstate(over="ignore", under="ignore"):
         values = (sigma * unit * math.sqrt(2 / len(X)))[::-1] ** 2
-    values[:free] = 0.0
-    return Hessian(values, Qt[::-1].T.copy(), free)
+    return Hessian(values, np.hstack([basis[:, :free], basis[:, free:] @ Qt[::-1].T]), free)
 
 
 def auto_rate(H: Hessian, epochs: int) -> float:
@@ -128,14 +133,16 @@ class LeastSquares(NamedTuple):
     loss: float
     dependent: tuple[str, ...] = ()
     """Which features follow from others, in words: then w is not unique"""
-    free: int = 0
-    """How many dimensions the solutions have"""
+    null: Floats | None = None
+    """(d + 1, free) an orthonormal basis of the directions along which the loss stays as it is"""
 
     @property
     def ambiguity(self) -> str:
         """Say that, and why, other w fit equally well; empty if none does."""
-        if not self.dependent:
+        if self.null is None:
             return ""
+        if not self.dependent:
+            return "w is not unique: the columns depend on each other to twelve digits"
         words = "; ".join(self.dependent[:5])
         more = len(self.dependent) - 5
         return f"w is not unique: {words}" + (f"; and {more} more" if more > 0 else "")
@@ -146,11 +153,7 @@ def least_squares(data: Dataset) -> LeastSquares:
 
     Of many solutions it is the one of least ‖(w, b)‖, since descent from zero takes no step along
     a direction that leaves the loss as it is. A column counts as dependent if others and a
-    constant make it up to twelve digits.
-
-    Raises:
-        InputValueError: w or b is beyond float64.
-
+    constant make it up to twelve digits. What is beyond float64 is inf or nan.
     """
     scaling = Scaling.of(data)
     scaled = scaling.apply(data)
@@ -160,26 +163,31 @@ def least_squares(data: Dataset) -> LeastSquares:
     with np.errstate(all="ignore"):
         w = scaling.weights(Qt[:rank].T @ (U[:, :rank].T @ R[:, -1] / sigma[:rank]))
         theta = np.append(w, scaling.bias(w, 0.0))
+        null = None
         if rank < len(Qt):
-            along = scaling.weights(Qt[rank:])  # changes of w that a change of b makes up for
-            N, _ = np.linalg.qr(np.column_stack([along, -along @ scaling.mean]).T)
-            theta -= N @ (N.T @ theta)
+            unseen = np.where(np.abs(Qt[rank:]) > DEPENDENT, Qt[rank:], 0.0)  # no mere rounding
+            null = scaling.original_directions(np.vstack([unseen.T, np.zeros(len(unseen))]))
+            theta -= null @ (null.T @ theta)
         r = data.X @ theta[:-1] + theta[-1] - data.y
         loss = float(r @ r) / len(r)
-    if not np.isfinite(theta).all():
-        raise InputValueError(f"{data.name}: the least-squares weights are beyond float64")
-    words = tuple(_dependencies(data, R[:, :-1])) if rank < len(Qt) else ()
-    return LeastSquares(theta[:-1], float(theta[-1]), loss, words, len(Qt) - rank)
+    words = () if null is None else tuple(_dependencies(data, R[:, :-1]))
+    return LeastSquares(theta[:-1], float(theta[-1]), loss, words, null)
 
 
 def restored(data: Dataset, scaling: Scaling | None, best: LeastSquares) -> LeastSquares:
-    """Return the least squares of the scaled columns in the original units.
+    """Return the least squares of the columns that were trained on in the original units.
+
+    Of many solutions it stays the one to which descent on the scaled columns leads.
 
     Raises:
         InputValueError: w, b or the loss is beyond float64 in these units.
 
     """
     if scaling is None:
+        if not np.isfinite([*best.w, best.b]).all():
+            raise InputValueError(f"{data.name}: the least-squares weights are beyond float64")
+        if not math.isfinite(best.loss):
+            raise InputValueError(_too_large(data))
         return best
     with np.errstate(over="ignore", invalid="ignore"):
         w = scaling.weights(best.w)
@@ -188,10 +196,13 @@ def restored(data: Dataset, scaling: Scaling | None, best: LeastSquares) -> Leas
     if not np.isfinite([*w, b]).all():
         raise InputValueError(f"{data.name}: the least-squares weights are beyond float64")
     if not math.isfinite(unit):
-        raise InputValueError(
-            f"{data.name}: {data.target!r} is so large that the loss is beyond float64; divide it"
-        )
-    return best._replace(w=w, b=b, loss=best.loss * unit)
+        raise InputValueError(_too_large(data))
+    null = None if best.null is None else scaling.original_directions(best.null)
+    return best._replace(w=w, b=b, loss=best.loss * unit, null=null)
+
+
+def _too_large(data: Dataset) -> str:
+    return f"{data.name}: {data.target!r} is so large that the loss is beyond float64; divide it"
 
 
 def _dependencies(data: Dataset, R: Floats) -> Iterator[str]:
@@ -221,7 +232,7 @@ class Direction:
     vector: Floats
     """qᵢ (d + 1,), w₁ … w_d and b"""
     error: float
-    """cᵢ = qᵢᵀ(θ₀ − θ*) of the start θ₀ = 0 and the least-squares θ* = (w, b)"""
+    """cᵢ = qᵢᵀ(θ₀ − θ*) of the start θ₀ and the least-squares θ*, both (w, b)"""
     share_of_w: float
     """|cᵢ| ‖qᵢ,w‖ as a share of the sum over all directions"""
     share_of_b: float
@@ -234,10 +245,8 @@ class Direction:
 
         It is 0 if one epoch suffices, inf if nothing changes, negative if the error grows.
         """
-        factor = abs(1 - lr * self.curvature)
-        if factor in (0.0, 1.0):
-            return 0.0 if factor == 0 else np.inf
-        return float(-1 / np.log(factor))
+        log_factor = float(_log_factors(lr, np.array(self.curvature)))
+        return -1 / log_factor if log_factor else np.inf
 
 
 def regime(H: Hessian, lr: float) -> str:
@@ -248,16 +257,21 @@ def regime(H: Hessian, lr: float) -> str:
     """
     if lr >= H.limit:
         return "diverges"
-    if lr > H.limit / 2:
+    if lr > H.limit / 2 * (1 + 1e-9):  # where all λ are equal, 1/λmax is perfect
         return "oscillating"
     return "slow" if lr < SLOW * H.fastest else "stable"
 
 
-def directions(H: Hessian, best: LeastSquares) -> list[Direction]:
-    """Return the directions that descent moves along, steepest first, for a start at zero."""
+def close_enough(least: float, first: float) -> float:
+    """Return by how much a loss may exceed the least one to count as there: 1 %, or rounding."""
+    return max(NEAR * least, ROUNDING * first)
+
+
+def directions(H: Hessian, error: Floats) -> list[Direction]:
+    """Return the directions that descent moves along, steepest first; `error` is θ₀ − θ*."""
     order = np.arange(len(H.values))[::-1][: len(H.values) - H.free]
     values, Q = H.values[order], H.vectors[:, order]
-    c = -Q.T @ np.append(best.w, best.b)
+    c = Q.T @ error
     with np.errstate(over="ignore", invalid="ignore"):
         of_w = _shares(np.linalg.norm(Q[:-1], axis=0) * np.abs(c))
         of_b = _shares(np.abs(Q[-1] * c))
@@ -282,7 +296,7 @@ def epochs_needed(directions: Sequence[Direction], lr: float, excess: float) -> 
     c = np.array([direction.error for direction in directions])
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         start = np.log(values / 2) + 2 * np.log(np.abs(c))
-        shrink = 2 * np.log(np.abs(1 - lr * values))
+        shrink = 2 * _log_factors(lr, values)
         goal = np.log(excess) if excess > 0 else -np.inf
 
     def reached(k: int) -> bool:
@@ -290,7 +304,7 @@ def epochs_needed(directions: Sequence[Direction], lr: float, excess: float) -> 
             logs = start + (k * shrink if k else 0.0)
         return bool(np.logaddexp.reduce(logs[~np.isnan(logs)]) <= goal)
 
-    if (shrink[np.isfinite(start)] >= 0).any() or goal == -np.inf:
+    if (shrink[c != 0] >= 0).any() or goal == -np.inf:
         return None
     low, high = -1, 1
     while not reached(high):
@@ -310,16 +324,25 @@ def quickest_rate(H: Hessian, along: Sequence[Direction], excess: float) -> floa
     direction swinging for long. Of equals it is the one with the least ρ. None if no rate brings
     the loss there.
     """
-    shares = np.append(np.geomspace(0.02, 0.9, 150), 1 - np.geomspace(0.1, 1e-4, 100))
-    rates = [_rounded_down(lr, 3) for lr in (H.limit * shares).tolist()]
+    shares = np.append(np.linspace(0.5, 0.98, 200), 1 - np.geomspace(0.02, 1e-4, 100))
+    rates = {_rounded_down(lr, 3) for lr in (*(H.limit * shares).tolist(), H.fastest)}
     needed = [(epochs_needed(along, lr, excess), lr) for lr in rates]
     reached = [(k, H.contraction(lr), lr) for k, lr in needed if k is not None]
     return min(reached)[-1] if reached else None
 
 
+def _log_factors(lr: float, values: Floats) -> Floats:
+    """Return ln|1 − αλᵢ|, to all digits where αλᵢ is tiny."""
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        x = lr * values
+        logs: Floats = np.where(x < 1, np.log1p(-np.minimum(x, 1.0)), np.log(np.abs(x - 1)))
+    return logs
+
+
 def _rounded_down(value: float, digits: int) -> float:
-    shift = 10.0 ** (digits - 1 - math.floor(math.log10(value)))
-    return float(f"{math.floor(round(value * shift, 6)) / shift:.{digits}g}")
+    mantissa, exponent = f"{value:.14e}".split("e")  # 0.49999999999999994 counts as 0.5
+    shift = 10 ** (digits - 1)
+    return float(f"{math.floor(float(mantissa) * shift + 1e-9) / shift}e{exponent}")
 
 
 def _blocks(array: Floats) -> Iterator[Floats]:

@@ -22,7 +22,7 @@ from backends.interface import (
 from bench.data import Dataset
 from bench.isolation import BackendError, as_trajectory, describe
 from bench.scaling import Scaling
-from bench.stopping import Stopping
+from bench.stopping import STALLED, Stopping
 from bench.tables import unnamed
 from bench.theory import Hessian, LeastSquares, Rate, chosen_rate, hessian, least_squares, restored
 
@@ -43,11 +43,14 @@ class Fit:
     interrupted: bool
     stopped: str
     """Why `tol` ended the training early; empty if it did not"""
+    tol: float | None
     least_squares: LeastSquares
     hessian: Hessian
     """Of the columns that were trained on, scaled or not"""
     scaling: Scaling | None
     """If the columns were standardized"""
+    height: float
+    """ŷ at `center`: b, or, if standardized, what rounding would take from b far away from 0"""
 
     @property
     def w(self) -> Floats:
@@ -66,9 +69,34 @@ class Fit:
         return float(self.trajectory.loss[-1])
 
     @property
+    def center(self) -> Floats:
+        """The point (d,) from which `predict` measures: the mean of X if standardized, else 0."""
+        return np.zeros(len(self.w)) if self.scaling is None else self.scaling.mean
+
+    @property
+    def failure(self) -> str:
+        """Say when and why the run diverged; empty if it did not."""
+        epoch, limit = int(self.trajectory.epoch[-1]), self.hessian.limit
+        first = float(self.trajectory.loss[0])
+        if not np.isfinite(self.loss):
+            what = f"the loss overflows at epoch {epoch:,}"
+        elif self.lr >= limit and self.loss > first:
+            what = f"the loss grows from {first:.4g} to {self.loss:.4g} in {epoch:,} epochs"
+        elif self.lr >= limit and self.stopped.startswith(STALLED):
+            what = f"the loss falls no more at epoch {epoch:,}"
+        else:
+            return ""
+        if not self.lr >= limit > 0:
+            return f"{what}: the values are too large for float64; scale them"
+        return (
+            f"diverged: {what}, because α = {self.lr:g} exceeds 2/λmax = {limit:.6g}; "
+            "choose a rate below that"
+        )
+
+    @property
     def diverged(self) -> bool:
-        """Whether the loss left the range of float64."""
-        return not np.isfinite(self.loss)
+        """Whether the loss left the range of float64, or grew because the rate is too large."""
+        return bool(self.failure)
 
     def predict(self, X: ArrayLike) -> Floats:
         """Return ŷ = Xw + b, shape (m,), of samples X (m, d) in the units of the training data.
@@ -83,7 +111,10 @@ class Fit:
         X, _ = check_samples(X, np.zeros(rows))
         if X.shape[1] != len(self.w):
             raise InputValueError(f"X: needs {len(self.w)} columns, got {X.shape[1]}")
-        y_hat: Floats = X @ self.w + self.b
+        with np.errstate(over="ignore", invalid="ignore"):
+            y_hat: Floats = (X - self.center) @ self.w + self.height
+        if not np.isfinite(y_hat).all():
+            raise InputValueError("X: a prediction is beyond float64")
         return y_hat
 
 
@@ -97,7 +128,7 @@ def fit(
     standardize: bool = False,
     tol: float | None = None,
 ) -> Fit:
-    """Train on samples X (n, d) and targets y (n,) as `train` does; warn where w is not unique.
+    """Train on samples X (n, d) and targets y (n,) as `train` does; warn of what goes wrong.
 
     Raises:
         InputTypeError, InputValueError, BackendError: as `train`; X or y cannot be used.
@@ -106,7 +137,7 @@ def fit(
     X, y = check_samples(X, y)
     data = Dataset("the samples", unnamed(X.shape[1]), "y", X, y, headless=True)
     result = train(data, backend=backend, lr=lr, epochs=epochs, standardize=standardize, tol=tol)
-    if note := result.least_squares.ambiguity:
+    for note in filter(None, (result.least_squares.ambiguity, result.failure)):
         warnings.warn(note, stacklevel=2)
     return result
 
@@ -141,9 +172,10 @@ def train(
     scaling = Scaling.of(data) if standardize else None
     samples = data if scaling is None else scaling.apply(data)
     best = least_squares(samples)
-    H = hessian(samples.X, best.free)
+    H = hessian(samples.X, best.null)
     rate = chosen_rate(lr, data, H, epochs)
-    best = restored(data, scaling, best)
+    if scaling is not None:
+        best = restored(data, scaling, best)
     unit = 1.0 if scaling is None else scaling.target_deviation**2
     pieces: list[Trajectory] = []
     every = max(1, -(-int(epochs) // min(MOST_ROWS, MOST_VALUES // (d + 2))))
@@ -165,9 +197,12 @@ def train(
         interrupted = True
     whole = Trajectory._make(np.concatenate(rows) for rows in zip(*pieces, strict=True))
     whole = _thinned(whole, every)
+    height = float(whole.b[-1])
     if scaling is not None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            height = scaling.target_mean + scaling.target_deviation * height
         whole = scaling.restore(whole)
-    return Fit(data, backend, rate, whole, interrupted, stopped, best, H, scaling)
+    return Fit(data, backend, rate, whole, interrupted, stopped, tol, best, H, scaling, height)
 
 
 def _pieces(

@@ -35,7 +35,7 @@ def figure(source: Path) -> Figure:
     rates = list(dict.fromkeys(table.column("lr").to_pylist()))
     columns = len(rates) if len(rates) <= 3 else 2 if len(rates) == 4 else 3
     rows = -(-len(rates) // columns)
-    drawn = new_figure(3.2 * columns + 0.4, 3.3 * rows + 0.4)
+    drawn = new_figure(max(3.2 * columns + 0.4, 6.4), 3.3 * rows + 0.4)
     panels = drawn.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     reach = _reach(table, plane)
     for axes, lr in zip(panels.flat, rates, strict=False):
@@ -44,7 +44,7 @@ def figure(source: Path) -> Figure:
         epoch = np.asarray(table.column("epoch"))[mask]
         _draw_loss(axes, plane, reach)
         _draw_path(axes, plane, reach, path, epoch)
-        axes.set_title(f"α = {lr:g}: {plane['rates'][repr(lr)]}", fontsize=11, color=INK)
+        axes.set_title(f"α = {lr!r}: {plane['rates'][repr(lr)]}", fontsize=11, color=INK)
     for axes in panels.flat[len(rates) :]:
         axes.remove()
     legend(drawn, panels[0, 0])
@@ -57,16 +57,23 @@ def _reach(table: pa.Table, plane: dict[str, Any]) -> np.ndarray:
     """Return how far the section reaches from the optimum: beyond the start, along both axes."""
     start = np.array([table.column(c)[0].as_py() for c in ("x", "y")])
     reach = np.abs(start - plane["optimum"]) * _MARGIN
-    return np.maximum(reach, 0.2 * reach.max(initial=0.0)) if reach.any() else np.ones(2)
+    if not reach.any():
+        return np.ones(2)
+    longest = float(reach.max())
+    least = longest if reach.min() > longest / 3 else longest / 5  # equal axes, if they are alike
+    return np.array([max(least, float(r)) for r in reach])
 
 
 def _draw_loss(axes: Axes, plane: dict[str, Any], reach: np.ndarray) -> None:
     """Draw contours of L − Lmin = ½ (θ − θ*)ᵀH(θ − θ*), equally spaced in its logarithm."""
-    optimum, H = np.array(plane["optimum"]), np.array(plane["hessian"])
-    u, v = np.meshgrid(*(np.linspace(-r, r, _GRID) for r in reach))
-    excess = 0.5 * (H[0, 0] * u**2 + 2 * H[0, 1] * u * v + H[1, 1] * v**2)
+    optimum, scale = np.array(plane["optimum"]), reach / reach.max()
+    H = np.array(plane["hessian"])
+    H = H / np.abs(H).max() * np.outer(scale, scale)  # only the shape counts; squares may overflow
+    u, v = np.meshgrid(np.linspace(-1, 1, _GRID), np.linspace(-1, 1, _GRID))
+    excess = H[0, 0] * u**2 + 2 * H[0, 1] * u * v + H[1, 1] * v**2
     levels = excess.max() * np.geomspace(1e-4, 0.7, _CONTOURS)
-    axes.contour(u + optimum[0], v + optimum[1], excess, levels, colors=MUTED, linewidths=0.5)
+    x, y = optimum[0] + u * reach[0], optimum[1] + v * reach[1]
+    axes.contour(x, y, excess, levels, colors=MUTED, linewidths=0.5)
     slow = np.array(plane["slow"])
     ends = optimum + np.outer([-1, 1], slow * 2 * (reach / np.maximum(np.abs(slow), 1e-9)).min())
     axes.plot(*ends.T, "--", color=INK, lw=1.2, label="slow axis")

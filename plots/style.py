@@ -13,7 +13,8 @@ _OTHERS = ("#CC79A7", "#56B4E9", "#D55E00", "#8C6D1F")
 CURVES = ("#0072B2", "#009E73", "#E69F00", *_OTHERS)  # for anything but backends
 INK, MUTED, GRID = "#222222", "#666666", "#DDDDDD"
 
-LARGEST_DRAWN = 1e250  # matplotlib's margins and ticks overflow near the largest float64
+SMALLEST_DRAWN = 1e-100
+LARGEST_DRAWN = 1e200  # matplotlib's margins and ticks overflow near the largest float64
 
 
 def color(backend: str, others: list[str]) -> str:

@@ -105,6 +105,6 @@ class TestPublishedDescent:
     def test_the_price_of_a_house(self, tmp_path: Path) -> None:
         fit = fit_certified(CERTIFIED["houses"], "numba")
         (tmp_path / "house.csv").write_text("bedrooms,size\n3,1650\n")
-        model = Model(fit.data.features, "price", fit.w, fit.b, fit.w, fit.w)
+        model = Model(fit.data.features, "price", fit.w, fit.center, fit.height, fit.w, fit.w)
         (price,) = predict(model, tmp_path / "house.csv").values
         assert price == pytest.approx(293081.464335, abs=1e-6)

@@ -45,7 +45,7 @@ class TestPredict:
         table = write(tmp_path / "new.csv", "note,age,size\nx,10,8\ny,12,13\n")
         found = predict(read_model(model), table)
         expected = np.array([[8.0, 10.0], [13.0, 12.0]]) @ trained.w + trained.b
-        np.testing.assert_array_equal(found.values, expected)
+        np.testing.assert_allclose(found.values, expected, rtol=1e-12)
         np.testing.assert_array_equal(found.values, trained.predict([[8, 10], [13, 12]]))
         assert (found.unused, found.far, found.loss) == (("note",), "", None)
 
@@ -71,6 +71,13 @@ class TestPredict:
         far = predict(read_model(model), table).far
         assert far.startswith("'size' is 1000 … 1100, in training ")
         assert "age" not in far
+
+    def test_smaller_units_are_noticed_where_all_was_positive(self, tmp_path: Path) -> None:
+        area = Model(
+            ("area",), "y", np.ones(1), np.zeros(1), 0.0, np.array([35.0]), np.array([197.0])
+        )
+        assert predict(area, write(tmp_path / "km2.csv", "area\n0.1\n0.2\n")).far
+        assert not predict(area, write(tmp_path / "m2.csv", "area\n0.1\n80\n")).far
 
     def test_a_single_row_will_do(self, model: Path, tmp_path: Path) -> None:
         assert (
@@ -108,7 +115,7 @@ class TestPredict:
 
 
 def test_a_prediction_beyond_float64_is_refused(tmp_path: Path) -> None:
-    steep = Model(("x",), "y", np.array([4.0]), 0.0, np.array([0.0]), np.array([1.0]))
+    steep = Model(("x",), "y", np.array([4.0]), np.zeros(1), 0.0, np.zeros(1), np.ones(1))
     with pytest.raises(InputValueError, match=r"t.csv: row 2: the prediction is beyond float64"):
         predict(steep, write(tmp_path / "t.csv", "x\n1\n1e308\n"))
 
@@ -149,7 +156,9 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a weight too few": (put(w=[1.0]), "is no whole model; train it again"),
     "a weight that is none": (put(w=[1.0, None]), "is no whole model; train it again"),
     "a weight that is text": (put(w=[1.0, "x"]), "is no whole model; train it again"),
-    "no bias": (put(b=None), "is no whole model; train it again"),
+    "no height": (put(height=None), "is no whole model; train it again"),
+    "a weight beyond float64": (put(w=[1.0, 10**400]), "is no whole model; train it again"),
+    "no features": (put(features=[], w=[], center=[]), "is no whole model; train it again"),
     "no names": (put(features=[1, 2]), "is no whole model; train it again"),
     "the same name twice": (put(features=["a", "a"]), "is no whole model; train it again"),
 }
@@ -215,10 +224,23 @@ class TestFitFromPython:
             fit(line.X, line.y, epochs=5).predict(X)
 
     def test_a_diverged_fit_predicts_nothing(self, line: Dataset) -> None:
-        result = fit(line.X, line.y, lr=0.1)
+        with pytest.warns(UserWarning, match="diverged: the loss overflows at epoch 186, because"):
+            result = fit(line.X, line.y, lr=0.1)
         assert result.diverged
         with pytest.raises(InputValueError, match="the training diverged"):
             result.predict(line.X)
+
+    def test_a_prediction_beyond_float64_is_refused(self) -> None:
+        with pytest.raises(InputValueError, match="X: a prediction is beyond float64"):
+            fit([[1], [2]], [10, 20], epochs=50).predict([[1e308]])
+
+    def test_far_from_zero_the_loss_is_that_of_the_predictions(self) -> None:
+        rng = np.random.default_rng(0)
+        x, noise = rng.standard_normal((50, 1)), 1e-6 * rng.standard_normal(50)
+        X = 1e12 + x
+        y = 3 * (X[:, 0] - 1e12) + noise
+        result = fit(X, y, standardize=True, epochs=100)
+        assert np.mean((result.predict(X) - y) ** 2) == pytest.approx(result.loss, rel=1e-6)
 
     def test_refuses_what_is_no_data(self) -> None:
         with pytest.raises(InputValueError, match="y: needs one value per row of X, 2, got 1"):

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -42,6 +42,7 @@ def rational_descent(
     return path
 
 
+@settings(deadline=None)
 @given(arrays(np.float64, st.tuples(st.integers(1, 9), st.integers(1, 4)), elements=finite))
 def test_gram_is_exact_for_any_floats(M: Floats) -> None:
     K, q = exact_gram(M)

@@ -80,6 +80,7 @@ def test_a_growing_loss_ends_too(line: Dataset) -> None:
     fit = train(line, lr=1.0001 * limit, epochs=100_000, tol=1e-6)
     assert fit.stopped == "neither loss nor gradient fell any more in the last 1,000 epochs"
     assert fit.trajectory.epoch[-1] <= 20_000
+    assert fit.failure.startswith("diverged: ")
 
 
 def test_a_start_at_the_optimum_takes_one_step() -> None:

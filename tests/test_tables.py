@@ -9,6 +9,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
@@ -24,7 +25,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from backends.interface import Floats, InputValueError
-from bench.tables import read_table
+from bench.tables import open_table, read_table
 from tests.conftest import ROOT
 
 ROWS = "a,b,c\n1,2,3\n4,5.5,-6e-1\n7,8,9\n"
@@ -268,6 +269,42 @@ def test_objects_in_an_unused_array_do_not_matter(tmp_path: Path) -> None:
     assert read_table(tmp_path / "t.npz", features=["x"]).features == ("x",)
 
 
+@pytest.mark.parametrize("text", ["x,y,\n1,2,\n3,4,\n", "x,,y\n1,8,2\n3,9,4\n"])
+def test_columns_without_a_name_are_left_out(text: str, tmp_path: Path) -> None:
+    data = read_table(write(tmp_path / "t.csv", text))
+    assert (data.features, data.y.tolist()) == (("x",), [2.0, 4.0])
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather"])
+def test_decimals_and_dictionaries_are_numbers(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"t.{kind}"
+    cents = pa.array([Decimal("1.50"), Decimal("2.25")])
+    table = pa.table({"x": cents, "y": pa.array([3.0, 4.0]).dictionary_encode()})
+    if kind == "parquet":
+        pyarrow.parquet.write_table(table, path)
+    else:
+        pyarrow.feather.write_feather(table, str(path))
+    data = read_table(path)
+    assert (data.X[:, 0].tolist(), data.y.tolist()) == ([1.5, 2.25], [3.0, 4.0])
+
+
+def test_an_empty_line_of_a_single_column_is_a_missing_value(tmp_path: Path) -> None:
+    table = open_table(write(tmp_path / "t.csv", "x\n1\n\n3\n"))
+    with pytest.raises(InputValueError, match="column 'x', row 2: a value is missing"):
+        table.rows(["x"])
+    assert len(open_table(write(tmp_path / "u.csv", "x\n1\n3\n")).rows(["x"])[0]) == 2
+
+
+def test_the_names_of_rows_are_no_column(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", ",x,y\n0,5,6\n1,7,8\nlast,9,9\n")
+    assert read_table(path).features == ("x",)
+
+
+def test_npz_with_a_matrix_alone(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", allow_pickle=False, X=np.eye(3))
+    assert read_table(tmp_path / "t.npz").features == ("x1", "x2")
+
+
 def test_npz_with_a_matrix(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", y=np.array([1, 2]), X=np.array([[1, 2], [3, 4]]))
     data = read_table(tmp_path / "t.npz")
@@ -294,10 +331,16 @@ CSV: dict[str, tuple[str | bytes, str]] = {
     "thousands": ('x,y\n"1,500",2\n', "'1,500' has a comma; write .* thousands without commas"),
     "a boolean among numbers": ("x,y\n7,2\ntrue,4\n", "row 2: 'true' is not a number"),
     "a number among booleans": ("x,y\ntrue,2\n1.5,4\n", "row 1: 'true' is not a number"),
+    "a number far below booleans": (
+        "x,y\n" + "true,1\n" * 200_000 + "2,1\n",
+        "row 200001: '2' is neither true nor false",
+    ),
+    "old line ends": ("x,y\r1,2\r3,4\r", "is no readable CSV file: "),
     "UTF-16": ("x,y\n1,2\n".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
     "Latin-1 names": (b"gr\xf6\xdfe,y\n1,2\n3,4\n", "is no readable CSV file: .*utf-8"),
     "gzip": (b"\x1f\x8b\x08\x00", "is compressed; decompress it first"),
     "underscores": ("x,y\n1_000,2\n3,4\n", "'1_000' is not a number"),
+    "thousands and a decimal comma": ('x;y\n"1.000,5";2\n', "'1.000,5' has a comma"),
     "a decimal comma": (
         'x,y\n1,2\n"1,5",4\n',
         "column 'x', row 2: '1,5' has a comma; write one and a half as 1.5",
@@ -344,6 +387,13 @@ def excel(path: Path) -> None:
         file.writestr("xl/workbook.xml", "<workbook/>")
 
 
+def zipped(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as file:
+        for name in ("a.csv", "b.csv"):
+            file.writestr(name, ROWS)
+
+
+DAMAGED_NPY = b"\x93NUMPY\x01\0v\0{[(" + b" " * 113 + b"\n"
 DAY = datetime.date(2026, 1, 1)
 TEXT = np.array(["low", "high"])
 OBJECTS = np.array([None, 1.0])
@@ -370,6 +420,12 @@ OTHERS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     ),
     "npz, an npy": ("t.npz", npy, "is no readable NPZ file"),
     "a folder": ("t.csv", lambda p: p.mkdir(), "is a folder"),
+    "zip of CSVs": ("t.zip", lambda p: zipped(p), "'a.csv' is no array"),
+    "npy, damaged": (
+        "t.npy",
+        lambda p: write(p, NPY_HEAD + b"v\0{[(" + b" " * 113 + b"\n"),
+        "is no",
+    ),
     "excel": ("t.xlsx", lambda p: excel(p), "save an Excel table as CSV"),
     "npy, one axis": ("t.npy", lambda p: np.save(p, np.arange(3)), "needs shape .n, columns., got"),
     "npy, complex": ("t.npy", lambda p: np.save(p, np.eye(2) * 1j), "'x1' holds complex128"),

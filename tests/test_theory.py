@@ -15,6 +15,7 @@ from bench.theory import (
     hessian,
     least_squares,
     quickest_rate,
+    restored,
 )
 from bench.training import train
 
@@ -123,8 +124,11 @@ class TestLeastSquares:
 
     def test_weights_beyond_float64_are_refused(self) -> None:
         x = np.array([1.0, 2.0, 4.0])
+        data = table(x.reshape(-1, 1) * 1e-200, x * 1e150)
+        best = least_squares(data)
+        assert np.isinf(best.w[0])
         with pytest.raises(InputValueError, match="table: the least-squares weights are beyond"):
-            least_squares(table(x.reshape(-1, 1) * 1e-200, x * 1e150))
+            restored(data, None, best)
 
 
 class TestDependentColumns:
@@ -166,16 +170,39 @@ class TestDependentColumns:
         )
 
     def test_have_no_part_in_the_condition(self) -> None:
-        H = hessian(np.column_stack([self.X, self.a]), free=1)
+        data = table(np.column_stack([self.X, self.a]), self.b)
+        H = hessian(data.X, least_squares(data).null)
+        assert H.free == 1
         assert H.values[0] == 0
         assert H.condition < 10
         assert H.contraction(0.1) < 1
+
+    def test_are_told_from_columns_that_are_merely_small(self) -> None:
+        a, b = self.a, self.b
+        data = table(np.column_stack([1e9 * a, 2e9 * a, 1e-9 * b]), a)
+        H = hessian(data.X, least_squares(data).null)
+        unseen = np.array([-2.0, 1.0, 0.0, 0.0]) / np.sqrt(5)  # 1e9 a · −2 + 2e9 a · 1 = 0
+        assert abs(unseen @ H.vectors[:, 0]) == pytest.approx(1, abs=1e-9)
+        assert H.values[0] == 0
+        np.testing.assert_allclose(H.vectors.T @ H.vectors, np.eye(4), atol=1e-12)
+        assert H.values[1] == pytest.approx(2e-18 * np.var(b), rel=0.2)
+
+    def test_no_column_alone_but_all_together(self) -> None:
+        x = np.linspace(0, 1, 200)
+        best = least_squares(
+            Dataset("powers", tuple(map(str, range(20))), "y", x[:, None] ** np.arange(1, 21), x)
+        )
+        assert best.null is not None
+        assert best.ambiguity == (
+            "w is not unique: the columns depend on each other to twelve digits"
+        )
 
 
 def test_of_rates_that_are_equally_quick_the_one_that_goes_on_best_is_taken() -> None:
     data = synthetic(1000, 2)
     nothing = table(data.X, np.random.default_rng(1).standard_normal(1000))  # no feature helps
     H, best = hessian(nothing.X), least_squares(nothing)
-    rate = quickest_rate(H, directions(H, best), best.loss)  # the start is good enough
+    along = directions(H, -np.append(best.w, best.b))
+    rate = quickest_rate(H, along, best.loss)  # the start is good enough
     assert rate is not None
     assert H.contraction(rate) < 0.1
