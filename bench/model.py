@@ -14,8 +14,6 @@ from backends.interface import Floats, InputValueError, Trajectory
 from bench.files import replacing, write_json, write_table
 from bench.tables import Table, open_table
 from bench.training import Fit
-from plots import fit as fit_plot
-from plots import loss as loss_plot
 
 FORMAT = "gradrace model"
 SCHEMA = 1
@@ -32,6 +30,9 @@ def save(fit: Fit, folder: Path) -> Iterator[Path]:
         OSError: the folder cannot be written to; no file is left half-written.
 
     """
+    from plots import fit as fit_plot  # here, since matplotlib takes its time to be imported
+    from plots import loss as loss_plot
+
     history, model, points = (
         folder / name for name in ("history.parquet", "model.json", "fit.parquet")
     )

@@ -17,8 +17,6 @@ from bench.model import save
 from bench.oracle import ExactTrajectory, exact_trajectory
 from bench.session import time_backends
 from bench.training import train
-from plots import agreement as agreement_plot
-from plots import speed as speed_plot
 
 SCHEMA = 1
 
@@ -91,6 +89,8 @@ def _check(
     race: Race, folder: Path, specs: Sequence[str], progress: Callable[[str, int], None]
 ) -> list[str]:
     """Judge all on the reference line, each in a process of its own; return those that agree."""
+    from plots import agreement as agreement_plot  # here, since matplotlib takes its time
+
     data, lr, epochs = REFERENCE.samples(), REFERENCE.lr, REFERENCE.epochs
     progress("computing the exact trajectory", 0)
     exact = exact_trajectory(data.X, data.y, lr=lr, epochs=epochs)
@@ -118,6 +118,8 @@ def _time(
     on_arm: Callable[[str, int], None],
 ) -> None:
     """Time the backends; save what was timed even if the session breaks off."""
+    from plots import speed as speed_plot
+
     on_arm("starting the timing session", 0)
     session = time_backends(specs, cases, on_arm)
     race.benchmarks = session.results["benchmarks"]

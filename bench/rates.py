@@ -34,8 +34,6 @@ from bench.theory import (
     regime,
     restored,
 )
-from plots import loss as loss_plot
-from plots import path as path_plot
 
 SCHEMA = 1
 MOST_POINTS = 300  # of a path: so many first epochs, and as many later ones
@@ -243,6 +241,9 @@ def save(found: Study, folder: Path) -> Iterator[Path]:
         OSError: the folder cannot be written to; no file is left half-written.
 
     """
+    from plots import loss as loss_plot  # here, since matplotlib takes its time to be imported
+    from plots import path as path_plot
+
     shown = shown_runs(found)
     history, paths = folder / "history.parquet", folder / "path.parquet"
     write_json(folder / "rates.json", _content(found))

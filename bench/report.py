@@ -23,7 +23,6 @@ from bench.theory import (
     hessian,
 )
 from bench.training import Fit
-from plots.speed import time_per_epoch
 from plots.style import label, seconds, short
 
 MOST_WEIGHTS = 20
@@ -54,6 +53,8 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
 
 def race_table(race: Race) -> Table:
     """Give each arm a row: backend, size, time per epoch, total, speed-up, agreement."""
+    from plots.speed import time_per_epoch  # here, since matplotlib takes its time
+
     table = _table("backend", "n × d", "per epoch", "total", "speed-up", "agrees")
     timed = {(arm["group"], arm["extra_info"]["backend"]): arm for arm in race.benchmarks}
     previous = ""

@@ -2,10 +2,12 @@
 
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+if TYPE_CHECKING:  # the tables in the terminal use the names below, and need no matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
 
 # Okabe and Ito, "Color Universal Design" (2008): told apart by color-blind readers
 COLORS = {"python": "#E69F00", "numpy": "#0072B2", "numba": "#009E73"}
@@ -38,7 +40,7 @@ def label(name: str, most: int = 50) -> str:
     return text.replace("$", r"\$")
 
 
-def legend(drawn: Figure, axes: Axes) -> None:
+def legend(drawn: "Figure", axes: "Axes") -> None:
     """Put one legend for all plots above them, five entries a row."""
     handles, labels = axes.get_legend_handles_labels()
     columns = min(len(labels), 5)
@@ -47,12 +49,14 @@ def legend(drawn: Figure, axes: Axes) -> None:
     )
 
 
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> "Figure":
     """Return an empty figure, width and height in inches."""
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def tidy(axes: Axes) -> None:
+def tidy(axes: "Axes") -> None:
     """Remove what carries no information from a plot's frame."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED)
@@ -74,12 +78,14 @@ def _three_digits(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
-def thousands() -> FuncFormatter:
+def thousands() -> "FuncFormatter":
     """Return an axis formatter that writes 10,000."""
+    from matplotlib.ticker import FuncFormatter
+
     return FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
 
 
-def save(figure: Figure, target: Path) -> None:
+def save(figure: "Figure", target: Path) -> None:
     """Write the figure as a PNG, 150 dots per inch."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+")  # a name in a script that no font here has

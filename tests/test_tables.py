@@ -421,11 +421,7 @@ OTHERS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "npz, an npy": ("t.npz", npy, "is no readable NPZ file"),
     "a folder": ("t.csv", lambda p: p.mkdir(), "is a folder"),
     "zip of CSVs": ("t.zip", lambda p: zipped(p), "'a.csv' is no array"),
-    "npy, damaged": (
-        "t.npy",
-        lambda p: write(p, NPY_HEAD + b"v\0{[(" + b" " * 113 + b"\n"),
-        "is no",
-    ),
+    "npy, damaged": ("t.npy", lambda p: write(p, DAMAGED_NPY), "is no readable NPY file"),
     "excel": ("t.xlsx", lambda p: excel(p), "save an Excel table as CSV"),
     "npy, one axis": ("t.npy", lambda p: np.save(p, np.arange(3)), "needs shape .n, columns., got"),
     "npy, complex": ("t.npy", lambda p: np.save(p, np.eye(2) * 1j), "'x1' holds complex128"),
