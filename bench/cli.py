@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from bench.data import Dataset
     from bench.theory import Rate
 
+LEAST_WIDTH = 80  # what tables are laid out for
+
 # exit statuses
 DISAGREES = 1
 UNUSABLE = 2
@@ -543,14 +545,16 @@ def _progress(*extra: str) -> "Progress":
 def _print(what: "RenderableType") -> None:
     """Print a table or a line to stdout; a line is left as it is, whatever the width.
 
-    Nor does a narrow terminal cut the numbers of a table: the terminal wraps its lines, if need be.
+    Nor are the numbers of a table cut in a narrow terminal, which wraps the lines itself.
     """
     from rich.console import Console
+    from rich.measure import Measurement
 
     if isinstance(what, str):
         what = _printable(what)
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=isinstance(what, str))
-    console.width = max(console.width, console.measure(what).minimum)
+    roomy = Measurement.get(console, console.options.update_width(LEAST_WIDTH), what).maximum
+    console.width = max(console.width, roomy)
     console.print(what)
 
 

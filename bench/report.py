@@ -204,7 +204,7 @@ def advice(found: Study) -> Iterator[str]:
         return
     needed = None if found.quickest is None else found.epochs_needed(found.quickest)
     if needed == 0:
-        yield "The start is already within 1 % of the least loss: the features explain nothing."
+        yield "The start is already within 1 % of the least loss; there is nothing to learn."
         return
     if needed is None:
         yield "No rate comes within 1 % of the least loss in any time one can wait for."
@@ -362,7 +362,7 @@ def remarks(fit: Fit) -> Iterator[str]:
             f"not there yet: the loss is {fit.loss:.4g}, the least possible is {best.loss:.4g}; "
             + _what_helps(fit)
         )
-    elif not best.dependent and (late := _late(fit)):
+    elif best.null is None and np.isfinite(best.w).all() and (late := _late(fit)):
         yield f"the loss is within 1 % of the least, but {late} is not there yet; more epochs"
 
 

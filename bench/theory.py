@@ -186,7 +186,9 @@ def restored(data: Dataset, scaling: Scaling | None, best: LeastSquares) -> Leas
     if scaling is None:
         if not np.isfinite([*best.w, best.b]).all():
             raise InputValueError(f"{data.name}: the least-squares weights are beyond float64")
-        if not math.isfinite(best.loss):
+        with np.errstate(over="ignore"):
+            first = float(np.mean(data.y**2))
+        if not math.isfinite(first):
             raise InputValueError(_too_large(data))
         return best
     with np.errstate(over="ignore", invalid="ignore"):
@@ -304,6 +306,8 @@ def epochs_needed(directions: Sequence[Direction], lr: float, excess: float) -> 
             logs = start + (k * shrink if k else 0.0)
         return bool(np.logaddexp.reduce(logs[~np.isnan(logs)]) <= goal)
 
+    if not c.any():
+        return 0
     if (shrink[c != 0] >= 0).any() or goal == -np.inf:
         return None
     low, high = -1, 1

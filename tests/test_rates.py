@@ -169,6 +169,50 @@ class TestTables:
         assert len(speed_table(found).rows) == 4
 
 
+class TestExactFits:
+    """Where the least loss is 0 but for rounding, 1 % of it is no goal."""
+
+    @pytest.mark.parametrize("n", [2, 4, 50])
+    def test_come_as_close_as_rounding_lets_them(self, n: int) -> None:
+        x = np.random.default_rng(0).standard_normal((n, 1))
+        found = study(Dataset("exact", ("x",), "y", x, 2 * x[:, 0] + 1), standardize=True)
+        assert found.least_squares.loss < found.goal < 1e-20
+        assert found.quickest is not None
+        for run in found.runs[:-1]:
+            assert run.epochs == run.measured_epochs
+
+    def test_of_a_target_that_is_0_need_no_training(self, line: Dataset) -> None:
+        found = study(Dataset("zero", ("x",), "y", line.X, np.zeros(100)), epochs=50)
+        assert [run.epochs for run in found.runs] == [0, 0, 0, 0]
+        assert list(advice(found)) == [
+            "The start is already within 1 % of the least loss; there is nothing to learn."
+        ]
+
+    def test_of_a_feature_too_small_to_matter_never_come(self, line: Dataset) -> None:
+        found = study(Dataset("tiny", ("x",), "y", line.X * 1e-200, line.y), epochs=50)
+        assert [run.epochs for run in found.runs] == [None] * 4
+        first, second, _ = advice(found)
+        assert first == "No rate comes within 1 % of the least loss in any time one can wait for."
+        assert second.startswith("With --standardize it needs far fewer")
+
+
+def test_overflow_is_told_in_the_units_of_the_data(line: Dataset) -> None:
+    large = Dataset("large", ("x",), "y", line.X, line.y * 1e100)
+    found = study(large, [1.1], epochs=3000, standardize=True)
+    (run,) = found.runs
+    assert run.verdict.agrees
+    assert run.verdict.first_inf is not None
+    assert run.trajectory is not None
+    loss = found.original(run.trajectory).loss
+    assert found.overflow(run)[0] == np.flatnonzero(np.isinf(loss))[0] < run.verdict.first_inf
+
+
+def test_a_loss_beyond_float64_is_refused(line: Dataset) -> None:
+    for standardize in (False, True):
+        with pytest.raises(InputError, match="'y' is so large that the loss is beyond float64"):
+            study(Dataset("huge", ("x",), "y", line.X, line.y * 1e160), standardize=standardize)
+
+
 def test_a_wrong_backend_is_found_out(line: Dataset) -> None:
     wrong = str(FOREIGN / "wrong.py")
     found = study(line, [0.005], backends=["numba", wrong], epochs=50)
