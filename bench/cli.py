@@ -315,7 +315,7 @@ def train(
     Writes model.json, fit.parquet, history.parquet, fit.png and loss.png. If the loss diverges,
     the exit status is 1 and there is no model.
     """
-    from bench import model, report, training
+    from bench import lessons, model, training
     from bench.files import writable_folder
 
     backends.require(backend)
@@ -337,10 +337,10 @@ def train(
         for path in model.save(fit, out):
             saved.append(path)
     finally:
-        _print_lines(report.about_fit(fit, auto=rate == "auto"))
+        _print_lines(lessons.about_fit(fit, auto=rate == "auto"))
         if not fit.diverged:
-            _print(report.fit_table(fit))
-            _print_lines(report.remarks(fit))
+            _print(lessons.fit_table(fit))
+            _print_lines(lessons.remarks(fit))
         _warn(fit.least_squares.ambiguity)
         _print_saved(saved)
     if fit.diverged:
@@ -388,7 +388,7 @@ def rates(
     trajectory. Writes rates.json, history.parquet, path.parquet, path.png and loss.png. The exit
     status is 1 if a run disagrees; one that diverges may agree.
     """
-    from bench import rates, report
+    from bench import lessons, rates
     from bench.files import writable_folder
 
     for spec in backend:
@@ -414,13 +414,13 @@ def rates(
         for path in rates.save(found, out):
             saved.append(path)
     finally:
-        _print_lines([*report.about_study(found), "", *report.advice(found)])
+        _print_lines([*lessons.about_study(found), "", *lessons.advice(found)])
         if found.runs:
-            _print(report.speed_table(found))
-            _print_lines([report.REGIME_LEGEND, report.SPEED_LEGEND, report.limits(found)])
-            _print(report.result_table(found))
-            _print(report.direction_table(found))
-            _print(report.DIRECTION_LEGEND)
+            _print(lessons.speed_table(found))
+            _print_lines([lessons.REGIME_LEGEND, lessons.SPEED_LEGEND, lessons.limits(found)])
+            _print(lessons.result_table(found))
+            _print(lessons.direction_table(found))
+            _print(lessons.DIRECTION_LEGEND)
         _warn(found.least_squares.ambiguity)
         for run in wrong:
             _print(f"{run.backend}, α = {run.lr:g}: {run.verdict.reason}")

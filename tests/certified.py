@@ -26,7 +26,7 @@ import numpy as np
 
 from backends.interface import Floats
 from bench.data import Dataset
-from bench.report import digits
+from bench.lessons import digits
 from bench.tables import read_table
 from bench.training import Fit, train
 

@@ -9,8 +9,8 @@ import pytest
 import backends
 from backends.interface import Backend
 from bench.data import Dataset
+from bench.lessons import digits, remarks
 from bench.model import Model, predict
-from bench.report import digits, remarks
 from bench.tables import read_table
 from bench.theory import least_squares
 from tests.certified import CERTIFIED, TABLES, TOO_ILL, digits_reached, fit_certified

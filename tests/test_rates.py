@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from backends.interface import InputError
 from bench.data import Dataset, reference_line, synthetic
+from bench.lessons import advice, direction_table, limits, result_table, speed_table
 from bench.rates import (
     REFERENCE_RATES,
     Study,
@@ -21,7 +22,6 @@ from bench.rates import (
     save,
     study,
 )
-from bench.report import advice, direction_table, limits, result_table, speed_table
 from bench.theory import directions, epochs_needed, hessian, least_squares, quickest_rate, regime
 from bench.training import train
 from tests.conftest import FOREIGN

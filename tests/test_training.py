@@ -14,8 +14,8 @@ from backends.interface import InputError
 from bench import training
 from bench.data import REFERENCE_LR, Dataset, synthetic
 from bench.isolation import BackendError
+from bench.lessons import remarks
 from bench.model import save
-from bench.report import remarks
 from bench.theory import hessian, least_squares
 from bench.training import train
 from tests.conftest import FOREIGN, assert_same_bits
