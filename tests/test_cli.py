@@ -273,6 +273,14 @@ class TestRates:
         assert done.stdout.split().count("numpy") == 4
         assert "b = the mean of price" in done.stdout
 
+    def test_a_narrow_terminal_cuts_no_number(
+        self, gradrace: Command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "40")
+        done = gradrace("rates", "--lr", "0.001", "--epochs", "50")
+        assert "0.999637" in done.stdout
+        assert "…" not in done.stdout
+
     def test_a_wrong_backend_means_status_1(self, gradrace: Command) -> None:
         wrong = str(FOREIGN / "wrong.py")
         done = gradrace("rates", "--backend", wrong, "--lr", "0.01", "--epochs", "20")

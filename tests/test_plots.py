@@ -157,7 +157,9 @@ class TestAgreement:
         assert is_png(tmp_path / "a.png")
 
 
-@pytest.fixture(scope="module", params=["line", "many features", "standardized", "rounding only"])
+@pytest.fixture(
+    scope="module", params=["line", "many features", "standardized", "rounding only", "far units"]
+)
 def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The paths of a study."""
     line, folder = reference_line(), tmp_path_factory.mktemp("study")
@@ -166,6 +168,9 @@ def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             found = study(line, [0.001, 0.005, 0.1], epochs=500)
         case "many features":
             found = study(synthetic(40, 5), epochs=100)
+        case "far units":
+            far = Dataset("far", ("x",), "y", line.X * 1e-60, line.y * 1e90)
+            found = study(far, epochs=20)
         case "standardized":
             found = study(line, [0.1, 0.5], epochs=20, standardize=True)
         case _:

@@ -22,7 +22,15 @@ from bench.rates import (
     save,
     study,
 )
-from bench.theory import directions, epochs_needed, hessian, least_squares, quickest_rate, regime
+from bench.theory import (
+    Hessian,
+    directions,
+    epochs_needed,
+    hessian,
+    least_squares,
+    quickest_rate,
+    regime,
+)
 from bench.training import train
 from tests.conftest import FOREIGN
 
@@ -118,6 +126,14 @@ def test_predicted_epochs_are_those_of_a_run(d: int, seed: int, share: float) ->
     assert measured_epochs(path, 1.01 * best.loss) == (
         predicted if predicted is not None and predicted <= 20_000 else None
     )
+
+
+def test_time_constants_have_all_their_digits() -> None:
+    (flat,) = directions(Hessian(np.array([3e-13]), np.eye(1)), np.ones(1))
+    assert flat.time_constant(0.01) == pytest.approx(1 / 3e-15, rel=1e-12)
+    assert flat.time_constant(1 / 3e-13) == 0
+    assert flat.time_constant(3 / 3e-13) == pytest.approx(-1 / np.log(2))
+    assert flat.time_constant(1e-300) == pytest.approx(1 / 3e-313, rel=1e-3)
 
 
 def test_never_is_never(line: Dataset) -> None:

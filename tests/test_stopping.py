@@ -89,6 +89,14 @@ def test_a_start_at_the_optimum_takes_one_step() -> None:
     assert (fit.trajectory.epoch[-1], fit.loss) == (1, 0.0)
 
 
+@pytest.mark.parametrize("size", [1e-165, 1e150])
+def test_steps_whose_squares_leave_float64_are_compared_too(line: Dataset, size: float) -> None:
+    expected = train(line, lr=0.005, epochs=5000, tol=1e-3).trajectory.epoch[-1]
+    scaled = Dataset("scaled", ("x",), "y", line.X, line.y * size)
+    fit = train(scaled, lr=0.005, epochs=5000, tol=1e-3)
+    assert fit.trajectory.epoch[-1] == expected
+
+
 def test_divergence_is_no_stop(line: Dataset) -> None:
     fit = train(line, lr=0.1, epochs=10_000, tol=1e-6)
     assert (fit.diverged, fit.stopped, fit.trajectory.epoch[-1]) == (True, "", 186)
