@@ -10,6 +10,7 @@ import pyarrow.compute
 import pyarrow.parquet
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 
 from bench.agreement import Checked, judge
@@ -213,6 +214,16 @@ class TestPath:
             slow = np.array(plane["slow"])
             bent = np.array(plane["hessian"]) @ slow
             assert slow[0] * bent[1] - slow[1] * bent[0] == pytest.approx(0, abs=1e-9)
+
+    def test_the_contours_are_those_of_the_loss(self, source: Path) -> None:
+        plane = json.loads(pyarrow.parquet.read_table(source).schema.metadata[b"plane"])
+        H = np.array(plane["hessian"])
+        axes = path.figure(source).axes[0]
+        (contours,) = (c for c in axes.collections if isinstance(c, QuadContourSet))
+        for line in contours.get_paths()[3:]:
+            away = np.asarray(line.vertices) - plane["optimum"]
+            excess = np.einsum("ij,jk,ik->i", away, H, away)
+            assert excess.max() < 1.1 * excess.min()
 
     def test_a_diverging_path_leaves_the_section(self, tmp_path: Path, line: Dataset) -> None:
         list(save_study(study(line, [0.1], epochs=500), tmp_path))

@@ -205,6 +205,12 @@ def test_a_quoted_text_may_hold_lines_and_delimiters(tmp_path: Path) -> None:
     assert read_table(path, features=["x"]).X.tolist() == [[1.0], [3.0]]
 
 
+def test_quoted_lines_may_cross_the_blocks_that_are_read(tmp_path: Path) -> None:
+    rows = "".join(f'"a long note,\n in two lines",{i},{2 * i}\n' for i in range(60_000))
+    data = read_table(write(tmp_path / "t.csv", "note,x,y\n" + rows), features=["x"])
+    np.testing.assert_array_equal(data.X[:, 0], np.arange(60_000))
+
+
 def test_very_many_columns(tmp_path: Path) -> None:
     names = [f"a_rather_long_name_of_column_{j}" for j in range(50_000)]
     rows = [",".join(names), *(",".join(str(i + j) for j in range(50_000)) for i in range(2))]
