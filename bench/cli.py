@@ -367,9 +367,13 @@ def rates(
     target: Target = None,
     features: Features = None,
     backend: Annotated[
-        list[str],
-        typer.Option(metavar="NAME|FILE.py|MODULE", help="What trains; repeatable."),
-    ] = ["numba"],  # noqa: B006
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|FILE.py|MODULE",
+            help="What trains; repeatable.  [default: numba]",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -391,7 +395,8 @@ def rates(
     from bench import lessons, rates
     from bench.files import writable_folder
 
-    for spec in backend:
+    specs = backend or ["numba"]
+    for spec in specs:
         backends.require(spec)
     chosen: Sequence[Rate] = [_rate(text, file) for words in lr or () for text in words.split(",")]
     if file is None and not standardize:
@@ -405,7 +410,7 @@ def rates(
             progress.update(task, description=doing, completed=done, total=steps)
 
         found = rates.study(
-            samples, chosen, backends=backend, epochs=epochs, standardize=standardize,
+            samples, chosen, backends=specs, epochs=epochs, standardize=standardize,
             timeout=timeout, on_progress=on_progress,
         )  # fmt: skip
     wrong = [run for run in found.runs if not run.verdict.agrees]
@@ -426,7 +431,7 @@ def rates(
             _print(f"{run.backend}, α = {run.lr:g}: {run.verdict.reason}")
         _print_saved(saved)
     if found.interrupted:
-        steps = len(found.rates) * len(backend)
+        steps = len(found.rates) * len(set(specs))
         _end(f"interrupted; {len(found.runs)} of {steps} runs are finished", INTERRUPTED)
     if wrong:
         raise typer.Exit(DISAGREES)

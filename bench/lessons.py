@@ -198,8 +198,8 @@ def limits(found: Study) -> str:
     return (
         f"λ is the curvature of the loss, λmax in the steepest direction, λmin in the flattest. "
         f"Descent is stable below 2/λmax = {H.limit:.4g}. In the very long run the fastest rate is "
-        f"2/(λmin + λmax) = {H.fastest:.4g}, which --lr auto takes. λmax/λmin, the condition "
-        f"number, is {condition(H.condition)}."
+        f"2/(λmin + λmax) = {H.fastest:.4g}; --lr auto takes it, or less in a run too short for "
+        f"it. λmax/λmin, the condition number, is {condition(H.condition)}."
     )
 
 
@@ -211,13 +211,13 @@ def _what_scaling_does(found: Study) -> Iterator[str]:
     scaled = scaled_condition(found.data, found.least_squares)
     if scaled < kappa / 2:
         yield (
-            f"With --standardize it needs far fewer: the condition number falls from "
+            f"With --standardize far fewer epochs are needed: the condition number falls from "
             f"{condition(kappa)} to {condition(scaled)}."
         )
 
 
-def _epochs(count: int) -> str:
-    return f"{count:,} epoch" + ("s" if count != 1 else "")
+def _epochs(number: int) -> str:
+    return f"{number:,} epoch" + ("s" if number != 1 else "")
 
 
 def _why_one_lags(found: Study) -> Iterator[str]:
@@ -266,8 +266,8 @@ def fit_table(fit: Fit) -> Table:
     if len(rows) > MOST_WEIGHTS:
         table.add_row(f"… {len(rows) - MOST_WEIGHTS} more weights in model.json", "", "", "")
     rounding = max(fit.loss, best.loss) < close_enough(0.0, float(fit.trajectory.loss[0]))
-    count = NONE if rounding else str(digits(fit.loss, best.loss))
-    table.add_row("loss", f"{fit.loss:.10g}", f"{best.loss:.10g}", count)
+    right = NONE if rounding else str(digits(fit.loss, best.loss))
+    table.add_row("loss", f"{fit.loss:.10g}", f"{best.loss:.10g}", right)
     return table
 
 

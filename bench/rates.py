@@ -232,7 +232,7 @@ def _settled(path: Trajectory, near: NDArray[np.bool_]) -> int | None:
 
 
 def save(found: Study, folder: Path) -> Iterator[Path]:
-    """Write history.parquet, rates.json, path.parquet, and, in peace, loss.png and path.png.
+    """Write rates.json, history.parquet, path.parquet, and, in peace, loss.png and path.png.
 
     A study in which descent moves along one direction only has no path to draw. Each path is
     yielded once its file is complete.
