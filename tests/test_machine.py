@@ -1,0 +1,59 @@
+"""What is recorded of the machine."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+
+from bench import machine
+from tests.conftest import ROOT
+
+
+def test_the_facts_are_plain_and_stay_the_same() -> None:
+    facts = machine.facts()
+    assert json.loads(json.dumps(facts)) == facts == machine.facts()
+    assert facts["cores"]["usable"] == machine.affinity()
+    assert facts["memory"] == psutil.virtual_memory().total
+    assert facts["cpu"]["count"] >= 1
+
+
+def test_the_threads_are_those_that_libraries_use() -> None:
+    code = (
+        "import json, numba\nfrom bench.machine import libraries\nfrom backends import load\n"
+        "import numpy as np; np.ones((9, 9)) @ np.ones(9)\nprint(json.dumps(libraries()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True,
+        env={**os.environ, **machine.thread_environment(1)},
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert found["numba_threads"] == 1
+    assert {pool["num_threads"] for pool in found["pools"]} <= {1}
+    assert {"python", "numpy", "numba", "llvm", "llvmlite"} <= set(found)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets the peak of the past")
+def test_memory_counts_from_its_beginning() -> None:
+    del_me = np.ones(10_000_000)
+    del del_me
+    memory = machine.Memory()
+    data = np.ones(5_000_000)
+    growth = memory.growth()
+    assert 0.95 * data.nbytes < growth["added"] < 1.5 * data.nbytes
+    assert growth["peak"] > growth["added"]
+
+
+def test_the_meter_leaves_our_own_work_out() -> None:
+    meter = machine.Meter()
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        pass
+    usage = meter.read()
+    assert usage["seconds"] == pytest.approx(0.5, abs=0.4)
+    assert 0 <= usage["others"] <= (psutil.cpu_count() or 1)
+    assert set(usage) == {"seconds", "load_before", "load_after", "others", "stolen"}
