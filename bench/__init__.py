@@ -1,6 +1,18 @@
 """The harness: the exact oracle, the verdict on each backend, the laboratory, the race.
 
-`from bench import fit` trains on your own arrays.
+`from bench import fit` trains on your own arrays. Where things are:
+
+samples       data (synthetic ones), tables (files)
+proof         oracle (the exact trajectory and the bound), isolation (a process per backend),
+              agreement (the verdict)
+laboratory    theory (curvature and rates), scaling, stopping, training, model, rates; lessons is
+              what the terminal says of them
+race          settings and cases (what is raced), plan (in what order), trial (how long a call
+              may be), session (a process that times), conftest, test_speed and contestant (what
+              runs in it), machine (what it runs on), race (all of it in order)
+conclusions   inference (the statistics), results (the file), cautions, comparison, advice; report
+              is what the terminal says of them; noise measures how good all this is
+command line  cli, terminal, files
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,21 +1,29 @@
-"""Options of the timing suite: what to race, and where to report what happens."""
+"""pytest-benchmark's plugin for gradrace: interleave the arms, and make one benchmark of each.
+
+Every timed block is a test of its own: `test_train[100x1-numpy-3]` is repetition 3. The blocks run
+in the shuffled order of `plan.interleaved`. When all have run, the blocks of an arm become one
+benchmark, `test_train[100x1-numpy]`, with one value per repetition in its `stats.data`. So the
+table, the JSON file and `pytest-benchmark compare` see what they always see.
+"""
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_benchmark import plugin
+from pytest_benchmark.stats import Metadata
 
 import backends
-from bench.agreement import Verdict
-from bench.cases import CASES
+from bench.cases import QUICK, parse
+from bench.machine import facts, libraries
+from bench.plan import Arm, Plan, interleaved
+
+_PLAN = pytest.StashKey[Plan]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --backend, --case and --verdicts."""
+    """Add what a person may choose, and --plan and --log, by which `session.py` asks for more."""
     group = parser.getgroup("gradrace")
     group.addoption(
         "--backend",
@@ -24,47 +32,118 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="A backend to race; repeatable. Default: all built-in ones.",
     )
     group.addoption(
-        "--case", action="append", choices=list(CASES), help="A size; repeatable. Default: all."
+        "--case",
+        action="append",
+        metavar="NxD[@EPOCHS]",
+        help="A size, like 10000x10; repeatable. Default: the sizes of gradrace run --quick.",
     )
     group.addoption(
-        "--verdicts",
-        type=Path,
-        metavar="FILE",
-        help="Append a line of JSON per verdict to FILE as soon as it is known.",
+        "--repetitions", type=int, default=10, metavar="N", help="Timed blocks per arm."
     )
-
-
-_MACHINE = pytest.StashKey[dict[str, Any]]()
+    group.addoption("--seed", default="0", help="What the order of the blocks is drawn from.")
+    group.addoption("--plan", type=Path, metavar="FILE", help="A plan as JSON; overrides the rest.")
+    group.addoption(
+        "--log", type=Path, metavar="FILE", help="Append a line of JSON to FILE as things happen."
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Look at the machine now: it takes a second that nobody has after Ctrl-C."""
-    look: Callable[[], dict[str, Any]] = plugin.pytest_benchmark_generate_machine_info
-    config.stash[_MACHINE] = look()
-
-
-def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, Any]:
-    """Hand pytest-benchmark what was found."""
-    return config.stash[_MACHINE]
+    """Make the plan."""
+    path: Path | None = config.getoption("--plan")
+    if path is not None:
+        config.stash[_PLAN] = Plan.read(path)
+        return
+    cases = [parse(text) for text in config.getoption("--case") or ()] or QUICK
+    arms = [
+        Arm(case.spec, backend, repetitions=config.getoption("--repetitions"))
+        for case in cases
+        for backend in config.getoption("--backend") or backends.names()
+    ]
+    config.stash[_PLAN] = Plan(tuple(arms), config.getoption("--seed"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Race every backend on every case, case by case."""
-    if "backend" in metafunc.fixturenames:
-        chosen = metafunc.config.getoption("--backend") or backends.names()
-        cases = metafunc.config.getoption("--case") or list(CASES)
-        arms = [(case, backend) for case in cases for backend in chosen]
-        metafunc.parametrize(("case", "backend"), arms)
+    """Make a test of every block, in the order of the plan."""
+    if "repetition" in metafunc.fixturenames:
+        plan = metafunc.config.stash[_PLAN]
+        blocks = [
+            (block.arm.job.name, block.arm.label, block.repetition)
+            for block in interleaved(plan.arms, plan.seed)
+        ]
+        metafunc.parametrize(("case", "backend", "repetition"), blocks)
+
+
+@pytest.fixture(scope="session")
+def plan(request: pytest.FixtureRequest) -> Plan:
+    """Return what this session is to do."""
+    return request.config.stash[_PLAN]
 
 
 @pytest.fixture
-def report_verdict(request: pytest.FixtureRequest) -> Callable[[str, Verdict], None]:
-    """Return a function that takes the case and the verdict and reports them."""
-    log: Path | None = request.config.getoption("--verdicts")
+def arm(plan: Plan, case: str, backend: str) -> Arm:
+    """Return the arm of this test."""
+    return next(arm for arm in plan.arms if (arm.job.name, arm.label) == (case, backend))
 
-    def report(case: str, verdict: Verdict) -> None:
-        if log is not None:
-            with log.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps({"case": case, "verdict": asdict(verdict)}) + "\n")
+
+@pytest.fixture(scope="session")
+def log(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Return a function that reports an event to whoever gave --log."""
+    path: Path | None = request.config.getoption("--log")
+
+    def report(event: str, **facts: Any) -> None:
+        if path is not None:
+            with path.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps({"event": event, **facts}) + "\n")
 
     return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """Merge the blocks before pytest-benchmark, whose hook is a wrapper too, saves and shows."""
+    blocks: list[Metadata] = session.config._benchmarksession.benchmarks  # type: ignore[attr-defined]
+    blocks[:] = merged(blocks)
+    yield
+
+
+def merged(blocks: list[Metadata]) -> list[Metadata]:
+    """Return one benchmark per arm, its data in order of the repetition, in the plan's order.
+
+    The block in which pytest-benchmark calibrated an arm is not timed like the others. It counts
+    only where there is no other.
+    """
+    arms: dict[str, list[Metadata]] = {}
+    for block in blocks:
+        if block and not block.has_error:
+            arms.setdefault(_without_repetition(block.name), []).append(block)
+    result = []
+    for name, parts in sorted(arms.items(), key=lambda arm: arm[1][0].extra_info["place"]):
+        parts.sort(key=lambda part: part.params["repetition"])
+        timed = [part for part in parts if not part.extra_info["calibrates"]] or parts
+        first = timed[0]
+        first.name, first.fullname = name, _without_repetition(first.fullname)
+        first.param = f"{first.params['case']}-{first.params['backend']}"
+        first.extra_info["repetitions"] = [part.params["repetition"] for part in timed]
+        first.extra_info["signatures"] = [
+            min(part.extra_info["signatures"][0] for part in parts),
+            max(part.extra_info["signatures"][1] for part in parts),
+        ]
+        for part in timed[1:]:
+            first.stats.data.extend(part.stats.data)
+        first.params = {key: first.params[key] for key in ("case", "backend")}
+        result.append(first)
+    return result
+
+
+def _without_repetition(name: str) -> str:
+    """test_train[100x1-numpy-3] → test_train[100x1-numpy]."""
+    return name.rpartition("-")[0] + "]"
+
+
+def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, Any]:
+    """Describe the machine and what only the process that times knows: the threads really used.
+
+    Under a plan, `gradrace run` has looked at the machine already, once for all sessions.
+    """
+    about = {} if config.getoption("--plan") else facts()
+    return {**about, "libraries": libraries()}

@@ -85,7 +85,7 @@ def run_isolated(
         if (folder / "failure.txt").exists():
             raise BackendError((folder / "failure.txt").read_text("utf-8"))
         if status < 0:
-            raise BackendError(f"its process was killed by {_signal_name(-status)}")
+            raise BackendError(f"its process was killed by {signal_name(-status)}")
         if not (folder / "outcome.npz").exists():
             last = (folder / "output.txt").read_text("utf-8", errors="replace").split("\n")[-2:]
             said = " ".join(last).strip()
@@ -121,7 +121,8 @@ def _run_child(folder: Path, timeout: float) -> int:
             kill_family(child)
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """Return what a signal is called: SIGKILL."""
     try:
         return signal.Signals(number).name
     except ValueError:  # a real-time signal

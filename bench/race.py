@@ -1,24 +1,36 @@
-"""The main job: verify the backends, time those that agree, save the figures and the pictures."""
+"""The main job: verify the backends, time those that agree in several sessions, save and draw."""
 
+import functools
+import hashlib
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pytest_benchmark import __version__ as engine_version
+from pytest_benchmark.plugin import get_commit_info
 
 import backends
+from backends.interface import InputValueError
+from bench import machine, results
 from bench.agreement import Checked, check_backends
-from bench.cases import CASES, REFERENCE
-from bench.files import replacing, write_json, write_table
+from bench.cases import REFERENCE, Case
+from bench.contestant import write_truth
+from bench.files import replacing, write_table
 from bench.model import save
 from bench.oracle import ExactTrajectory, exact_trajectory
-from bench.session import time_backends
+from bench.plan import Arm, Block, Plan, interleaved
+from bench.results import Content
+from bench.session import Event, Session, time_arms
+from bench.settings import QUICK_SETTINGS, Settings
 from bench.training import train
+from bench.trial import Conditions, try_out
 
-SCHEMA = 1
+RESULT = "benchmark.json"
 
 Progress = Callable[[str, int, int], None]
 
@@ -27,118 +39,410 @@ Progress = Callable[[str, int, int], None]
 class Race:
     """What a run has found so far; it grows while `run` works."""
 
-    benchmarks: list[dict[str, Any]] = field(default_factory=list)
-    """The arms that were timed, as pytest-benchmark has them, with gradrace's `extra_info`."""
-    verdicts: list[dict[str, Any]] = field(default_factory=list)
-    """`{"case": …, "verdict": …}` of every arm that was judged, timed or not."""
-    failure: str = ""
-    """Why the timing session broke off, empty if it did not."""
+    settings: Settings
+    content: Content
+    """The result file, see `results.py`."""
     interrupted: bool = False
     files: list[Path] = field(default_factory=list)
     """What was written, in order."""
 
     @property
-    def agrees(self) -> bool:
-        """Whether nothing broke off and every arm agrees with the exact trajectory."""
-        return not self.failure and all(entry["verdict"]["agrees"] for entry in self.verdicts)
+    def about(self) -> Content:
+        """What gradrace adds to pytest-benchmark's file."""
+        about: Content = self.content["gradrace"]
+        return about
+
+    @property
+    def finished(self) -> int:
+        """How many sessions were timed to their end."""
+        return sum(not session["failure"] for session in self.about["sessions"])
+
+    @property
+    def faults(self) -> list[str]:
+        """Why the exit status is 1: what disagrees, what crashed, sessions that broke off."""
+        left_out = [
+            f"{entry['backend']} on {entry['case']}: {entry['reason']}"
+            for entry in self.about["left_out"]
+            if entry["fault"]
+        ]
+        broken = [
+            f"session {session['number']} broke off: {session['failure']}"
+            for session in self.about["sessions"]
+            if session["failure"]
+        ]
+        return left_out + broken
 
 
 def run(
     folder: Path,
-    specs: Sequence[str] = (),
-    cases: Sequence[str] = tuple(CASES),
+    settings: Settings = QUICK_SETTINGS,
     on_progress: Progress = lambda _doing, _done, _all: None,
 ) -> Race:
-    """Verify and time backends (default: the built-in ones) on cases; save results in `folder`.
+    """Verify backends and race them on cases; save results and pictures in `folder`.
 
-    Writes agreement.parquet, agreement.png, benchmark.json, speed.png, and what `model.save`
-    writes for the reference line. `on_progress` gets what is being done, and how many of how many
-    steps are done. Ctrl-C keeps what is finished and sets `interrupted`.
+    Writes agreement.parquet, agreement.png, benchmark.json, what `draw` writes, and what
+    `model.save` writes for the reference line. `on_progress` gets what is being done, and how many
+    of how many steps are done. Ctrl-C keeps the sessions that are finished, sets `interrupted`, and
+    `resume` can complete the file.
 
     Raises:
+        InputValueError: as `Settings.resolved`.
         OSError: the folder cannot be written to.
 
     """
-    race = Race()
-    specs = list(dict.fromkeys(specs)) or list(backends.names())
-    steps = len(specs) * (1 + len(cases)) + 1
-
-    def progress(doing: str, done: int) -> None:
-        on_progress(doing, done, steps)
-
+    settings = settings.resolved()
+    race = Race(settings, new_content(settings))
+    steps = _Steps(on_progress, settings)
     try:
-        agreeing = _check(race, folder, specs, progress)
+        agreeing = _check(race, folder, steps)
         if agreeing:
-
-            def on_arm(arm: str, done: int) -> None:
-                progress(arm, len(specs) + done)
-
-            _time(race, folder, agreeing, cases, on_arm)
-        progress("training on the reference line", steps - 1)
+            _measure(race, agreeing, folder / RESULT, steps)
+        _finish(race, folder)
+        steps("training on the reference line")
         fit = train(REFERENCE.samples(), lr=REFERENCE.lr, epochs=REFERENCE.epochs)
         race.interrupted = fit.interrupted
-        for path in save(fit, folder):
-            race.files.append(path)
-        progress("done", steps)
+        race.files.extend(save(fit, folder))
     except KeyboardInterrupt:
         race.interrupted = True
+        _finish(race, folder)
     return race
 
 
-def _check(
-    race: Race, folder: Path, specs: Sequence[str], progress: Callable[[str, int], None]
-) -> list[str]:
+def measure(path: Path, settings: Settings) -> Race:
+    """Time the backends and write the result file, nothing else: no pictures, no model.
+
+    Raises:
+        InputValueError: as `Settings.resolved`.
+        OSError: the file cannot be written.
+
+    """
+    settings = settings.resolved()
+    race = Race(settings, new_content(settings))
+    _measure(race, settings.backends, path, _Steps(lambda *_: None, settings))
+    return race
+
+
+def resume(path: Path, on_progress: Progress = lambda _doing, _done, _all: None) -> Race:
+    """Complete a result file whose run was interrupted: time the sessions that are missing.
+
+    The arms, calls and seeds are those of the file. Draws the pictures beside it, as `run` does.
+
+    Raises:
+        InputValueError: it is no result file, was made on another machine or with other versions or
+            another state of a backend's file, or was interrupted before its first session.
+        OSError: it cannot be read or written.
+
+    """
+    content = results.read(path)
+    about = content["gradrace"]
+    settings = _settings_of(about["settings"])
+    if not about["arms"]:
+        raise InputValueError(f"{path}: was interrupted before the first session; run it again")
+    race = Race(settings, content)
+    now = _fingerprints(settings.backends)
+    for name, before in about["fingerprints"].items():
+        if now[name] != before:
+            what = "has changed since" if now[name] else "is not there any more"
+            raise InputValueError(f"{path}: {name} {what}; two states would be mixed")
+    here = machine.facts()
+    for key in ("node", "cpu", "cores", "python_version"):
+        if here[key] != content["machine_info"][key]:
+            raise InputValueError(f"{path}: was begun on another machine ({key} differs)")
+    steps = _Steps(on_progress, settings, trials=0)
+    try:
+        with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
+            conditions = _set_up(Path(name), settings, steps)
+            _fill_cache(_arms_of(race), conditions, steps)
+            _race(race, path, conditions, steps)
+    except KeyboardInterrupt:
+        race.interrupted = True
+    _finish(race, path.parent, path)
+    return race
+
+
+def draw(source: Path, folder: Path) -> Iterator[Path]:
+    """Draw every picture of a result file into `folder`; yield what was written.
+
+    speed.png, speedup.png, breakeven.png, fastest.png. Those for which the file has no data are
+    left out, and removed if they are there from another run.
+
+    Raises:
+        InputValueError: it is no result file.
+        OSError: it cannot be read, or the folder cannot be written to.
+
+    """
+    from plots import breakeven, fastest, speed, speedup
+
+    about = results.read(source)["gradrace"]
+    for module in (speed, speedup, breakeven, fastest):
+        picture = folder / f"{module.__name__.removeprefix('plots.')}.png"
+        if module.drawable(about):
+            with replacing(picture) as target:
+                module.draw(source, target)
+            yield picture
+        else:
+            picture.unlink(missing_ok=True)  # that of an earlier run would tell a lie
+
+
+class _Steps:
+    """Counts the steps of a race for the progress bar."""
+
+    def __init__(
+        self, on_progress: Progress, settings: Settings, trials: int | None = None
+    ) -> None:
+        self._tell, self._done = on_progress, 0
+        arms = len(settings.backends) * len(settings.cases)
+        self._all = (arms if trials is None else trials) + len(settings.backends) + 2
+        self._doing = ""
+
+    def __call__(self, doing: str, advance: int = 1) -> None:
+        """Say what begins now; `advance` steps are done."""
+        self._done += advance
+        self._doing = doing
+        self._tell(doing, self._done, max(self._all, self._done))
+
+    def expect(self, more: int) -> None:
+        """Say that there are so many more steps."""
+        self._all += more
+
+
+def new_content(settings: Settings) -> Content:
+    """Return a result file without results."""
+    facts = machine.facts()
+    return {
+        "machine_info": facts,
+        "commit_info": get_commit_info(),
+        "benchmarks": [],
+        "datetime": datetime.now(UTC).isoformat(),
+        "version": engine_version,
+        "gradrace": {
+            "schema": results.SCHEMA,
+            "settings": {
+                **vars(settings),
+                "cases": [{**asdict(case), "name": case.name} for case in settings.cases],
+            },
+            "fingerprints": _fingerprints(settings.backends),
+            "interrupted": False,
+            **{
+                key: []
+                for key in (
+                    "arms", "sessions", "cases", "compile", "trials", "left_out", "verdicts",
+                    "warnings",
+                )
+            },
+        },
+    }  # fmt: skip
+
+
+def _settings_of(content: Content) -> Settings:
+    """Return the settings that a file holds."""
+    cases = tuple(
+        Case(case["n"], case["d"], case["lr"], case["epochs"]) for case in content["cases"]
+    )
+    return Settings(**{**content, "backends": tuple(content["backends"]), "cases": cases})
+
+
+def _fingerprints(specs: Sequence[str]) -> dict[str, str]:
+    """Return the version of each backend's library, and of a file of one's own its hash."""
+    found = {}
+    for spec in specs:
+        if spec.endswith(".py"):
+            path = Path(spec)
+            found[spec] = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+        else:
+            found[spec] = (backends.package_version(spec) if spec in backends.LADDER else "") or ""
+    return found
+
+
+def _measure(race: Race, specs: Sequence[str], path: Path, steps: _Steps) -> None:
+    """Try every backend on every case, then time the sessions; everything is verified first."""
+    with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
+        conditions = _set_up(Path(name), race.settings, steps)
+        _try_out(race, specs, conditions, steps)
+        _race(race, path, conditions, steps)
+
+
+def _set_up(folder: Path, settings: Settings, steps: _Steps) -> Conditions:
+    """Compute the exact trajectories, which every session compares with."""
+    exact, caches = folder / "exact", folder / "caches"
+    for place in (exact, caches):
+        place.mkdir()
+    for case in settings.cases:
+        steps(f"computing the exact trajectory of {case.name}", 0)
+        write_truth(case, exact)
+    return Conditions(exact, caches, settings.threads, settings.budget, settings.longest)
+
+
+def _try_out(race: Race, specs: Sequence[str], conditions: Conditions, steps: _Steps) -> None:
+    """Find out what each backend needs on each case, and freeze it."""
+    found = try_out(
+        specs, race.settings.cases, conditions,
+        repetitions=race.settings.repetitions, colds=3 if race.settings.kind == "full" else 1,
+        on_trial=steps,
+    )  # fmt: skip
+    race.about.update(
+        arms=[asdict(arm) for arm in found.arms],
+        compile=found.compile,
+        trials=found.memory,
+    )
+    race.about["verdicts"] += found.verdicts
+    race.about["left_out"] += found.left_out
+
+
+def _arms_of(race: Race) -> tuple[Arm, ...]:
+    return tuple(Arm(**arm) for arm in race.about["arms"])
+
+
+def _fill_cache(arms: Sequence[Arm], conditions: Conditions, steps: _Steps) -> None:
+    """Let every backend compile once: the sessions start as those before the interruption did."""
+    steps("compiling", 0)
+    first = {
+        arm.backend: Arm(arm.case, arm.backend, epochs=1, calls=1, repetitions=1) for arm in arms
+    }
+    plan = Plan(tuple(first.values()), "0", exact=str(conditions.exact))
+    time_arms(plan, threads=conditions.threads, cache=conditions.cache, timeout=600)
+
+
+def _race(race: Race, path: Path, conditions: Conditions, steps: _Steps) -> None:
+    """Time the sessions that are missing; write the file after every one."""
+    arms = _arms_of(race)
+    missing = [
+        number
+        for number in range(1, race.settings.sessions + 1)
+        if number not in {entry["number"] for entry in race.about["sessions"]}
+    ]
+    blocks = sum(arm.repetitions for arm in arms)
+    steps.expect(len(missing) * (len(arms) + blocks))
+    for number in missing:
+        guilty = _repeat_offenders(race.about["sessions"])
+        plan = Plan(
+            tuple(arm for arm in arms if f"{arm.backend} on {arm.job.name}" not in guilty),
+            f"{race.settings.seed}-{number}",
+            exact=str(conditions.exact),
+        )
+        if not plan.arms:
+            break
+        doing = f"session {number} of {race.settings.sessions}"
+        steps(doing, 0)
+        session = time_arms(
+            plan, threads=conditions.threads, cache=conditions.cache, timeout=_patience(plan),
+            on_event=functools.partial(_tell, steps, doing),
+        )  # fmt: skip
+        _add(race, number, plan, session)
+        _write(race, path)
+
+
+def _tell(steps: _Steps, doing: str, event: Event) -> None:
+    steps(f"{doing}: {event['arm']} on {event['case']}")
+
+
+def _repeat_offenders(sessions: list[Content]) -> set[str]:
+    """Return the arms during which two sessions have broken off."""
+    culprits = [session["during"] for session in sessions if session["failure"]]
+    return {culprit for culprit in culprits if culprit and culprits.count(culprit) > 1}
+
+
+def _patience(plan: Plan) -> float:
+    """Return how many seconds a session may take: far more than it should."""
+    return 120 + 5 * sum(0.5 * arm.repetitions for arm in plan.arms)
+
+
+def _add(race: Race, number: int, plan: Plan, session: Session) -> None:
+    """Take over what a session timed, or why it broke off and during which arm."""
+    during = ""
+    if session.failure:
+        during = _interrupted_block(plan, session)
+    race.about["sessions"].append(
+        {
+            "number": number,
+            "seed": plan.seed,
+            "failure": session.failure + (f" (during {during})" if during else ""),
+            "during": during,
+            "libraries": session.results.get("machine_info", {}).get("libraries"),
+            **session.usage,
+        }
+    )
+    for event in session.verdicts:
+        if not event["verdict"]["agrees"]:
+            race.about["left_out"].append(
+                {
+                    "case": event["case"],
+                    "backend": event["verdict"]["backend"],
+                    "reason": f"in session {number}, {event['verdict']['reason']}",
+                    "fault": True,
+                }
+            )
+    if not session.failure:
+        results.merge(race.content["benchmarks"], number, session.results["benchmarks"])
+
+
+def _interrupted_block(plan: Plan, session: Session) -> str:
+    """Return the arm that was being timed or made ready when the session ended."""
+    done = {
+        (event["case"], event["arm"], event["repetition"])
+        for event in session.events
+        if event["event"] == "block"
+    }
+
+    def is_done(block: Block) -> bool:
+        return (block.arm.job.name, block.arm.label, block.repetition) in done
+
+    blocks = interleaved(plan.arms, plan.seed)
+    return next(
+        (f"{block.arm.backend} on {block.arm.job.name}" for block in blocks if not is_done(block)),
+        "",
+    )
+
+
+def _write(race: Race, path: Path) -> None:
+    """Draw the conclusions and write the file."""
+    race.about["interrupted"] = race.finished < race.settings.sessions
+    results.conclude(race.content)
+    results.write(path, race.content)
+    if path not in race.files:
+        race.files.append(path)
+
+
+def _finish(race: Race, folder: Path, path: Path | None = None) -> None:
+    """Write the file even if nothing was timed, and draw what it has."""
+    if race.content["benchmarks"] or not race.interrupted:
+        _write(race, path or folder / RESULT)
+        race.files.extend(draw(path or folder / RESULT, folder))
+
+
+def _check(race: Race, folder: Path, steps: _Steps) -> list[str]:
     """Judge all on the reference line, each in a process of its own; return those that agree."""
     from plots import agreement as agreement_plot  # here, since matplotlib takes its time
 
     data, lr, epochs = REFERENCE.samples(), REFERENCE.lr, REFERENCE.epochs
-    progress("computing the exact trajectory", 0)
+    steps("computing the exact trajectory", 0)
     exact = exact_trajectory(data.X, data.y, lr=lr, epochs=epochs)
     checked: list[Checked] = []
-    progress("checking the backends", 0)
-    for result in check_backends(specs, data.X, data.y, lr=lr, epochs=epochs, exact=exact):
+    steps("checking the backends", 0)
+    for result in check_backends(
+        race.settings.backends, data.X, data.y, lr=lr, epochs=epochs, exact=exact
+    ):
         checked.append(result)
-        progress("checking the backends", len(checked))
+        steps("checking the backends")
         if not result.verdict.agrees:
-            race.verdicts.append({"case": REFERENCE.name, "verdict": asdict(result.verdict)})
+            verdict = asdict(result.verdict)
+            race.about["verdicts"].append({"case": REFERENCE.name, "verdict": verdict})
+            race.about["left_out"].append(
+                {
+                    "case": "every case",
+                    "backend": verdict["backend"],
+                    "reason": f"on {REFERENCE.name}, {verdict['reason']}",
+                    "fault": True,
+                }
+            )
     if any(result.trajectory is not None for result in checked):
         errors = folder / "agreement.parquet"
         write_table(error_table(checked, exact), errors)
         race.files.append(errors)
         with _picture(race, folder / "agreement.png") as picture:
             agreement_plot.draw(errors, picture)
-    return [result.verdict.backend for result in checked if result.verdict.agrees]
-
-
-def _time(
-    race: Race,
-    folder: Path,
-    specs: Sequence[str],
-    cases: Sequence[str],
-    on_arm: Callable[[str, int], None],
-) -> None:
-    """Time the backends; save what was timed even if the session breaks off."""
-    from plots import speed as speed_plot
-
-    on_arm("starting the timing session", 0)
-    session = time_backends(specs, cases, on_arm)
-    race.benchmarks = session.results["benchmarks"]
-    race.verdicts += session.verdicts
-    race.failure = session.failure
-    timings = folder / "benchmark.json"
-    about = {
-        "schema": SCHEMA,
-        "verdicts": race.verdicts,
-        "interrupted": session.interrupted,
-        "failure": session.failure,
-    }
-    write_json(timings, {**session.results, "gradrace": about})
-    race.files.append(timings)
-    if session.interrupted:
-        raise KeyboardInterrupt
-    if race.benchmarks:
-        with _picture(race, folder / "speed.png") as picture:
-            speed_plot.draw(timings, picture)
+    agreeing = {result.verdict.backend for result in checked if result.verdict.agrees}
+    return [spec for spec in race.settings.backends if spec in agreeing]
 
 
 @contextmanager

@@ -6,23 +6,24 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGINT
 from typing import Any
 
-from bench.isolation import kill_family
+from bench.isolation import kill_family, signal_name
+from bench.machine import Meter, thread_environment
+from bench.plan import Plan
 
 _HERE = Path(__file__).resolve().parent
 _PYTEST = (
     f"import os, sys; sys.path.insert(0, {str(_HERE.parent)!r}); import backends, bench, pytest; "
     "sys.path.pop(0); sys.path.append(os.getcwd()); sys.exit(pytest.main(sys.argv[1:]))"
 )
-# One thread per backend: several compete with whatever else runs here, and small problems lose.
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-_GRACE = 3.0  # seconds that the child has at most to save what it timed after Ctrl-C
+_TESTS_FAILED = 1  # pytest's exit status; an arm that disagrees is a test that fails
+
+Event = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -30,82 +31,103 @@ class Session:
     """What one session timed and found."""
 
     results: dict[str, Any]
-    """pytest-benchmark's JSON; `benchmarks` is empty if nothing was timed."""
-    verdicts: list[dict[str, Any]]
-    """`{"case": …, "verdict": …}` of every arm that was judged, in order."""
+    """pytest-benchmark's JSON; `benchmarks` is empty if the session broke off."""
+    events: list[Event]
+    """What it reported, in order: a verdict per arm, then its timed blocks."""
     failure: str
     """Why the session broke off, empty if it did not."""
-    interrupted: bool
+    timed_out: bool
+    usage: dict[str, float]
+    """What `machine.Meter` saw."""
+
+    @property
+    def verdicts(self) -> list[Event]:
+        """The verdict events, one per arm that was tried."""
+        return [event for event in self.events if event["event"] == "verdict"]
 
 
-def time_backends(
-    specs: Sequence[str], cases: Sequence[str], on_arm: Callable[[str, int], None]
+def time_arms(
+    plan: Plan,
+    *,
+    threads: int,
+    cache: Path,
+    timeout: float,
+    on_event: Callable[[Event], None] = lambda _: None,
 ) -> Session:
-    """Verify and time every backend on every case (names from `cases.CASES`).
+    """Verify and time the arms of `plan`, in a fresh process whose libraries get `threads` threads.
 
-    `on_arm` gets what is being timed and how many arms are behind it. Ctrl-C ends the session
-    within a second and keeps the arms that are finished.
+    `cache` is where Numba keeps its machine code, `timeout` is in seconds. `on_event` gets every
+    event soon after it happened. Whatever ends this function ends the process, too.
     """
     with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
         folder = Path(name)
-        log, timings, output = folder / "log.jsonl", folder / "timings.json", folder / "output.txt"
+        log, output = folder / "log.jsonl", folder / "output.txt"
         log.touch()
-        interrupted = False
+        plan.write(folder / "plan.json")
+        meter, timed_out, seen = Meter(), False, 0
         with output.open("wb") as stream:
-            child = _start(specs, cases, timings, log, stream)
+            child = _start(folder, log, stream, {**thread_environment(threads), **_cached(cache)})
             try:
-                while child.poll() is None:
-                    time.sleep(0.05)
-                    verdicts = _read(log)
-                    if verdicts:
-                        arm = f"{verdicts[-1]['verdict']['backend']} on {verdicts[-1]['case']}"
-                        on_arm(f"timing {arm}", len(verdicts) - 1)
-            except KeyboardInterrupt:
-                interrupted = True
-                child.send_signal(SIGINT)
-                with suppress(subprocess.TimeoutExpired):
-                    child.wait(_GRACE)
+                deadline = time.monotonic() + timeout
+                while child.poll() is None and not timed_out:
+                    time.sleep(0.02)
+                    events = _read(log)
+                    for event in events[seen:]:
+                        on_event(event)
+                    seen = len(events)
+                    timed_out = time.monotonic() > deadline
             finally:
                 kill_family(child)
-        verdicts = _read(log)
+        usage, events = meter.read(), _read(log)
         results: dict[str, Any] = {"benchmarks": []}
         with suppress(OSError, json.JSONDecodeError):  # missing, or cut off by a kill
-            results = json.loads(timings.read_text("utf-8"))
+            results = json.loads((folder / "timings.json").read_text("utf-8"))
         last = output.read_text("utf-8", errors="replace").split("\n")[-4:]
     failure = ""
-    expected = sum(entry["verdict"]["agrees"] for entry in verdicts)
-    complete = len(verdicts) == len(specs) * len(cases) and len(results["benchmarks"]) == expected
-    if not (interrupted or (complete and child.returncode in (0, 1))):
-        failure = f"timing ended with status {child.returncode}: {' '.join(last).strip()}"
-    return Session(results, verdicts, failure, interrupted)
+    if timed_out:
+        failure = f"no end after {timeout:.0f} s"
+    elif child.returncode < 0:
+        failure = f"its process was killed by {signal_name(-child.returncode)}"
+    elif child.returncode > _TESTS_FAILED or _missing(plan, events, results):
+        failure = f"its process ended with status {child.returncode}: {' '.join(last).strip()}"
+    return Session(results, events, failure, timed_out, usage)
+
+
+def _missing(plan: Plan, events: list[Event], results: dict[str, Any]) -> bool:
+    """Whether an arm was neither timed nor found unfit."""
+    verdicts = [event for event in events if event["event"] == "verdict"]
+    timed = sum(event["verdict"]["agrees"] and not event["too_slow"] for event in verdicts)
+    return len(verdicts) < len(plan.arms) or len(results["benchmarks"]) < timed
+
+
+def _cached(folder: Path) -> dict[str, str]:
+    return {"NUMBA_CACHE_DIR": str(folder)}
 
 
 def _start(
-    specs: Sequence[str], cases: Sequence[str], timings: Path, log: Path, stream: Any
+    folder: Path, log: Path, stream: Any, environment: dict[str, str]
 ) -> "subprocess.Popen[bytes]":
     """Start pytest on the suite, out of reach of the user's own pytest settings."""
     command = [
         sys.executable, "-P", "-c", _PYTEST, str(_HERE / "test_speed.py"),
         "-c", os.devnull, "--rootdir", str(_HERE), "-p", "no:cacheprovider",
-        "-p", "pytest_benchmark.plugin", "--benchmark-only", "--benchmark-disable-gc",
-        "--benchmark-json", str(timings), "--verdicts", str(log), "-q", "--tb=short",
-        *(f"--backend={spec}" for spec in specs), *(f"--case={case}" for case in cases),
+        "-p", "pytest_benchmark.plugin", "--benchmark-only", "-q", "--tb=short",
+        "--benchmark-json", str(folder / "timings.json"),
+        "--plan", str(folder / "plan.json"), "--log", str(log),
     ]  # fmt: skip
     foreign = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
-    environment = {key: value for key, value in os.environ.items() if key not in foreign}
-    environment |= {name: os.environ.get(name, "1") for name in _THREADS}
-    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    inherited = {key: value for key, value in os.environ.items() if key not in foreign}
     return subprocess.Popen(
         command,
-        env=environment,
+        env={**inherited, **environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         stdin=subprocess.DEVNULL,
         stdout=stream,
         stderr=stream,
-        start_new_session=True,  # Ctrl-C reaches the parent, which passes it on once
+        start_new_session=True,  # Ctrl-C is for the parent
     )
 
 
-def _read(log: Path) -> list[dict[str, Any]]:
+def _read(log: Path) -> list[Event]:
     """Return the finished lines of the log; the child may be writing the next one."""
     lines = log.read_text("utf-8").split("\n")[:-1]
     return [json.loads(line) for line in lines]

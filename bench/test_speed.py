@@ -1,8 +1,9 @@
 """The timing suite: every backend on every case, verified first, then timed by pytest-benchmark.
 
-`gradrace run` runs it; so does `pytest bench --benchmark-only`.
+`gradrace run` runs it in several sessions; `pytest bench --benchmark-only` runs it once.
 """
 
+import gc
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
@@ -10,44 +11,44 @@ from functools import cache
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-import backends
-from bench.agreement import Verdict, judge
-from bench.cases import CASES
-from bench.data import Dataset
-from bench.isolation import as_trajectory, describe
-from bench.oracle import YARDSTICK, ExactTrajectory, exact_trajectory
+from bench.contestant import BLOCK, Contestant
+from bench.oracle import YARDSTICK
+from bench.plan import Arm, Plan
+
+_contestant = cache(Contestant)
 
 
-@cache
-def _problem(case: str) -> tuple[Dataset, ExactTrajectory]:
-    job = CASES[case]
-    data = job.samples()
-    return data, exact_trajectory(data.X, data.y, lr=job.lr, epochs=job.epochs)
-
-
+# A block is 8 to 20 ms of calls. pytest-benchmark finds out how many, where the plan does not say.
+@pytest.mark.benchmark(
+    min_time=BLOCK, max_time=1e-6, min_rounds=1, calibration_precision=100, disable_gc=True
+)
 def test_train(
-    benchmark: BenchmarkFixture,
-    case: str,
-    backend: str,
-    report_verdict: Callable[[str, Verdict], None],
+    benchmark: BenchmarkFixture, arm: Arm, plan: Plan, repetition: int, log: Callable[..., None]
 ) -> None:
     """Time `train` with every epoch recorded; `prepare` and compilation stay outside."""
-    job = CASES[case]
-    data, exact = _problem(case)
-    try:
-        module = backends.load(backend)
-        samples = module.prepare(data.X.copy(), data.y.copy())
-        result = module.train(samples, lr=job.lr, epochs=job.epochs)
-        verdict = judge(backend, as_trajectory(result, job.epochs, job.d), exact)
-    except (Exception, SystemExit) as error:  # a foreign backend may raise anything
-        verdict = Verdict(backend, agrees=False, reason=describe(error))
-    report_verdict(case, verdict)
-    if not verdict.agrees:
-        pytest.fail(f"not timed, {verdict.reason}")
+    racer = _contestant(arm, plan.budget, plan.longest, plan.exact, log)
+    if not racer.verdict.agrees:
+        pytest.fail(f"not timed, {racer.verdict.reason}")
+    if racer.too_slow:
+        pytest.skip(f"not timed, {racer.too_slow}")
 
-    benchmark.group = case
+    job = racer.job
+    benchmark.group = job.name
     benchmark.extra_info.update(
-        backend=backend, n=job.n, d=job.d, lr=job.lr, epochs=job.epochs,
-        yardstick=YARDSTICK, agreement=asdict(verdict),
+        backend=arm.backend, duplicate=arm.duplicate, n=job.n, d=job.d, lr=job.lr,
+        epochs=job.epochs, yardstick=YARDSTICK, agreement=asdict(racer.verdict),
+        load=racer.load, first=racer.first, compile=racer.compile, memory=racer.memory,
+        place=plan.arms.index(arm), calibrates=racer.calls is None,
     )  # fmt: skip
-    benchmark(module.train, samples, lr=job.lr, epochs=job.epochs)
+    timing = {"lr": job.lr, "epochs": job.epochs}
+    before = racer.signatures()
+    gc.collect()
+    if racer.calls is None:
+        benchmark(racer.module.train, racer.data, **timing)
+        racer.calls = benchmark.stats.iterations
+    else:
+        benchmark.pedantic(
+            racer.module.train, (racer.data,), timing, rounds=1, iterations=racer.calls
+        )
+    benchmark.extra_info["signatures"] = [before, racer.signatures()]
+    log("block", case=job.name, arm=arm.label, repetition=repetition)

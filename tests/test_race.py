@@ -1,159 +1,261 @@
-"""The main job: every arm is verified before it is timed, and only what agrees gets a figure."""
+"""The main job: every arm is verified before it is timed; only what agrees gets a figure."""
 
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bench import race, session
-from bench.cases import CASES, REFERENCE
-from bench.data import reference_line
+from backends.interface import InputValueError
+from bench import machine, race, results
+from bench.cases import FULL, QUICK, grid
+from bench.race import Race
 from bench.report import race_table
-from tests.conftest import FOREIGN, ROOT
+from bench.settings import Settings, announcement, choose
+from tests.conftest import FOREIGN
 
 GOOD, BAD = str(FOREIGN / "good.py"), str(FOREIGN / "bad.py")
 WRONG, WRONG_LATER = str(FOREIGN / "wrong.py"), str(FOREIGN / "wrong_on_many_features.py")
 
-pytestmark = pytest.mark.slow
+SMALL = Settings(
+    "custom", cases=tuple(grid([30], [1, 3], epochs=60)), sessions=2, repetitions=4, budget=0.02
+)
+
+
+class TestSettings:
+    def test_quick_is_the_default(self) -> None:
+        settings = choose()
+        assert (settings.kind, settings.cases, settings.sessions) == ("quick", tuple(QUICK), 3)
+        assert (settings.backends, settings.baseline) == (("python", "numpy", "numba"), "python")
+
+    def test_full(self) -> None:
+        settings = choose(full=True)
+        assert (settings.kind, settings.cases, settings.sessions) == ("full", tuple(FULL), 8)
+
+    def test_sizes_of_ones_own(self) -> None:
+        settings = choose(sizes=[20, 10], features=[2], epochs=5)
+        assert settings.kind == "custom"
+        assert [case.spec for case in settings.cases] == ["10x2@5", "20x2@5"]
+        assert {case.d for case in choose(sizes=[20]).cases} == {1, 10}
+        assert {case.n for case in choose(features=[2]).cases} == {100, 10_000, 100_000}
+        assert [case.name for case in choose(epochs=9).cases] == [case.name for case in QUICK]
+
+    def test_the_baseline_is_the_first_without_python(self) -> None:
+        assert choose(backends=["numba", "numpy", "numba"]).baseline == "numba"
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"baseline": "numpy", "backends": ["python"]}, "baseline numpy: is not raced"),
+            ({"sessions": 0}, "sessions: must be at least 1, got 0"),
+            ({"threads": 0}, "threads: must be at least 1, got 0"),
+            ({"sizes": [0]}, "n: must be from 1 to"),
+            ({"sizes": [10**9], "features": [10**4]}, "these sizes need about 7"),
+        ],
+    )
+    def test_what_cannot_be_raced(self, options: dict[str, Any], message: str) -> None:
+        with pytest.raises(InputValueError, match=message):
+            choose(**options)
+
+    def test_what_takes_long_says_so(self) -> None:
+        assert "about" in announcement(choose())
+        assert "minutes" in announcement(choose(full=True))
+        assert choose(full=True).seconds() > 5 * choose().seconds()
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[race.Race, Path]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Race, Path]:
     folder = tmp_path_factory.mktemp("race")
-    specs = ["numpy", "numba", WRONG, WRONG_LATER]
-    return race.run(folder, specs, cases=["100x1", "10000x10"]), folder
+    settings = replace(SMALL, backends=("numpy", "numba", WRONG, WRONG_LATER))
+    return race.run(folder, settings), folder
 
 
-def test_what_agrees_is_timed_and_nothing_else(finished: tuple[race.Race, Path]) -> None:
-    result, _ = finished
-    timed = [(arm["group"], arm["extra_info"]["backend"]) for arm in result.benchmarks]
-    assert timed == [
-        ("100x1", "numpy"), ("100x1", "numba"), ("100x1", WRONG_LATER),
-        ("10000x10", "numpy"), ("10000x10", "numba"),
-    ]  # fmt: skip
-    assert not result.agrees
-    assert not result.interrupted
-    assert result.failure == ""
+@pytest.mark.slow
+class TestRun:
+    def test_what_agrees_is_timed_and_nothing_else(self, finished: tuple[Race, Path]) -> None:
+        result, _ = finished
+        timed = {
+            case["name"]: [row["backend"] for row in case["arms"]] for case in result.about["cases"]
+        }
+        assert timed == {"30x1": ["numpy", "numba", WRONG_LATER], "30x3": ["numpy", "numba"]}
+        assert (result.finished, result.interrupted) == (2, False)
+
+    def test_what_is_left_out_says_why(self, finished: tuple[Race, Path]) -> None:
+        result, _ = finished
+        faults = {entry["backend"]: entry for entry in result.about["left_out"]}
+        assert set(faults) == {WRONG, WRONG_LATER}
+        assert faults[WRONG]["case"] == "every case"
+        assert faults[WRONG]["reason"].startswith("on 100x1, loss at epoch 0: got 405.9")
+        assert faults[WRONG_LATER]["case"] == "30x3"
+        assert faults[WRONG_LATER]["reason"].startswith("w[2] at epoch 1: got 0.0")
+        assert len(result.faults) == 2
+
+    def test_the_file_is_pytest_benchmarks(self, finished: tuple[Race, Path]) -> None:
+        _, folder = finished
+        content = json.loads((folder / race.RESULT).read_text("utf-8"))
+        assert {"machine_info", "commit_info", "benchmarks", "version", "datetime"} <= set(content)
+        assert len(content["benchmarks"]) == 3 + 2 + 2  # with a duplicate per case
+        for arm in content["benchmarks"]:
+            info, stats = arm["extra_info"], arm["stats"]
+            assert info["agreement"]["agrees"] is True
+            assert len(stats["data"]) == len(info["sessions"]) == len(info["repetitions"])
+            assert stats["rounds"] == len(stats["data"]) >= 8
+            assert set(info["sessions"]) == {1, 2}
+            assert 0.002 < stats["median"] * stats["iterations"] < 0.1
+            assert info["signatures"][0] == info["signatures"][1]
+        shown = subprocess.run(
+            [sys.executable, "-m", "pytest_benchmark", "compare", str(folder / race.RESULT)],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert "benchmark '30x1': 4 tests" in shown.stdout
+        assert (
+            "numba (A/A)" in shown.stdout
+            or "numpy (A/A)" in shown.stdout
+            or ("(A/A)" in shown.stdout)
+        )
+
+    def test_compiling_is_told_from_running(self, finished: tuple[Race, Path]) -> None:
+        (entry,) = finished[0].about["compile"]
+        assert entry["backend"] == "numba"
+        assert entry["cold"] > entry["cached"] > 0
+        (numba,) = (r for r in finished[0].about["cases"][0]["arms"] if r["backend"] == "numba")
+        assert entry["cold"] > 100 * numba["run"]
+        assert set(numba["break_even"]) == {"numpy"}
+
+    def test_every_arm_has_its_memory(self, finished: tuple[Race, Path]) -> None:
+        about = finished[0].about
+        assert {(e["case"], e["backend"]) for e in about["trials"]} == {
+            (case["name"], row["backend"]) for case in about["cases"] for row in case["arms"]
+        }
+        assert all(entry["memory"]["peak"] > 10**7 for entry in about["trials"])
+
+    def test_sessions_say_what_they_ran_on(self, finished: tuple[Race, Path]) -> None:
+        for number, session in enumerate(finished[0].about["sessions"], 1):
+            assert (session["number"], session["seed"]) == (number, f"0-{number}")
+            assert session["failure"] == ""
+            assert session["libraries"]["numba_threads"] == 1
+
+    def test_the_files_are_complete(self, finished: tuple[Race, Path]) -> None:
+        result, folder = finished
+        names = {
+            "agreement.parquet", "agreement.png", "benchmark.json", "speed.png", "speedup.png",
+            "breakeven.png", "fastest.png", "history.parquet", "model.json", "fit.parquet",
+            "loss.png", "fit.png",
+        }  # fmt: skip
+        assert {path.name for path in result.files} == names
+        assert {path.name for path in folder.iterdir()} == names
+
+    def test_what_disagrees_gets_no_figure(self, finished: tuple[Race, Path]) -> None:
+        table = race_table(finished[0].about)
+        columns = {str(column.header): list(column.cells) for column in table.columns}
+        rows = zip(columns["n × d"], columns["median"], columns["verdict"], strict=True)
+        assert [row[1:] for row in rows if row[0] == " wrong.py"] == [("–", "not timed")] * 2
 
 
-def test_every_verdict_is_reported(finished: tuple[race.Race, Path]) -> None:
-    result, _ = finished
-    wrong = {
-        (entry["case"], entry["verdict"]["backend"]): entry["verdict"]["reason"]
-        for entry in result.verdicts
-        if not entry["verdict"]["agrees"]
-    }
-    assert set(wrong) == {("100x1", WRONG), ("10000x10", WRONG_LATER)}
-    assert wrong["100x1", WRONG].startswith("loss at epoch 0: got 405.9")
-    assert wrong["10000x10", WRONG_LATER].startswith("w[9] at epoch 1: got 0.0")
+@pytest.mark.slow
+class TestBreakingOff:
+    """What a session breaks off costs only that session."""
+
+    @pytest.fixture
+    def dying(self, tmp_path: Path) -> Path:
+        """A backend that kills its process when it is imported for the `limit`-th time."""
+        path = tmp_path / "dying.py"
+        path.write_text(
+            "import os, pathlib\nimport numpy as np\n"
+            "from backends.numpy_vectorized import prepare, train as real\n"
+            "here = pathlib.Path(__file__).parent\ncount = here / 'count'\n"
+            "count.write_text((count.read_text() if count.exists() else '') + '.')\n"
+            "deadly = len(count.read_text()) in eval((here / 'limits').read_text())\n"
+            "def train(*data, **job):\n"
+            "    if deadly: os.kill(os.getpid(), 9)\n"
+            "    return real(*data, **job)\n"
+        )
+        return path
+
+    def race(self, path: Path, limits: set[int], sessions: int = 3) -> Race:
+        (path.parent / "limits").write_text(str(limits))
+        settings = replace(
+            SMALL, backends=("numpy", str(path)), sessions=sessions,
+            cases=tuple(grid([30], [1], epochs=60)),
+        )  # fmt: skip
+        return race.measure(path.parent / "b.json", settings)
+
+    def test_the_others_count(self, dying: Path) -> None:
+        result = self.race(dying, {3})  # the first is the trial, the third the second session
+        assert result.finished == 2
+        assert [bool(session["failure"]) for session in result.about["sessions"]] == [
+            False, True, False,
+        ]  # fmt: skip
+        (fault,) = result.faults
+        assert fault.startswith("session 2 broke off: its process was killed by SIGKILL (during ")
+        assert str(dying) in fault
+        arm = result.content["benchmarks"][0]
+        assert set(arm["extra_info"]["sessions"]) == {1, 3}
+        assert [w for w in result.about["warnings"] if w.startswith("session 2 broke off")]
+
+    def test_who_does_it_twice_is_left_out(self, dying: Path) -> None:
+        result = self.race(dying, {2, 3, 4, 5}, sessions=4)
+        assert [bool(session["failure"]) for session in result.about["sessions"]] == [
+            True, True, False, False,
+        ]  # fmt: skip
+        (case,) = result.about["cases"]
+        assert [row["backend"] for row in case["arms"]] == ["numpy"]
+
+    def test_who_dies_in_the_trial_does_not_start(self, dying: Path) -> None:
+        result = self.race(dying, {1}, sessions=2)
+        (entry,) = result.about["left_out"]
+        assert entry["reason"] == "its process was killed by SIGKILL"
+        assert (entry["fault"], result.finished) == (True, 2)
 
 
-def test_the_file_is_pytest_benchmarks_with_the_verdict_in_it(
-    finished: tuple[race.Race, Path],
-) -> None:
-    result, folder = finished
-    content = json.loads((folder / "benchmark.json").read_text("utf-8"))
-    assert content["gradrace"]["schema"] == race.SCHEMA
-    assert content["gradrace"]["verdicts"] == json.loads(json.dumps(result.verdicts))
-    assert {"machine_info", "commit_info", "benchmarks", "version"} <= set(content)
-    for arm in content["benchmarks"]:
-        case = CASES[arm["group"]]
-        info = arm["extra_info"]
-        assert (info["n"], info["d"], info["epochs"]) == (case.n, case.d, case.epochs)
-        assert info["agreement"]["agrees"] is True
-        assert info["agreement"]["loss"]["multiple"] < 1
-        assert arm["stats"]["rounds"] >= 5
-        assert arm["options"]["disable_gc"] is True
+@pytest.mark.slow
+class TestResume:
+    @pytest.fixture
+    def partial(self, tmp_path: Path) -> Path:
+        """The file of a run that was interrupted in its second session."""
 
+        def interrupt(doing: str, _done: int, _all: int) -> None:
+            if doing.startswith("session 2 of 2: "):
+                raise KeyboardInterrupt
 
-def test_the_files_are_complete(finished: tuple[race.Race, Path]) -> None:
-    result, folder = finished
-    names = {
-        "agreement.parquet", "agreement.png", "benchmark.json", "speed.png", "history.parquet",
-        "model.json", "fit.parquet", "loss.png", "fit.png",
-    }  # fmt: skip
-    assert {path.name for path in result.files} == names
-    assert {path.name for path in folder.iterdir()} == names
+        (tmp_path / "mine.py").write_text((FOREIGN / "good.py").read_text())
+        settings = replace(
+            SMALL, backends=("numba", str(tmp_path / "mine.py")),
+            cases=tuple(grid([30], [1], epochs=60)),
+        )  # fmt: skip
+        result = race.run(tmp_path, settings, interrupt)
+        assert result.interrupted
+        assert result.finished == 1
+        return tmp_path / race.RESULT
 
+    def test_completes_the_file(self, partial: Path) -> None:
+        before = results.read(partial)
+        assert before["gradrace"]["interrupted"] is True
+        result = race.resume(partial)
+        after = results.read(partial)
+        assert after["gradrace"]["interrupted"] is False
+        assert [session["number"] for session in after["gradrace"]["sessions"]] == [1, 2]
+        assert after["gradrace"]["arms"] == before["gradrace"]["arms"]
+        for old, new in zip(before["benchmarks"], after["benchmarks"], strict=True):
+            count = old["stats"]["rounds"]
+            assert new["stats"]["data"][:count] == old["stats"]["data"]
+            assert new["extra_info"]["sessions"][count:] == [2] * count
+            assert new["stats"]["iterations"] == old["stats"]["iterations"]
+        assert {path.name for path in result.files} >= {race.RESULT, "speed.png"}
+        again = race.resume(partial)  # nothing is missing any more
+        assert again.content["benchmarks"] == after["benchmarks"]
 
-def test_what_disagrees_gets_no_speed_up(finished: tuple[race.Race, Path]) -> None:
-    table = race_table(finished[0])
-    columns = {str(column.header): list(column.cells) for column in table.columns}
-    rows = list(zip(columns["backend"], columns["per epoch"], columns["agrees"], strict=True))
-    assert [row[1:] for row in rows if row[0] == "wrong.py"] == [("–", "NO")]
-    assert all(time != "–" for name, time, agrees in rows if agrees == "yes")
+    def test_does_not_mix_two_states_of_a_file(self, partial: Path) -> None:
+        with (partial.parent / "mine.py").open("a") as file:
+            file.write("\n# faster\n")
+        with pytest.raises(InputValueError, match=r"mine\.py has changed since; two states"):
+            race.resume(partial)
 
-
-def test_a_session_that_dies_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GRADRACE_TEST_HOW", "ends its process")
-    result = session.time_backends([GOOD, BAD], ["100x1"], lambda *_: None)
-    assert [entry["verdict"]["backend"] for entry in result.verdicts] == [GOOD]
-    assert result.failure.startswith("timing ended with status 3")
-
-
-@pytest.mark.parametrize(
-    ("how", "reason"),
-    [("raises", "raised ZeroDivisionError: on purpose"), ("exits", "raised SystemExit: 0")],
-)
-def test_a_backend_that_raises_in_the_session_is_a_verdict(
-    monkeypatch: pytest.MonkeyPatch, how: str, reason: str
-) -> None:
-    monkeypatch.setenv("GRADRACE_TEST_HOW", how)
-    result = session.time_backends([BAD, "numba"], ["100x1"], lambda *_: None)
-    reasons = [entry["verdict"]["reason"] for entry in result.verdicts]
-    assert reasons[0].startswith(reason)
-    assert reasons[1:] == [""]
-    assert [arm["extra_info"]["backend"] for arm in result.results["benchmarks"]] == ["numba"]
-
-
-def test_a_backend_that_fails_only_while_it_is_timed_is_reported(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("GRADRACE_TEST_HOW", "raises the second time")
-    result = session.time_backends([BAD], ["100x1"], lambda *_: None)
-    assert result.results["benchmarks"] == []
-    assert result.failure.startswith("timing ended with status 1")
-
-
-def test_a_backend_that_changes_its_input_hurts_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GRADRACE_TEST_HOW", "changes its input")
-    result = session.time_backends([BAD, "numba"], ["100x1"], lambda *_: None)
-    assert [entry["verdict"]["reason"] for entry in result.verdicts] == ["", ""]
-
-
-def test_ctrl_c_keeps_the_arms_that_are_timed() -> None:
-    def interrupt(_arm: str, done: int) -> None:
-        if done == 1:
-            raise KeyboardInterrupt
-
-    result = session.time_backends(["numba", "python"], ["100x1"], interrupt)
-    assert result.interrupted
-    assert [arm["extra_info"]["backend"] for arm in result.results["benchmarks"]] == ["numba"]
-
-
-def test_the_users_pytest_settings_do_not_matter(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTEST_ADDOPTS", "--another-unknown-option")
-    result = session.time_backends(["numba"], ["100x1"], lambda *_: None)
-    assert (result.failure, len(result.results["benchmarks"])) == ("", 1)
-
-
-def test_the_reference_case_is_the_reference_line() -> None:
-    a, b = REFERENCE.samples(), reference_line()
-    assert (a.X.tolist(), a.y.tolist()) == (b.X.tolist(), b.y.tolist())
-    assert (REFERENCE.lr, REFERENCE.epochs) == (0.005, 10_000)
-
-
-def test_pytest_can_run_the_suite_by_itself(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "bench", "--benchmark-only", "--case=100x1", "-q",
-         "-p", "no:cacheprovider", "--backend=numba", f"--benchmark-json={tmp_path / 'b.json'}"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    assert len(json.loads((tmp_path / "b.json").read_text())["benchmarks"]) == 1
+    def test_does_not_mix_machines(self, partial: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        here = machine.facts()
+        monkeypatch.setattr(machine, "facts", lambda: {**here, "node": "elsewhere"})
+        with pytest.raises(InputValueError, match="was begun on another machine"):
+            race.resume(partial)

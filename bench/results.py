@@ -1,0 +1,245 @@
+"""The result file: pytest-benchmark's JSON, with what `gradrace` adds under the key "gradrace".
+
+`benchmarks` holds one entry per arm, the data of all sessions in it; `extra_info` says of each
+value which session and which repetition it is from. Under "gradrace" stand the settings, the
+sessions, what was left out and why, and `cases`: what follows from the data by `inference.py`. So
+the file alone draws every picture, answers `compare` and `advise`, and can be resumed.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from pytest_benchmark.stats import Stats
+
+from backends.interface import InputValueError
+from bench import inference
+from bench.cautions import cautions
+from bench.files import write_json
+from bench.inference import Estimate, Times
+
+SCHEMA = 2
+REFERENCES = ("numpy", "python")
+"""The backends against which a compiled one has to earn its compile time back."""
+
+Content = dict[str, Any]
+Benchmark = dict[str, Any]
+
+
+def merge(benchmarks: list[Benchmark], session: int, more: Iterable[Benchmark]) -> None:
+    """Add the arms that a session timed to those of the sessions before it."""
+    known = {arm["fullname"]: arm for arm in benchmarks}
+    for arm in more:
+        info, data = arm["extra_info"], arm["stats"]["data"]
+        once = {key: info.pop(key) for key in ("first", "load")}
+        for key in ("calibrates", "compile", "memory"):  # of the trial, see `trial.py`
+            info.pop(key)
+        info["sessions"] = [session] * len(data)
+        if arm["fullname"] not in known:
+            info.update({key: [value] for key, value in once.items()})
+            benchmarks.append(arm)
+            continue
+        pooled = known[arm["fullname"]]
+        merged = pooled["extra_info"]
+        for key in ("sessions", "repetitions"):
+            merged[key] += info[key]
+        for key, value in once.items():
+            merged[key].append(value)
+        low, high = zip(merged["signatures"], info["signatures"], strict=True)
+        merged["signatures"] = [min(low), max(high)]
+        pooled["stats"] = statistics(pooled["stats"]["data"] + data, arm["stats"]["iterations"])
+        if pooled["options"] != arm["options"]:
+            pooled["options"] = {**pooled["options"], "mixed": True}
+    benchmarks.sort(key=lambda arm: arm["extra_info"]["place"])
+
+
+def statistics(data: list[float], iterations: int) -> dict[str, Any]:
+    """Return the figures of pytest-benchmark for these values, in seconds per call."""
+    stats = Stats()
+    for value in data:
+        stats.update(value)
+    return {**stats.as_dict(), "data": data, "iterations": iterations}
+
+
+def times(arm: Benchmark) -> Mapping[int, Times]:
+    """Return session → repetition → seconds per epoch.
+
+    A call of k epochs passes k + 1 times over the samples, since the last loss is recorded, too. So
+    the time of a call is divided by k + 1; calls of different length can be compared.
+    """
+    info = arm["extra_info"]
+    found: dict[int, dict[int, float]] = {}
+    for session, repetition, value in zip(
+        info["sessions"], info["repetitions"], arm["stats"]["data"], strict=True
+    ):
+        found.setdefault(session, {})[repetition] = value / (info["epochs"] + 1)
+    return found
+
+
+def conclude(content: Content) -> None:
+    """Write what follows from the data into "gradrace": `cases` and `warnings`."""
+    about, cases = content["gradrace"], []
+    for case in about["settings"]["cases"]:
+        arms = [arm for arm in content["benchmarks"] if arm["group"] == case["name"]]
+        cases.append(_conclude_case(case, arms, about))
+    about["cases"] = cases
+    about["warnings"] = cautions(content)
+
+
+def _conclude_case(case: Mapping[str, Any], arms: list[Benchmark], about: Content) -> Content:
+    """Return the case with a row per backend and the A/A floor."""
+    by_label = {(a["extra_info"]["backend"], a["extra_info"]["duplicate"]): a for a in arms}
+    doubled = next((a["extra_info"]["backend"] for a in arms if a["extra_info"]["duplicate"]), None)
+    twice = None
+    if doubled is not None and (doubled, False) in by_label:
+        pair = [times(by_label[doubled, duplicate]) for duplicate in (False, True)]
+        twice = inference.speed_up(*pair)
+    noise = inference.floor(twice)
+    base = by_label.get((about["settings"]["baseline"], False))
+    rows = [
+        _row(case, arm, base, noise, about)
+        for (_, duplicate), arm in by_label.items()
+        if not duplicate
+    ]
+    steady = {row["backend"]: row["run"] for row in rows}
+    for row in rows:
+        row["break_even"] = _break_even(row, steady, about["compile"])
+    return {
+        **case,
+        "baseline": about["settings"]["baseline"],
+        "doubled": doubled,
+        "aa": plain(twice),
+        "floor": noise,
+        "arms": rows,
+        "fastest": _fastest(rows, by_label, noise),
+    }
+
+
+def _fastest(
+    rows: list[Content], arms: Mapping[tuple[str, bool], Benchmark], noise: float | None
+) -> Content | None:
+    """Return the fastest backend, and how it compares with the second; None of fewer than two."""
+    if len(rows) < 2:
+        return None
+    first, second = sorted(rows, key=lambda row: row["time"]["median"])[:2]
+    ratio = inference.speed_up(*(times(arms[r["backend"], False]) for r in (second, first)))
+    return {
+        "backend": first["backend"],
+        "second": second["backend"],
+        "speed_up": plain(ratio),
+        "verdict": inference.verdict(ratio, noise),
+    }
+
+
+def _row(
+    case: Mapping[str, Any], arm: Benchmark, base: Benchmark | None, noise: float | None, about: Any
+) -> Content:
+    """Return what the data say about one backend on one case; times in seconds per epoch."""
+    info, measured = arm["extra_info"], times(arm)
+    pooled = [value for session in measured.values() for value in session.values()]
+    sessions = {session: median(values.values()) for session, values in measured.items()}
+    row: Content = {
+        "backend": info["backend"],
+        "epochs": info["epochs"],
+        "time": {
+            "median": median(pooled),
+            "minimum": min(pooled),
+            "interval": plain(inference.geometric_mean(list(sessions.values()))),
+            "sessions": sessions,
+        },
+        "rate": case["n"] / median(pooled),
+        "run": median(pooled) * (case["epochs"] + 1),
+        "speed_up": None,
+        "verdict": "",
+        "memory": next(
+            (
+                entry["memory"]
+                for entry in about["trials"]
+                if (entry["case"], entry["backend"]) == (case["name"], info["backend"])
+            ),
+            None,
+        ),
+    }
+    if base is arm:
+        row["verdict"] = "baseline"
+    elif base is not None:
+        ratio = inference.speed_up(times(base), measured)
+        shortest = min(value for session in times(base).values() for value in session.values())
+        row["speed_up"] = plain(ratio)
+        if row["speed_up"]:
+            row["speed_up"]["minima"] = shortest / min(pooled)
+        row["verdict"] = inference.verdict(ratio, noise)
+    return row
+
+
+def _break_even(row: Content, steady: Mapping[str, float], compiled: list[Content]) -> Content:
+    """Return, per reference backend, the runs after which compiling has paid, cold and cached."""
+    found: Content = {}
+    for entry in compiled:
+        if entry["backend"] == row["backend"]:
+            for other in REFERENCES:
+                if other in steady and other != row["backend"]:
+                    found[other] = {
+                        kind: inference.break_even(
+                            row["run"] + entry[kind], row["run"], steady[other]
+                        )
+                        for kind in ("cold", "cached")
+                    }
+    return found
+
+
+def plain(estimate: Estimate | None) -> Any:
+    """Return an estimate as the file has it; without an interval, low and high are None."""
+    if estimate is None:
+        return None
+    known = estimate.low > 0
+    return {
+        "value": estimate.value,
+        "low": estimate.low if known else None,
+        "high": estimate.high if known else None,
+    }
+
+
+def write(path: Path, content: Content) -> None:
+    """Write the file atomically.
+
+    Raises:
+        OSError: the folder cannot be written to.
+
+    """
+    write_json(path, content)
+
+
+def read(path: Path) -> Content:
+    """Read a file that `gradrace run` wrote.
+
+    Raises:
+        InputValueError: it is no such file, is cut off, or of another schema.
+        OSError: it cannot be read.
+
+    """
+    try:
+        content: Content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise InputValueError(f"{path}: is no JSON, or cut off") from None
+    about = content.get("gradrace") if isinstance(content, dict) else None
+    if not isinstance(about, dict) or "benchmarks" not in content:
+        hint = " (a model; see gradrace predict)" if _is_model(content) else ""
+        raise InputValueError(f"{path}: is no result file of gradrace run{hint}")
+    if about.get("schema") != SCHEMA:
+        found = about.get("schema")
+        age = "a newer" if isinstance(found, int) and found > SCHEMA else "an older"
+        raise InputValueError(f"{path}: is of {age} schema, {found}; this version reads {SCHEMA}")
+    missing = [key for key in _REQUIRED if key not in about]
+    if missing or "machine_info" not in content:
+        raise InputValueError(f"{path}: is damaged: {(*missing, 'machine_info')[0]} is missing")
+    return content
+
+
+_REQUIRED = ("settings", "arms", "sessions", "cases", "compile", "trials", "warnings", "verdicts")
+
+
+def _is_model(content: Any) -> bool:
+    return isinstance(content, dict) and str(content.get("format", "")).startswith("gradrace model")

@@ -1,0 +1,131 @@
+"""What is raced, and how long: the quick and the full race, and everything in between."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import backends
+from backends.interface import InputValueError
+from bench import machine
+from bench.cases import FULL, QUICK, Case, make_case
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is raced, and how long."""
+
+    kind: str = "quick"
+    """quick, full or custom; only a label."""
+    backends: tuple[str, ...] = ()
+    """Empty for all built-in ones."""
+    cases: tuple[Case, ...] = tuple(QUICK)
+    baseline: str | None = None
+    """The backend that speed-ups refer to; None for `python`, or the first where it is missing."""
+    sessions: int = 3
+    repetitions: int = 16
+    """Timed blocks per arm and session; slow arms make fewer, at least four."""
+    budget: float = 0.02
+    """Seconds that one call should take; slower arms make fewer epochs."""
+    longest: float = 1.0
+    """Seconds that a call of one epoch may take; slower arms are not timed."""
+    threads: int = 1
+    seed: int = 0
+
+    def resolved(self) -> "Settings":
+        """Return the settings with the backends and the baseline filled in.
+
+        Raises:
+            InputValueError: the baseline is none of the backends, or a number is below 1, or the
+                cases need more memory than there is.
+
+        """
+        specs = tuple(dict.fromkeys(self.backends)) or backends.names()
+        baseline = self.baseline or ("python" if "python" in specs else specs[0])
+        if baseline not in specs:
+            raise InputValueError(
+                f"baseline {baseline}: is not raced; there are {', '.join(specs)}"
+            )
+        for name in ("sessions", "repetitions", "threads"):
+            if getattr(self, name) < 1:
+                raise InputValueError(f"{name}: must be at least 1, got {getattr(self, name)}")
+        if not self.cases:
+            raise InputValueError("cases: there is none")
+        needed = sum(case.data_bytes for case in self.cases) * (_COPIES + len(specs))
+        available = machine.available_memory()
+        if needed > available:
+            raise InputValueError(
+                f"these sizes need about {needed / 1e9:.0f} GB of memory, and "
+                f"{available / 1e9:.0f} GB are free; race fewer or smaller ones at a time"
+            )
+        return replace(self, backends=specs, baseline=baseline)
+
+    def seconds(self) -> float:
+        """Return about how long the race takes, before anything is known of the backends.
+
+        One backend is taken to be as slow as `python`, the others to fill their blocks.
+        """
+        passes = [_SLOW_PASS * job.n * (job.d + 1) for job in self.cases]
+        slow = sum(max(self.repetitions * 0.01, 4 * 2 * one) for one in passes)
+        quick = len(self.cases) * len(self.backends) * self.repetitions * 0.016
+        trials = len(self.cases) * len(self.backends) * 0.9 + sum(passes) * 10
+        return 17 + trials + self.sessions * (2 + quick + slow + 4 * sum(passes))
+
+
+_SLOW_PASS = 1.2e-7  # seconds per sample and feature, of Python's loop
+
+
+def choose(
+    *,
+    full: bool = False,
+    sizes: Sequence[int] = (),
+    features: Sequence[int] = (),
+    epochs: int | None = None,
+    backends: Sequence[str] = (),
+    baseline: str | None = None,
+    sessions: int | None = None,
+    threads: int = 1,
+    seed: int = 0,
+) -> Settings:
+    """Return the quick or the full settings, with what is given in place of theirs.
+
+    Of sizes and features, the ones that are not given are those of the settings.
+
+    Raises:
+        InputValueError: as `Settings.resolved`.
+
+    """
+    base = FULL_SETTINGS if full else QUICK_SETTINGS
+    kind, cases = base.kind, base.cases
+    if sizes or features or epochs is not None:
+        kind = "custom"
+        usual = [(case.n, case.d) for case in cases]
+        chosen = [
+            (n, d)
+            for n in sizes or sorted({n for n, _ in usual})
+            for d in features or sorted({d for _, d in usual})
+        ]
+        if not (sizes or features):
+            chosen = usual
+        cases = tuple(make_case(n, d, epochs) for d, n in sorted({(d, n) for n, d in chosen}))
+    changed = replace(
+        base, kind=kind, cases=cases, backends=tuple(backends), baseline=baseline,
+        sessions=base.sessions if sessions is None else sessions, threads=threads, seed=seed,
+    )  # fmt: skip
+    return changed.resolved()
+
+
+def announcement(settings: Settings) -> str:
+    """Say what is about to be raced, and about how long it takes."""
+    seconds = settings.seconds()
+    length = f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+    return (
+        f"{settings.kind} run: {len(settings.cases)} sizes, {len(settings.backends)} backends, "
+        f"{settings.sessions} sessions; about {length}"
+    )
+
+
+_COPIES = (
+    6  # of the data: the samples, a backend's own, and the lists of `python`, four times as large
+)
+
+QUICK_SETTINGS = Settings()
+FULL_SETTINGS = Settings("full", cases=tuple(FULL), sessions=8, repetitions=40, longest=5.0)

@@ -1,0 +1,92 @@
+"""Result files of races that never took place: the times are given, so what follows is known."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench import race, results
+from bench.cases import parse
+from bench.settings import QUICK_SETTINGS
+
+NUMBA = {"backend": "numba", "load": 0.2, "cold": 4.0, "cached": 0.2}
+
+
+def write_run(
+    path: Path,
+    seconds: Mapping[str, Mapping[str, float]],
+    *,
+    sessions: int = 3,
+    spread: float = 0.01,
+    compiled: Sequence[Mapping[str, Any]] = (NUMBA,),
+    seed: int = 0,
+    threads: int = 1,
+) -> dict[str, Any]:
+    """Write a file with these seconds per epoch, case → backend → time; return what it holds.
+
+    Every session of every arm is off by up to `spread`, up and down by turns, so that the mean of
+    the logarithms is all but the given time. The fastest arm has a duplicate.
+    """
+    names = list(dict.fromkeys(name for arms in seconds.values() for name in arms))
+    settings = replace(
+        QUICK_SETTINGS, backends=tuple(names), cases=tuple(map(parse, seconds)),
+        sessions=sessions, seed=seed, threads=threads,
+    ).resolved()  # fmt: skip
+    content = race.new_content(settings)
+    about = content["gradrace"]
+    arms = [(case, name, False) for case, times in seconds.items() for name in times]
+    arms += [(case, min(times, key=times.__getitem__), True) for case, times in seconds.items()]
+    draw = random.Random(seed)
+    for number in range(1, sessions + 1):
+        session = [
+            benchmark(case, name, duplicate, seconds[case][name] * _factor(draw, spread), place)
+            for place, (case, name, duplicate) in enumerate(arms)
+        ]
+        results.merge(content["benchmarks"], number, session)
+        about["sessions"].append(
+            {
+                "number": number, "seed": f"{seed}-{number}", "failure": "", "during": "",
+                "libraries": {
+                    "python": "3.11", "numpy": "2.0",
+                    "pools": [{"user_api": "blas", "internal_api": "blas", "num_threads": threads}],
+                },
+                "seconds": 5.0, "load_before": 0.1, "load_after": 0.5, "others": 0.0, "stolen": 0.0,
+            }
+        )  # fmt: skip
+    about["arms"] = [{"case": parse(case).spec, "backend": name} for case, name, _ in arms]
+    about["compile"] = [dict(entry) for entry in compiled if entry["backend"] in names]
+    about["trials"] = [
+        {"case": parse(case).name, "backend": name, "memory": {"added": 10**6, "peak": 10**8}}
+        for case, name, duplicate in arms
+        if not duplicate
+    ]
+    results.conclude(content)
+    results.write(path, content)
+    return results.read(path)
+
+
+def _factor(draw: random.Random, spread: float) -> float:
+    return 1 + spread * draw.uniform(-1, 1)
+
+
+def benchmark(
+    case: str, backend: str, duplicate: bool, seconds: float, place: int, **info: Any
+) -> dict[str, Any]:
+    """Return an arm as a session leaves it: five equal blocks of so many seconds per epoch."""
+    job = parse(case)
+    label = f"{backend} (A/A)" if duplicate else backend
+    name = f"test_train[{job.name}-{label}]"
+    call = seconds * (job.epochs + 1)
+    return {
+        "group": job.name, "name": name, "fullname": f"bench/test_speed.py::{name}",
+        "params": {"case": job.name, "backend": label}, "param": f"{job.name}-{label}",
+        "extra_info": {
+            "backend": backend, "duplicate": duplicate, "n": job.n, "d": job.d, "lr": job.lr,
+            "epochs": job.epochs, "yardstick": "", "agreement": {"agrees": True}, "load": 0.1,
+            "first": 0.2, "compile": 0.0, "memory": None, "place": place, "calibrates": False,
+            "repetitions": [0, 1, 2, 3, 4], "signatures": [1, 1], **info,
+        },
+        "options": {"disable_gc": True},
+        "stats": results.statistics([call] * 5, iterations=max(1, round(0.01 / call))),
+    }  # fmt: skip
