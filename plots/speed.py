@@ -1,75 +1,103 @@
-"""How fast is each backend? Time per epoch, one panel per size, the speed-up beside each point."""
+"""How does the time of an epoch grow with the data? Time against n, one panel per d."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from plots.style import GRID, INK, color, foreign, new_figure, save, seconds, short, tidy
+from plots.style import (
+    INK,
+    at_ends,
+    color,
+    foreign,
+    new_figure,
+    numerous,
+    plain_seconds,
+    save,
+    short,
+    tidy,
+)
+
+MOST_PANELS = 4
+
+
+def drawable(about: dict[str, Any]) -> bool:
+    """Whether the part "gradrace" of a result file has anything to draw."""
+    return any(case["arms"] for case in about["cases"])
 
 
 def draw(source: Path, target: Path) -> None:
-    """Draw `benchmark.json`, a pytest-benchmark file with gradrace's `extra_info`, as a PNG."""
+    """Draw a result file of `gradrace run` as a PNG."""
     save(figure(source), target)
 
 
 def figure(source: Path) -> Figure:
-    """Return the figure; the median round divided by its epochs, on a logarithmic axis."""
-    benchmarks: list[dict[str, Any]] = json.loads(source.read_text(encoding="utf-8"))["benchmarks"]
-    sizes = list(dict.fromkeys((b["extra_info"]["n"], b["extra_info"]["d"]) for b in benchmarks))
-    rows = {size: [b for b in benchmarks if _size(b) == size] for size in sizes}
-    others = foreign([b["extra_info"]["backend"] for b in benchmarks])
-    drawn = new_figure(8.0, 0.9 + 0.34 * len(benchmarks) + 0.35 * len(sizes))
-    panels = drawn.subplots(
-        len(sizes), 1, sharex=True, squeeze=False,
-        gridspec_kw={"height_ratios": [len(rows[size]) + 0.4 for size in sizes]},
-    )[:, 0]  # fmt: skip
-    for axes, size in zip(panels, sizes, strict=True):
-        _draw_panel(axes, rows[size], others)
-        axes.set_title(f"n = {size[0]:,}, d = {size[1]:,}", fontsize=10, loc="left", color=INK)
-    times = [time_per_epoch(b) for b in benchmarks]
-    panels[-1].set_xlim(min(times) / 2, max(times) * 20)  # room for the labels
-    panels[-1].xaxis.set_major_locator(LogLocator(numticks=12))
-    panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
-    panels[-1].xaxis.set_minor_formatter(NullFormatter())
-    panels[-1].set_xlabel("time per epoch (logarithmic)")
+    """Return the figure: medians as points, the range of the sessions as bars, logarithmic axes."""
+    cases = json.loads(source.read_text(encoding="utf-8"))["gradrace"]["cases"]
+    names = list(dict.fromkeys(row["backend"] for case in cases for row in case["arms"]))
+    levels = sorted({case["d"] for case in cases if case["arms"]})
+    levels = [
+        levels[i] for i in np.unique(np.linspace(0, len(levels) - 1, MOST_PANELS).astype(int))
+    ]
+    drawn = new_figure(max(5.0, 3.4 * len(levels) + 1.2), 3.9)
+    panels = drawn.subplots(1, len(levels), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, d in zip(panels, levels, strict=True):
+        _draw_panel(axes, [case for case in cases if case["d"] == d], names)
+        axes.set_title(f"d = {d:,}", fontsize=10, color=INK)
+        axes.set_xlabel("samples n")
+    panels[0].set_ylabel("time per epoch")
+    unlabeled = names
+    for axes, d in zip(panels[::-1], levels[::-1], strict=True):
+        level = [case for case in cases if case["d"] == d]
+        here = [name for name in unlabeled if len(_points(level, name))]
+        _label_lines(axes, level, here, foreign(names))
+        unlabeled = [name for name in unlabeled if name not in here]
     return drawn
 
 
-def time_per_epoch(benchmark: dict[str, Any]) -> float:
-    """Return the median round divided by its number of epochs, in seconds."""
-    return float(benchmark["stats"]["median"]) / int(benchmark["extra_info"]["epochs"])
-
-
-def _size(benchmark: dict[str, Any]) -> tuple[int, int]:
-    return benchmark["extra_info"]["n"], benchmark["extra_info"]["d"]
-
-
-def _draw_panel(axes: Axes, benchmarks: list[dict[str, Any]], others: list[str]) -> None:
-    names = [b["extra_info"]["backend"] for b in benchmarks]
-    base = {name: time_per_epoch(b) for name, b in zip(names, benchmarks, strict=True)}.get(
-        "python"
-    )
-    for y, (name, benchmark) in enumerate(zip(names, benchmarks, strict=True)):
-        time = time_per_epoch(benchmark)
-        hue = color(name, others)
-        axes.plot([time], [y], "o", ms=9, color=hue)
-        label = seconds(time)
-        if base is not None and name != "python":
-            label += f"   {base / time:,.3g} × as fast as python"
-        axes.annotate(
-            label, (time, y), xytext=(10, 0), textcoords="offset points", va="center",
-            fontsize=9, color=INK,
+def _draw_panel(axes: Axes, cases: list[dict[str, Any]], names: list[str]) -> None:
+    for name in names:
+        points = _points(cases, name)
+        if not len(points):
+            continue
+        n, median, low, high = points.T
+        axes.errorbar(
+            n, median, yerr=[median - low, high - median], fmt="o-", ms=4.5, lw=1.6, capsize=3,
+            color=color(name, foreign(names)), label=short(name).lstrip("_"),
         )  # fmt: skip
-    axes.set_yticks(range(len(names)), [short(name) for name in names])
-    axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numerous(value)))
+    axes.yaxis.set_major_locator(LogLocator(numticks=12))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_seconds(value)))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_formatter(NullFormatter())
     tidy(axes)
-    axes.grid(visible=True, axis="both", color=GRID, linewidth=0.6)
 
 
-def _power(value: float) -> str:
-    return seconds(value).replace(".00", "").replace(".0", "")
+def _points(cases: list[dict[str, Any]], name: str) -> np.ndarray:
+    """Return a row per case that the backend ran: n, median, and the range of the sessions."""
+    rows = [
+        (
+            case["n"],
+            row["time"]["median"],
+            min(row["time"]["median"], *row["time"]["sessions"].values()),
+            max(row["time"]["median"], *row["time"]["sessions"].values()),
+        )
+        for case in sorted(cases, key=lambda case: case["n"])
+        for row in case["arms"]
+        if row["backend"] == name
+    ]
+    return np.array(rows, dtype=float).reshape(-1, 4)
+
+
+def _label_lines(
+    axes: Axes, cases: list[dict[str, Any]], names: list[str], others: list[str]
+) -> None:
+    """Write each backend's name at the right end of its line."""
+    ends = {short(name): tuple(_points(cases, name)[-1, :2]) for name in names}
+    at_ends(axes, ends, [color(name, others) for name in names])

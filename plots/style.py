@@ -78,6 +78,46 @@ def _three_digits(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
+def plain_seconds(value: float) -> str:
+    """Write a time on an axis: 10 µs."""
+    return seconds(value).replace(".00", "").replace(".0", "")
+
+
+def numerous(value: float) -> str:
+    """Write a number on a logarithmic axis: 100, 10 k, 1 M."""
+    for factor, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= factor:
+            return f"{value / factor:g}{unit}"
+    return f"{value:g}"
+
+
+def times(ratio: "dict[str, float | None]") -> str:
+    """Write a ratio with its interval, if it has one: 4.71 × (4.65–4.77)."""
+    value, low, high = ratio["value"], ratio["low"], ratio["high"]
+    text = f"{value:,.3g} ×"
+    return text if low is None else f"{text} ({low:,.3g}–{high:,.3g})"
+
+
+def at_ends(
+    axes: "Axes", ends: "dict[str, tuple[float, float]]", colors: "list[str]", least: float = 11.0
+) -> None:
+    """Write a label at the right end of each line, at least so many points apart."""
+    if not ends:
+        return
+    axes.figure.canvas.draw()  # only then the axes know where a value lies
+    scale = 72 / axes.figure.dpi
+    heights = {name: axes.transData.transform(end)[1] * scale for name, end in ends.items()}
+    previous = -float("inf")
+    for name in sorted(ends, key=lambda name: heights[name]):
+        place = max(heights[name], previous + least)
+        previous = place
+        axes.annotate(
+            name, ends[name], xytext=(7, place - heights[name]), textcoords="offset points",
+            va="center", fontsize=9, annotation_clip=False,
+            color=colors[list(ends).index(name)],
+        )  # fmt: skip
+
+
 def thousands() -> "FuncFormatter":
     """Return an axis formatter that writes 10,000."""
     from matplotlib.ticker import FuncFormatter

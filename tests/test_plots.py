@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +12,7 @@ import pyarrow.compute
 import pyarrow.parquet
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 
@@ -17,11 +20,14 @@ from bench.agreement import Checked, judge
 from bench.data import Dataset, reference_line, synthetic
 from bench.model import save
 from bench.oracle import exact_trajectory
+from bench.race import draw as draw_race
 from bench.race import error_table
 from bench.rates import save as save_study
 from bench.rates import study
+from bench.results import read
 from bench.training import train
-from plots import agreement, fit, loss, path, speed, style
+from plots import agreement, breakeven, fastest, fit, loss, path, speed, speedup, style
+from tests.runs import write_run
 from tests.variants import Forward, Loop, Reversed
 
 
@@ -239,45 +245,98 @@ class TestPath:
         assert is_png(tmp_path / "p.png")
 
 
-class TestSpeed:
+class TestRace:
+    """The pictures of a race."""
+
+    TIMES: ClassVar = {
+        "100x1": {"python": 4e-5, "numpy": 8e-6, "numba": 1e-7, "mine.py": 3e-5},
+        "10000x1": {"python": 4e-3, "numpy": 1e-5, "numba": 1e-5},
+        "100x7": {"python": 1e-4, "numpy": 9e-6, "numba": 5e-7},
+    }
+
     @pytest.fixture
-    def results(self, tmp_path: Path) -> Path:
-        arms = [
-            ("python", 100, 1, 10_000, 0.3), ("numba", 100, 1, 10_000, 0.001),
-            ("python", 5000, 7, 10, 0.5), ("mine.py", 5000, 7, 10, 2.0),
-        ]  # fmt: skip
-        benchmarks = [
-            {
-                "stats": {"median": median},
-                "extra_info": {"backend": backend, "n": n, "d": d, "epochs": epochs},
-            }
-            for backend, n, d, epochs, median in arms
-        ]
-        (tmp_path / "b.json").write_text(json.dumps({"benchmarks": benchmarks}))
+    def source(self, tmp_path: Path) -> Path:
+        write_run(tmp_path / "b.json", self.TIMES)
         return tmp_path / "b.json"
 
-    def test_a_panel_per_size_a_point_per_backend(self, results: Path) -> None:
-        figure = speed.figure(results)
+    def test_time_against_n_in_a_panel_per_d(self, source: Path) -> None:
+        figure = speed.figure(source)
+        assert_drawable(figure)
+        assert [axes.get_title() for axes in figure.axes] == ["d = 1", "d = 7"]
+        bars = [c for c in figure.axes[0].containers if isinstance(c, ErrorbarContainer)]
+        drawn = {str(bar.get_label()): bar.lines[0] for bar in bars}
+        assert len(bars) == len(drawn) == 4
+        np.testing.assert_array_equal(drawn["numba"].get_xdata(), [100, 10_000])
+        assert np.asarray(drawn["numba"].get_ydata()) == pytest.approx([1e-7, 1e-5], rel=0.02)
+        np.testing.assert_array_equal(drawn["mine.py"].get_xdata(), [100])
+
+    def test_the_bars_are_the_range_of_the_sessions(self, source: Path) -> None:
+        container = speed.figure(source).axes[0].containers[0]
+        assert isinstance(container, ErrorbarContainer)
+        (case,) = (c for c in read(source)["gradrace"]["cases"] if c["name"] == "100x1")
+        sessions = case["arms"][0]["time"]["sessions"].values()
+        (segment, *_) = container.lines[2][0].get_segments()
+        assert segment[:, 1].tolist() == pytest.approx([min(sessions), max(sessions)])
+
+    def test_speed_ups_with_their_intervals(self, source: Path) -> None:
+        figure = speedup.figure(source)
         assert_drawable(figure)
         titles = [axes.get_title(loc="left") for axes in figure.axes]
-        assert titles == ["n = 100, d = 1", "n = 5,000, d = 7"]
-        points = [
-            float(np.asarray(line.get_xdata())[0])
-            for axes in figure.axes
-            for line in axes.get_lines()
-        ]
-        assert points == pytest.approx([3e-5, 1e-7, 0.05, 0.2], rel=1e-15)
-        labels = [[text.get_text() for text in axes.texts] for axes in figure.axes]
-        assert labels == [
-            ["30.0 µs", "100 ns   300 × as fast as python"],
-            ["50.0 ms", "200 ms   0.25 × as fast as python"],
-        ]
-        names = [[tick.get_text() for tick in axes.get_yticklabels()] for axes in figure.axes]
-        assert names == [["python", "numba"], ["python", "mine.py"]]
+        assert titles == ["n = 100, d = 1", "n = 10,000, d = 1", "n = 100, d = 7"]
+        row = read(source)["gradrace"]["cases"][0]["arms"][1]
+        dots = [line for line in figure.axes[0].get_lines() if line.get_marker() == "o"]
+        bars = [line for line in figure.axes[0].get_lines() if line.get_marker() != "o"]
+        assert dots[0].get_xdata() == pytest.approx([row["speed_up"]["value"]])
+        ends = [row["speed_up"]["low"], row["speed_up"]["high"]]
+        assert bars[0].get_xdata() == pytest.approx(ends)
+        labels = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+        assert labels == ["numpy", "numba", "mine.py"]
 
-    def test_png(self, results: Path, tmp_path: Path) -> None:
-        speed.draw(results, tmp_path / "s.png")
-        assert is_png(tmp_path / "s.png")
+    def test_without_a_verdict_the_speed_up_says_so(self, tmp_path: Path) -> None:
+        write_run(tmp_path / "b.json", {"100x1": {"python": 1e-5, "numpy": 1e-5}})
+        (axes,) = speedup.figure(tmp_path / "b.json").axes
+        assert "no difference shown" in axes.texts[0].get_text()
+
+    def test_break_even_at_the_crossing(self, source: Path) -> None:
+        figure = breakeven.figure(source)
+        assert_drawable(figure)
+        assert len(figure.axes) == 2  # the smallest and the largest case
+        (case, *_) = read(source)["gradrace"]["cases"]
+        numba = next(row for row in case["arms"] if row["backend"] == "numba")
+        counts = {f"{kinds['cold']:,}" for kinds in numba["break_even"].values()}
+        assert counts <= {text.get_text() for text in figure.axes[0].texts}
+        drawn = [np.asarray(line.get_ydata()) for line in figure.axes[0].get_lines()]
+        starts = [times[0] for times in drawn if len(times) > 2]
+        assert len(starts) == 4 + 1  # numba twice: dashed with its machine code cached
+        assert max(starts) == pytest.approx(4 + numba["run"])
+
+    def test_the_map_names_the_fastest_and_its_lead(self, source: Path) -> None:
+        figure = fastest.figure(source)
+        assert_drawable(figure)
+        texts = [text.get_text() for text in figure.axes[0].texts]
+        assert [text.split("\n")[0] for text in texts][::2] == ["numba", "numba"]
+        assert "≈" in texts[1]
+        ticks = [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
+        assert ticks == ["100", "10,000"]
+
+    @pytest.mark.parametrize("module", [speed, speedup, breakeven, fastest])
+    def test_png(self, module: ModuleType, source: Path, tmp_path: Path) -> None:
+        assert module.drawable(read(source)["gradrace"])
+        module.draw(source, tmp_path / "p.png")
+        assert is_png(tmp_path / "p.png")
+
+    def test_what_has_no_data_is_left_out(self, tmp_path: Path) -> None:
+        write_run(tmp_path / "b.json", {"100x1": {"numpy": 1e-5}})
+        assert [path.name for path in draw_race(tmp_path / "b.json", tmp_path)] == ["speed.png"]
+
+    def test_many_backends_and_levels_stay_readable(self, tmp_path: Path) -> None:
+        times = {f"mine{i}.py": 1e-5 * (1 + 0.01 * i) for i in range(9)}
+        write_run(tmp_path / "b.json", {f"100x{d}": times for d in (1, 2, 3, 4, 5, 6)})
+        figure = speed.figure(tmp_path / "b.json")
+        assert_drawable(figure)
+        assert len(figure.axes) == speed.MOST_PANELS
+        heights = sorted(text.get_window_extent().y0 for text in figure.axes[-1].texts)
+        assert np.diff(heights).min() > 10  # no label lies on another
 
 
 @pytest.mark.parametrize(

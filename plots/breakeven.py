@@ -1,0 +1,99 @@
+"""When has compiling paid? Cumulative time against the number of training runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from plots.style import (
+    INK,
+    at_ends,
+    color,
+    foreign,
+    new_figure,
+    numerous,
+    plain_seconds,
+    save,
+    short,
+    tidy,
+)
+
+_MOST_RUNS = 10**5
+
+
+def drawable(about: dict[str, Any]) -> bool:
+    """Whether the part "gradrace" of a result file has anything to draw."""
+    return bool(about["compile"]) and any(case["arms"] for case in about["cases"])
+
+
+def draw(source: Path, target: Path) -> None:
+    """Draw a result file of `gradrace run` as a PNG."""
+    save(figure(source), target)
+
+
+def figure(source: Path) -> Figure:
+    """Return the figure: the smallest and the largest case; dashed with the machine code cached."""
+    about = json.loads(source.read_text(encoding="utf-8"))["gradrace"]
+    cases = sorted((c for c in about["cases"] if c["arms"]), key=lambda case: case["n"] * case["d"])
+    cases = [cases[0], cases[-1]] if len(cases) > 1 else cases
+    names = list(dict.fromkeys(row["backend"] for case in about["cases"] for row in case["arms"]))
+    drawn = new_figure(4.6 * len(cases) + 0.8, 3.9)
+    panels = drawn.subplots(1, len(cases), sharey=True, squeeze=False)[0]
+    for axes, case in zip(panels, cases, strict=True):
+        _draw_panel(axes, case, about["compile"], foreign(names))
+    panels[0].set_ylabel("time of all runs together")
+    return drawn
+
+
+def _draw_panel(
+    axes: Axes, case: dict[str, Any], compiled: list[dict[str, Any]], others: list[str]
+) -> None:
+    extra = {entry["backend"]: entry for entry in compiled}
+    crossings = [
+        count
+        for row in case["arms"]
+        for kinds in row["break_even"].values()
+        for count in kinds.values()
+        if count is not None
+    ]
+    most = min(_MOST_RUNS, max(100, 10 * max(crossings, default=1)))
+    runs = np.unique(np.geomspace(1, most, 200).astype(int))
+    ends, hues = {}, []
+    for row in case["arms"]:
+        name, hue = row["backend"], color(row["backend"], others)
+        first = extra.get(name, {"cold": 0.0, "cached": 0.0})
+        axes.plot(runs, first["cold"] + row["run"] * runs, color=hue, lw=1.8)
+        if name in extra:
+            axes.plot(runs, first["cached"] + row["run"] * runs, color=hue, lw=1.4, ls="--")
+        ends[short(name)] = (float(runs[-1]), float(first["cold"] + row["run"] * runs[-1]))
+        hues.append(hue)
+        for other, kinds in row["break_even"].items():
+            _mark(axes, case, other, kinds["cold"], most)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numerous(value)))
+    axes.yaxis.set_major_locator(LogLocator(numticks=12))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_seconds(value)))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("training runs")
+    title = f"n = {case['n']:,}, d = {case['d']:,}, {case['epochs']:,} epochs a run"
+    axes.set_title(title, fontsize=10, color=INK)
+    tidy(axes)
+    at_ends(axes, ends, hues)
+
+
+def _mark(axes: Axes, case: dict[str, Any], other: str, count: int | None, most: int) -> None:
+    """Mark where a compiled backend, cold, has caught up with `other`."""
+    run = next(row["run"] for row in case["arms"] if row["backend"] == other)
+    if count is None or count > most:
+        return
+    axes.plot([count], [count * run], "o", ms=6, mfc="white", color=INK, zorder=5)
+    axes.annotate(
+        f"{count:,}", (count, count * run), xytext=(-4, 6), textcoords="offset points",
+        ha="right", fontsize=9, color=INK,
+    )  # fmt: skip
