@@ -10,9 +10,9 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 import typer.core
@@ -20,15 +20,11 @@ import typer.core
 # Both are imported before the current folder joins the path, for it may hold the same names.
 import backends
 import plots  # noqa: F401
+from bench.terminal import end, note, progress, show, show_lines, show_saved, warn
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.progress import Progress
-
     from bench.data import Dataset
     from bench.theory import Rate
-
-LEAST_WIDTH = 80  # what tables are laid out for
 
 # exit statuses
 DISAGREES = 1
@@ -49,9 +45,9 @@ Backends = Annotated[
     list[str] | None,
     typer.Option(
         "--backend",
-        metavar="NAME|FILE.py|MODULE",
-        help="A built-in backend, your file or an importable module; repeatable.  "
-        "[default: all built-in ones]",
+        "--backends",
+        metavar="NAME|FILE.py|MODULE …",
+        help="Built-in backends, your file or an importable module.  [default: all built-in ones]",
         show_default=False,
     ),
 ]
@@ -112,16 +108,23 @@ def _options(
 
 
 class _Command(typer.core.TyperCommand):
-    """A command whose --lr takes several words: --lr 0.1 0.2 stands for --lr 0.1 --lr 0.2."""
+    """A command whose repeatable options take several words: --lr 0.1 0.2 is --lr 0.1 --lr 0.2."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put --lr in front of every further rate that follows one."""
-        several = any(option.name == "lr" and option.multiple for option in self.params)
+        """Put the option in front of every further word that belongs to it."""
+        several = {
+            name for option in self.params if getattr(option, "multiple", False)
+            for name in option.opts
+        }  # fmt: skip
+        arguments = any(option.param_type_name == "argument" for option in self.params)
         words: list[str] = []
         for word in args:
-            follows = "--lr" in words[-2:-1] or "".join(words[-1:]).startswith("--lr=")
-            if several and follows and _is_rate(word):
-                words.append("--lr")
+            before = words[-2] if len(words) > 1 else ""
+            if words and words[-1].partition("=")[0] in several and "=" in words[-1]:
+                before = words[-1].partition("=")[0]
+            # Where a command takes a FILE, only what is a number can belong to the option.
+            if before in several and not word.startswith("-") and (_is_rate(word) or not arguments):
+                words.append(before)
             words.append(word)
         return super().parse_args(ctx, words)
 
@@ -144,64 +147,213 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
             from backends.interface import InputError
             from bench.isolation import BackendError
         except KeyboardInterrupt:
-            _end("interrupted", INTERRUPTED)
+            end("interrupted", INTERRUPTED)
         try:
             function(*args, **kwargs)
         except KeyboardInterrupt:
-            _end("interrupted", INTERRUPTED)
+            end("interrupted", INTERRUPTED)
         except (InputError, BackendError) as error:
-            _end(str(error), UNUSABLE)
+            end(str(error), UNUSABLE)
         except MemoryError as error:
-            _end(f"out of memory: {error}", UNUSABLE)
+            end(f"out of memory: {error}", UNUSABLE)
         except BrokenPipeError:  # the reader of a pipe has enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(PIPE_CLOSED) from None
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            _end(f"{where}{error.strerror or error}", UNUSABLE)
+            end(f"{where}{error.strerror or error}", UNUSABLE)
 
     return app.command(function.__name__.removeprefix("list_"), cls=_Command)(guarded)
 
 
 @command
 def run(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path("results"),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="6 sizes, 3 sessions, under a minute; the default.")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="14 sizes, 8 sessions; says how long it takes.")
+    ] = False,
+    sizes: Annotated[
+        list[str] | None,
+        typer.Option(metavar="N …", help="Numbers of samples, like 100 1e4.", show_default=False),
+    ] = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(metavar="D …", help="Numbers of features.", show_default=False),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Updates per call.  [default: some milliseconds of work]"),
+    ] = None,
     backend: Backends = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BACKEND", help="What speed-ups refer to.  [default: python, if it races]"
+        ),
+    ] = None,
+    sessions: Annotated[
+        int | None, typer.Option(metavar="K", help="Fresh processes that time everything.")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Shuffles the order.")] = 0,
+    threads: Annotated[int, typer.Option(metavar="N", help="Threads per library.")] = 1,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Complete the benchmark.json of an interrupted run."),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path("results"),
 ) -> None:
-    """Check, time and picture the backends.
+    """Check, race and picture the backends.
 
-    Each backend trains on the reference line and on two larger synthetic problems. The exit
-    status is 1 if one of them disagrees with the exact trajectory.
+    Every backend is verified, then timed in several fresh processes, its timed blocks interleaved
+    with those of the others. Writes benchmark.json, agreement.png, speed.png, speedup.png,
+    breakeven.png, fastest.png, and what `train` writes. The exit status is 1 if a backend disagrees
+    with the exact trajectory or a session breaks off.
     """
-    from bench import race, report
+    from backends.interface import InputValueError
+    from bench import race, report, settings
     from bench.files import writable_folder
 
+    if quick and full:
+        raise InputValueError("--quick and --full: choose one")
+    if resume is not None and any(
+        (quick, full, sizes, features, epochs, backend, baseline, sessions)
+    ):
+        raise InputValueError("--resume: takes everything else from the file")
     for spec in backend or ():
         backends.require(spec)
-    writable_folder(out)
-    with _progress() as progress:
-        task = progress.add_task("", total=None)
+    chosen = settings.choose(
+        full=full, sizes=[_count("--sizes", text) for text in sizes or ()],
+        features=[_count("--features", text) for text in features or ()], epochs=epochs,
+        backends=backend or (), baseline=baseline, sessions=sessions, seed=seed, threads=threads,
+    )  # fmt: skip
+    writable_folder(out if resume is None else resume.parent)
+    if resume is None:
+        note(settings.announcement(chosen))
+    with progress() as bar:
+        task = bar.add_task("", total=None)
 
         def on_progress(doing: str, done: int, steps: int) -> None:
-            progress.update(task, description=doing, completed=done, total=steps)
+            bar.update(task, description=doing, completed=done, total=steps)
 
-        result = race.run(out, backend or (), on_progress=on_progress)
-    if result.verdicts:
-        _print(report.race_table(result))
-        _print(
-            "Median of the rounds; one thread per backend, unless the environment says otherwise."
-        )
-    wrong = [e["verdict"] for e in result.verdicts if not e["verdict"]["agrees"]]
-    for verdict in wrong:
-        _print(f"{verdict['backend']}: {verdict['reason']}")
-    _print_saved(result.files)
+        if resume is None:
+            result = race.run(out, chosen, on_progress)
+        else:
+            result = race.resume(resume, on_progress)
+    show_lines(report.about_race(result.content))
+    if result.content["benchmarks"]:
+        show(report.race_table(result.about))
+        show(report.RACE_LEGEND)
+        if fewer := report.fewer_epochs(result.about):
+            show(fewer)
+        if (table := report.compile_table(result.about)) is not None:
+            show(table)
+            show(report.compile_legend(result.content))
+        show(report.memory_table(result.about))
+        show(report.MEMORY_LEGEND)
+    for entry in result.about["left_out"]:
+        show(f"{entry['backend']} on {entry['case']}: {entry['reason']}")
+    for warning in result.about["warnings"]:
+        warn(warning)
+    show_saved(result.files)
     if result.interrupted:
-        kept = "what was finished is saved" if result.files else "nothing was finished"
-        _end(f"interrupted; {kept}", INTERRUPTED)
-    if result.failure:
-        _end(result.failure, DISAGREES)
-    if wrong:
+        kept = (
+            f"{result.finished} of {result.settings.sessions} sessions are finished and saved; "
+            f"gradrace run --resume {resume or out / race.RESULT} completes them"
+        )
+        end(f"interrupted; {kept if result.finished else 'nothing was timed'}", INTERRUPTED)
+    if result.faults:
         raise typer.Exit(DISAGREES)
+
+
+@command
+def compare(
+    old: Annotated[Path, typer.Argument(metavar="OLD.json", help="The earlier result file.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW.json", help="The later one.")],
+    fail_above: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE", help="Exit with 1 if something is slower by more, like 10%."),
+    ] = None,
+    format: Annotated[  # noqa: A002 - the name of the option
+        str, typer.Option(metavar="text|md", help="A table for the terminal or in Markdown.")
+    ] = "text",
+) -> None:
+    """Compare two runs: what became faster or slower.
+
+    A difference is shown if its 95 % interval excludes 1 and it exceeds 5 % and the A/A floor of
+    both runs. What else differs, like machine or versions, is said.
+    """
+    from backends.interface import InputValueError
+    from bench import comparison, report
+
+    if format not in ("text", "md"):
+        raise InputValueError(f"--format: must be text or md, got {format!r}")
+    limit = None if fail_above is None else _share("--fail-above", fail_above)
+    found = comparison.compare(old, new)
+    if format == "md":
+        show_lines(report.comparison_markdown(found))
+    else:
+        show(report.comparison_table(found))
+        show(report.COMPARISON_LEGEND)
+    for difference in found.differences:
+        warn(f"not the same, {difference}")
+    warn(comparison.drift_warning(found))
+    if limit is not None:
+        if not found.comparable:
+            raise InputValueError(
+                "--fail-above: the runs are of different machines or threads; their times say "
+                "nothing about the code"
+            )
+        slower = found.regressions(limit)
+        if slower:
+            names = ", ".join(f"{change.backend} on {change.case}" for change in slower)
+            end(f"slower by more than {report.percent(limit)}: {names}", DISAGREES)
+
+
+@command
+def plot(
+    file: Annotated[Path, typer.Argument(metavar="FILE.json", help="What gradrace run wrote.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to save.  [default: beside the file]")
+    ] = None,
+) -> None:
+    """Draw every picture of a run again, from its file alone.
+
+    speed.png: time per epoch against n. speedup.png: speed-ups with their intervals. breakeven.png:
+    when compiling has paid. fastest.png: the fastest backend at every size.
+    """
+    from bench import race, results
+    from bench.files import writable_folder
+
+    results.read(file)
+    folder = writable_folder(file.parent if out is None else out)
+    show_saved(list(race.draw(file, folder)))
+
+
+@command
+def advise(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.json", help="What gradrace run wrote on this machine.")
+    ],
+    n: Annotated[str, typer.Option(metavar="N", help="Samples of your job.")],
+    d: Annotated[str, typer.Option(metavar="D", help="Features.")],
+    epochs: Annotated[str, typer.Option(metavar="N", help="Epochs of one run.")],
+    runs: Annotated[str, typer.Option(metavar="N", help="Runs in one process.")] = "1",
+) -> None:
+    """Say which backend to use for a job, and how long it will take.
+
+    Times are carried over from the measured sizes to yours. Beyond them, the answer says so; more
+    than ten times beyond, there is none.
+    """
+    from bench import report
+    from bench.advice import advise
+
+    counts = {"n": n, "d": d, "epochs": epochs, "runs": runs}
+    found = advise(file, **{name: _count(f"--{name}", text) for name, text in counts.items()})
+    show_lines(report.advice_lines(found))
+    show(report.advice_table(found))
+    show(report.ADVICE_LEGEND)
 
 
 @command
@@ -253,34 +405,34 @@ def check(
     verdicts: list[agreement.Verdict] = []
     interrupted = False
     try:
-        with _progress() as progress:
-            task = progress.add_task("computing the exact trajectory", total=len(specs))
+        with progress() as bar:
+            task = bar.add_task("computing the exact trajectory", total=len(specs))
             exact = exact_trajectory(samples.X, samples.y, lr=rate, epochs=epochs)
-            progress.update(task, description="training the backends")
+            bar.update(task, description="training the backends")
             for checked in agreement.check_backends(
                 specs, samples.X, samples.y, lr=rate, epochs=epochs, exact=exact, timeout=timeout
             ):
                 verdicts.append(checked.verdict)
-                progress.advance(task)
+                bar.advance(task)
     except KeyboardInterrupt:
         interrupted = True
 
     n, d = samples.X.shape
     job = {"data": samples.name, "n": n, "d": d, "lr": rate, "epochs": epochs}
-    _print(f"{samples.name}: n = {n:,}, d = {d:,}, α = {rate:.6g}, {epochs:,} epochs")
+    show(f"{samples.name}: n = {n:,}, d = {d:,}, α = {rate:.6g}, {epochs:,} epochs")
     if verdicts:
-        _print(report.verdict_table(verdicts))
-        _print("w, b, loss: the worst error, as a share of the rounding bound, @ its epoch.")
-        _print(f"Yardstick: {YARDSTICK}.")
+        show(report.verdict_table(verdicts))
+        show("w, b, loss: the worst error, as a share of the rounding bound, @ its epoch.")
+        show(f"Yardstick: {YARDSTICK}.")
     for verdict in verdicts:
         if not verdict.agrees:
-            _print(f"{verdict.backend}: {verdict.reason}")
+            show(f"{verdict.backend}: {verdict.reason}")
     if json is not None:
         found = [dataclasses.asdict(verdict) for verdict in verdicts]
         write_json(json, {**job, "yardstick": YARDSTICK, "verdicts": found})
-        _print_saved([json])
+        show_saved([json])
     if interrupted:
-        _end(f"interrupted; {len(verdicts)} of {len(specs)} backends were checked", INTERRUPTED)
+        end(f"interrupted; {len(verdicts)} of {len(specs)} backends were checked", INTERRUPTED)
     if not all(verdict.agrees for verdict in verdicts):
         raise typer.Exit(DISAGREES)
 
@@ -322,11 +474,11 @@ def train(
     rate = _rate(lr, file)
     samples = _samples(file, target, features)
     writable_folder(out)
-    with _progress("{task.fields[loss]}") as progress:
-        task = progress.add_task("epoch", total=epochs, loss="")
+    with progress("{task.fields[loss]}") as bar:
+        task = bar.add_task("epoch", total=epochs, loss="")
 
         def on_progress(epoch: int, loss: float) -> None:
-            progress.update(task, completed=epoch, loss=f"loss {loss:.6g}")
+            bar.update(task, completed=epoch, loss=f"loss {loss:.6g}")
 
         fit = training.train(
             samples, backend=backend, lr=rate, epochs=epochs, standardize=standardize, tol=tol,
@@ -337,18 +489,18 @@ def train(
         for path in model.save(fit, out):
             saved.append(path)
     finally:
-        _print_lines(lessons.about_fit(fit, auto=rate == "auto"))
+        show_lines(lessons.about_fit(fit, auto=rate == "auto"))
         if not fit.diverged:
-            _print(lessons.fit_table(fit))
-            _print_lines(lessons.remarks(fit))
-        _warn(fit.least_squares.ambiguity)
-        _print_saved(saved)
+            show(lessons.fit_table(fit))
+            show_lines(lessons.remarks(fit))
+        warn(fit.least_squares.ambiguity)
+        show_saved(saved)
     if fit.diverged:
         old = [out / name for name in ("model.json", "fit.parquet", "fit.png")]
         names = ", ".join(str(path) for path in old if path.exists())
-        _end(fit.failure + (f" ({names}: of an earlier run)" if names else ""), DISAGREES)
+        end(fit.failure + (f" ({names}: of an earlier run)" if names else ""), DISAGREES)
     if fit.interrupted:
-        _end(f"interrupted after epoch {fit.trajectory.epoch[-1]:,} of {epochs:,}", INTERRUPTED)
+        end(f"interrupted after epoch {fit.trajectory.epoch[-1]:,} of {epochs:,}", INTERRUPTED)
 
 
 @command
@@ -403,11 +555,11 @@ def rates(
         chosen = chosen or rates.REFERENCE_RATES
     samples = _samples(file, target, features)
     writable_folder(out)
-    with _progress() as progress:
-        task = progress.add_task("", total=None)
+    with progress() as bar:
+        task = bar.add_task("", total=None)
 
         def on_progress(doing: str, done: int, steps: int) -> None:
-            progress.update(task, description=doing, completed=done, total=steps)
+            bar.update(task, description=doing, completed=done, total=steps)
 
         found = rates.study(
             samples, chosen, backends=specs, epochs=epochs, standardize=standardize,
@@ -419,20 +571,20 @@ def rates(
         for path in rates.save(found, out):
             saved.append(path)
     finally:
-        _print_lines([*lessons.about_study(found), "", *lessons.advice(found)])
+        show_lines([*lessons.about_study(found), "", *lessons.advice(found)])
         if found.runs:
-            _print(lessons.speed_table(found))
-            _print_lines([lessons.REGIME_LEGEND, lessons.SPEED_LEGEND, lessons.limits(found)])
-            _print(lessons.result_table(found))
-            _print(lessons.direction_table(found))
-            _print(lessons.DIRECTION_LEGEND)
-        _warn(found.least_squares.ambiguity)
+            show(lessons.speed_table(found))
+            show_lines([lessons.REGIME_LEGEND, lessons.SPEED_LEGEND, lessons.limits(found)])
+            show(lessons.result_table(found))
+            show(lessons.direction_table(found))
+            show(lessons.DIRECTION_LEGEND)
+        warn(found.least_squares.ambiguity)
         for run in wrong:
-            _print(f"{run.backend}, α = {run.lr:g}: {run.verdict.reason}")
-        _print_saved(saved)
+            show(f"{run.backend}, α = {run.lr:g}: {run.verdict.reason}")
+        show_saved(saved)
     if found.interrupted:
         steps = len(found.rates) * len(set(specs))
-        _end(f"interrupted; {len(found.runs)} of {steps} runs are finished", INTERRUPTED)
+        end(f"interrupted; {len(found.runs)} of {steps} runs are finished", INTERRUPTED)
     if wrong:
         raise typer.Exit(DISAGREES)
 
@@ -468,16 +620,16 @@ def predict(
             raise InputValueError(f"{out}: is what is read; choose another file")
     found = predict(trained, file)
     if found.far:
-        _warn(f"far from the training samples; other units? {found.far}")
+        warn(f"far from the training samples; other units? {found.far}")
     if found.unused:
-        _note(f"not used: {', '.join(found.unused)}")
+        note(f"not used: {', '.join(found.unused)}")
     if found.loss is not None:
-        _note(f"{found.target} is in the table, too; the loss is {found.loss:.6g}")
+        note(f"{found.target} is in the table, too; the loss is {found.loss:.6g}")
     if out is None:
         print("\n".join(["predicted", *map(repr, found.values.tolist())]))
     else:
         write_predictions(found, out)
-        _print_saved([out])
+        show_saved([out])
 
 
 @command
@@ -485,7 +637,7 @@ def list_backends() -> None:
     """List the backends, and how to install what is missing."""
     from bench import report
 
-    _print(report.backend_table())
+    show(report.backend_table())
 
 
 def main() -> None:
@@ -528,67 +680,23 @@ def _rate(text: str | None, file: Path | None) -> "Rate":
         raise InputValueError(f"--lr: needs a number or auto, got {text!r}") from None
 
 
-def _progress(*extra: str) -> "Progress":
-    """Return a progress bar on stderr; nothing at all where stderr is no terminal."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+def _count(option: str, text: str) -> int:
+    """Return a whole number, 1 or more, that may be written 1e4."""
+    from backends.interface import InputValueError
 
-    console = Console(stderr=True)
-    texts = (TextColumn(text, markup=False) for text in ("{task.description}", *extra))
-    return Progress(
-        *texts, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=console, transient=True, disable=not console.is_terminal,
-    )  # fmt: skip
+    with contextlib.suppress(ValueError, OverflowError):
+        number = float(text.replace("_", "").replace(",", ""))
+        if number == int(number) >= 1:
+            return int(number)
+    raise InputValueError(f"{option}: needs whole numbers, 1 or more, got {text!r}")
 
 
-def _print(what: "RenderableType") -> None:
-    """Print a table or a line to stdout; a line is left as it is, whatever the width.
+def _share(option: str, text: str) -> float:
+    """Return a share that may be written in percent."""
+    from backends.interface import InputValueError
 
-    Nor are the numbers of a table cut in a narrow terminal, which wraps the lines itself.
-    """
-    from rich.console import Console
-    from rich.measure import Measurement
-
-    if isinstance(what, str):
-        what = _printable(what)
-    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=isinstance(what, str))
-    roomy = Measurement.get(console, console.options.update_width(LEAST_WIDTH), what).maximum
-    console.width = max(console.width, roomy)
-    console.print(what)
-
-
-def _print_saved(paths: list[Path]) -> None:
-    if paths:
-        _print("saved " + " ".join(map(str, paths)))
-
-
-def _print_lines(lines: Iterable[str]) -> None:
-    for line in lines:
-        _print(line)
-
-
-def _note(message: str) -> None:
-    """Say something beside the result, on stderr."""
-    print(_printable(message), file=sys.stderr)
-
-
-def _warn(message: str) -> None:
-    if message:
-        _note(f"warning: {message}")
-
-
-def _end(message: str, status: int) -> NoReturn:
-    """Say on stderr in one line why the command ends, and end it."""
-    print(f"gradrace: {_printable(message)}", file=sys.stderr)
-    raise typer.Exit(status)
-
-
-def _printable(text: str) -> str:
-    """Return a text on one line, without the control codes that a stranger's text may hold."""
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    with contextlib.suppress(ValueError):
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        if 0 <= value < float("inf"):
+            return value
+    raise InputValueError(f"{option}: needs a share like 10% or 0.1, got {text!r}")

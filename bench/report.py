@@ -1,4 +1,4 @@
-"""What the terminal shows of checks, races and backends."""
+"""What the terminal shows of checks, races, comparisons, advice and backends."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 import backends
+from bench.advice import Advice
 from bench.agreement import Deviation, Verdict
-from bench.race import Race
-from plots.style import seconds, short
+from bench.comparison import Comparison
+from bench.results import REFERENCES, Content, plain
+from plots.style import seconds, short, times
 
 NONE = "–"
 
@@ -28,28 +30,247 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     return table
 
 
-def race_table(race: Race) -> Table:
-    """Give each arm a row: backend, size, time per epoch, total, speed-up, agreement."""
-    from plots.speed import time_per_epoch  # here, since matplotlib takes its time
+def race_table(about: Content) -> Table:
+    """Give each case a row with its A/A floor, and below it each backend one with its figures.
 
-    table = empty_table("backend", "n × d", "per epoch", "total", "speed-up", "agrees")
-    timed = {(arm["group"], arm["extra_info"]["backend"]): arm for arm in race.benchmarks}
-    previous = ""
-    for entry in race.verdicts:
-        case, backend = entry["case"], entry["verdict"]["backend"]
-        if previous not in ("", case):
+    `about` is the part "gradrace" of a result file.
+    """
+    baseline = short(about["settings"]["baseline"])
+    table = empty_table(
+        "n × d", "median", "best", "points/s", f"× {baseline}", "of bests", "verdict"
+    )
+    left_out = {(entry["case"], entry["backend"]) for entry in about["left_out"]}
+    for case in about["cases"]:
+        timed = {(case["name"], row["backend"]) for row in case["arms"]}
+        floor = "A/A: –" if case["floor"] is None else f"A/A ± {percent(case['floor'])}"
+        table.add_row(f"{case['n']:,} × {case['d']:,}", "", "", "", floor, "", "")
+        for row in case["arms"]:
+            time, ratio = row["time"], row["speed_up"]
+            table.add_row(
+                f" {short(row['backend'])}{'*' * (row['epochs'] < case['epochs'])}",
+                seconds(time["median"]), seconds(time["minimum"]),
+                si(row["rate"]), NONE if ratio is None else spread(ratio),
+                NONE if ratio is None else f"{ratio['minima']:,.3g}", row["verdict"] or NONE,
+            )  # fmt: skip
+        for backend in about["settings"]["backends"]:
+            if {(case["name"], backend), ("every case", backend)} & left_out - timed:
+                table.add_row(f" {short(backend)}", NONE, NONE, NONE, NONE, NONE, "not timed")
+        if case is not about["cases"][-1]:
             table.add_section()
-        previous = case
-        cells = [NONE, NONE, NONE]
-        if (case, backend) in timed:
-            arm, base = timed[case, backend], timed.get((case, "python"))
-            time = time_per_epoch(arm)
-            total = f"{seconds(arm['stats']['median'])} for {arm['extra_info']['epochs']:,}"
-            speed_up = NONE if base is None else f"{time_per_epoch(base) / time:,.3g} ×"
-            cells = [seconds(time), total, speed_up]
-        size = " × ".join(f"{int(part):,}" for part in case.split("x"))
-        table.add_row(short(backend), size, *cells, yes_no(entry["verdict"]["agrees"]))
     return table
+
+
+def fewer_epochs(about: Content) -> str:
+    """Say which backends, marked in the table, made fewer epochs per call than their case has."""
+    fewer = [
+        f"{short(row['backend'])} {row['epochs']:,} of {case['epochs']:,} on {case['name']}"
+        for case in about["cases"]
+        for row in case["arms"]
+        if row["epochs"] < case["epochs"]
+    ]
+    return f"* fewer epochs per call, to keep it short: {', '.join(fewer)}." if fewer else ""
+
+
+def about_race(content: Content) -> list[str]:
+    """Say in a line or two what was raced, and on what."""
+    about, machine = content["gradrace"], content["machine_info"]
+    settings = about["settings"]
+    finished = sum(not session["failure"] for session in about["sessions"])
+    sessions = f"{finished} of {settings['sessions']}" if about["interrupted"] else f"{finished}"
+    cores = len(machine["cores"]["usable"])
+    return [
+        f"{settings['kind']} run: {sessions} sessions, {settings['threads']} "
+        f"thread{'s' * (settings['threads'] > 1)} of {machine['cpu'].get('brand_raw', 'unknown')}, "
+        f"{cores} cores, Python {machine['python_version']}"
+    ]
+
+
+RACE_LEGEND = (
+    "Time per epoch: the median of all blocks, and the best. Points/s: samples × epochs a second. "
+    "In brackets the 95 % interval over the sessions; of bests: the ratio of the best times. A/A: "
+    "identical code raced against itself. "
+    "Faster or slower: the interval excludes 1, and the effect exceeds 5 % and A/A."
+)
+
+
+def compile_table(about: Content) -> Table | None:
+    """Give each backend that compiles a row per reference: first calls, and when they have paid."""
+    if not about["compile"]:
+        return None
+    case = next((case for case in about["cases"] if case["arms"]), None)
+    if case is None:
+        return None
+    table = empty_table(
+        "compiles", "import", "cold", "cached", "steady", *(
+            f"pays against {other}" for other in REFERENCES
+        )
+    )  # fmt: skip
+    rows = {row["backend"]: row for row in case["arms"]}
+    for entry in about["compile"]:
+        row = rows.get(entry["backend"])
+        if row is None:
+            continue
+        first = [seconds(entry[kind] + row["run"]) for kind in ("cold", "cached")]
+        pays = [_pays(row["break_even"].get(other)) for other in REFERENCES]
+        table.add_row(
+            short(entry["backend"]), seconds(entry["load"]), *first, seconds(row["run"]), *pays
+        )
+    return table
+
+
+def compile_legend(content: Content) -> str:
+    """Say what the table of compile times shows, of a whole result file."""
+    case = next(case for case in content["gradrace"]["cases"] if case["arms"])
+    counts = [arm["extra_info"]["signatures"] for arm in content["benchmarks"]]
+    proof = (
+        "Nothing was compiled while it was timed: as many signatures before as after."
+        if all(before == after for before, after in counts)
+        else "Something was compiled while it was timed."
+    )
+    return (
+        f"One run of {case['epochs']:,} epochs on {case['n']:,} × {case['d']:,}: in a fresh "
+        "process with an empty cache, with a full one, and every further run. Pays: after so many "
+        f"runs it is ahead, cold and cached. {proof}"
+    )
+
+
+def memory_table(about: Content) -> Table:
+    """Give each case a row: the size of its data, and what each backend added to hold and train."""
+    specs = about["settings"]["backends"]
+    table = empty_table("memory", "data", *map(short, specs))
+    added = {(e["case"], e["backend"]): e["memory"]["added"] for e in about["trials"]}
+    for case in about["settings"]["cases"]:
+        cells = [added.get((case["name"], spec)) for spec in specs]
+        table.add_row(
+            f"{case['n']:,} × {case['d']:,}",
+            f"{si(8 * case['n'] * (case['d'] + 1))}B",
+            *(NONE if cell is None else f"{si(cell)}B" for cell in cells),
+        )
+    return table
+
+
+MEMORY_LEGEND = (
+    "Memory: what preparing, compiling and one training added to its own process at their peak."
+)
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Give each backend on each case a row: old and new time per epoch, the change, the verdict."""
+    table = empty_table("n × d", "old", "new", "speed-up", "verdict")
+    case = ""
+    for change, cells in zip(comparison.changes, comparison_rows(comparison), strict=True):
+        size, backend, old, new, speed_up, floor, verdict = cells
+        if change.case != case:
+            if case:
+                table.add_section()
+            table.add_row(size, "", "", f"A/A {floor}", "")
+            case = change.case
+        table.add_row(f" {backend}", old, new, speed_up, verdict)
+    return table
+
+
+COMPARISON_LEGEND = (
+    "Speed-up: speed of the new run in units of the old one, with its 95 % interval. A/A: the "
+    "larger floor of the two runs."
+)
+
+
+def comparison_markdown(comparison: Comparison) -> list[str]:
+    """Return the same table in Markdown."""
+    head = ["n × d", "backend", "old", "new", "speed-up (95 %)", "A/A floor", "verdict"]
+    lines = [head, ["---"] * len(head), *comparison_rows(comparison)]
+    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+
+
+def comparison_rows(comparison: Comparison) -> list[list[str]]:
+    """Return the cells of the table of a comparison."""
+    return [
+        [
+            f"{change.n:,} × {change.d:,}", short(change.backend), seconds(change.old),
+            seconds(change.new), spread(plain(change.speed_up)),
+            NONE if change.floor is None else f"± {percent(change.floor)}", change.verdict,
+        ]
+        for change in comparison.changes
+    ]  # fmt: skip
+
+
+def advice_table(advice: Advice) -> Table:
+    """Give each backend a row: time per epoch, and of the job: steady, cached, cold."""
+    table = empty_table("backend", "per epoch", "range", "compiled", "cached", "to compile")
+    for option in advice.options:
+        scale = option.steady.value / option.epoch.value
+        total = option.steady.value
+        table.add_row(
+            short(option.backend), seconds(option.epoch.value),
+            f"{seconds(option.epoch.low * scale)} – {seconds(option.epoch.high * scale)}",
+            seconds(total), *(
+                NONE if extra == 0 else seconds(total + extra)
+                for extra in (option.cached, option.cold)
+            ),
+        )  # fmt: skip
+    return table
+
+
+def advice_lines(advice: Advice) -> list[str]:
+    """Say which backend to take, and from how many runs on another one would be the better."""
+    best, cold, cached = advice.best, advice.best_cold, advice.best_cached
+    runs = "one run" if advice.runs == 1 else f"{advice.runs:,} runs"
+    job = f"{runs} of {advice.epochs:,} epochs on {advice.n:,} × {advice.d:,}"
+    low, high = seconds(cached.steady.low), seconds(cached.steady.high)
+    total = seconds(cached.steady.value + cached.cached)
+    with_load = f", {seconds(cached.cached)} of them to load its machine code" * (cached.cached > 0)
+    lines = [
+        f"Take {short(cached.backend)}: {job} take{'s' * (advice.runs == 1)} about {total}"
+        f"{with_load} "
+        f"({low} to {high} of computing)."
+    ]
+    if cold is not cached:
+        lines.append(
+            f"Where {short(cached.backend)} must still compile, which takes "
+            f"{seconds(cached.cold)}, {short(cold.backend)} is quicker: "
+            f"{seconds(cold.steady.value)}."
+        )
+    if best is not cached:
+        count = advice.overtakes(best, cached, best.cached)
+        if count is not None:
+            lines.append(
+                f"From {count:,} runs in one process on, {short(best.backend)} is quicker."
+            )
+    if advice.extrapolated:
+        lines.append(f"Extrapolated: {advice.extrapolated}.")
+    return lines
+
+
+ADVICE_LEGEND = (
+    "Compiled: the whole job once everything is compiled, range: from low to high. Cached: in a "
+    "fresh process. To compile: the very first time."
+)
+
+
+def spread(ratio: Content) -> str:
+    """Write a ratio with its interval: 4.71 (4.65–4.77)."""
+    return times(ratio).replace(" ×", "")
+
+
+def percent(share: float) -> str:
+    """Write a share with two digits: 1.2 %."""
+    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:,.0f} %"
+
+
+def si(value: float) -> str:
+    """Write a number with three digits and an SI prefix: 1.23 G."""
+    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 0.9995 * factor:
+            return f"{value / factor:.3g} {unit}"
+    return f"{value:.3g} "
+
+
+def _pays(kinds: dict[str, int | None] | None) -> str:
+    """Write after how many runs compiling has paid, cold and cached."""
+    if kinds is None:
+        return NONE
+    cold, cached = ("never" if count is None else f"{count:,}" for count in kinds.values())
+    return f"{cold}, {cached}"
 
 
 def backend_table() -> Table:

@@ -12,7 +12,11 @@ import pyarrow.parquet
 import pytest
 
 from tests.conftest import FOREIGN, ROOT, Command
+from tests.runs import write_run
 
+COMMANDS = (
+    "run", "compare", "plot", "advise", "check", "train", "predict", "rates", "backends",
+)  # fmt: skip
 TABLE = "size,age,price\n1,3,5.1\n2,1,8\n3,4,10.9\n4,2,14\n5,5,16.8\n"
 
 
@@ -30,11 +34,11 @@ class TestHelp:
     def test_names_every_command(self, gradrace: Command) -> None:
         done = gradrace("--help")
         assert done.returncode == 0
-        for name in ("run", "check", "train", "predict", "rates", "backends"):
+        for name in COMMANDS:
             assert f"\n  {name} " in done.stdout
         assert "...\n" not in done.stdout.replace("[ARGS]...", "")  # no summary is cut off
 
-    @pytest.mark.parametrize("name", ["run", "check", "train", "predict", "rates", "backends"])
+    @pytest.mark.parametrize("name", COMMANDS)
     def test_of_every_command(self, gradrace: Command, name: str) -> None:
         done = gradrace(name, "--help")
         assert (done.returncode, done.stderr) == (0, "")
@@ -202,6 +206,98 @@ class TestTrainOptions:
         assert "standard input: price from size, age" in done.stdout
 
 
+@pytest.mark.slow
+class TestRun:
+    WORDS = (
+        "run", "--sizes", "30", "1e2", "--features", "2", "--epochs", "40", "--sessions", "2",
+        "--backends", "numpy", "numba", "--baseline", "numba", "--seed", "7",
+    )  # fmt: skip
+
+    def test_races_what_was_asked_for(self, gradrace: Command, tmp_path: Path) -> None:
+        done = gradrace(*self.WORDS, "--out", "new/folder")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.startswith("custom run: 2 sessions, 1 thread of ")
+        assert "× numba" in done.stdout
+        assert "100 × 2" in done.stdout
+        assert "Nothing was compiled while it was timed" in done.stdout
+        about = json.loads((tmp_path / "new/folder/benchmark.json").read_text("utf-8"))["gradrace"]
+        assert [case["name"] for case in about["settings"]["cases"]] == ["30x2", "100x2"]
+        assert about["settings"]["seed"] == 7
+        assert {case["epochs"] for case in about["settings"]["cases"]} == {40}
+
+    def test_a_wrong_backend_means_status_1(self, gradrace: Command) -> None:
+        words = ["run", "--sizes", "30", "--features", "1", "--epochs", "40", "--sessions", "1"]
+        wrong = str(FOREIGN / "wrong.py")
+        done = gradrace(*words, "--backends", "numpy", wrong)
+        assert done.returncode == 1
+        assert f"{wrong} on every case: on 100x1, loss at epoch 0: got 405.9" in done.stdout
+        assert "warning: fewer than two sessions" in done.stderr
+
+
+class TestCompare:
+    @pytest.fixture
+    def runs(self, tmp_path: Path) -> tuple[str, str]:
+        times = {"100x1": {"python": 4e-5, "numpy": 8e-6, "numba": 1e-7}}
+        write_run(tmp_path / "old.json", times, seed=1)
+        write_run(tmp_path / "new.json", {"100x1": {**times["100x1"], "numba": 2e-7}}, seed=2)
+        return "old.json", "new.json"
+
+    def test_shows_what_changed(self, gradrace: Command, runs: tuple[str, str]) -> None:
+        done = gradrace("compare", *runs)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert [line.split()[-1] for line in done.stdout.splitlines() if "numba" in line] == [
+            "slower"
+        ]
+
+    @pytest.mark.parametrize(("limit", "status"), [("10%", 1), ("0.9", 1), ("150%", 0)])
+    def test_a_regression_is_status_1(
+        self, gradrace: Command, runs: tuple[str, str], limit: str, status: int
+    ) -> None:
+        done = gradrace("compare", *runs, "--fail-above", limit)
+        assert done.returncode == status
+        assert ("slower by more than" in done.stderr) == bool(status)
+
+    def test_markdown(self, gradrace: Command, runs: tuple[str, str]) -> None:
+        done = gradrace("compare", *runs, "--format", "md")
+        assert done.stdout.splitlines()[1].startswith("| --- |")
+
+    def test_other_threads_are_refused_as_a_gate(
+        self, gradrace: Command, runs: tuple[str, str], tmp_path: Path
+    ) -> None:
+        write_run(tmp_path / "new.json", {"100x1": {"numba": 2e-7}}, threads=2)
+        assert gradrace("compare", *runs).returncode == 0
+        done = gradrace("compare", *runs, "--fail-above", "10%")
+        assert done.returncode == 2
+        assert "warning: not the same, threads: 1 → 2" in done.stderr
+
+
+class TestPlotAndAdvise:
+    @pytest.fixture
+    def run(self, tmp_path: Path) -> str:
+        times = {f"{n}x1": {"numpy": 6e-6 + 1e-9 * n, "numba": 1e-9 * n} for n in (100, 10_000)}
+        write_run(tmp_path / "run.json", times)
+        return "run.json"
+
+    def test_every_picture_comes_from_the_file(
+        self, gradrace: Command, run: str, tmp_path: Path
+    ) -> None:
+        done = gradrace("plot", run, "--out", "pictures")
+        assert done.returncode == 0, done.stderr
+        assert {path.name for path in (tmp_path / "pictures").iterdir()} == {
+            "speed.png", "speedup.png", "breakeven.png", "fastest.png",
+        }  # fmt: skip
+
+    def test_advice(self, gradrace: Command, run: str) -> None:
+        done = gradrace("advise", run, "--n", "5e3", "--d", "1", "--epochs", "1e6")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("Take numba: one run of 1,000,000 epochs on 5,000 × 1 takes")
+
+    def test_advice_far_away(self, gradrace: Command, run: str) -> None:
+        done = gradrace("advise", run, "--n", "1e9", "--d", "1", "--epochs", "9")
+        assert done.returncode == 2
+        assert "too far from what run.json measured, 100 to 10,000" in done.stderr
+
+
 class TestPredict:
     @pytest.fixture
     def model(self, tmp_path: Path) -> str:
@@ -348,6 +444,34 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
     "too many epochs": (["check", "--epochs", "100000000000000"], "out of memory: "),
     "backend": (["train", "--backend", "jax"], "backend jax: is not python, numpy, numba, a .py"),
     "backend file": (["check", "--backend", "no.py"], "backend no.py: no such file"),
+    "run, sizes": (["run", "--sizes", "1.5"], "--sizes: needs whole numbers, 1 or more, got '1.5'"),
+    "run, features": (["run", "--features", "x"], "--features: needs whole numbers, 1 or more, g"),
+    "run, epochs": (["run", "--epochs", "0"], "epochs: must be from 1 to "),
+    "run, sessions": (["run", "--sessions", "0"], "sessions: must be at least 1, got 0"),
+    "run, baseline": (["run", "--baseline", "jax"], "baseline jax: is not raced; there are python"),
+    "run, twice": (["run", "--quick", "--full"], "--quick and --full: choose one"),
+    "run, memory": (["run", "--sizes", "1e9", "--features", "1e4"], "these sizes need about "),
+    "resume, nothing": (["run", "--resume", "no.json"], "no.json: No such file or directory"),
+    "resume, sizes": (
+        ["run", "--resume", "model.json", "--sizes", "9"],
+        "--resume: takes everything else from the file",
+    ),
+    "resume, foreign": (["run", "--resume", "model.json"], "model.json: is no result file of "),
+    "resume, table": (["run", "--resume", "one.csv"], "one.csv: is no JSON, or cut off"),
+    "compare, nothing": (["compare", "no.json", "x.json"], "no.json: No such file or directory"),
+    "compare, format": (
+        ["compare", "model.json", "model.json", "--format", "x"],
+        "--format: must be text or md, got 'x'",
+    ),
+    "compare, limit": (
+        ["compare", "model.json", "model.json", "--fail-above", "x"],
+        "--fail-above: needs a share like 10% or 0.1, got 'x'",
+    ),
+    "plot, foreign": (["plot", "model.json", "--out", "new"], "model.json: is no result file of "),
+    "advise, foreign": (
+        ["advise", "one.csv", "--n", "9", "--d", "1", "--epochs", "9"],
+        "one.csv: is no JSON, or cut off",
+    ),
     "backend, run": (["run", "--backend", "no.py"], "backend no.py: no such file"),
     "no folder": (["train", "--out", "houses.csv"], "houses.csv: cannot write here: File exists"),
     "below a file": (["run", "--out", "one.csv/x"], "one.csv/x: cannot write here: Not a dir"),
@@ -459,5 +583,18 @@ class TestInterrupt:
         status, out, err = self.interrupt(tmp_path, ["run"], picture)
         assert status == 130, err
         assert "agreement.png" in out
-        assert "interrupted; what was finished is saved" in err
+        assert "interrupted; nothing was timed" in err
+        assert not [name for name in listing(tmp_path) if name.endswith(".tmp")]
+
+    def test_run_keeps_the_finished_sessions(self, tmp_path: Path) -> None:
+        words = [
+            "run", "--sizes", "30", "--features", "1", "--epochs", "50", "--backends", "numpy",
+            "--sessions", "1000",
+        ]  # fmt: skip
+        status, out, err = self.interrupt(tmp_path, words, tmp_path / "results/benchmark.json")
+        assert status == 130, err
+        assert "30 × 1" in out
+        assert "of 1000 sessions are finished and saved; gradrace run --resume" in err
+        saved = json.loads((tmp_path / "results/benchmark.json").read_text("utf-8"))
+        assert saved["gradrace"]["interrupted"] is True
         assert not [name for name in listing(tmp_path) if name.endswith(".tmp")]
