@@ -183,7 +183,7 @@ def run(
         typer.Option(metavar="D …", help="Numbers of features.", show_default=False),
     ] = None,
     epochs: Annotated[
-        int | None,
+        str | None,
         typer.Option(metavar="N", help="Updates per call.  [default: some milliseconds of work]"),
     ] = None,
     backend: Backends = None,
@@ -224,36 +224,30 @@ def run(
     for spec in backend or ():
         backends.require(spec)
     chosen = settings.choose(
-        full=full, sizes=[_count("--sizes", text) for text in sizes or ()],
-        features=[_count("--features", text) for text in features or ()], epochs=epochs,
-        backends=backend or (), baseline=baseline, sessions=sessions, seed=seed, threads=threads,
-    )  # fmt: skip
+        full=full,
+        sizes=[_count("--sizes", text) for text in sizes or ()],
+        features=[_count("--features", text) for text in features or ()],
+        epochs=None if epochs is None else _count("--epochs", epochs),
+        backends=backend or (),
+        baseline=baseline,
+        sessions=sessions,
+        seed=seed,
+        threads=threads,
+    )
     writable_folder(out if resume is None else resume.parent)
-    if resume is None:
-        note(settings.announcement(chosen))
     with progress() as bar:
         task = bar.add_task("", total=None)
 
         def on_progress(doing: str, done: int, steps: int) -> None:
             bar.update(task, description=doing, completed=done, total=steps)
 
-        if resume is None:
-            result = race.run(out, chosen, on_progress)
-        else:
+        if resume is not None:
             result = race.resume(resume, on_progress)
-    show_lines(report.about_race(result.content))
-    if result.content["benchmarks"]:
-        show(report.race_table(result.about))
-        show(report.RACE_LEGEND)
-        if fewer := report.fewer_epochs(result.about):
-            show(fewer)
-        if (table := report.compile_table(result.about)) is not None:
-            show(table)
-            show(report.compile_legend(result.content))
-        show(report.memory_table(result.about))
-        show(report.MEMORY_LEGEND)
-    for entry in result.about["left_out"]:
-        show(f"{entry['backend']} on {entry['case']}: {entry['reason']}")
+        else:
+            note(settings.announcement(chosen))
+            result = race.run(out, chosen, on_progress)
+    for part in report.race_report(result.content):
+        show(part)
     for warning in result.about["warnings"]:
         warn(warning)
     show_saved(result.files)
@@ -295,7 +289,7 @@ def compare(
         show_lines(report.comparison_markdown(found))
     else:
         show(report.comparison_table(found))
-        show(report.COMPARISON_LEGEND)
+        show_lines(report.COMPARISON_LEGEND)
     for difference in found.differences:
         warn(f"not the same, {difference}")
     warn(comparison.drift_warning(found))
@@ -353,7 +347,7 @@ def advise(
     found = advise(file, **{name: _count(f"--{name}", text) for name, text in counts.items()})
     show_lines(report.advice_lines(found))
     show(report.advice_table(found))
-    show(report.ADVICE_LEGEND)
+    show_lines(report.ADVICE_LEGEND)
 
 
 @command

@@ -39,7 +39,7 @@ class Comparison:
     differences: list[str]
     """What else differs: machine, threads, versions, cases. Any of them can be the cause."""
     comparable: bool
-    """Whether both ran on the same machine with the same threads."""
+    """Whether both ran on the same kind of machine with the same threads."""
     drift: float
     """The median speed-up of all arms."""
 
@@ -74,7 +74,13 @@ def compare(old: Path, new: Path) -> Comparison:
     unlike = _machines(*contents)
     return Comparison(
         changes,
-        [*unlike, *_versions(*contents), *_cases(before, after), *_partial(contents, (old, new))],
+        [
+            *unlike,
+            *_hosts(*contents),
+            *_versions(*contents),
+            *_cases(before, after),
+            *_partial(contents, (old, new)),
+        ],
         comparable=not unlike,
         drift=statistics.median(change.speed_up.value for change in changes),
     )
@@ -128,13 +134,18 @@ def _machines(old: Content, new: Content) -> list[str]:
 def _facts(content: Content) -> dict[str, Any]:
     machine = content["machine_info"]
     return {
-        "host": machine["node"],
         "processor": machine["cpu"].get("brand_raw"),
         "usable cores": len(machine["cores"]["usable"]),
         "caches": machine["caches"],
         "memory": machine["memory"],
         "threads": content["gradrace"]["settings"]["threads"],
     }
+
+
+def _hosts(old: Content, new: Content) -> list[str]:
+    """Return that the hosts have other names; they may still be equal machines."""
+    names = [content["machine_info"]["node"] for content in (old, new)]
+    return [] if names[0] == names[1] else [f"host: {names[0]} → {names[1]}"]
 
 
 def _versions(old: Content, new: Content) -> list[str]:

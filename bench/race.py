@@ -145,7 +145,7 @@ def resume(path: Path, on_progress: Progress = lambda _doing, _done, _all: None)
             what = "has changed since" if now[name] else "is not there any more"
             raise InputValueError(f"{path}: {name} {what}; two states would be mixed")
     here = machine.facts()
-    for key in ("node", "cpu", "cores", "python_version"):
+    for key in ("cpu", "cores", "memory", "python_version"):
         if here[key] != content["machine_info"][key]:
             raise InputValueError(f"{path}: was begun on another machine ({key} differs)")
     steps = _Steps(on_progress, settings, trials=0)

@@ -30,6 +30,20 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     return table
 
 
+def race_report(content: Content) -> list[str | Table]:
+    """Return all there is to say of a result file, in order."""
+    about = content["gradrace"]
+    parts: list[str | Table | None] = [about_race(content)]
+    if content["benchmarks"]:
+        parts += [race_table(about), *RACE_LEGEND, *fewer_epochs(about)]
+        parts += [compile_table(about), *compile_legend(content)]
+        parts += [memory_table(about), MEMORY_LEGEND]
+    parts += [
+        f"{entry['backend']} on {entry['case']}: {entry['reason']}" for entry in about["left_out"]
+    ]
+    return [part for part in parts if part]
+
+
 def race_table(about: Content) -> Table:
     """Give each case a row with its A/A floor, and below it each backend one with its figures.
 
@@ -60,36 +74,36 @@ def race_table(about: Content) -> Table:
     return table
 
 
-def fewer_epochs(about: Content) -> str:
+def fewer_epochs(about: Content) -> list[str]:
     """Say which backends, marked in the table, made fewer epochs per call than their case has."""
-    fewer = [
-        f"{short(row['backend'])} {row['epochs']:,} of {case['epochs']:,} on {case['name']}"
-        for case in about["cases"]
-        for row in case["arms"]
-        if row["epochs"] < case["epochs"]
-    ]
-    return f"* fewer epochs per call, to keep it short: {', '.join(fewer)}." if fewer else ""
+    fewer: dict[str, list[str]] = {}
+    for case in about["cases"]:
+        for row in case["arms"]:
+            if row["epochs"] < case["epochs"]:
+                count = f"{row['epochs']:,} of {case['epochs']:,} on {case['name']}"
+                fewer.setdefault(short(row["backend"]), []).append(count)
+    return [f"* fewer epochs a call: {name} {', '.join(counts)}." for name, counts in fewer.items()]
 
 
-def about_race(content: Content) -> list[str]:
-    """Say in a line or two what was raced, and on what."""
+def about_race(content: Content) -> str:
+    """Say in a line what was raced, and on what."""
     about, machine = content["gradrace"], content["machine_info"]
     settings = about["settings"]
     finished = sum(not session["failure"] for session in about["sessions"])
     sessions = f"{finished} of {settings['sessions']}" if about["interrupted"] else f"{finished}"
     cores = len(machine["cores"]["usable"])
-    return [
+    return (
         f"{settings['kind']} run: {sessions} sessions, {settings['threads']} "
         f"thread{'s' * (settings['threads'] > 1)} of {machine['cpu'].get('brand_raw', 'unknown')}, "
         f"{cores} cores, Python {machine['python_version']}"
-    ]
+    )
 
 
 RACE_LEGEND = (
-    "Time per epoch: the median of all blocks, and the best. Points/s: samples × epochs a second. "
-    "In brackets the 95 % interval over the sessions; of bests: the ratio of the best times. A/A: "
-    "identical code raced against itself. "
-    "Faster or slower: the interval excludes 1, and the effect exceeds 5 % and A/A."
+    "Time per epoch: the median of all blocks, and the best. Points/s: samples × epochs a second.",
+    "In brackets the 95 % interval over the sessions. Of bests: the ratio of the best times.",
+    "A/A: identical code raced against itself. Faster or slower: the interval excludes 1, and the",
+    "effect exceeds 5 % and A/A.",
 )
 
 
@@ -118,20 +132,21 @@ def compile_table(about: Content) -> Table | None:
     return table
 
 
-def compile_legend(content: Content) -> str:
-    """Say what the table of compile times shows, of a whole result file."""
+def compile_legend(content: Content) -> list[str]:
+    """Say what the table of compile times shows, of a whole result file; nothing without one."""
+    if compile_table(content["gradrace"]) is None:
+        return []
     case = next(case for case in content["gradrace"]["cases"] if case["arms"])
     counts = [arm["extra_info"]["signatures"] for arm in content["benchmarks"]]
-    proof = (
+    clean = all(before == after for before, after in counts)
+    return [
+        f"One run of {case['epochs']:,} epochs on {case['n']:,} × {case['d']:,}: in a fresh process "
+        "with an empty cache,",
+        "with a full one, and every further run. Pays: ahead after so many runs, cold and cached.",
         "Nothing was compiled while it was timed: as many signatures before as after."
-        if all(before == after for before, after in counts)
-        else "Something was compiled while it was timed."
-    )
-    return (
-        f"One run of {case['epochs']:,} epochs on {case['n']:,} × {case['d']:,}: in a fresh "
-        "process with an empty cache, with a full one, and every further run. Pays: after so many "
-        f"runs it is ahead, cold and cached. {proof}"
-    )
+        if clean
+        else "Something was compiled while it was timed; see the warnings.",
+    ]
 
 
 def memory_table(about: Content) -> Table:
@@ -170,8 +185,8 @@ def comparison_table(comparison: Comparison) -> Table:
 
 
 COMPARISON_LEGEND = (
-    "Speed-up: speed of the new run in units of the old one, with its 95 % interval. A/A: the "
-    "larger floor of the two runs."
+    "Speed-up: speed of the new run in units of the old one, with its 95 % interval.",
+    "A/A: the larger floor of the two runs.",
 )
 
 
@@ -242,8 +257,8 @@ def advice_lines(advice: Advice) -> list[str]:
 
 
 ADVICE_LEGEND = (
-    "Compiled: the whole job once everything is compiled, range: from low to high. Cached: in a "
-    "fresh process. To compile: the very first time."
+    "Compiled: the whole job once everything is compiled; range: from low to high.",
+    "Cached: in a fresh process. To compile: the very first time.",
 )
 
 

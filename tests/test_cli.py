@@ -446,7 +446,7 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
     "backend file": (["check", "--backend", "no.py"], "backend no.py: no such file"),
     "run, sizes": (["run", "--sizes", "1.5"], "--sizes: needs whole numbers, 1 or more, got '1.5'"),
     "run, features": (["run", "--features", "x"], "--features: needs whole numbers, 1 or more, g"),
-    "run, epochs": (["run", "--epochs", "0"], "epochs: must be from 1 to "),
+    "run, epochs": (["run", "--epochs", "0"], "--epochs: needs whole numbers, 1 or more, got '0'"),
     "run, sessions": (["run", "--sessions", "0"], "sessions: must be at least 1, got 0"),
     "run, baseline": (["run", "--baseline", "jax"], "baseline jax: is not raced; there are python"),
     "run, twice": (["run", "--quick", "--full"], "--quick and --full: choose one"),

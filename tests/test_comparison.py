@@ -75,7 +75,8 @@ def test_other_threads_make_times_incomparable(pair: Pair) -> None:
 @pytest.mark.parametrize(
     ("change", "words", "comparable"),
     [
-        (lambda c: c["machine_info"].update(node="elsewhere"), "host: ", False),
+        (lambda c: c["machine_info"].update(node="elsewhere"), "host: ", True),
+        (lambda c: c["machine_info"]["cpu"].update(brand_raw="x"), "processor: ", False),
         (lambda c: c["machine_info"]["caches"].update(L3=1), "caches: ", False),
         (lambda c: c["machine_info"]["cores"].update(usable=[0] * 9), "usable cores: ", False),
         (

@@ -256,6 +256,6 @@ class TestResume:
 
     def test_does_not_mix_machines(self, partial: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         here = machine.facts()
-        monkeypatch.setattr(machine, "facts", lambda: {**here, "node": "elsewhere"})
+        monkeypatch.setattr(machine, "facts", lambda: {**here, "memory": 1})
         with pytest.raises(InputValueError, match="was begun on another machine"):
             race.resume(partial)
