@@ -25,6 +25,8 @@ class Arm:
     """Calls per timed block; None lets pytest-benchmark calibrate them in the first repetition."""
     repetitions: int = 10
     """Timed blocks per session."""
+    block: float = 0.0
+    """Seconds that a block took in the trial."""
 
     @property
     def job(self) -> Case:

@@ -343,8 +343,8 @@ def _repeat_offenders(sessions: list[Content]) -> set[str]:
 
 
 def _patience(plan: Plan) -> float:
-    """Return how many seconds a session may take: far more than it should."""
-    return 120 + 5 * sum(0.5 * arm.repetitions for arm in plan.arms)
+    """Return how many seconds a session may take: five times what the trials let expect."""
+    return 60 + 5 * sum((arm.repetitions + 4) * max(arm.block, 0.01) for arm in plan.arms)
 
 
 def _add(race: Race, number: int, plan: Plan, session: Session) -> None:

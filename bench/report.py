@@ -140,9 +140,9 @@ def compile_legend(content: Content) -> list[str]:
     counts = [arm["extra_info"]["signatures"] for arm in content["benchmarks"]]
     clean = all(before == after for before, after in counts)
     return [
-        f"One run of {case['epochs']:,} epochs on {case['n']:,} × {case['d']:,}: in a fresh process "
-        "with an empty cache,",
-        "with a full one, and every further run. Pays: ahead after so many runs, cold and cached.",
+        f"One run of {case['epochs']:,} epochs on {case['n']:,} × {case['d']:,}, in a fresh "
+        "process with an empty cache, with a full",
+        "one, and every further run. Pays: ahead after so many runs, cold and cached.",
         "Nothing was compiled while it was timed: as many signatures before as after."
         if clean
         else "Something was compiled while it was timed; see the warnings.",

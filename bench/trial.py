@@ -169,6 +169,7 @@ def _frozen(found: Trials, spec: str, case: Case, session: Session, repetitions:
         epochs=info["epochs"],
         calls=stats["iterations"],
         repetitions=min(repetitions, max(_FEWEST, round(repetitions * share))),
+        block=block,
     )
 
 
