@@ -101,7 +101,7 @@ def log(request: pytest.FixtureRequest) -> Callable[..., None]:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
     """Merge the blocks before pytest-benchmark, whose hook is a wrapper too, saves and shows."""
-    blocks: list[Metadata] = session.config._benchmarksession.benchmarks  # type: ignore[attr-defined]
+    blocks: list[Metadata] = vars(session.config)["_benchmarksession"].benchmarks
     blocks[:] = merged(blocks)
     yield
 

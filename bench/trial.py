@@ -68,7 +68,6 @@ def try_out(
     """Try every backend on every case, with `colds` cold starts; `on_trial` gets what is next."""
     found = Trials()
     smallest = min(cases, key=lambda case: case.data_bytes)
-    seconds: dict[tuple[str, str], float] = {}
     for spec in specs:
         for case in sorted(cases, key=lambda case: case is not smallest):
             on_trial(f"trying {spec} on {case.name}")
@@ -80,8 +79,7 @@ def try_out(
             arm = _frozen(found, spec, case, session, repetitions)
             if arm is not None:
                 found.arms.append(arm)
-                seconds[spec, case.spec] = session.results["benchmarks"][0]["stats"]["median"]
-    found.arms = _with_duplicates(found.arms, cases, seconds)
+    found.arms = _with_duplicates(found.arms, cases)
     return found
 
 
@@ -173,17 +171,15 @@ def _frozen(found: Trials, spec: str, case: Case, session: Session, repetitions:
     )
 
 
-def _with_duplicates(
-    arms: Sequence[Arm], cases: Sequence[Case], seconds: dict[tuple[str, str], float]
-) -> list[Arm]:
+def _with_duplicates(arms: Sequence[Arm], cases: Sequence[Case]) -> list[Arm]:
     """Return the arms case by case, each case with a copy of its fastest arm at the end."""
+
+    def per_epoch(arm: Arm) -> float:
+        return arm.block / ((arm.calls or 1) * (arm.job.epochs + 1))
+
     result = []
     for case in cases:
-        field_ = [arm for arm in arms if arm.case == case.spec]
-        if field_:
-            fastest = min(
-                field_,
-                key=lambda arm: seconds[arm.backend, arm.case] / ((arm.epochs or 1) + 1),
-            )
-            result += [*field_, replace(fastest, duplicate=True)]
+        rivals = [arm for arm in arms if arm.case == case.spec]
+        if rivals:
+            result += [*rivals, replace(min(rivals, key=per_epoch), duplicate=True)]
     return result

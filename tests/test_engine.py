@@ -108,6 +108,15 @@ class TestSuite:
         assert "(0001_" in second.stdout
         assert "(NOW)" in second.stdout
 
+    def test_can_be_made_to_verify_only(self, tmp_path: Path) -> None:
+        words = ["-m", "pytest", str(ROOT / "bench"), "--benchmark-disable", "--case=20x1@50"]
+        done = subprocess.run(
+            [sys.executable, *words, "--backend=numpy", "-p", "no:cacheprovider"],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+        assert "10 passed" in done.stdout
+
     def test_what_disagrees_is_not_timed(self, tmp_path: Path) -> None:
         wrong = str(FOREIGN / "wrong.py")
         done = run_suite(

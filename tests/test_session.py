@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,12 +25,12 @@ pytestmark = pytest.mark.slow
 def timer(tmp_path: Path) -> Timer:
     """Time backends on a small case, or arms."""
 
-    def run(*field: str | Arm, timeout: float = 100, threads: int = 1, **plan: object) -> Session:
+    def run(*field: str | Arm, timeout: float = 100, threads: int = 1, **plan: Any) -> Session:
         arms = [
             arm if isinstance(arm, Arm) else Arm(CASE, arm, calls=4, repetitions=3) for arm in field
         ]
         return time_arms(
-            Plan(tuple(arms), "seed", **plan),  # type: ignore[arg-type]
+            Plan(tuple(arms), "seed", **plan),
             threads=threads, cache=tmp_path / "cache", timeout=timeout,
             on_event=lambda event: events.append(event),
         )  # fmt: skip
