@@ -1,12 +1,13 @@
 """How far do the figures of identical code differ? pytest-benchmark as it comes, and our sessions.
 
-`python -m bench.noise` races a backend against itself, again and again, in both ways by turns:
+`python -m bench.noise` races a backend against itself, again and again, in both ways by turns, with
+a second of timed calls for every arm:
 
 (a) two equal tests in one file, under pytest-benchmark with its defaults;
-(b) `race.measure` with the sessions of `gradrace run --full`, whose duplicate arm is the same.
+(b) `race.measure` with three sessions, whose duplicate arm is the same.
 
 It prints how far the ratio of the two equal arms strays in each, and how often two runs of (b) that
-lie minutes apart agree on the speed-up of `numba` over `numpy`.
+lie minutes apart agree on the speed-up of `numba` over `numpy`, on four sizes.
 """
 
 import json
@@ -15,14 +16,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from math import exp, log
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import stdev
 from typing import Annotated, Any
 
 import typer
 
 from bench import race, results
+from bench.cases import REFERENCE
 from bench.files import write_json
 from bench.machine import thread_environment
 from bench.settings import choose
@@ -32,16 +35,16 @@ import backends
 from bench.data import REFERENCE_EPOCHS, REFERENCE_LR, reference_line
 
 numba, data = backends.load("numba"), reference_line()
-samples = numba.prepare(data.X, data.y)
-numba.train(samples, lr=REFERENCE_LR, epochs=1)
+a, b = (numba.prepare(data.X.copy(), data.y.copy()) for _ in range(2))
+numba.train(a, lr=REFERENCE_LR, epochs=1)
 
 
 def test_a(benchmark):
-    benchmark(numba.train, samples, lr=REFERENCE_LR, epochs=REFERENCE_EPOCHS)
+    benchmark(numba.train, a, lr=REFERENCE_LR, epochs=REFERENCE_EPOCHS)
 
 
 def test_b(benchmark):
-    benchmark(numba.train, samples, lr=REFERENCE_LR, epochs=REFERENCE_EPOCHS)
+    benchmark(numba.train, b, lr=REFERENCE_LR, epochs=REFERENCE_EPOCHS)
 """
 APART = 4
 """Two runs that are compared lie so many runs apart: about two minutes."""
@@ -73,21 +76,26 @@ def _plain_run(folder: Path) -> Run:
 
 
 def _session_run(folder: Path) -> Run:
-    """Race `numba`, its duplicate and `numpy` on the reference line, as --full would."""
-    settings = choose(
-        full=True, sizes=[100], features=[1], backends=["numpy", "numba"], baseline="numpy"
-    )
+    """Race `numba`, its duplicate and `numpy`, in as many sessions as --quick makes."""
+    chosen = choose(sizes=[100, 10_000], features=[1, 10], backends=["numpy", "numba"])
     path = folder / "sessions.json"
-    race.measure(path, settings)
-    (case,) = results.read(path)["gradrace"]["cases"]
-    numba = next(row for row in case["arms"] if row["backend"] == "numba")
-    return {"aa": case["aa"], "speed_up": numba["speed_up"]}
+    race.measure(path, replace(chosen, repetitions=40))
+    cases = results.read(path)["gradrace"]["cases"]
+    return {
+        "aa": {c["name"]: c["aa"] for c in cases},
+        "speed_up": {c["name"]: _numba(c) for c in cases},
+    }
+
+
+def _numba(case: Run) -> Run:
+    speed_up: Run = next(r["speed_up"] for r in case["arms"] if r["backend"] == "numba")
+    return speed_up
 
 
 def table(runs: Sequence[Run]) -> list[str]:
     """Return the lines of a Markdown table: the A/A ratio of every method over all runs."""
     columns = {f"pytest-benchmark, {figure}": [run[figure] for run in runs] for figure in FIGURES}
-    columns["sessions"] = [run["aa"]["value"] for run in runs]
+    columns["sessions"] = [run["aa"][REFERENCE.name]["value"] for run in runs]
     lines = [
         "| A/A ratio, truly 1 | runs | lowest | highest | highest / lowest | standard deviation |",
         "|---|---|---|---|---|---|",
@@ -103,17 +111,19 @@ def table(runs: Sequence[Run]) -> list[str]:
 
 def agreement(runs: Sequence[Run]) -> list[str]:
     """Return what pairs of runs that lie minutes apart say of the speed-up."""
-    pairs = [(a["speed_up"], b["speed_up"]) for a, b in zip(runs, runs[APART:], strict=False)]
+    sizes = list(runs[0]["speed_up"])
+    pairs = [
+        (a["speed_up"][size], b["speed_up"][size])
+        for a, b in zip(runs, runs[APART:], strict=False)
+        for size in sizes
+    ]
     mutual = sum(_holds(a, b["value"]) and _holds(b, a["value"]) for a, b in pairs)
     overlap = sum(a["low"] <= b["high"] and b["low"] <= a["high"] for a, b in pairs)
-    covered = sum(_holds(run["aa"], 1.0) for run in runs)
-    values = [run["speed_up"]["value"] for run in runs]
+    covered = sum(_holds(run["aa"][size], 1.0) for run in runs for size in sizes)
     return [
-        f"The speed-up of numba over numpy is {exp(fmean(map(log, values))):.3g}, from "
-        f"{min(values):.3g} to {max(values):.3g}.",
-        f"Of {len(pairs)} pairs of runs, each lies within the other's 95 % interval in {mutual}; "
-        f"the intervals overlap in {overlap}.",
-        f"The 95 % interval of A/A holds 1 in {covered} of {len(runs)} runs.",
+        f"Of {len(pairs)} pairs of speed-ups, each lies within the other's 95 % interval in "
+        f"{mutual}; the intervals overlap in {overlap}.",
+        f"The 95 % interval of A/A holds 1 in {covered} of {len(runs) * len(sizes)} cases.",
     ]
 
 

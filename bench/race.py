@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -312,6 +313,7 @@ def _race(race: Race, path: Path, conditions: Conditions, steps: _Steps) -> None
         if number not in {entry["number"] for entry in race.about["sessions"]}
     ]
     blocks = sum(arm.repetitions for arm in arms)
+    begin = time.monotonic()
     steps.expect(len(missing) * (len(arms) + blocks))
     for number in missing:
         guilty = _repeat_offenders(race.about["sessions"])
@@ -324,6 +326,8 @@ def _race(race: Race, path: Path, conditions: Conditions, steps: _Steps) -> None
             break
         doing = f"session {number} of {race.settings.sessions}"
         steps(doing, 0)
+        time.sleep(max(0.0, begin - time.monotonic()))
+        begin = time.monotonic() + race.settings.spacing
         session = time_arms(
             plan, threads=conditions.threads, cache=conditions.cache, timeout=_patience(plan),
             on_event=functools.partial(_tell, steps, doing),

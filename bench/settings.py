@@ -27,6 +27,8 @@ class Settings:
     """Seconds that one call should take; slower arms make fewer epochs."""
     longest: float = 1.0
     """Seconds that a call of one epoch may take; slower arms are not timed."""
+    spacing: float = 5.0
+    """Seconds from the start of a session to that of the next, at least: a machine has moods."""
     threads: int = 1
     seed: int = 0
 
@@ -67,7 +69,8 @@ class Settings:
         slow = sum(max(self.repetitions * 0.01, 4 * 2 * one) for one in passes)
         quick = len(self.cases) * len(self.backends) * self.repetitions * 0.016
         trials = len(self.cases) * len(self.backends) * 0.9 + sum(passes) * 10
-        return 17 + trials + self.sessions * (2 + quick + slow + 4 * sum(passes))
+        session = max(self.spacing, 2 + quick + slow + 4 * sum(passes))
+        return 17 + trials + self.sessions * session
 
 
 _SLOW_PASS = 1.2e-7  # seconds per sample and feature, of Python's loop
@@ -128,4 +131,6 @@ _COPIES = (
 )
 
 QUICK_SETTINGS = Settings()
-FULL_SETTINGS = Settings("full", cases=tuple(FULL), sessions=8, repetitions=40, longest=5.0)
+FULL_SETTINGS = Settings(
+    "full", cases=tuple(FULL), sessions=8, repetitions=40, longest=5.0, spacing=15.0
+)

@@ -21,7 +21,7 @@ GOOD, BAD = str(FOREIGN / "good.py"), str(FOREIGN / "bad.py")
 WRONG, WRONG_LATER = str(FOREIGN / "wrong.py"), str(FOREIGN / "wrong_on_many_features.py")
 
 SMALL = Settings(
-    "custom", cases=tuple(grid([30], [1, 3], epochs=60)), sessions=2, repetitions=4, budget=0.02
+    "custom", cases=tuple(grid([30], [1, 3], epochs=60)), sessions=2, repetitions=4, spacing=0.0
 )
 
 
