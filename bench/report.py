@@ -1,5 +1,6 @@
 """What the terminal shows of checks, races, comparisons, advice and backends."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -10,7 +11,7 @@ from bench.advice import Advice
 from bench.agreement import Deviation, Verdict
 from bench.comparison import Comparison
 from bench.results import REFERENCES, Content, plain
-from plots.style import seconds, short, times
+from plots.style import plain_seconds, seconds, short, times
 
 NONE = "–"
 
@@ -50,9 +51,7 @@ def race_table(about: Content) -> Table:
     `about` is the part "gradrace" of a result file.
     """
     baseline = short(about["settings"]["baseline"])
-    table = empty_table(
-        "n × d", "median", "best", "points/s", f"× {baseline}", "of bests", "verdict"
-    )
+    table = empty_table("n × d", "median", "best", "points/s", f"× {baseline}", "bests", "verdict")
     left_out = {(entry["case"], entry["backend"]) for entry in about["left_out"]}
     for case in about["cases"]:
         timed = {(case["name"], row["backend"]) for row in case["arms"]}
@@ -76,13 +75,15 @@ def race_table(about: Content) -> Table:
 
 def fewer_epochs(about: Content) -> list[str]:
     """Say which backends, marked in the table, made fewer epochs per call than their case has."""
-    fewer: dict[str, list[str]] = {}
-    for case in about["cases"]:
-        for row in case["arms"]:
-            if row["epochs"] < case["epochs"]:
-                count = f"{row['epochs']:,} of {case['epochs']:,} on {case['name']}"
-                fewer.setdefault(short(row["backend"]), []).append(count)
-    return [f"* fewer epochs a call: {name} {', '.join(counts)}." for name, counts in fewer.items()]
+    fewer = Counter(
+        short(row["backend"])
+        for case in about["cases"]
+        for row in case["arms"]
+        if row["epochs"] < case["epochs"]
+    )
+    names = ", ".join(f"{name} on {count} sizes" for name, count in fewer.items())
+    budget = plain_seconds(about["settings"]["budget"])
+    return [f"* fewer epochs a call, to keep it near {budget}: {names}."] if fewer else []
 
 
 def about_race(content: Content) -> str:
@@ -101,7 +102,7 @@ def about_race(content: Content) -> str:
 
 RACE_LEGEND = (
     "Time per epoch: the median of all blocks, and the best. Points/s: samples × epochs a second.",
-    "In brackets the 95 % interval over the sessions. Of bests: the ratio of the best times.",
+    "In brackets the 95 % interval over the sessions. Bests: the ratio of the best times.",
     "A/A: identical code raced against itself. Faster or slower: the interval excludes 1, and the",
     "effect exceeds 5 % and A/A.",
 )

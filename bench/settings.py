@@ -68,9 +68,9 @@ class Settings:
         passes = [_SLOW_PASS * job.n * (job.d + 1) for job in self.cases]
         slow = sum(max(self.repetitions * 0.01, 4 * 2 * one) for one in passes)
         quick = len(self.cases) * len(self.backends) * self.repetitions * 0.016
-        trials = len(self.cases) * len(self.backends) * 0.9 + sum(passes) * 10
+        trials = len(self.cases) * len(self.backends) * 0.75 + sum(passes) * 10
         session = max(self.spacing, 2 + quick + slow + 4 * sum(passes))
-        return 17 + trials + self.sessions * session
+        return 8 + trials + self.sessions * session
 
 
 _SLOW_PASS = 1.2e-7  # seconds per sample and feature, of Python's loop
@@ -121,8 +121,9 @@ def announcement(settings: Settings) -> str:
     seconds = settings.seconds()
     length = f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
     return (
-        f"{settings.kind} run: {len(settings.cases)} sizes, {len(settings.backends)} backends, "
-        f"{settings.sessions} sessions; about {length}"
+        f"{settings.kind} run: {_count(len(settings.cases), 'size')}, "
+        f"{_count(len(settings.backends), 'backend')}, {_count(settings.sessions, 'session')}; "
+        f"about {length}"
     )
 
 
