@@ -127,6 +127,10 @@ def announcement(settings: Settings) -> str:
     )
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 _COPIES = (
     6  # of the data: the samples, a backend's own, and the lists of `python`, four times as large
 )
