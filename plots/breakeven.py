@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from plots.style import (
     INK,
+    MUTED,
     at_ends,
     color,
     foreign,
@@ -46,6 +47,10 @@ def figure(source: Path) -> Figure:
     for axes, case in zip(panels, cases, strict=True):
         _draw_panel(axes, case, about["compile"], foreign(names))
     panels[0].set_ylabel("time of all runs together")
+    panels[0].text(
+        0.02, 0.98, "solid: compiles first\ndashed: machine code cached", va="top", fontsize=8.5,
+        color=MUTED, transform=panels[0].transAxes,
+    )  # fmt: skip
     return drawn
 
 
