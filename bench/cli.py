@@ -123,7 +123,8 @@ class _Command(typer.core.TyperCommand):
             if words and words[-1].partition("=")[0] in several and "=" in words[-1]:
                 before = words[-1].partition("=")[0]
             # Where a command takes a FILE, only what is a number can belong to the option.
-            if before in several and not word.startswith("-") and (_is_rate(word) or not arguments):
+            belongs = _is_rate(word) or not (arguments or word.startswith("-"))
+            if before in several and belongs:
                 words.append(before)
             words.append(word)
         return super().parse_args(ctx, words)
