@@ -44,6 +44,19 @@ def test_between_the_sizes_the_time_is_right(run: Path, n: int, d: int, epochs: 
         assert option.steady.value == pytest.approx(option.epoch.value * (epochs + 1))
 
 
+@pytest.mark.parametrize("power", [0.5, 2.0])
+def test_the_range_holds_what_is_not_linear(tmp_path: Path, power: float) -> None:
+    def curved(n: int) -> float:
+        return float(1e-9 * n**power)
+
+    path = tmp_path / "run.json"
+    write_run(path, {f"{n}x1": {"numpy": curved(n)} for n in (100, 10_000)}, spread=0)
+    epoch = advise(path, n=1_000, d=1, epochs=1).best.epoch
+    assert epoch.low <= curved(1_000) * 1.001
+    assert epoch.high >= curved(1_000) / 1.001
+    assert epoch.low <= epoch.value <= epoch.high
+
+
 @given(st.integers(10, 10**6), st.integers(1, 100))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 def test_beyond_them_it_is_in_the_range(run: Path, n: int, d: int) -> None:

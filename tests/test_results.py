@@ -121,10 +121,10 @@ class TestMerge:
 
     def test_signatures_are_counted_over_all_sessions(self) -> None:
         merged: list[Content] = []
-        for session, counts in enumerate(([1, 1], [1, 2])):
+        for session, counts in enumerate(([2, 2], [1, 3], [2, 2])):
             arm = benchmark("10x1", "a", False, 1e-3, 0, signatures=counts)
             results.merge(merged, session, [arm])
-        assert merged[0]["extra_info"]["signatures"] == [1, 2]
+        assert merged[0]["extra_info"]["signatures"] == [1, 3]
 
 
 def busy(run: Content) -> None:
