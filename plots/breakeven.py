@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from plots.style import (
     INK,
@@ -16,8 +15,7 @@ from plots.style import (
     color,
     foreign,
     new_figure,
-    numerous,
-    plain_seconds,
+    numbers_against_seconds,
     save,
     short,
     tidy,
@@ -78,13 +76,7 @@ def _draw_panel(
         hues.append(hue)
         for other, kinds in row["break_even"].items():
             _mark(axes, case, other, kinds["cold"], most)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numerous(value)))
-    axes.yaxis.set_major_locator(LogLocator(numticks=12))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_seconds(value)))
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_minor_formatter(NullFormatter())
+    numbers_against_seconds(axes)
     axes.set_xlabel("training runs")
     title = f"n = {case['n']:,}, d = {case['d']:,}, {case['epochs']:,} epochs a run"
     axes.set_title(title, fontsize=10, color=INK)

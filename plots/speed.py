@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from plots.style import (
     INK,
@@ -15,8 +14,7 @@ from plots.style import (
     color,
     foreign,
     new_figure,
-    numerous,
-    plain_seconds,
+    numbers_against_seconds,
     save,
     short,
     tidy,
@@ -69,13 +67,7 @@ def _draw_panel(axes: Axes, cases: list[dict[str, Any]], names: list[str]) -> No
             n, median, yerr=[median - low, high - median], fmt="o-", ms=4.5, lw=1.6, capsize=3,
             color=color(name, foreign(names)), label=short(name).lstrip("_"),
         )  # fmt: skip
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numerous(value)))
-    axes.yaxis.set_major_locator(LogLocator(numticks=12))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_seconds(value)))
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_minor_formatter(NullFormatter())
+    numbers_against_seconds(axes)
     tidy(axes)
 
 

@@ -118,6 +118,19 @@ def at_ends(
         )  # fmt: skip
 
 
+def numbers_against_seconds(axes: "Axes") -> None:
+    """Make both axes logarithmic: whole numbers below, seconds on the left."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numerous(value)))
+    axes.yaxis.set_major_locator(LogLocator(numticks=12))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_seconds(value)))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_formatter(NullFormatter())
+
+
 def thousands() -> "FuncFormatter":
     """Return an axis formatter that writes 10,000."""
     from matplotlib.ticker import FuncFormatter
