@@ -1,11 +1,14 @@
 """Which backend for a job? Times of a result file, carried over to another size.
 
 Between measured sizes the time of an epoch is taken as linear in n for every d, and then as linear
-in d, since a pass over the data costs a + bn + cd + e·nd. How far that may be off is judged by
-drawing the same line through the logarithms instead; the range covers both, and the 95 % intervals
-of the measured points around. Beyond the largest size the range widens to what lies between "grows
-as between the last two" and "grows in proportion", below the smallest one to what lies between "in
-proportion" and "no less".
+in d, since a pass over the data costs a + bn + cd + e·nd. The range covers the same lines through
+the logarithms, too, and the 95 % intervals of the measured points around. Beyond the largest size
+it widens to what lies between "grows as between the last two" and "grows in proportion", below the
+smallest one to what lies between "in proportion" and "no less".
+
+Machines are less smooth than that: caches end, and vector units like some numbers of features more
+than others. So at a size that was not measured the range is wider by a quarter, or by the median
+error of predicting each measured size from the others, if that is more.
 """
 
 from collections.abc import Sequence
@@ -13,6 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import exp, log
 from pathlib import Path
+from statistics import median
 
 from backends.interface import InputValueError
 from bench import results
@@ -21,6 +25,9 @@ from bench.results import Content
 
 FARTHEST = 10.0
 """How many times beyond the measured sizes a job may be."""
+
+
+_LEAST_SLACK = 1.25
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,9 @@ def advise(path: Path, *, n: int, d: int, epochs: int, runs: int = 1) -> Advice:
         epoch = _at(points, n, d)
         if epoch is None:
             continue
+        if n not in dict(points.get(d, ())):
+            slack = max(_LEAST_SLACK, _surprise(points))
+            epoch = Estimate(epoch.value, epoch.low / slack, epoch.high * slack)
         passes = runs * (epochs + 1)
         steady = Estimate(epoch.value * passes, epoch.low * passes, epoch.high * passes)
         compiles = extra.get(name, {"cached": 0.0, "cold": 0.0})
@@ -146,6 +156,22 @@ def _at(levels: dict[int, list[_Point]], n: int, d: int) -> Estimate | None:
     if not near or not near[0][0] / FARTHEST <= d <= near[-1][0] * FARTHEST:
         return None
     return _along(near, d)
+
+
+def _surprise(levels: dict[int, list[_Point]]) -> float:
+    """Return the median factor by which a size differs from what those around it predict."""
+    found = []
+    for points in levels.values():
+        for i in range(1, len(points) - 1):
+            n, time = points[i]
+            found.append(_along(points[:i] + points[i + 1 :], n).value / time.value)
+    for d in sorted(levels)[1:-1]:
+        others = {level: points for level, points in levels.items() if level != d}
+        for n, time in levels[d]:
+            guess = _at(others, n, d)
+            if guess is not None:
+                found.append(guess.value / time.value)
+    return median(max(ratio, 1 / ratio) for ratio in found) if found else 1.0
 
 
 def _along(points: Sequence[_Point], x: int) -> Estimate:
