@@ -252,6 +252,16 @@ def advice_lines(advice: Advice) -> list[str]:
             lines.append(
                 f"From {count:,} runs in one process on, {short(best.backend)} is quicker."
             )
+    rivals = [
+        short(option.backend)
+        for option in advice.options
+        if option is not best and option.steady.low <= best.steady.high
+    ]
+    if rivals:
+        lines.append(
+            f"Once compiled, {short(best.backend)} and {' and '.join(rivals)} are too close to "
+            f"call; to be sure: gradrace run --sizes {advice.n} --features {advice.d}"
+        )
     if advice.extrapolated:
         lines.append(f"Extrapolated: {advice.extrapolated}.")
     return lines

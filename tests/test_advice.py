@@ -89,6 +89,15 @@ def test_the_shorter_the_job_the_less_compiling_pays(run: Path) -> None:
     assert len(advice_lines(huge)) == 1
 
 
+def test_what_is_close_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    write_run(path, {f"{n}x1": {"numpy": 1.1e-8 * n, "numba": 1e-8 * n} for n in (100, 10_000)})
+    lines = advice_lines(advise(path, n=5_000, d=1, epochs=10**7))
+    assert (
+        "numba and numpy are too close to call; to be sure: gradrace run --sizes 5000 -" in lines[1]
+    )
+
+
 def test_more_runs_take_longer(run: Path) -> None:
     one, ten = (advise(run, n=500, d=5, epochs=100, runs=runs) for runs in (1, 10))
     for a, b in zip(one.options, ten.options, strict=True):
