@@ -290,7 +290,7 @@ def compare(
         show_lines(report.comparison_markdown(found))
     else:
         show(report.comparison_table(found))
-        show_lines(report.COMPARISON_LEGEND)
+        show_lines(report.wrapped(report.COMPARISON_LEGEND))
     for difference in found.differences:
         warn(f"not the same, {difference}")
     warn(comparison.drift_warning(found))
@@ -346,9 +346,10 @@ def advise(
 
     counts = {"n": n, "d": d, "epochs": epochs, "runs": runs}
     found = advise(file, **{name: _count(f"--{name}", text) for name, text in counts.items()})
-    show_lines(report.advice_lines(found))
+    for line in report.advice_lines(found):
+        show_lines(report.wrapped(line))
     show(report.advice_table(found))
-    show_lines(report.ADVICE_LEGEND)
+    show_lines(report.wrapped(report.ADVICE_LEGEND))
 
 
 @command

@@ -194,17 +194,17 @@ class _Steps:
         self._tell, self._done = on_progress, 0
         arms = len(settings.backends) * len(settings.cases)
         self._all = (arms if trials is None else trials) + len(settings.backends) + 2
-        self._doing = ""
+        # a guess until the trials say how many blocks a session has
+        self._blocks = settings.sessions * (arms + len(settings.cases)) * settings.repetitions
 
     def __call__(self, doing: str, advance: int = 1) -> None:
         """Say what begins now; `advance` steps are done."""
         self._done += advance
-        self._doing = doing
-        self._tell(doing, self._done, max(self._all, self._done))
+        self._tell(doing, self._done, max(self._all + self._blocks, self._done))
 
-    def expect(self, more: int) -> None:
-        """Say that there are so many more steps."""
-        self._all += more
+    def expect(self, blocks: int) -> None:
+        """Say how many blocks there really are, of all sessions together."""
+        self._blocks = blocks
 
 
 def new_content(settings: Settings) -> Content:

@@ -1,5 +1,6 @@
 """What the terminal shows of checks, races, comparisons, advice and backends."""
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
@@ -36,9 +37,9 @@ def race_report(content: Content) -> list[str | Table]:
     about = content["gradrace"]
     parts: list[str | Table | None] = [about_race(content)]
     if content["benchmarks"]:
-        parts += [race_table(about), *RACE_LEGEND, *fewer_epochs(about)]
-        parts += [compile_table(about), *compile_legend(content)]
-        parts += [memory_table(about), MEMORY_LEGEND]
+        parts += [race_table(about), *wrapped(RACE_LEGEND), *wrapped(fewer_epochs(about))]
+        parts += [compile_table(about), *wrapped(compile_legend(content))]
+        parts += [memory_table(about), *wrapped(MEMORY_LEGEND)]
     parts += [
         f"{entry['backend']} on {entry['case']}: {entry['reason']}" for entry in about["left_out"]
     ]
@@ -73,7 +74,7 @@ def race_table(about: Content) -> Table:
     return table
 
 
-def fewer_epochs(about: Content) -> list[str]:
+def fewer_epochs(about: Content) -> str:
     """Say which backends, marked in the table, made fewer epochs per call than their case has."""
     fewer = Counter(
         short(row["backend"])
@@ -81,9 +82,9 @@ def fewer_epochs(about: Content) -> list[str]:
         for row in case["arms"]
         if row["epochs"] < case["epochs"]
     )
-    names = ", ".join(f"{name} on {count} sizes" for name, count in fewer.items())
+    names = ", ".join(f"{name} on {count} size{'s' * (count > 1)}" for name, count in fewer.items())
     budget = plain_seconds(about["settings"]["budget"])
-    return [f"* fewer epochs a call, to keep it near {budget}: {names}."] if fewer else []
+    return f"* fewer epochs a call, to keep it near {budget}: {names}." if fewer else ""
 
 
 def about_race(content: Content) -> str:
@@ -101,10 +102,10 @@ def about_race(content: Content) -> str:
 
 
 RACE_LEGEND = (
-    "Time per epoch: the median of all blocks, and the best. Points/s: samples × epochs a second.",
-    "In brackets the 95 % interval over the sessions. Bests: the ratio of the best times.",
-    "A/A: identical code raced against itself. Faster or slower: the interval excludes 1, and the",
-    "effect exceeds 5 % and A/A.",
+    "Time per epoch: the median of all blocks, and the best. Points/s: samples × epochs a second. "
+    "In brackets the 95 % interval over the sessions. Bests: the ratio of the best times. A/A: "
+    "identical code raced against itself. Faster or slower: the interval excludes 1, and the "
+    "effect exceeds 5 % and A/A."
 )
 
 
@@ -133,21 +134,22 @@ def compile_table(about: Content) -> Table | None:
     return table
 
 
-def compile_legend(content: Content) -> list[str]:
+def compile_legend(content: Content) -> str:
     """Say what the table of compile times shows, of a whole result file; nothing without one."""
     if compile_table(content["gradrace"]) is None:
-        return []
+        return ""
     case = next(case for case in content["gradrace"]["cases"] if case["arms"])
     counts = [arm["extra_info"]["signatures"] for arm in content["benchmarks"]]
-    clean = all(before == after for before, after in counts)
-    return [
-        f"One run of {case['epochs']:,} epochs on {case['n']:,} × {case['d']:,}, in a fresh "
-        "process with an empty cache, with a full",
-        "one, and every further run. Pays: ahead after so many runs, cold and cached.",
+    proof = (
         "Nothing was compiled while it was timed: as many signatures before as after."
-        if clean
-        else "Something was compiled while it was timed; see the warnings.",
-    ]
+        if all(before == after for before, after in counts)
+        else "Something was compiled while it was timed; see the warnings."
+    )
+    return (
+        f"One run of {case['epochs']:,} epochs on {case['n']:,} × {case['d']:,}, in a fresh "
+        "process with an empty cache, with a full one, and every further run. Pays: ahead after "
+        f"so many runs, cold and cached. {proof}"
+    )
 
 
 def memory_table(about: Content) -> Table:
@@ -165,9 +167,7 @@ def memory_table(about: Content) -> Table:
     return table
 
 
-MEMORY_LEGEND = (
-    "Memory: what preparing, compiling and one training added to its own process at their peak."
-)
+MEMORY_LEGEND = "Memory: what preparing, compiling and training added to a process, at their peak."
 
 
 def comparison_table(comparison: Comparison) -> Table:
@@ -186,8 +186,8 @@ def comparison_table(comparison: Comparison) -> Table:
 
 
 COMPARISON_LEGEND = (
-    "Speed-up: speed of the new run in units of the old one, with its 95 % interval.",
-    "A/A: the larger floor of the two runs.",
+    "Speed-up: speed of the new run in units of the old one, with its 95 % interval. A/A: the "
+    "larger floor of the two runs."
 )
 
 
@@ -268,9 +268,14 @@ def advice_lines(advice: Advice) -> list[str]:
 
 
 ADVICE_LEGEND = (
-    "Compiled: the whole job once everything is compiled; range: from low to high.",
-    "Cached: in a fresh process. To compile: the very first time.",
+    "Compiled: the whole job once everything is compiled; range: from low to high. Cached: in a "
+    "fresh process. To compile: the very first time."
 )
+
+
+def wrapped(text: str) -> list[str]:
+    """Return the lines of a text for a terminal of 80 columns."""
+    return textwrap.wrap(text, 79)
 
 
 def spread(ratio: Content) -> str:
