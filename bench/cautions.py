@@ -64,7 +64,10 @@ def _about_spread(cases: list[Content]) -> list[str]:
     blurred = [case for case in cases if (case["floor"] or 0) > inference.LEAST_EFFECT]
     if blurred:
         names = ", ".join(f"{c['name']} ({100 * c['floor']:.0f} %)" for c in blurred)
-        found.append(f"the A/A floor is above 5 % on {names}: what is smaller cannot be shown")
+        found.append(
+            f"the A/A floor is above 5 % on {names}: what is smaller cannot be "
+            "shown; more --sessions narrow it"
+        )
     return found
 
 

@@ -257,7 +257,10 @@ def run(
             f"{result.finished} of {result.settings.sessions} sessions are finished and saved; "
             f"gradrace run --resume {resume or out / race.RESULT} completes them"
         )
-        end(f"interrupted; {kept if result.finished else 'nothing was timed'}", INTERRUPTED)
+        if not result.finished:
+            older = (resume or out / race.RESULT).exists()
+            kept = "nothing was timed" + f" ({out / race.RESULT}: of an earlier run)" * older
+        end(f"interrupted; {kept}", INTERRUPTED)
     if result.faults:
         raise typer.Exit(DISAGREES)
 
@@ -300,7 +303,14 @@ def compare(
                 "--fail-above: the runs are of different machines or threads; their times say "
                 "nothing about the code"
             )
+        if unseen := found.unseen(limit):
+            warn(
+                f"on {len(unseen)} of {len(found.changes)} a slowdown of {report.percent(limit)} "
+                "cannot be ruled out: more --sessions narrow the intervals"
+            )
         slower = found.regressions(limit)
+        if found.gone:
+            end(f"not in the new run: {', '.join(found.gone)}", DISAGREES)
         if slower:
             names = ", ".join(f"{change.backend} on {change.case}" for change in slower)
             end(f"slower by more than {report.percent(limit)}: {names}", DISAGREES)
@@ -313,7 +323,7 @@ def plot(
         Path | None, typer.Option(metavar="DIR", help="Where to save.  [default: beside the file]")
     ] = None,
 ) -> None:
-    """Draw every picture of a run again, from its file alone.
+    """Draw the pictures of a race again, from its file alone.
 
     speed.png: time per epoch against n. speedup.png: speed-ups with their intervals. breakeven.png:
     when compiling has paid. fastest.png: the fastest backend at every size.
@@ -693,6 +703,6 @@ def _share(option: str, text: str) -> float:
 
     with contextlib.suppress(ValueError):
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        if 0 <= value < float("inf"):
+        if 0 <= value < (float("inf") if text.endswith("%") else 1):
             return value
     raise InputValueError(f"{option}: needs a share like 10% or 0.1, got {text!r}")

@@ -42,6 +42,8 @@ class Comparison:
     """Whether both ran on the same kind of machine with the same threads."""
     drift: float
     """The median speed-up of all arms."""
+    gone: list[str]
+    """What the new run has not: backend on case."""
 
     def regressions(self, limit: float) -> list[Change]:
         """Return what is shown to be slower by more than `limit`, a share: 0.1 for 10 %."""
@@ -49,6 +51,15 @@ class Comparison:
             change
             for change in self.changes
             if change.verdict == SLOWER and 1 / change.speed_up.value - 1 > limit
+        ]
+
+    def unseen(self, limit: float) -> list[Change]:
+        """Return what may be slower by more than `limit` although that is not shown."""
+        return [
+            change
+            for change in self.changes
+            if change.verdict != SLOWER
+            and (change.speed_up.low < 1 / (1 + limit) or (change.floor or 0) > limit)
         ]
 
 
@@ -83,6 +94,7 @@ def compare(old: Path, new: Path) -> Comparison:
         ],
         comparable=not unlike,
         drift=statistics.median(change.speed_up.value for change in changes),
+        gone=[f"{backend} on {case}" for case, backend in before if (case, backend) not in after],
     )
 
 

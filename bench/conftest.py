@@ -110,7 +110,9 @@ def merged(blocks: list[Metadata]) -> list[Metadata]:
     """Return one benchmark per arm, its data in order of the repetition, in the plan's order.
 
     The block in which pytest-benchmark calibrated an arm is not timed like the others. It counts
-    only where there is no other.
+    only where there is no other. What pytest-benchmark calls an iteration is made one epoch: arms
+    whose calls are of different length can be compared, in its own tables, too. A call of k epochs
+    passes k + 1 times over the samples, since the last loss is recorded, so it counts as k + 1.
     """
     arms: dict[str, list[Metadata]] = {}
     for block in blocks:
@@ -128,8 +130,9 @@ def merged(blocks: list[Metadata]) -> list[Metadata]:
             min(part.extra_info["signatures"][0] for part in parts),
             max(part.extra_info["signatures"][1] for part in parts),
         ]
-        for part in timed[1:]:
-            first.stats.data.extend(part.stats.data)
+        epochs = first.extra_info["epochs"] + 1
+        first.iterations *= epochs
+        first.stats.data[:] = [value / epochs for part in timed for value in part.stats.data]
         first.params = {key: first.params[key] for key in ("case", "backend")}
         result.append(first)
     return result

@@ -18,6 +18,7 @@ LEAST_EFFECT = 0.05
 """Differences below this share are never reported; they change with the weather."""
 
 FASTER, SLOWER, UNDECIDED = "faster", "slower", "no difference shown"
+UNJUDGED = "not judged"
 
 Times = Mapping[int, float]
 """Repetition → seconds, of one arm in one session."""
@@ -102,9 +103,11 @@ def verdict(ratio: Estimate | None, noise: float | None) -> str:
     """Say in words what a ratio of speeds shows, above 1 being faster.
 
     A difference is shown only if the interval excludes 1 and the effect exceeds both 5 % and the
-    A/A floor of the same run. Without an interval or a floor nothing is shown.
+    A/A floor of the same run. Without an interval or a floor nothing can be judged.
     """
-    if ratio is None or noise is None or ratio.low <= 1 <= ratio.high:
+    if ratio is None or noise is None or ratio.low == 0:
+        return UNJUDGED
+    if ratio.low <= 1 <= ratio.high:
         return UNDECIDED
     if max(ratio.value, 1 / ratio.value) - 1 <= max(LEAST_EFFECT, noise):
         return UNDECIDED

@@ -32,6 +32,7 @@ from bench.training import train
 from bench.trial import Conditions, try_out
 
 RESULT = "benchmark.json"
+_NO_BACKEND = ("cannot be imported", "has no function")  # as `backends.load` says it
 
 Progress = Callable[[str, int, int], None]
 
@@ -87,7 +88,7 @@ def run(
     `resume` can complete the file.
 
     Raises:
-        InputValueError: as `Settings.resolved`.
+        InputValueError: as `Settings.resolved`, or a backend cannot be imported or is none.
         OSError: the folder cannot be written to.
 
     """
@@ -99,10 +100,7 @@ def run(
         if agreeing:
             _measure(race, agreeing, folder / RESULT, steps)
         _finish(race, folder)
-        steps("training on the reference line")
-        fit = train(REFERENCE.samples(), lr=REFERENCE.lr, epochs=REFERENCE.epochs)
-        race.interrupted = fit.interrupted
-        race.files.extend(save(fit, folder))
+        _train(race, folder, steps)
     except KeyboardInterrupt:
         race.interrupted = True
         _finish(race, folder)
@@ -126,7 +124,8 @@ def measure(path: Path, settings: Settings) -> Race:
 def resume(path: Path, on_progress: Progress = lambda _doing, _done, _all: None) -> Race:
     """Complete a result file whose run was interrupted: time the sessions that are missing.
 
-    The arms, calls and seeds are those of the file. Draws the pictures beside it, as `run` does.
+    The arms, calls and seeds are those of the file. Beside it are written the pictures and the
+    model of the reference line, as `run` does.
 
     Raises:
         InputValueError: it is no result file, was made on another machine or with other versions or
@@ -155,9 +154,11 @@ def resume(path: Path, on_progress: Progress = lambda _doing, _done, _all: None)
             conditions = _set_up(Path(name), settings, steps)
             _fill_cache(_arms_of(race), conditions, steps)
             _race(race, path, conditions, steps)
+        _finish(race, path.parent, path)
+        _train(race, path.parent, steps)
     except KeyboardInterrupt:
         race.interrupted = True
-    _finish(race, path.parent, path)
+        _finish(race, path.parent, path)
     return race
 
 
@@ -414,8 +415,21 @@ def _finish(race: Race, folder: Path, path: Path | None = None) -> None:
         race.files.extend(draw(path or folder / RESULT, folder))
 
 
+def _train(race: Race, folder: Path, steps: _Steps) -> None:
+    """Train on the reference line and save the model."""
+    steps("training on the reference line")
+    fit = train(REFERENCE.samples(), lr=REFERENCE.lr, epochs=REFERENCE.epochs)
+    race.interrupted = fit.interrupted
+    race.files.extend(save(fit, folder))
+
+
 def _check(race: Race, folder: Path, steps: _Steps) -> list[str]:
-    """Judge all on the reference line, each in a process of its own; return those that agree."""
+    """Judge all on the reference line, each in a process of its own; return those that agree.
+
+    Raises:
+        InputValueError: one cannot be imported or lacks a function, so that it is no backend.
+
+    """
     from plots import agreement as agreement_plot  # here, since matplotlib takes its time
 
     data, lr, epochs = REFERENCE.samples(), REFERENCE.lr, REFERENCE.epochs
@@ -428,6 +442,8 @@ def _check(race: Race, folder: Path, steps: _Steps) -> list[str]:
     ):
         checked.append(result)
         steps("checking the backends")
+        if result.verdict.reason.startswith(_NO_BACKEND):
+            raise InputValueError(f"backend {result.verdict.backend}: {result.verdict.reason}")
         if not result.verdict.agrees:
             verdict = asdict(result.verdict)
             race.about["verdicts"].append({"case": REFERENCE.name, "verdict": verdict})

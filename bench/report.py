@@ -11,7 +11,7 @@ import backends
 from bench.advice import Advice
 from bench.agreement import Deviation, Verdict
 from bench.comparison import Comparison
-from bench.results import REFERENCES, Content, plain
+from bench.results import Content, plain
 from plots.style import plain_seconds, seconds, short, times
 
 NONE = "–"
@@ -95,7 +95,8 @@ def about_race(content: Content) -> str:
     sessions = f"{finished} of {settings['sessions']}" if about["interrupted"] else f"{finished}"
     cores = len(machine["cores"]["usable"])
     return (
-        f"{settings['kind']} run: {sessions} sessions, {settings['threads']} "
+        f"{settings['kind']} run: {sessions} session{'s' * (sessions != '1')}, "
+        f"{settings['threads']} "
         f"thread{'s' * (settings['threads'] > 1)} of {machine['cpu'].get('brand_raw', 'unknown')}, "
         f"{cores} cores, Python {machine['python_version']}"
     )
@@ -116,9 +117,11 @@ def compile_table(about: Content) -> Table | None:
     case = next((case for case in about["cases"] if case["arms"]), None)
     if case is None:
         return None
+    compiled = {entry["backend"] for entry in about["compile"]}
+    rivals = [row["backend"] for row in case["arms"] if row["backend"] not in compiled]
     table = empty_table(
         "compiles", "import", "cold", "cached", "steady", *(
-            f"pays against {other}" for other in REFERENCES
+            f"pays against {short(other)}" for other in rivals
         )
     )  # fmt: skip
     rows = {row["backend"]: row for row in case["arms"]}
@@ -127,7 +130,7 @@ def compile_table(about: Content) -> Table | None:
         if row is None:
             continue
         first = [seconds(entry[kind] + row["run"]) for kind in ("cold", "cached")]
-        pays = [_pays(row["break_even"].get(other)) for other in REFERENCES]
+        pays = [_pays(row["break_even"].get(other)) for other in rivals]
         table.add_row(
             short(entry["backend"]), seconds(entry["load"]), *first, seconds(row["run"]), *pays
         )
@@ -146,7 +149,7 @@ def compile_legend(content: Content) -> str:
         else "Something was compiled while it was timed; see the warnings."
     )
     return (
-        f"One run of {case['epochs']:,} epochs on {case['n']:,} × {case['d']:,}, in a fresh "
+        f"One run of {case['run_epochs']:,} epochs on {case['n']:,} × {case['d']:,}, in a fresh "
         "process with an empty cache, with a full one, and every further run. Pays: ahead after "
         f"so many runs, cold and cached. {proof}"
     )
@@ -246,7 +249,10 @@ def advice_lines(advice: Advice) -> list[str]:
             f"{seconds(cached.cold)}, {short(cold.backend)} is quicker: "
             f"{seconds(cold.steady.value)}."
         )
-    if best is not cached:
+    elif cold.cold > 0:
+        total = seconds(cold.steady.value + cold.cold)
+        lines.append(f"The very first time it takes {total}, since it compiles.")
+    if best is not cached and best.steady.high < cached.steady.low:
         count = advice.overtakes(best, cached, best.cached)
         if count is not None:
             lines.append(
@@ -319,7 +325,7 @@ def empty_table(*columns: str, no_wrap: bool = False) -> Table:
     """Return an empty table without needless lines or spaces."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column in columns:
-        table.add_column(column, no_wrap=no_wrap)
+        table.add_column(column, no_wrap=no_wrap, overflow="fold")
     return table
 
 

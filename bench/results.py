@@ -1,9 +1,10 @@
 """The result file: pytest-benchmark's JSON, with what `gradrace` adds under the key "gradrace".
 
-`benchmarks` holds one entry per arm, the data of all sessions in it; `extra_info` says of each
-value which session and which repetition it is from. Under "gradrace" stand the settings, the
-sessions, what was left out and why, and `cases`: what follows from the data by `inference.py`. So
-the file alone draws every picture, answers `compare` and `advise`, and can be resumed.
+`benchmarks` holds one entry per arm, the data of all sessions in it, in seconds per epoch;
+`extra_info` says of each value which session and which repetition it is from. Under "gradrace"
+stand the settings, the sessions, what was left out and why, and `cases`: what follows from the data
+by `inference.py`. So the file alone draws every picture of a race, answers `compare` and `advise`,
+and can be resumed.
 """
 
 import json
@@ -21,8 +22,8 @@ from bench.files import write_json
 from bench.inference import Estimate, Times
 
 SCHEMA = 2
-REFERENCES = ("numpy", "python")
-"""The backends against which a compiled one has to earn its compile time back."""
+SHORTEST_RUN = 1_000
+"""Epochs of a training run, at least, where it is asked after how many runs compiling has paid."""
 
 Content = dict[str, Any]
 Benchmark = dict[str, Any]
@@ -56,7 +57,7 @@ def merge(benchmarks: list[Benchmark], session: int, more: Iterable[Benchmark]) 
 
 
 def statistics(data: list[float], iterations: int) -> dict[str, Any]:
-    """Return the figures of pytest-benchmark for these values, in seconds per call."""
+    """Return the figures of pytest-benchmark for these values, in seconds per epoch."""
     stats = Stats()
     for value in data:
         stats.update(value)
@@ -64,17 +65,13 @@ def statistics(data: list[float], iterations: int) -> dict[str, Any]:
 
 
 def times(arm: Benchmark) -> Mapping[int, Times]:
-    """Return session → repetition → seconds per epoch.
-
-    A call of k epochs passes k + 1 times over the samples, since the last loss is recorded, too. So
-    the time of a call is divided by k + 1; calls of different length can be compared.
-    """
+    """Return session → repetition → seconds per epoch."""
     info = arm["extra_info"]
     found: dict[int, dict[int, float]] = {}
     for session, repetition, value in zip(
         info["sessions"], info["repetitions"], arm["stats"]["data"], strict=True
     ):
-        found.setdefault(session, {})[repetition] = value / (info["epochs"] + 1)
+        found.setdefault(session, {})[repetition] = value
     return found
 
 
@@ -109,6 +106,7 @@ def _conclude_case(case: Mapping[str, Any], arms: list[Benchmark], about: Conten
     return {
         **case,
         "baseline": about["settings"]["baseline"],
+        "run_epochs": max(case["epochs"], SHORTEST_RUN),
         "doubled": doubled,
         "aa": plain(twice),
         "floor": noise,
@@ -150,7 +148,7 @@ def _row(
             "sessions": sessions,
         },
         "rate": case["n"] / median(pooled),
-        "run": median(pooled) * (case["epochs"] + 1),
+        "run": median(pooled) * (max(case["epochs"], SHORTEST_RUN) + 1),
         "speed_up": None,
         "verdict": "",
         "memory": next(
@@ -175,12 +173,12 @@ def _row(
 
 
 def _break_even(row: Content, steady: Mapping[str, float], compiled: list[Content]) -> Content:
-    """Return, per reference backend, the runs after which compiling has paid, cold and cached."""
+    """Return, per backend that does not compile, after how many runs this one has caught up."""
     found: Content = {}
     for entry in compiled:
         if entry["backend"] == row["backend"]:
-            for other in REFERENCES:
-                if other in steady and other != row["backend"]:
+            for other in steady:
+                if other not in {rival["backend"] for rival in compiled}:
                     found[other] = {
                         kind: inference.break_even(
                             row["run"] + entry[kind], row["run"], steady[other]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import backends
 from backends.interface import InputValueError
@@ -36,11 +37,15 @@ class Settings:
         """Return the settings with the backends and the baseline filled in.
 
         Raises:
-            InputValueError: the baseline is none of the backends, or a number is below 1, or the
-                cases need more memory than there is.
+            InputValueError: the baseline is none of the backends, two files have the same name, a
+                number is below 1, or the cases need more memory than there is.
 
         """
         specs = tuple(dict.fromkeys(self.backends)) or backends.names()
+        files = [Path(spec).name for spec in specs if spec.endswith(".py")]
+        twins = {name for name in files if files.count(name) > 1}
+        if twins:
+            raise InputValueError(f"backends: two files are called {twins.pop()}; rename one")
         baseline = self.baseline or ("python" if "python" in specs else specs[0])
         if baseline not in specs:
             raise InputValueError(

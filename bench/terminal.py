@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 LEAST_WIDTH = 80  # what tables are laid out for
+_ENDLESS = 1_000
 
 
 def progress(*extra: str) -> "Progress":
@@ -36,7 +37,8 @@ def progress(*extra: str) -> "Progress":
 def show(what: "RenderableType") -> None:
     """Print a table or a line to stdout; a line is left as it is, whatever the width.
 
-    Nor are the numbers of a table cut in a narrow terminal, which wraps the lines itself.
+    Nor are the numbers of a table cut in a narrow terminal, which wraps the lines itself. Where
+    there is no terminal, a table gets the width that it needs.
     """
     from rich.console import Console
     from rich.measure import Measurement
@@ -44,8 +46,10 @@ def show(what: "RenderableType") -> None:
     if isinstance(what, str):
         what = printable(what)
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=isinstance(what, str))
-    roomy = Measurement.get(console, console.options.update_width(LEAST_WIDTH), what).maximum
-    console.width = max(console.width, roomy)
+    natural = Measurement.get(console, console.options.update_width(_ENDLESS), what).maximum
+    if not console.is_terminal:
+        console.width = max(console.width, natural)
+    console.width = max(console.width, min(natural, LEAST_WIDTH))
     console.print(what)
 
 

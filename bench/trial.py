@@ -165,7 +165,7 @@ def _frozen(found: Trials, spec: str, case: Case, session: Session, repetitions:
         case.spec,
         spec,
         epochs=info["epochs"],
-        calls=stats["iterations"],
+        calls=stats["iterations"] // (info["epochs"] + 1),
         repetitions=min(repetitions, max(_FEWEST, round(repetitions * share))),
         block=block,
     )

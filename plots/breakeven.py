@@ -75,17 +75,18 @@ def _draw_panel(
         ends[short(name)] = (float(runs[-1]), float(first["cold"] + row["run"] * runs[-1]))
         hues.append(hue)
         for other, kinds in row["break_even"].items():
-            _mark(axes, case, other, kinds["cold"], most)
+            for count in set(kinds.values()):
+                _mark(axes, case, other, count, most)
     numbers_against_seconds(axes)
     axes.set_xlabel("training runs")
-    title = f"n = {case['n']:,}, d = {case['d']:,}, {case['epochs']:,} epochs a run"
+    title = f"n = {case['n']:,}, d = {case['d']:,}, {case['run_epochs']:,} epochs a run"
     axes.set_title(title, fontsize=10, color=INK)
     tidy(axes)
     at_ends(axes, ends, hues)
 
 
 def _mark(axes: Axes, case: dict[str, Any], other: str, count: int | None, most: int) -> None:
-    """Mark where a compiled backend, cold, has caught up with `other`."""
+    """Mark where a compiled backend has caught up with `other`."""
     run = next(row["run"] for row in case["arms"] if row["backend"] == other)
     if count is None or count > most:
         return

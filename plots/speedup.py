@@ -45,7 +45,11 @@ def figure(source: Path) -> Figure:
     first.xaxis.set_major_locator(LogLocator(numticks=12))
     first.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     first.xaxis.set_minor_formatter(NullFormatter())
-    drawn.supxlabel(f"times as fast as {short(cases[0]['baseline'])} (logarithmic)", fontsize=10)
+    drawn.supxlabel(
+        f"times as fast as {short(cases[0]['baseline'])} (logarithmic); "
+        "gray: what this run cannot tell from 1",
+        fontsize=10,
+    )
     return drawn
 
 
@@ -67,6 +71,7 @@ def _draw_panel(
         axes.annotate(
             label, (right, y), xytext=(9, 0), textcoords="offset points", va="center",
             fontsize=8.5, color=INK, annotation_clip=False,
+            bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1},
         )  # fmt: skip
     axes.set_yticks(range(len(rows)), [short(row["backend"]) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)

@@ -67,6 +67,8 @@ def tidy(axes: "Axes") -> None:
 
 def seconds(value: float) -> str:
     """Write a time with three significant digits and an SI prefix: 1.23 ms."""
+    if value >= 7200:
+        return f"{_three_digits(value / 3600)} h"
     for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
         if value >= 0.9995 * factor:
             return f"{_three_digits(value / factor)} {unit}"

@@ -467,6 +467,10 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
         ["compare", "model.json", "model.json", "--fail-above", "x"],
         "--fail-above: needs a share like 10% or 0.1, got 'x'",
     ),
+    "compare, share": (
+        ["compare", "model.json", "model.json", "--fail-above", "10"],
+        "--fail-above: needs a share like 10% or 0.1, got '10'",
+    ),
     "plot, foreign": (["plot", "model.json", "--out", "new"], "model.json: is no result file of "),
     "advise, foreign": (
         ["advise", "one.csv", "--n", "9", "--d", "1", "--epochs", "9"],

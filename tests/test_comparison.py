@@ -54,6 +54,19 @@ def test_what_became_faster_and_slower(pair: Pair) -> None:
     assert slower.speed_up.value == pytest.approx(1 / 1.3, rel=0.02)
     assert [c.backend for c in found.regressions(0.2)] == ["numba"]
     assert found.regressions(0.4) == []
+    assert "numba" not in {c.backend for c in found.unseen(0.2) if c.case == "100x1"}
+
+
+def test_what_cannot_be_ruled_out_is_told(pair: Pair) -> None:
+    assert compare(*pair(OLD)).unseen(0.3) == []
+    assert len(compare(*pair(OLD, spread=0.4)).unseen(0.1)) > 3
+    assert len(compare(*pair(OLD, sessions=1)).unseen(0.1)) == 6
+
+
+def test_what_is_gone_is_told(pair: Pair) -> None:
+    assert compare(*pair({"100x1": OLD["100x1"]})).gone == [
+        "python on 1000x1", "numpy on 1000x1", "numba on 1000x1",
+    ]  # fmt: skip
 
 
 def test_less_than_five_percent_is_not_shown(pair: Pair) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import inference
-from bench.inference import FASTER, SLOWER, UNDECIDED, Estimate, Times
+from bench.inference import FASTER, SLOWER, UNDECIDED, UNJUDGED, Estimate, Times
 
 Sessions = dict[int, dict[int, float]]
 
@@ -101,9 +101,9 @@ class TestVerdict:
             (Estimate(0.96, 0.95, 0.97), 0.01, UNDECIDED),
             (Estimate(1.06, 1.05, 1.07), 0.01, FASTER),
             (Estimate(1.30, 1.20, 1.40), 0.31, UNDECIDED),  # below the A/A floor
-            (Estimate(1.30, 1.20, 1.40), None, UNDECIDED),
-            (Estimate(9.00, 0.00, math.inf), 0.01, UNDECIDED),  # one session
-            (None, 0.01, UNDECIDED),
+            (Estimate(1.30, 1.20, 1.40), None, UNJUDGED),
+            (Estimate(9.00, 0.00, math.inf), 0.01, UNJUDGED),  # one session
+            (None, 0.01, UNJUDGED),
         ],
     )
     def test_the_rule(self, ratio: Estimate | None, floor: float | None, words: str) -> None:

@@ -50,6 +50,7 @@ class TestSettings:
         ("options", "message"),
         [
             ({"baseline": "numpy", "backends": ["python"]}, "baseline numpy: is not raced"),
+            ({"backends": ["a/x.py", "b/x.py"]}, r"two files are called x\.py; rename one"),
             ({"sessions": 0}, "sessions: must be at least 1, got 0"),
             ({"threads": 0}, "threads: must be at least 1, got 0"),
             ({"sizes": [0]}, "n: must be from 1 to"),

@@ -68,17 +68,6 @@ class TestConclusions:
         assert pays["numpy"]["cached"] == 3
         assert pays["python"] == {"cold": pytest.approx(11, abs=1), "cached": 1}
 
-    def test_calls_of_different_length_can_be_compared(self, tmp_path: Path) -> None:
-        run = write_run(tmp_path / "run.json", {"100x1": {"python": 4e-5, "numpy": 8e-6}}, spread=0)
-        before = rows(run, "100x1")["python"]["time"]["median"]
-        for arm in run["benchmarks"]:
-            if arm["extra_info"]["backend"] == "python":  # a tenth of the epochs, of the time
-                arm["extra_info"]["epochs"] = 1_000
-                data = [value * 1_001 / 10_001 for value in arm["stats"]["data"]]
-                arm["stats"] = results.statistics(data, 1)
-        results.conclude(run)
-        assert rows(run, "100x1")["python"]["time"]["median"] == pytest.approx(before)
-
     def test_another_baseline(self, run: Content) -> None:
         run["gradrace"]["settings"]["baseline"] = "numba"
         results.conclude(run)
@@ -96,7 +85,7 @@ class TestConclusions:
     def test_one_session_shows_nothing(self, tmp_path: Path) -> None:
         run = write_run(tmp_path / "run.json", TIMES, sessions=1)
         row = rows(run, "100x1")["numba"]
-        assert (row["speed_up"]["low"], row["verdict"]) == (None, "no difference shown")
+        assert (row["speed_up"]["low"], row["verdict"]) == (None, "not judged")
         assert run["gradrace"]["warnings"][0].startswith("fewer than two sessions")
 
 
@@ -108,8 +97,8 @@ class TestMerge:
         (arm,) = merged
         assert arm["extra_info"]["sessions"] == [1] * 5 + [2] * 5
         assert arm["extra_info"]["repetitions"] == [0, 1, 2, 3, 4] * 2
-        assert arm["stats"]["data"] == pytest.approx([1e-2] * 5 + [2e-2] * 5)
-        assert arm["stats"]["median"] == pytest.approx(1.5e-2)
+        assert arm["stats"]["data"] == pytest.approx([1e-3] * 5 + [2e-3] * 5)
+        assert arm["stats"]["median"] == pytest.approx(1.5e-3)
         assert arm["stats"]["rounds"] == 10
         assert results.times(arm)[2] == pytest.approx(dict.fromkeys(range(5), 2e-3))
 
@@ -175,7 +164,7 @@ def governor(run: Content) -> None:
 
 def short(run: Content) -> None:
     run["benchmarks"][0]["stats"]["iterations"] = 1
-    run["benchmarks"][0]["stats"]["median"] = 1e-3
+    run["benchmarks"][0]["stats"]["median"] = 1e-3  # of one epoch, hence of the block
 
 
 WARNINGS: dict[Callable[[Content], None], str] = {
