@@ -75,7 +75,7 @@ def _draw_panel(
         ends[short(name)] = (float(runs[-1]), float(first["cold"] + row["run"] * runs[-1]))
         hues.append(hue)
         for other, kinds in row["break_even"].items():
-            for count in set(kinds.values()):
+            for count in set(kinds.values()) - {1}:  # ahead from the first run on: no crossing
                 _mark(axes, case, other, count, most)
     numbers_against_seconds(axes)
     axes.set_xlabel("training runs")

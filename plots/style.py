@@ -81,7 +81,9 @@ def _three_digits(value: float) -> str:
 
 
 def plain_seconds(value: float) -> str:
-    """Write a time on an axis: 10 µs."""
+    """Write a time on an axis: 10 µs; decades of seconds have no round hours."""
+    if value >= 1:
+        return f"{value:,g} s"
     return seconds(value).replace(".00", "").replace(".0", "")
 
 
