@@ -139,7 +139,8 @@ def _points(cases: list[Content], backend: str) -> dict[int, list[_Point]]:
         for row in case["arms"]:
             if row["backend"] == backend:
                 time, interval = row["time"]["median"], row["time"]["interval"]
-                low, high = interval["low"] or time, interval["high"] or time
+                low = interval["low"] or time / _LEAST_SLACK
+                high = interval["high"] or time * _LEAST_SLACK
                 found.setdefault(case["d"], []).append(
                     (case["n"], Estimate(time, min(low, time), max(high, time)))
                 )

@@ -219,7 +219,7 @@ def run(
     if quick and full:
         raise InputValueError("--quick and --full: choose one")
     if resume is not None and any(
-        (quick, full, sizes, features, epochs, backend, baseline, sessions)
+        (quick, full, sizes, features, epochs, backend, baseline, sessions, seed, threads - 1)
     ):
         raise InputValueError("--resume: takes everything else from the file")
     for spec in backend or ():
@@ -259,7 +259,9 @@ def run(
         )
         if not result.finished:
             older = (resume or out / race.RESULT).exists()
-            kept = "nothing was timed" + f" ({out / race.RESULT}: of an earlier run)" * older
+            kept = (
+                "nothing was timed" + f" ({resume or out / race.RESULT}: of an earlier run)" * older
+            )
         end(f"interrupted; {kept}", INTERRUPTED)
     if result.faults:
         raise typer.Exit(DISAGREES)
@@ -303,17 +305,19 @@ def compare(
                 "--fail-above: the runs are of different machines or threads; their times say "
                 "nothing about the code"
             )
+        if not found.judged:
+            raise InputValueError("--fail-above: needs two or more sessions in both runs")
         if unseen := found.unseen(limit):
             warn(
                 f"on {len(unseen)} of {len(found.changes)} a slowdown of {report.percent(limit)} "
                 "cannot be ruled out: more --sessions narrow the intervals"
             )
-        slower = found.regressions(limit)
-        if found.gone:
-            end(f"not in the new run: {', '.join(found.gone)}", DISAGREES)
+        slower = [f"{change.backend} on {change.case}" for change in found.regressions(limit)]
+        faults = [f"not in the new run: {', '.join(found.gone)}"] if found.gone else []
         if slower:
-            names = ", ".join(f"{change.backend} on {change.case}" for change in slower)
-            end(f"slower by more than {report.percent(limit)}: {names}", DISAGREES)
+            faults.insert(0, f"slower by more than {report.percent(limit)}: {', '.join(slower)}")
+        if faults:
+            end("; ".join(faults), DISAGREES)
 
 
 @command
@@ -691,7 +695,7 @@ def _count(option: str, text: str) -> int:
     from backends.interface import InputValueError
 
     with contextlib.suppress(ValueError, OverflowError):
-        number = float(text.replace("_", "").replace(",", ""))
+        number = float(text)
         if number == int(number) >= 1:
             return int(number)
     raise InputValueError(f"{option}: needs whole numbers, 1 or more, got {text!r}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from backends.interface import InputValueError
 from bench import inference, results
-from bench.inference import SLOWER, Estimate
+from bench.inference import FASTER, SLOWER, UNJUDGED, Estimate
 from bench.results import Content
 
 _DRIFT = 0.05  # a change that all arms share is the machine's, unless all were changed
@@ -53,12 +53,18 @@ class Comparison:
             if change.verdict == SLOWER and 1 / change.speed_up.value - 1 > limit
         ]
 
+    @property
+    def judged(self) -> bool:
+        """Whether both runs have the two sessions that an interval needs, for every arm."""
+        return all(change.verdict != UNJUDGED for change in self.changes)
+
     def unseen(self, limit: float) -> list[Change]:
         """Return what may be slower by more than `limit` although that is not shown."""
         return [
             change
             for change in self.changes
-            if change.verdict != SLOWER
+            if change not in self.regressions(limit)
+            and change.verdict != FASTER
             and (change.speed_up.low < 1 / (1 + limit) or (change.floor or 0) > limit)
         ]
 

@@ -43,7 +43,7 @@ def facts() -> dict[str, Any]:
         "usable": affinity(),
     }
     about["caches"] = _caches()
-    about["memory"] = psutil.virtual_memory().total
+    about["memory"] = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
     about["governor"] = _text(_CPU / "cpu0/cpufreq/scaling_governor")
     plain: dict[str, Any] = json.loads(json.dumps(about))  # as a file gives it back
     return plain
@@ -174,4 +174,4 @@ def _text(path: Path) -> str | None:
 
 def _moves(key: str) -> bool:
     """Whether a fact about the processor is another one at every look."""
-    return key.startswith(("hz_actual", "cpuinfo_version"))
+    return key.startswith(("hz_", "cpuinfo_version"))

@@ -52,23 +52,30 @@ def interleaved(arms: Sequence[Arm], seed: str) -> Iterator[Block]:
 
     In each repetition the cases are shuffled, and within a case its arms. A machine may change its
     speed many times a second, so the two arms of a pair must run one soon after the other: the slow
-    arms, which are those of fewer repetitions, go first. Their repetitions are spread evenly.
+    arms, which are those of fewer repetitions, all go first or all go last.
     """
     draw = random.Random(seed)
     most = max((arm.repetitions for arm in arms), default=0)
+    slots = _slots(most)
     for repetition in range(most):
         cases = list(dict.fromkeys(arm.case for arm in arms))
         draw.shuffle(cases)
         for case in cases:
-            field = [arm for arm in arms if arm.case == case and _due(arm, repetition, most)]
+            field = [
+                arm for arm in arms if arm.case == case and repetition in slots[: arm.repetitions]
+            ]
             draw.shuffle(field)
-            field.sort(key=lambda arm: arm.repetitions)
+            field.sort(key=lambda arm: arm.repetitions, reverse=draw.random() < 0.5)
             yield from (Block(repetition, arm) for arm in field)
 
 
-def _due(arm: Arm, repetition: int, most: int) -> bool:
-    """Whether the share of blocks that the arm should have made grows by one here."""
-    return (repetition + 1) * arm.repetitions // most > repetition * arm.repetitions // most
+def _slots(most: int) -> list[int]:
+    """Return the repetitions in the order in which arms of few repetitions take them.
+
+    By their binary digits read backwards, so that any first few are spread over all; and since all
+    arms take the same first ones, the repetitions of one arm are among those of a longer one.
+    """
+    return sorted(range(most), key=lambda i: int(f"{i:032b}"[::-1], 2))
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,7 @@ def resume(path: Path, on_progress: Progress = lambda _doing, _done, _all: None)
     for key in ("cpu", "cores", "memory", "python_version"):
         if here[key] != content["machine_info"][key]:
             raise InputValueError(f"{path}: was begun on another machine ({key} differs)")
+    about["sessions"] = [session for session in about["sessions"] if not session["failure"]]
     steps = _Steps(on_progress, settings, trials=0)
     try:
         with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
@@ -166,7 +167,7 @@ def draw(source: Path, folder: Path) -> Iterator[Path]:
     """Draw every picture of a result file into `folder`; yield what was written.
 
     speed.png, speedup.png, breakeven.png, fastest.png. Those for which the file has no data are
-    left out, and removed if they are there from another run.
+    left out, and removed if they lie beside the file, from another run.
 
     Raises:
         InputValueError: it is no result file.
@@ -182,7 +183,7 @@ def draw(source: Path, folder: Path) -> Iterator[Path]:
             with replacing(picture) as target:
                 module.draw(source, target)
             yield picture
-        else:
+        elif folder == source.parent:
             picture.unlink(missing_ok=True)  # that of an earlier run would tell a lie
 
 

@@ -151,7 +151,7 @@ def compile_legend(content: Content) -> str:
     return (
         f"One run of {case['run_epochs']:,} epochs on {case['n']:,} × {case['d']:,}, in a fresh "
         "process with an empty cache, with a full one, and every further run. Pays: ahead after "
-        f"so many runs, cold and cached. {proof}"
+        f"so many runs, cold and cached; importing is not counted. {proof}"
     )
 
 

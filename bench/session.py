@@ -64,17 +64,19 @@ def time_arms(
         log, output = folder / "log.jsonl", folder / "output.txt"
         log.touch()
         plan.write(folder / "plan.json")
-        meter, timed_out, seen = Meter(), False, 0
+        meter, timed_out, seen, size = Meter(), False, 0, 0
         with output.open("wb") as stream:
             child = _start(folder, log, stream, {**thread_environment(threads), **_cached(cache)})
             try:
                 deadline = time.monotonic() + timeout
                 while child.poll() is None and not timed_out:
-                    time.sleep(0.02)
-                    events = _read(log)
-                    for event in events[seen:]:
-                        on_event(event)
-                    seen = len(events)
+                    time.sleep(0.1)
+                    written = log.stat().st_size
+                    if written > size:  # else there is nothing to read, and nobody is disturbed
+                        events, size = _read(log), written
+                        for event in events[seen:]:
+                            on_event(event)
+                        seen = len(events)
                     timed_out = time.monotonic() > deadline
             finally:
                 kill_family(child)
@@ -94,10 +96,15 @@ def time_arms(
 
 
 def _missing(plan: Plan, events: list[Event], results: dict[str, Any]) -> bool:
-    """Whether an arm was neither timed nor found unfit."""
-    verdicts = [event for event in events if event["event"] == "verdict"]
-    timed = sum(event["verdict"]["agrees"] and not event["too_slow"] for event in verdicts)
-    return len(verdicts) < len(plan.arms) or len(results["benchmarks"]) < timed
+    """Whether a block of an arm that is fit was not timed."""
+    fit = {
+        (event["case"], event["arm"]): event["verdict"]["agrees"] and not event["too_slow"]
+        for event in events
+        if event["event"] == "verdict"
+    }
+    blocks = sum(event["event"] == "block" for event in events)
+    arms = [arm for arm in plan.arms if fit.get((arm.job.name, arm.label), True)]
+    return blocks < sum(arm.repetitions for arm in arms) or len(results["benchmarks"]) < len(arms)
 
 
 def _cached(folder: Path) -> dict[str, str]:

@@ -132,7 +132,9 @@ def _compiles(session: Session) -> bool:
     if not session.results["benchmarks"]:
         return False
     info = _info(session)
-    return bool(info["signatures"][0]) or info["compile"] > _COMPILES
+    return bool(info["signatures"][0]) or (
+        info["compile"] > max(_COMPILES, info["first"] / 2)  # not only a wobble of a long call
+    )
 
 
 def _info(session: Session) -> dict[str, Any]:

@@ -57,6 +57,8 @@ def figure(source: Path) -> Figure:
 
 def _words(fastest: dict[str, Any], shown: bool) -> str:
     first, second = short(fastest["backend"]), short(fastest["second"])
+    if fastest["verdict"] == "not judged":
+        return f"{first}?\n{fastest['speed_up']['value']:,.3g} × {second}"
     if not shown:
         return f"{first} ≈ {second}"
     return f"{first}\n{fastest['speed_up']['value']:,.3g} × {second}"
