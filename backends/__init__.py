@@ -71,6 +71,16 @@ def require(spec: str) -> None:
         raise InputValueError(f"backend {spec}: is not {', '.join(LADDER)}, a .py file or a module")
 
 
+def source(spec: str) -> Path | None:
+    """Return the file of a backend, None if there is none to be found."""
+    if spec in LADDER:
+        return Path(__file__).with_name(f"{LADDER[spec].module}.py")
+    if spec.endswith(".py"):
+        return Path(spec)
+    found = importlib.util.find_spec(spec) if _is_module(spec) else None
+    return Path(found.origin) if found and found.origin else None
+
+
 def load(spec: str) -> "Backend":
     """Return the backend `spec`: a built-in name, a path to a .py file, or package.module.
 

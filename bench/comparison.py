@@ -176,9 +176,9 @@ def _versions(old: Content, new: Content) -> list[str]:
             found.append(f"{name}: {_short(values[0])} → {_short(values[1])}")
     prints = [content["gradrace"]["fingerprints"] for content in (old, new)]
     found += [
-        f"{name}: another state of the file"
+        f"{name}: another state of its file or library"
         for name in prints[0]
-        if name.endswith(".py") and prints[1].get(name, prints[0][name]) != prints[0][name]
+        if prints[1].get(name, prints[0][name]) != prints[0][name]
     ]
     return found
 

@@ -246,14 +246,13 @@ def _settings_of(content: Content) -> Settings:
 
 
 def _fingerprints(specs: Sequence[str]) -> dict[str, str]:
-    """Return the version of each backend's library, and of a file of one's own its hash."""
+    """Return what each backend is: a hash of its source, and the version of its library."""
     found = {}
     for spec in specs:
-        if spec.endswith(".py"):
-            path = Path(spec)
-            found[spec] = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
-        else:
-            found[spec] = (backends.package_version(spec) if spec in backends.LADDER else "") or ""
+        path = backends.source(spec)
+        source = hashlib.sha256(path.read_bytes()).hexdigest() if path and path.exists() else ""
+        version = backends.package_version(spec) if spec in backends.LADDER else None
+        found[spec] = " ".join(part for part in (version, source) if part)
     return found
 
 

@@ -233,10 +233,17 @@ def read(path: Path) -> Content:
     missing = [key for key in _REQUIRED if key not in about]
     if missing or "machine_info" not in content:
         raise InputValueError(f"{path}: is damaged: {(*missing, 'machine_info')[0]} is missing")
+    try:
+        conclude(content)  # nothing in the file is believed but its data
+    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
+        raise InputValueError(f"{path}: is damaged: {type(error).__name__} {error}") from None
     return content
 
 
-_REQUIRED = ("settings", "arms", "sessions", "cases", "compile", "trials", "warnings", "verdicts")
+_REQUIRED = (
+    "settings", "fingerprints", "interrupted", "arms", "sessions", "cases", "compile", "trials",
+    "left_out", "warnings", "verdicts",
+)  # fmt: skip
 
 
 def _is_model(content: Any) -> bool:

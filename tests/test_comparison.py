@@ -99,11 +99,11 @@ def test_other_threads_make_times_incomparable(pair: Pair) -> None:
         ),
         (lambda c: c["gradrace"].update(interrupted=True), "new.json: partial, 5 of 5", True),
         (
-            lambda c: c["gradrace"]["cases"][0].update(epochs=77),
+            lambda c: c["gradrace"]["settings"]["cases"][0].update(epochs=77),
             "other epochs or learning rates: 100x1",
             True,
         ),
-        (lambda c: c["gradrace"]["cases"][0]["arms"].pop(), "only before: numba on 100x1", True),
+        (lambda c: c["benchmarks"].pop(2), "only before: numba on 100x1", True),
     ],
 )
 def test_what_else_differs_is_said(

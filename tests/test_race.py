@@ -124,7 +124,7 @@ class TestRun:
         assert entry["cold"] > entry["cached"] > 0
         (numba,) = (r for r in finished[0].about["cases"][0]["arms"] if r["backend"] == "numba")
         assert entry["cold"] > 100 * numba["run"]
-        assert set(numba["break_even"]) == {"numpy"}
+        assert set(numba["break_even"]) == {"numpy", WRONG_LATER}
 
     def test_every_arm_has_its_memory(self, finished: tuple[Race, Path]) -> None:
         about = finished[0].about

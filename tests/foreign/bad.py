@@ -73,6 +73,16 @@ if HOW == "raises the second time":
         return good.train(data, **job)
 
 
+if HOW == "raises the tenth time":
+    prepare, calls = good.prepare, []
+
+    def train(data, **job):
+        calls.append(job)
+        if len(calls) == 10:
+            raise RuntimeError("not again")
+        return good.train(data, **job)
+
+
 if HOW == "takes no start":
     prepare = good.prepare
 
