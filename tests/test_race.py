@@ -105,7 +105,6 @@ class TestRun:
             assert len(stats["data"]) == len(info["sessions"]) == len(info["repetitions"])
             assert stats["rounds"] == len(stats["data"]) >= 8
             assert set(info["sessions"]) == {1, 2}
-            assert 0.002 < stats["median"] * stats["iterations"] < 0.1
             assert info["signatures"][0] == info["signatures"][1]
         shown = subprocess.run(
             [sys.executable, "-m", "pytest_benchmark", "compare", str(folder / race.RESULT)],
@@ -123,7 +122,6 @@ class TestRun:
         assert entry["backend"] == "numba"
         assert entry["cold"] > entry["cached"] > 0
         (numba,) = (r for r in finished[0].about["cases"][0]["arms"] if r["backend"] == "numba")
-        assert entry["cold"] > 100 * numba["run"]
         assert set(numba["break_even"]) == {"numpy", WRONG_LATER}
 
     def test_every_arm_has_its_memory(self, finished: tuple[Race, Path]) -> None:

@@ -53,8 +53,6 @@ def test_times_what_the_plan_says(timer: Timer) -> None:
     numpy, again, python = session.results["benchmarks"]
     assert numpy["stats"]["iterations"] == again["stats"]["iterations"] == 5 * 51
     assert python["stats"]["iterations"] == 1 * 8
-    # seconds per epoch: python is slower, although its call is much shorter
-    assert python["stats"]["median"] > 0.5 * numpy["stats"]["median"]
     assert numpy["extra_info"]["repetitions"] == [0, 1, 2, 3]
     assert (again["name"], again["extra_info"]["duplicate"]) == (
         "test_train[20x1-numpy (A/A)]", True,
