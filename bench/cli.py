@@ -275,8 +275,11 @@ def compare(
         str | None,
         typer.Option(metavar="SHARE", help="Exit with 1 if something is slower by more, like 10%."),
     ] = None,
-    format: Annotated[  # noqa: A002 - the name of the option
-        str, typer.Option(metavar="text|md", help="A table for the terminal or in Markdown.")
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--format", metavar="text|md", help="A table for the terminal or in Markdown."
+        ),
     ] = "text",
 ) -> None:
     """Compare two runs: what became faster or slower.
@@ -287,11 +290,11 @@ def compare(
     from backends.interface import InputValueError
     from bench import comparison, report
 
-    if format not in ("text", "md"):
-        raise InputValueError(f"--format: must be text or md, got {format!r}")
+    if layout not in ("text", "md"):
+        raise InputValueError(f"--format: must be text or md, got {layout!r}")
     limit = None if fail_above is None else _share("--fail-above", fail_above)
     found = comparison.compare(old, new)
-    if format == "md":
+    if layout == "md":
         show_lines(report.comparison_markdown(found))
     else:
         show(report.comparison_table(found))
