@@ -195,6 +195,12 @@ class TestBreakingOff:
         assert set(arm["extra_info"]["sessions"]) == {1, 3}
         assert [w for w in result.about["warnings"] if w.startswith("session 2 broke off")]
 
+    def test_resuming_tries_it_again(self, dying: Path) -> None:
+        self.race(dying, {3}, sessions=2)
+        (dying.parent / "limits").write_text("()")
+        result = race.resume(dying.parent / "b.json")
+        assert (result.finished, result.faults) == (2, [])
+
     def test_who_does_it_twice_is_left_out(self, dying: Path) -> None:
         result = self.race(dying, {2, 3, 4, 5}, sessions=4)
         assert [bool(session["failure"]) for session in result.about["sessions"]] == [
