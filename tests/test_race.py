@@ -1,6 +1,7 @@
 """The main job: every arm is verified before it is timed; only what agrees gets a figure."""
 
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from backends.interface import InputValueError
-from bench import machine, race, results
+from bench import machine, race, results, trial
 from bench.cases import FULL, QUICK, grid
 from bench.race import Race
 from bench.report import race_table
@@ -159,8 +160,9 @@ class TestBreakingOff:
     """What a session breaks off costs only that session."""
 
     @pytest.fixture
-    def dying(self, tmp_path: Path) -> Path:
+    def dying(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         """A backend that kills its process when it is imported for the `limit`-th time."""
+        monkeypatch.setattr(trial, "_COMPILES", math.inf)  # one trial, however slow its first call
         path = tmp_path / "dying.py"
         path.write_text(
             "import os, pathlib\nimport numpy as np\n"
@@ -214,6 +216,18 @@ class TestBreakingOff:
         (entry,) = result.about["left_out"]
         assert entry["reason"] == "its process was killed by SIGKILL"
         assert (entry["fault"], result.finished) == (True, 2)
+
+
+@pytest.mark.slow
+def test_a_slow_moment_is_not_compiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Numba does not say so itself, a second cold start has to confirm it."""
+    answers = iter([True, True, False])
+    monkeypatch.setattr(trial, "_compiles", lambda _: next(answers))
+    cases = tuple(grid([30], [1], epochs=60))
+    result = race.measure(
+        tmp_path / "b.json", replace(SMALL, backends=("numpy",), cases=cases, sessions=1)
+    )
+    assert result.about["compile"] == []
 
 
 @pytest.mark.slow
