@@ -12,10 +12,24 @@ from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
-    from backends import numba_jit, numpy_vectorized, pure_python
+    from backends import (
+        gram,
+        numba_jit,
+        numba_parallel,
+        numba_simd,
+        numpy_vectorized,
+        pure_python,
+    )
     from backends.interface import Backend
 
-    _CHECKED: tuple[Backend, ...] = (pure_python, numpy_vectorized, numba_jit)
+    _CHECKED: tuple[Backend, ...] = (
+        pure_python,
+        numpy_vectorized,
+        numba_jit,
+        numba_simd,
+        numba_parallel,
+        gram,
+    )
 
 
 class Rung(NamedTuple):
@@ -30,6 +44,11 @@ LADDER = {
     "python": Rung("pure_python", None, "lists and loops; the definition of the loop"),
     "numpy": Rung("numpy_vectorized", "numpy", "whole-array operations, BLAS"),
     "numba": Rung("numba_jit", "numba", "the same scalar loop, compiled"),
+    "numba-simd": Rung(
+        "numba_simd", "numba", "sums reordered for vector registers, one fused pass"
+    ),
+    "numba-parallel": Rung("numba_parallel", "numba", "the same on all cores"),
+    "gram": Rung("gram", "numba", "samples condensed to d + 2, then O(d²) per epoch"),
 }
 
 

@@ -25,6 +25,7 @@ A run that diverges is a result like any other: finite values, then inf, then na
 warning and without an exception.
 """
 
+import math
 from numbers import Integral, Real
 from typing import Any, NamedTuple, Protocol
 
@@ -32,6 +33,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MOST_EPOCHS = 10**15  # more than any machine will make, and within every integer type
+
+_BOOLEAN = (bool, np.bool_)
+_REAL, _INTEGER = (float, int, Real), (int, Integral)  # the abstract ones are slow to ask
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -195,19 +199,19 @@ def finite_number(name: str, value: float) -> float:
         InputValueError: it is not finite.
 
     """
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+    if isinstance(value, _BOOLEAN) or not isinstance(value, _REAL):
         raise InputTypeError(f"{name}: needs a real number, got {value!r}")
     try:
         number = float(value)
     except OverflowError:
-        number = np.inf
-    if not np.isfinite(number):
+        number = math.inf
+    if not math.isfinite(number):
         raise InputValueError(f"{name}: must be finite, got {value!r}")
     return number
 
 
 def _integer(name: str, value: int, least: int) -> int:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
+    if isinstance(value, _BOOLEAN) or not isinstance(value, _INTEGER):
         raise InputTypeError(f"{name}: needs an integer, got {value!r}")
     if value < least:
         raise InputValueError(f"{name}: must be at least {least}, got {value!r}")

@@ -47,7 +47,9 @@ def test_loading_numba_imports_numba() -> None:
 
 
 def test_names_are_the_rungs_in_order() -> None:
-    assert backends.names() == ("python", "numpy", "numba")
+    assert backends.names() == (
+        "python", "numpy", "numba", "numba-simd", "numba-parallel", "gram",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", backends.names())

@@ -1,0 +1,241 @@
+"""Rung `numba-simd`: the compiled loop, but the compiler may reorder the sums; one fused pass.
+
+IEEE 754 fixes the order of a sum, so `numba` adds one number at a time. Three of LLVM's fast-math
+flags lift that: `reassoc` lets it add eight at a time in vector registers, and several such sums
+side by side; `contract` fuses multiply and add; `nsz` ignores the sign of zero. The others, which
+assume that inf and nan never happen, would break runs that diverge. The last bits differ from
+`python`; `gradrace check` shows that they stay within the rounding bound.
+
+Vectors need neighbors in memory that are neighbors in a sum. With up to 11 features those are the
+samples: `prepare` stores X column by column, and a strip of 64 samples is small enough to be read
+twice, for ŷ and for the gradient, while the first-level cache holds it. With more features a row
+is long enough by itself; and more columns than that are more than the hardware prefetches at once.
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike
+
+from backends.interface import (
+    Floats,
+    Trajectory,
+    check_samples,
+    check_schedule,
+    recorded_epochs,
+)
+
+_REORDER = {"reassoc", "contract", "nsz"}
+_FEW = 11  # features whose columns are read as one stream each
+_STRIP = 64  # samples
+
+
+def prepare(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+    """Return copies of X and y as float64 arrays; X in column order if it has few features."""
+    X, y = check_samples(X, y)
+    if X.shape[1] > _FEW:
+        return _aligned(X), _aligned(y)
+    return _aligned(X.T).T, _aligned(y)
+
+
+def _aligned(array: Floats) -> Floats:
+    """Return a copy in C order that begins a cache line, so that no vector lies across two."""
+    line = 64 // array.itemsize
+    buffer = np.empty(array.size + line)
+    start = -(buffer.ctypes.data // array.itemsize) % line
+    copy = buffer[start : start + array.size].reshape(array.shape)
+    copy[:] = array
+    return copy
+
+
+@njit(cache=True, fastmath=_REORDER)
+def predict(X: Floats, w: Floats, b: float) -> Floats:
+    """ŷ = Xw + b, shape (n,)."""
+    y_hat = np.empty(len(X))
+    for i in range(len(X)):
+        dot = 0.0
+        for j in range(len(w)):
+            dot += X[i, j] * w[j]
+        y_hat[i] = dot + b  # ŷ = Xw + b
+    return y_hat
+
+
+@njit(cache=True, fastmath=_REORDER)
+def loss(X: Floats, y: Floats, w: Floats, b: float) -> float:
+    """L = (1/n) Σ rᵢ² with r = Xw + b − y."""
+    n = len(y)
+    y_hat = predict(X, w, b)
+    squares = 0.0
+    for i in range(n):
+        r = y_hat[i] - y[i]  # r = ŷ − y
+        squares += r * r
+    return squares / n  # L = (1/n) Σ rᵢ²
+
+
+@njit(cache=True, fastmath=_REORDER)
+def gradients(X: Floats, y: Floats, w: Floats, b: float) -> tuple[Floats, float]:
+    """(∂L/∂w, ∂L/∂b) = ((2/n) Xᵀr, (2/n) Σ rᵢ), of shape (d,) and a scalar."""
+    n, d = len(y), len(w)
+    y_hat = predict(X, w, b)
+    sum_rx, sum_r = np.zeros(d), 0.0
+    for i in range(n):
+        r = y_hat[i] - y[i]  # r = ŷ − y
+        for j in range(d):
+            sum_rx[j] += r * X[i, j]
+        sum_r += r
+    grad_w = 2.0 / n * sum_rx  # ∂L/∂w = (2/n) Xᵀr
+    grad_b = 2.0 / n * sum_r  # ∂L/∂b = (2/n) Σ rᵢ
+    return grad_w, grad_b
+
+
+@njit(cache=True, fastmath=_REORDER)
+def update(w: Floats, b: float, grad_w: Floats, grad_b: float, lr: float) -> tuple[Floats, float]:
+    """(w − α ∂L/∂w, b − α ∂L/∂b)."""
+    w = w - lr * grad_w  # w ← w − α ∂L/∂w
+    b = b - lr * grad_b  # b ← b − α ∂L/∂b
+    return w, b
+
+
+def train(
+    data: tuple[Floats, Floats],
+    *,
+    lr: float,
+    epochs: int,
+    w0: ArrayLike | None = None,
+    b0: float = 0.0,
+    every: int = 1,
+) -> Trajectory:
+    """Make `epochs` updates from (w0, b0) at the learning rate lr; record every `every`-th state.
+
+    One pass over the samples gives the loss and both gradients at the same (w, b). `w0` is of
+    shape (d,), zeros if None.
+
+    Raises:
+        InputTypeError, InputValueError: see `interface.check_schedule`.
+
+    """
+    X, y = data
+    lr, epochs, w, b, every = check_schedule(X.shape[1], lr, epochs, w0, b0, every)
+    epoch = recorded_epochs(epochs, every)
+    rows = len(epoch)
+    if len(w) == 1:
+        path_w, path_b, path_loss = _train_line(X[:, 0], y, w[0], b, lr, epochs, every, rows)
+        return Trajectory(epoch, path_w.reshape(rows, 1), path_b, path_loss)
+    path = _train(X if len(w) > _FEW else X.T, y, w, b, lr, epochs, every, rows)
+    return Trajectory(epoch, *path)
+
+
+@njit(cache=True, fastmath=_REORDER)
+def _train_line(
+    x: Floats, y: Floats, w: float, b: float, lr: float, epochs: int, every: int, rows: int
+) -> tuple[Floats, Floats, Floats]:
+    """One feature: everything but the samples stays in registers."""
+    n = len(y)
+    path_w, path_b, path_loss = np.empty(rows), np.empty(rows), np.empty(rows)
+    row = 0
+
+    for k in range(epochs + 1):
+        squares, sum_rx, sum_r = 0.0, 0.0, 0.0
+        for i in range(n):
+            y_hat = x[i] * w + b  # ŷ = Xw + b
+            r = y_hat - y[i]  # r = ŷ − y
+            squares += r * r
+            sum_rx += r * x[i]
+            sum_r += r
+        if k % every == 0 or k == epochs:
+            path_w[row] = w
+            path_b[row] = b
+            path_loss[row] = squares / n  # L = (1/n) Σ rᵢ²
+            row += 1
+        grad_w = 2.0 / n * sum_rx  # ∂L/∂w = (2/n) Xᵀr
+        grad_b = 2.0 / n * sum_r  # ∂L/∂b = (2/n) Σ rᵢ
+        w -= lr * grad_w  # w ← w − α ∂L/∂w
+        b -= lr * grad_b  # b ← b − α ∂L/∂b
+
+    return path_w, path_b, path_loss
+
+
+@njit(cache=True, fastmath=_REORDER)
+def _train(
+    X: Floats, y: Floats, w: Floats, b: float, lr: float, epochs: int, every: int, rows: int
+) -> tuple[Floats, Floats, Floats]:
+    """Several features; X is (d, n) if there are few of them, otherwise (n, d)."""
+    n, d = len(y), len(w)
+    path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
+    sum_rx, grad_w, strip = np.empty(d), np.empty(d), np.empty(_STRIP)
+    row = 0
+
+    for k in range(epochs + 1):
+        if d > _FEW:
+            squares, sum_r = _sums_of_rows(X, y, w, b, sum_rx)
+        else:
+            squares, sum_r = _sums_of_columns(X, y, w, b, sum_rx, strip)
+        if k % every == 0 or k == epochs:
+            path_w[row] = w
+            path_b[row] = b
+            path_loss[row] = squares / n  # L = (1/n) Σ rᵢ²
+            row += 1
+        for j in range(d):
+            grad_w[j] = 2.0 / n * sum_rx[j]  # ∂L/∂w = (2/n) Xᵀr
+        grad_b = 2.0 / n * sum_r  # ∂L/∂b = (2/n) Σ rᵢ
+        for j in range(d):
+            w[j] -= lr * grad_w[j]  # w ← w − α ∂L/∂w
+        b -= lr * grad_b  # b ← b − α ∂L/∂b
+
+    return path_w, path_b, path_loss
+
+
+@njit(cache=True, fastmath=_REORDER)
+def _sums_of_columns(
+    columns: Floats, y: Floats, w: Floats, b: float, sum_rx: Floats, strip: Floats
+) -> tuple[float, float]:
+    """Σ rᵢ² and Σ rᵢ, and Σ rᵢxᵢ into `sum_rx`, from the columns of X (d, n), strip by strip."""
+    squares, sum_r = 0.0, 0.0
+    sum_rx[:] = 0.0
+    for start in range(0, len(y), _STRIP):
+        targets = y[start : start + _STRIP]
+        m = len(targets)
+        r = strip[:m]
+        r[:] = b
+        for j in range(len(w)):
+            x = columns[j, start : start + _STRIP]
+            for i in range(m):
+                r[i] += x[i] * w[j]  # ŷ = Xw + b
+        for i in range(m):
+            r[i] -= targets[i]  # r = ŷ − y
+            squares += r[i] * r[i]
+            sum_r += r[i]
+        for j in range(len(w)):
+            x = columns[j, start : start + _STRIP]
+            dot = 0.0
+            for i in range(m):
+                dot += r[i] * x[i]
+            sum_rx[j] += dot
+    return squares, sum_r
+
+
+@njit(cache=True, fastmath=_REORDER)
+def _sums_of_rows(X: Floats, y: Floats, w: Floats, b: float, sum_rx: Floats) -> tuple[float, float]:
+    """Σ rᵢ² and Σ rᵢ, and Σ rᵢxᵢ into `sum_rx`, from the rows of X (n, d), two at a time."""
+    n, d = X.shape
+    squares, sum_r = 0.0, 0.0
+    sum_rx[:] = 0.0
+    for i in range(0, n - 1, 2):
+        y_hat, next_y_hat = b, b
+        for j in range(d):
+            y_hat += X[i, j] * w[j]  # ŷ = Xw + b
+        for j in range(d):
+            next_y_hat += X[i + 1, j] * w[j]
+        r, next_r = y_hat - y[i], next_y_hat - y[i + 1]  # r = ŷ − y
+        squares += r * r + next_r * next_r
+        for j in range(d):
+            sum_rx[j] += r * X[i, j] + next_r * X[i + 1, j]
+        sum_r += r + next_r
+    if n % 2 == 1:
+        r = b - y[n - 1]
+        for j in range(d):
+            r += X[n - 1, j] * w[j]
+        squares += r * r
+        for j in range(d):
+            sum_rx[j] += r * X[n - 1, j]
+        sum_r += r
+    return squares, sum_r
