@@ -10,6 +10,8 @@ difference of large sums. R errs by no more than a rounding of the samples (High
 Stability of Numerical Algorithms*, 2nd ed., §19.3 and §19.8), and the loss stays a sum of squares.
 """
 
+import math
+
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
@@ -24,7 +26,6 @@ from backends.interface import (
 
 _REORDER = {"reassoc", "contract", "nsz"}
 _BLOCK = 256  # samples that are condensed at once, at least
-_STEPS = 8  # epochs
 
 
 def prepare(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
@@ -110,7 +111,7 @@ def _train(
 ) -> tuple[Floats, Floats, Floats]:
     n, d = len(y), len(w)
     R = _condense(columns, y)
-    if d == 1 and lr * 2.0 / n * (R[:, :2] ** 2).sum() < 2.0:  # at least λmax: it won't diverge
+    if d == 1 and lr * 2.0 / n * (R[0, 0] ** 2 + R[0, 1] ** 2 + R[1, 1] ** 2) < 2.0:  # > αλmax
         return _train_line(R, n, w[0], b, lr, epochs, every, rows)
     path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
     sum_rx, grad_w = np.empty(d), np.empty(d)
@@ -151,33 +152,28 @@ def _train(
 def _train_line(
     R: Floats, n: int, w: float, b: float, lr: float, epochs: int, every: int, rows: int
 ) -> tuple[Floats, Floats, Floats]:
-    """One feature: the three samples are (one, x0, y0), (0, x1, y1) and (0, 0, y2).
+    """One feature: the three samples are (one, x0, y0), (0, x1, y1) and (0, 0, rest).
 
-    From b over r back to b an epoch waits for three multiply-adds, 12 cycles. A step changes the
-    residuals by −α(2/n) XXᵀr, X with its column of ones, and that is two multiply-adds. So they
-    are taken from w and b only every eighth epoch, which keeps the roundings from adding up.
+    An epoch waits for three multiply-adds one after the other, from b over r to b: 12 cycles. To
+    have no more of them α(2/n) is multiplied into the samples; so this is for runs that converge,
+    since the others must overflow where they do in every backend.
     """
-    one, x0, y0 = R[0]
-    _, x1, y1 = R[1]
-    rest = R[2, 2] * R[2, 2]
-    step0, step1, step_one = lr * (2.0 / n) * x0, lr * (2.0 / n) * x1, lr * (2.0 / n) * one
-    inverse = 1.0 / n
-    keep0, mix, keep1 = 1.0 - (step_one * one + step0 * x0), step0 * x1, 1.0 - step1 * x1
     path_w, path_b, path_loss = np.empty(rows), np.empty(rows), np.empty(rows)
+    (one, x0, y0), (x1, y1), rest = R[0], R[1, 1:], R[2, 2]
+    step = lr * (2.0 / n)
+    step_one, step_x0, step_x1 = step * one, step * x0, step * x1
     row = 0
 
-    for start in range(0, epochs + 1, _STEPS):
+    for k in range(epochs + 1):
         r0 = x0 * w + (one * b - y0)  # r = ŷ − y
         r1 = x1 * w - y1
-        for k in range(start, min(start + _STEPS, epochs + 1)):
-            if every == 1 or k % every == 0 or k == epochs:
-                path_w[row] = w
-                path_b[row] = b
-                path_loss[row] = (r0 * r0 + r1 * r1 + rest) * inverse  # L = (1/n) Σ rᵢ²
-                row += 1
-            w = (w - step1 * r1) - step0 * r0  # w ← w − α ∂L/∂w
-            b -= step_one * r0  # b ← b − α ∂L/∂b
-            r0, r1 = keep0 * r0 - mix * r1, keep1 * r1 - mix * r0
+        if every == 1 or k % every == 0 or k == epochs:
+            path_w[row] = w
+            path_b[row] = b
+            path_loss[row] = (r0 * r0 + r1 * r1 + rest * rest) / n  # L = (1/n) Σ rᵢ²
+            row += 1
+        w = (w - step_x1 * r1) - step_x0 * r0  # w ← w − α ∂L/∂w
+        b = b - step_one * r0  # b ← b − α ∂L/∂b
 
     return path_w.reshape((rows, 1)), path_b, path_loss
 
@@ -196,15 +192,18 @@ def _condense(columns: Floats, y: Floats) -> Floats:
     for start in range(0, n, block):
         m = min(block, n - start)
         for k in range(p):
-            A[k, :p] = R[:, k]
+            for i in range(p):
+                A[k, i] = R[i, k]
         A[0, p : p + m] = 1.0
-        A[1 : d + 1, p : p + m] = columns[:, start : start + m]
         A[d + 1, p : p + m] = y[start : start + m]
+        for j in range(d):
+            A[j + 1, p : p + m] = columns[j, start : start + m]
         for j in range(p):
             q = A[j, : p + m]
-            R[j, j] = _norm(q)
-            if R[j, j] > 0.0:
-                q /= R[j, j]
+            R[j, j] = norm = _norm(q)
+            if norm > 0.0:
+                for i in range(p + m):
+                    q[i] /= norm
             for k in range(j + 1, p):
                 column = A[k, : p + m]
                 dot = 0.0
@@ -223,8 +222,13 @@ def _norm(v: Floats) -> float:
     for i in range(len(v)):
         squares += v[i] * v[i]
     if 1e-280 < squares < 1e300:
-        return float(np.sqrt(squares))
-    largest = np.abs(v).max()
+        return math.sqrt(squares)
+    largest = 0.0
+    for i in range(len(v)):
+        largest = max(largest, abs(v[i]))
     if largest == 0.0:
         return 0.0
-    return float(largest * np.sqrt(((v / largest) ** 2).sum()))
+    squares = 0.0
+    for i in range(len(v)):
+        squares += (v[i] / largest) ** 2
+    return largest * math.sqrt(squares)

@@ -25,7 +25,8 @@ from backends.interface import (
 
 _REORDER = {"reassoc", "contract", "nsz"}
 _FEW = 11  # features whose columns are read as one stream each
-_STRIP = 64  # samples
+_STRIP, _SHORT_STRIP = 256, 64  # samples
+_CACHED = 2**21  # numbers, 16 MB, that the last cache holds
 _SHARE = 32_768  # numbers, samples times features and targets, that are worth a thread
 
 
@@ -167,7 +168,8 @@ def _train(
     """Several features; X is (d, n) if there are few of them, otherwise (n, d)."""
     n, d = len(y), len(w)
     path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
-    sum_rx, grad_w, strip = np.empty(d), np.empty(d), np.empty(_STRIP)
+    sum_rx, grad_w = np.empty(d), np.empty(d)
+    strip = np.empty(_STRIP if X.size < _CACHED else _SHORT_STRIP)
     row = 0
 
     for k in range(epochs + 1):
@@ -205,7 +207,10 @@ def _train_in_shares(
     """Train as `_train` does, each of the `threads` with a share of the samples."""
     n, d = len(y), len(w)
     path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
-    sums, strips = np.empty((threads, d + 2 + 8)), np.empty((threads, _STRIP))
+    sums, strips = (
+        np.empty((threads, d + 2 + 8)),
+        np.empty((threads, _STRIP if X.size < _CACHED else _SHORT_STRIP)),
+    )
     grad_w = np.empty(d)
     row = 0
 
@@ -292,8 +297,8 @@ def _sums_of_columns(
     """
     squares, sum_r = 0.0, 0.0
     sum_rx[:] = 0.0
-    for start in range(0, len(y), _STRIP):
-        targets = y[start : start + _STRIP]
+    for start in range(0, len(y), len(strip)):
+        targets = y[start : start + len(strip)]
         m = len(targets)
         r = strip[:m]
         r[:] = b

@@ -7,9 +7,11 @@ assume that inf and nan never happen, would break runs that diverge. The last bi
 `python`; `gradrace check` shows that they stay within the rounding bound.
 
 Vectors need neighbors in memory that are neighbors in a sum. With up to 11 features those are the
-samples: `prepare` stores X column by column, and a strip of 64 samples is small enough to be read
-twice, for ŷ and for the gradient, while the first-level cache holds it. With more features a row
-is long enough by itself; and more columns than that are more than the hardware prefetches at once.
+samples: `prepare` stores X column by column, and a strip of 256 samples is small enough to be read
+twice, for ŷ and for the gradient, while the first cache holds it (of 64, where the data come from
+memory: the shorter the pause between two strips of a column, the better the hardware fetches it in
+advance). With more features a row is long enough by itself; and more columns than that are more
+than the hardware follows at once.
 """
 
 import numpy as np
@@ -26,7 +28,8 @@ from backends.interface import (
 
 _REORDER = {"reassoc", "contract", "nsz"}
 _FEW = 11  # features whose columns are read as one stream each
-_STRIP = 64  # samples
+_STRIP, _SHORT_STRIP = 256, 64  # samples
+_CACHED = 2**21  # numbers, 16 MB, that the last cache holds
 
 
 def prepare(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
@@ -161,7 +164,8 @@ def _train(
     """Several features; X is (d, n) if there are few of them, otherwise (n, d)."""
     n, d = len(y), len(w)
     path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
-    sum_rx, grad_w, strip = np.empty(d), np.empty(d), np.empty(_STRIP)
+    sum_rx, grad_w = np.empty(d), np.empty(d)
+    strip = np.empty(_STRIP if X.size < _CACHED else _SHORT_STRIP)
     row = 0
 
     for k in range(epochs + 1):
@@ -191,13 +195,13 @@ def _sums_of_columns(
     """Σ rᵢ² and Σ rᵢ, and Σ rᵢxᵢ into `sum_rx`, from the columns of X (d, n), strip by strip."""
     squares, sum_r = 0.0, 0.0
     sum_rx[:] = 0.0
-    for start in range(0, len(y), _STRIP):
-        targets = y[start : start + _STRIP]
+    for start in range(0, len(y), len(strip)):
+        targets = y[start : start + len(strip)]
         m = len(targets)
         r = strip[:m]
         r[:] = b
         for j in range(len(w)):
-            x = columns[j, start : start + _STRIP]
+            x = columns[j, start : start + len(strip)]
             for i in range(m):
                 r[i] += x[i] * w[j]  # ŷ = Xw + b
         for i in range(m):
@@ -205,7 +209,7 @@ def _sums_of_columns(
             squares += r[i] * r[i]
             sum_r += r[i]
         for j in range(len(w)):
-            x = columns[j, start : start + _STRIP]
+            x = columns[j, start : start + len(strip)]
             dot = 0.0
             for i in range(m):
                 dot += r[i] * x[i]
