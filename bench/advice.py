@@ -28,6 +28,7 @@ FARTHEST = 10.0
 
 
 _LEAST_SLACK = 1.25
+_LEAST_TIME = 1e-12  # seconds; of no setup at all there is no logarithm
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,16 @@ def advise(path: Path, *, n: int, d: int, epochs: int, runs: int = 1) -> Advice:
         epoch = _at(points, n, d)
         if epoch is None:
             continue
+        setup = _setup(cases, name, n, d)
         if n not in dict(points.get(d, ())):
             slack = max(_LEAST_SLACK, _surprise(points))
-            epoch = Estimate(epoch.value, epoch.low / slack, epoch.high * slack)
-        passes = runs * (epochs + 1)
-        steady = Estimate(epoch.value * passes, epoch.low * passes, epoch.high * passes)
+            epoch, setup = _widened(epoch, slack), _widened(setup, slack)
+        passes = epochs + 1
+        steady = Estimate(
+            runs * (setup.value + passes * epoch.value),
+            runs * (setup.low + passes * epoch.low),
+            runs * (setup.high + passes * epoch.high),
+        )
         compiles = extra.get(name, {"cached": 0.0, "cold": 0.0})
         options.append(Option(name, epoch, steady, compiles["cached"], compiles["cold"]))
     options.sort(key=lambda option: option.steady.value)
@@ -132,15 +138,27 @@ def _outside(path: Path, cases: list[Content], n: int, d: int) -> str:
 _Point = tuple[int, Estimate]
 
 
-def _points(cases: list[Content], backend: str) -> dict[int, list[_Point]]:
-    """Return d → (n, seconds per epoch) of one backend, in order of n."""
+def _setup(cases: list[Content], backend: str, n: int, d: int) -> Estimate:
+    """Return the seconds that a call takes before its first epoch."""
+    if not any(row["setup"] for case in cases for row in case["arms"] if row["backend"] == backend):
+        return Estimate(0.0, 0.0, 0.0)
+    return _at(_points(cases, backend, "setup"), n, d) or Estimate(0.0, 0.0, 0.0)
+
+
+def _widened(estimate: Estimate, slack: float) -> Estimate:
+    return Estimate(estimate.value, estimate.low / slack, estimate.high * slack)
+
+
+def _points(cases: list[Content], backend: str, what: str = "pass") -> dict[int, list[_Point]]:
+    """Return d → (n, seconds per epoch, or of the `setup` of a call), in order of n."""
     found: dict[int, list[_Point]] = {}
     for case in sorted(cases, key=lambda case: (case["d"], case["n"])):
         for row in case["arms"]:
             if row["backend"] == backend:
-                time, interval = row["time"]["median"], row["time"]["interval"]
-                low = interval["low"] or time / _LEAST_SLACK
-                high = interval["high"] or time * _LEAST_SLACK
+                interval, center = row["time"]["interval"], row["time"]["median"]
+                time = max(row[what], _LEAST_TIME)
+                low = time * (interval["low"] or center / _LEAST_SLACK) / center
+                high = time * (interval["high"] or center * _LEAST_SLACK) / center
                 found.setdefault(case["d"], []).append(
                     (case["n"], Estimate(time, min(low, time), max(high, time)))
                 )

@@ -268,6 +268,47 @@ def run(
 
 
 @command
+def scale(
+    seed: Annotated[int, typer.Option(metavar="N", help="Shuffles the order.")] = 0,
+    sessions: Annotated[
+        int, typer.Option(metavar="K", help="Fresh processes that time everything.")
+    ] = 3,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path("results"),
+) -> None:
+    """Show how the time grows with samples, features and threads.
+
+    Races n = 10 to 10⁷ for one feature, d = 1 to 1,000 at n·d = 10⁶, and one thread to all; takes
+    about five minutes. Writes scale-1.json, scale-2.json, …, a result file each, and scale.png.
+    """
+    from dataclasses import replace
+
+    from bench import growth, report, settings
+    from bench.files import replacing, writable_folder
+    from plots import growth as picture
+
+    base = replace(settings.QUICK_SETTINGS, seed=seed, sessions=sessions)
+    writable_folder(out)
+    with progress() as bar:
+        task = bar.add_task("", total=None)
+
+        def on_progress(doing: str, done: int, steps: int) -> None:
+            bar.update(task, description=doing, completed=done, total=steps)
+
+        files = growth.study(out, base, on_progress=on_progress)
+    contents = growth.read(files)
+    for content in contents:
+        for part in report.race_report(content):
+            show(part)
+        for warning in content["gradrace"]["warnings"]:
+            warn(warning)
+    show(report.exponent_table(growth.exponents(contents[0])))
+    show_lines(report.crossover_lines(growth.crossovers(contents[0])))
+    with replacing(out / "scale.png") as target:
+        picture.draw(files, target)
+    show_saved([*files, out / "scale.png"])
+
+
+@command
 def compare(
     old: Annotated[Path, typer.Argument(metavar="OLD.json", help="The earlier result file.")],
     new: Annotated[Path, typer.Argument(metavar="NEW.json", help="The later one.")],

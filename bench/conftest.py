@@ -7,7 +7,7 @@ table, the JSON file and `pytest-benchmark compare` see what they always see.
 """
 
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -126,16 +126,20 @@ def merged(blocks: list[Metadata]) -> list[Metadata]:
         first.name, first.fullname = name, _without_repetition(first.fullname)
         first.param = f"{first.params['case']}-{first.params['backend']}"
         first.extra_info["repetitions"] = [part.params["repetition"] for part in timed]
-        first.extra_info["signatures"] = [
-            min(part.extra_info["signatures"][0] for part in parts),
-            max(part.extra_info["signatures"][1] for part in parts),
-        ]
+        first.extra_info["signatures"] = _most_compiled(
+            part.extra_info["signatures"] for part in parts
+        )
         epochs = first.extra_info["epochs"] + 1
         first.iterations *= epochs
         first.stats.data[:] = [value / epochs for part in timed for value in part.stats.data]
         first.params = {key: first.params[key] for key in ("case", "backend")}
         result.append(first)
     return result
+
+
+def _most_compiled(counts: Iterable[list[int]]) -> list[int]:
+    """Return the counts of signatures before and after the block in which most were compiled."""
+    return max(counts, key=lambda pair: pair[1] - pair[0])
 
 
 def _without_repetition(name: str) -> str:

@@ -19,6 +19,8 @@ from bench.machine import Memory
 from bench.oracle import ExactTrajectory, exact_trajectory
 from bench.plan import Arm
 
+_HARDLY = 1.2
+_WORTH = 4  # epochs
 BLOCK = 0.008
 """The least seconds of calls that are timed as one."""
 
@@ -43,6 +45,8 @@ class Contestant:
     """The first call of `train`; with a budget, of one epoch."""
     compile = 0.0
     """With a budget: how much longer the first call of one epoch took than the second."""
+    setup = 0.0
+    """With a budget: what a call takes before its first epoch, where that is worth several."""
     memory: dict[str, int] | None = None
     """Bytes that preparing and training added at their peak, and of the whole process then."""
 
@@ -94,14 +98,33 @@ class Contestant:
         if again > longest:
             self.too_slow = f"too slow: a call of one epoch takes {again:.3g} s"
             return
-        # One epoch passes over the data twice: before the update and after. Its call has costs of
-        # its own, which count for little in a longer one.
-        affordable = max(1, int(budget / (again / 2)) - 1)
-        if 1 < affordable < self.job.epochs:
-            longer, _ = self._call(affordable)
-            affordable = max(1, int(affordable * budget / longer))
-        if affordable < self.job.epochs:
-            self.job = replace(self.job, epochs=affordable)
+        epochs = self._affordable(again, budget)
+        if epochs < self.job.epochs:
+            self.job = replace(self.job, epochs=epochs)
+
+    def _affordable(self, one: float, budget: float) -> int:
+        """Return the epochs that fit into a call of `budget` seconds; find out what it sets up.
+
+        `one` is the time of a call of one epoch, which passes over the data twice: before the
+        update and after. Doubled for as long as the calls stay within the budget, or are hardly
+        longer than that one: then setting up is all that takes time, and epochs cost next to
+        nothing.
+        """
+        budget = max(budget, _HARDLY * one)
+        epochs, seconds = 1, one
+        while epochs < self.job.epochs:
+            more = min(2 * epochs, self.job.epochs)
+            longer, _ = self._call(more)
+            per_epoch = max(longer - seconds, 0.0) / (more - epochs)
+            if longer > budget:
+                epochs += int((budget - seconds) / per_epoch) if per_epoch else 0
+                break
+            epochs, seconds = more, longer
+        else:
+            per_epoch = max(seconds - one, 0.0) / max(epochs - 1, 1)
+        setup = one - 2 * per_epoch
+        self.setup = setup if setup > _WORTH * per_epoch else 0.0
+        return max(epochs, 1)
 
     def _call(self, epochs: int) -> tuple[float, Any]:
         """Return the seconds that a call of `train` takes, and what it returns."""

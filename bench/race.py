@@ -17,7 +17,7 @@ from pytest_benchmark.plugin import get_commit_info
 
 import backends
 from backends.interface import InputValueError
-from bench import machine, results
+from bench import machine, results, roofline
 from bench.agreement import Checked, check_backends
 from bench.cases import REFERENCE, Case
 from bench.contestant import write_truth
@@ -107,7 +107,11 @@ def run(
     return race
 
 
-def measure(path: Path, settings: Settings) -> Race:
+def measure(
+    path: Path,
+    settings: Settings,
+    on_progress: Progress = lambda _doing, _done, _all: None,
+) -> Race:
     """Time the backends and write the result file, nothing else: no pictures, no model.
 
     Raises:
@@ -117,7 +121,7 @@ def measure(path: Path, settings: Settings) -> Race:
     """
     settings = settings.resolved()
     race = Race(settings, new_content(settings))
-    _measure(race, settings.backends, path, _Steps(lambda *_: None, settings))
+    _measure(race, settings.backends, path, _Steps(on_progress, settings))
     return race
 
 
@@ -166,8 +170,8 @@ def resume(path: Path, on_progress: Progress = lambda _doing, _done, _all: None)
 def draw(source: Path, folder: Path) -> Iterator[Path]:
     """Draw every picture of a result file into `folder`; yield what was written.
 
-    speed.png, speedup.png, breakeven.png, fastest.png. Those for which the file has no data are
-    left out, and removed if they lie beside the file, from another run.
+    speed.png, speedup.png, breakeven.png, fastest.png, roofline.png. Those for which the file has
+    no data are left out, and removed if they lie beside the file, from another run.
 
     Raises:
         InputValueError: it is no result file.
@@ -175,9 +179,10 @@ def draw(source: Path, folder: Path) -> Iterator[Path]:
 
     """
     from plots import breakeven, fastest, speed, speedup
+    from plots import roofline as roofline_plot
 
     about = results.read(source)["gradrace"]
-    for module in (speed, speedup, breakeven, fastest):
+    for module in (speed, speedup, breakeven, fastest, roofline_plot):
         picture = folder / f"{module.__name__.removeprefix('plots.')}.png"
         if module.drawable(about):
             with replacing(picture) as target:
@@ -226,6 +231,7 @@ def new_content(settings: Settings) -> Content:
             },
             "fingerprints": _fingerprints(settings.backends),
             "interrupted": False,
+            "roofline": None,
             **{
                 key: []
                 for key in (
@@ -260,6 +266,9 @@ def _measure(race: Race, specs: Sequence[str], path: Path, steps: _Steps) -> Non
     """Try every backend on every case, then time the sessions; everything is verified first."""
     with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
         conditions = _set_up(Path(name), race.settings, steps)
+        if race.settings.limit:
+            steps("measuring what the machine can do", 0)
+            race.about["roofline"] = roofline.measured(race.settings.threads, conditions.cache)
         _try_out(race, specs, conditions, steps)
         _race(race, path, conditions, steps)
 
@@ -285,7 +294,7 @@ def _try_out(race: Race, specs: Sequence[str], conditions: Conditions, steps: _S
     race.about.update(
         arms=[asdict(arm) for arm in found.arms],
         compile=found.compile,
-        trials=found.memory,
+        trials=found.calls,
     )
     race.about["verdicts"] += found.verdicts
     race.about["left_out"] += found.left_out

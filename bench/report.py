@@ -3,6 +3,7 @@
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -13,6 +14,9 @@ from bench.agreement import Deviation, Verdict
 from bench.comparison import Comparison
 from bench.results import Content, plain
 from plots.style import plain_seconds, seconds, short, times
+
+if TYPE_CHECKING:  # it can run races, and needs all that those need
+    from bench.growth import Crossover, Exponent
 
 NONE = "–"
 
@@ -38,6 +42,7 @@ def race_report(content: Content) -> list[str | Table]:
     parts: list[str | Table | None] = [about_race(content)]
     if content["benchmarks"]:
         parts += [race_table(about), *wrapped(RACE_LEGEND), *wrapped(fewer_epochs(about))]
+        parts += [limit_table(about), *wrapped(limit_legend(about))]
         parts += [compile_table(about), *wrapped(compile_legend(content))]
         parts += [memory_table(about), *wrapped(MEMORY_LEGEND)]
     parts += [
@@ -108,6 +113,65 @@ RACE_LEGEND = (
     "identical code raced against itself. Faster or slower: the interval excludes 1, and the "
     "effect exceeds 5 % and A/A."
 )
+
+
+def limit_table(about: Content) -> Table | None:
+    """Give each case a row: the least time of a pass, what sets it, and each backend's share."""
+    specs = about["settings"]["backends"]
+    table = empty_table("of the limit", "a pass", *map(short, specs))
+    for case in about["cases"]:
+        rows = {row["backend"]: row for row in case["arms"] if row["limit"]}
+        passing = [row["limit"] for name, row in rows.items() if name != "gram"]
+        if not rows:
+            continue
+        least = min(passing, key=lambda limit: limit["seconds"], default=None)
+        shares = [percent(rows[s]["limit"]["share"]) if s in rows else NONE for s in specs]
+        table.add_row(
+            f"{case['n']:,} × {case['d']:,}",
+            f"{seconds(least['seconds'])} {least['by']}" if least else NONE,
+            *shares,
+        )
+    return table if table.row_count else None
+
+
+def limit_legend(about: Content) -> str:
+    """Say what the table of limits shows; nothing without one."""
+    if limit_table(about) is None:
+        return ""
+    own = " gram passes over d + 2 samples, and once a call over all; its limit is its own."
+    return (
+        "The least time in which this machine can read X and y once, from the cache they fit or "
+        "from memory, or make the multiply-adds (FMA); and its share of each backend's best time."
+        + own
+        * ("gram" in about["settings"]["backends"])
+    )
+
+
+def roofline_table(roofline: Content) -> Table:
+    """Give each size of a working set a row: how fast one core reads it, and so many threads."""
+    table = empty_table("working set", *(f"{count} thread(s)" for count in roofline["read"]))
+    for i, size in enumerate(roofline["sizes"]):
+        table.add_row(
+            f"{size / 2**20:g} MiB", *(f"{si(rates[i])}B/s" for rates in roofline["read"].values())
+        )
+    table.add_row("multiply-adds", *(f"{si(rate)}/s" for rate in roofline["fma"].values()))
+    return table
+
+
+def exponent_table(found: "Sequence[Exponent]") -> Table:
+    """Give each backend a row: the exponent of its time per epoch, and from which n on it holds."""
+    table = empty_table("backend", "time per epoch", "from n =")
+    for exponent in found:
+        table.add_row(short(exponent.backend), f"∝ n^{exponent.power:.2f}", f"{exponent.start:,}")
+    return table
+
+
+def crossover_lines(found: "Sequence[Crossover]") -> list[str]:
+    """Say where one backend overtakes another."""
+    return [
+        f"{short(c.after)} overtakes {short(c.before)} at n ≈ {float(f'{c.n:.2g}'):,.0f}"
+        for c in found
+    ]
 
 
 def compile_table(about: Content) -> Table | None:

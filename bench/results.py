@@ -16,7 +16,7 @@ from typing import Any
 from pytest_benchmark.stats import Stats
 
 from backends.interface import InputValueError
-from bench import inference
+from bench import inference, roofline
 from bench.cautions import cautions
 from bench.files import write_json
 from bench.inference import Estimate, Times
@@ -35,8 +35,8 @@ def merge(benchmarks: list[Benchmark], session: int, more: Iterable[Benchmark]) 
     for arm in more:
         info, data = arm["extra_info"], arm["stats"]["data"]
         once = {key: info.pop(key) for key in ("first", "load")}
-        for key in ("calibrates", "compile", "memory"):  # of the trial, see `trial.py`
-            info.pop(key)
+        for key in ("calibrates", "compile", "memory", "setup"):  # of the trial, see `trial.py`
+            info.pop(key, None)
         info["sessions"] = [session] * len(data)
         if arm["fullname"] not in known:
             info.update({key: [value] for key, value in once.items()})
@@ -48,8 +48,8 @@ def merge(benchmarks: list[Benchmark], session: int, more: Iterable[Benchmark]) 
             merged[key] += info[key]
         for key, value in once.items():
             merged[key].append(value)
-        low, high = zip(merged["signatures"], info["signatures"], strict=True)
-        merged["signatures"] = [min(low), max(high)]
+        if info["signatures"][1] > info["signatures"][0]:  # something was compiled
+            merged["signatures"] = info["signatures"]
         pooled["stats"] = statistics(pooled["stats"]["data"] + data, arm["stats"]["iterations"])
         if pooled["options"] != arm["options"]:
             pooled["options"] = {**pooled["options"], "mixed": True}
@@ -138,6 +138,9 @@ def _row(
     info, measured = arm["extra_info"], times(arm)
     pooled = [value for session in measured.values() for value in session.values()]
     sessions = {session: median(values.values()) for session, values in measured.items()}
+    trial = _trial(about, case["name"], info["backend"])
+    setup, passes = trial.get("setup", 0.0), info["epochs"] + 1
+    per_pass = max(median(pooled) - setup / passes, 0.0)
     row: Content = {
         "backend": info["backend"],
         "epochs": info["epochs"],
@@ -148,17 +151,13 @@ def _row(
             "sessions": sessions,
         },
         "rate": case["n"] / median(pooled),
-        "run": median(pooled) * (max(case["epochs"], SHORTEST_RUN) + 1),
+        "limit": _limit(case, info, min(pooled), about),
+        "setup": setup,
+        "pass": per_pass,
+        "run": setup + per_pass * (max(case["epochs"], SHORTEST_RUN) + 1),
         "speed_up": None,
         "verdict": "",
-        "memory": next(
-            (
-                entry["memory"]
-                for entry in about["trials"]
-                if (entry["case"], entry["backend"]) == (case["name"], info["backend"])
-            ),
-            None,
-        ),
+        "memory": trial.get("memory"),
     }
     if base is arm:
         row["verdict"] = "baseline"
@@ -170,6 +169,22 @@ def _row(
             row["speed_up"]["minima"] = shortest / min(pooled)
         row["verdict"] = inference.verdict(ratio, noise)
     return row
+
+
+def _limit(case: Mapping[str, Any], info: Content, shortest: float, about: Content) -> Any:
+    """Return the least `seconds` per epoch, what sets them, `by`, and their `share` of the best."""
+    machine = about.get("roofline")
+    if not machine:
+        return None
+    size = (case["n"], case["d"], info["epochs"], about["settings"]["threads"])
+    found = roofline.limit(machine, info["backend"], *size)
+    return {**found, "share": found["seconds"] / shortest}
+
+
+def _trial(about: Content, case: str, backend: str) -> Content:
+    """Return what the trial found about a backend on a case; empty if there was none."""
+    own = (e for e in about["trials"] if (e["case"], e["backend"]) == (case, backend))
+    return next(own, {})
 
 
 def _break_even(row: Content, steady: Mapping[str, float], compiled: list[Content]) -> Content:

@@ -17,12 +17,12 @@ class Settings:
     kind: str = "quick"
     """quick, full or custom; only a label."""
     backends: tuple[str, ...] = ()
-    """Empty for all built-in ones."""
+    """Empty for all built-in ones; but `numba-parallel` only if there is more than one thread."""
     cases: tuple[Case, ...] = tuple(QUICK)
     baseline: str | None = None
     """The backend that speed-ups refer to; None for `python`, or the first where it is missing."""
     sessions: int = 3
-    repetitions: int = 16
+    repetitions: int = 10
     """Timed blocks per arm and session; slow arms make fewer, at least four."""
     budget: float = 0.02
     """Seconds that one call should take; slower arms make fewer epochs."""
@@ -32,6 +32,8 @@ class Settings:
     """Seconds from the start of a session to that of the next, at least: a machine has moods."""
     threads: int = 1
     seed: int = 0
+    limit: bool = True
+    """Whether to measure what the machine can do at best; takes about five seconds."""
 
     def resolved(self) -> "Settings":
         """Return the settings with the backends and the baseline filled in.
@@ -41,7 +43,7 @@ class Settings:
                 number is below 1, or the cases need more memory than there is.
 
         """
-        specs = tuple(dict.fromkeys(self.backends)) or backends.names()
+        specs = tuple(dict.fromkeys(self.backends)) or _default(self.threads)
         files = [Path(spec).name for spec in specs if spec.endswith(".py")]
         twins = {name for name in files if files.count(name) > 1}
         if twins:
@@ -76,6 +78,11 @@ class Settings:
         trials = len(self.cases) * len(self.backends) * 0.75 + sum(passes) * 10
         session = max(self.spacing, 2 + quick + slow + 4 * sum(passes))
         return 8 + trials + self.sessions * session
+
+
+def _default(threads: int) -> tuple[str, ...]:
+    """Return the built-in backends; with one thread, `numba-parallel` is `numba-simd`."""
+    return tuple(name for name in backends.names() if name != "numba-parallel" or threads > 1)
 
 
 _SLOW_PASS = 1.2e-7  # seconds per sample and feature, of Python's loop

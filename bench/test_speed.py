@@ -38,6 +38,7 @@ def test_train(
         backend=arm.backend, duplicate=arm.duplicate, n=job.n, d=job.d, lr=job.lr,
         epochs=job.epochs, yardstick=YARDSTICK, agreement=asdict(racer.verdict),
         load=racer.load, first=racer.first, compile=racer.compile, memory=racer.memory,
+        setup=racer.setup,
         place=plan.arms.index(arm), calibrates=racer.calls is None,
     )  # fmt: skip
     timing = {"lr": job.lr, "epochs": job.epochs}

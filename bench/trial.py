@@ -33,8 +33,8 @@ class Trials:
     """`{"case", "backend", "reason", "fault"}` of every arm that is not raced."""
     compile: list[dict[str, Any]] = field(default_factory=list)
     """`{"backend", "load", "cold", "cached"}` of every backend that compiles, in seconds."""
-    memory: list[dict[str, Any]] = field(default_factory=list)
-    """`{"case", "backend", "memory"}` of every arm, in bytes."""
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    """`{"case", "backend", "memory", "setup"}` of every arm, in bytes and in seconds per call."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,14 @@ def _frozen(found: Trials, spec: str, case: Case, session: Session, repetitions:
         )
         return None
     stats, info = session.results["benchmarks"][0]["stats"], _info(session)
-    found.memory.append({"case": case.name, "backend": spec, "memory": info["memory"]})
+    found.calls.append(
+        {
+            "case": case.name,
+            "backend": spec,
+            "memory": info["memory"],
+            "setup": info["setup"],
+        }
+    )
     block = stats["median"] * stats["iterations"]
     share = min(1.0, _LONG / block)
     return Arm(

@@ -10,9 +10,17 @@ if TYPE_CHECKING:  # the tables in the terminal use the names below, and need no
     from matplotlib.ticker import FuncFormatter
 
 # Okabe and Ito, "Color Universal Design" (2008): told apart by color-blind readers
-COLORS = {"python": "#E69F00", "numpy": "#0072B2", "numba": "#009E73"}
-_OTHERS = ("#CC79A7", "#56B4E9", "#D55E00", "#8C6D1F")
-CURVES = ("#0072B2", "#009E73", "#E69F00", *_OTHERS)  # for anything but backends
+COLORS = {
+    "python": "#E69F00",
+    "numpy": "#0072B2",
+    "numba": "#009E73",
+    "numba-simd": "#56B4E9",
+    "numba-parallel": "#D55E00",
+    "gram": "#CC79A7",
+}
+_OTHERS = ("#8C6D1F", "#333333", "#7F6BB3", "#A3A500")
+CURVES = ("#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D1F")
+"""For anything but backends."""
 INK, MUTED, GRID = "#222222", "#666666", "#DDDDDD"
 
 SMALLEST_DRAWN = 1e-100

@@ -1,0 +1,96 @@
+"""The limit: how fast this machine reads memory and multiplies and adds, and what follows for us.
+
+A pass over the samples reads n(d + 1) numbers and makes n(2d + 1) multiply-adds: d for ŷ, d for
+Xᵀr, one for Σ rᵢ². It can be no faster than the slower of the two, whatever the code (Williams,
+Waterman and Patterson, "Roofline: an insightful visual performance model for multicore
+architectures", *Communications of the ACM* 52 (2009)). Both rates are measured, on one core and on
+as many as there are threads, for working sets from the first cache to four times the last. Where
+the data of a size fit a cache, that cache's rate counts, since the pass before has left them there.
+
+`python -m bench.roofline` prints what it finds.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench import machine
+
+Roofline = dict[str, Any]
+"""`sizes` in bytes; `read` and `fma`: per number of threads, as text since JSON has no other keys,
+the bytes a second at each size, and the multiply-adds a second. `caches` as in `machine.facts`."""
+
+
+def measured(threads: int, cache: Path | None = None) -> Roofline:
+    """Measure in a fresh process that may use so many threads; `cache` is Numba's.
+
+    Raises:
+        RuntimeError: that process failed; the message is the last line it wrote.
+
+    """
+    environment = {**os.environ, **machine.thread_environment(threads)}
+    if cache is not None:
+        environment["NUMBA_CACHE_DIR"] = str(cache)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", _CHILD, str(threads)],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError((done.stderr.strip().splitlines() or ["no result"])[-1])
+    found: Roofline = json.loads(done.stdout)
+    return found
+
+
+_CHILD = (
+    f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parent.parent)!r}); "
+    "import json; from bench import peak; print(json.dumps(peak.measure(int(sys.argv[1]))))"
+)
+
+
+def limit(roofline: Roofline, backend: str, n: int, d: int, epochs: int, threads: int) -> Any:
+    """Return the least `seconds` per pass over n samples of d features, and what sets them, `by`.
+
+    That is the cache, "L1d", "L2", …, "memory", or "FMA", the multiply-adds. `gram` passes over the
+    samples once per call, which makes d² multiply-adds per sample, and then over d + 2 of them.
+    """
+    count = str(threads if backend not in _ON_ONE_CORE else 1)
+    if backend != "gram":
+        return _pass(roofline, count, 8 * n * (d + 1), n * (2 * d + 1))
+    once = _pass(roofline, count, 8 * n * (d + 1), n * (d + 2) ** 2)
+    every = _pass(roofline, count, 4 * (d + 2) * (d + 3), (d + 1) * (d + 2))
+    longer = max(every, once, key=lambda part: part["seconds"] / (1 if part is every else epochs))
+    return {"seconds": every["seconds"] + once["seconds"] / (epochs + 1), "by": longer["by"]}
+
+
+_ON_ONE_CORE = ("python", "numba", "numba-simd", "gram")
+
+
+def _pass(roofline: Roofline, count: str, size: float, multiply_adds: float) -> dict[str, Any]:
+    """Return the seconds to read so many bytes and make so many multiply-adds, and what sets them.
+
+    Between measured sizes the higher of the two rates counts: a limit must not be too low.
+    """
+    sizes, rates = roofline["sizes"], roofline["read"][count]
+    above = next((i for i, other in enumerate(sizes) if other >= size), len(sizes) - 1)
+    reading = size / max(rates[max(above - 1, 0)], rates[above])
+    computing = multiply_adds / roofline["fma"][count]
+    if computing > reading:
+        return {"seconds": computing, "by": "FMA"}
+    caches = roofline["caches"]
+    fits = (name for name in sorted(caches, key=caches.__getitem__) if caches[name] >= size)
+    return {"seconds": reading, "by": next(fits, "memory")}
+
+
+def main() -> None:
+    """Print what this machine can do."""
+    from bench import terminal
+    from bench.report import roofline_table
+
+    terminal.show(roofline_table(measured(len(machine.affinity()))))
+
+
+if __name__ == "__main__":
+    main()
