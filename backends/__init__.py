@@ -45,7 +45,7 @@ LADDER = {
     "numpy": Rung("numpy_vectorized", "numpy", "whole-array operations, BLAS"),
     "numba": Rung("numba_jit", "numba", "the same scalar loop, compiled"),
     "numba-simd": Rung(
-        "numba_simd", "numba", "sums reordered for vector registers, one fused pass"
+        "numba_simd", "numba", "sums in vector registers, reordered; one fused pass"
     ),
     "numba-parallel": Rung("numba_parallel", "numba", "the same on all cores"),
     "gram": Rung("gram", "numba", "samples condensed to d + 2, then O(d²) per epoch"),

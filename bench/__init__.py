@@ -5,6 +5,8 @@
 samples       data (synthetic ones), tables (files)
 proof         oracle (the exact trajectory and the bound), isolation (a process per backend),
               agreement (the verdict)
+limit         peak (what the machine can do), roofline (what follows), growth (with n, d, threads),
+              figures (which figures are reached); peers/ is what people use instead
 laboratory    theory (curvature and rates), scaling, stopping, training, model, rates; lessons is
               what the terminal says of them
 race          settings and cases (what is raced), plan (in what order), trial (how long a call

@@ -10,6 +10,7 @@ Benchmark = dict[str, Any]
 _UNSTABLE = 0.10  # spread of the sessions' medians, as a share
 _OTHERS = 0.10  # cores that other processes keep busy
 _STOLEN = 0.02  # cores' worth of time that the host takes away
+_ABOVE = 1.05  # of the limit
 _SHORTEST = 0.005  # seconds of a timed block
 
 
@@ -21,6 +22,7 @@ def cautions(content: Content) -> list[str]:
         *_about_spread(about["cases"]),
         *_about_machine(content["machine_info"], settings, about["sessions"]),
         *_about_blocks(content["benchmarks"]),
+        *_about_limits(about["cases"]),
     ]
 
 
@@ -86,6 +88,22 @@ def _about_machine(machine: Content, settings: Content, sessions: list[Content])
     if machine.get("governor") not in (None, "performance"):
         found.append(f"the frequency governor is {machine['governor']}, not performance")
     return found
+
+
+def _about_limits(cases: list[Content]) -> list[str]:
+    """Whatever is faster than the limit shows that the limit was measured too low."""
+    above = [
+        f"{row['backend']} on {case['name']} ({100 * row['limit']['share']:.0f} %)"
+        for case in cases
+        for row in case["arms"]
+        if row["limit"] and row["limit"]["share"] > _ABOVE
+    ]
+    if not above:
+        return []
+    return [
+        f"above the limit: {', '.join(above)}; the machine could do more while they were timed "
+        "than while the limit was measured"
+    ]
 
 
 def _about_blocks(benchmarks: list[Benchmark]) -> list[str]:

@@ -199,6 +199,9 @@ def run(
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Shuffles the order.")] = 0,
     threads: Annotated[int, typer.Option(metavar="N", help="Threads per library.")] = 1,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Race JAX, PyTorch and a C loop, too, if they are here.")
+    ] = False,
     resume: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Complete the benchmark.json of an interrupted run."),
@@ -215,15 +218,33 @@ def run(
     from backends.interface import InputValueError
     from bench import race, report, settings
     from bench.files import writable_folder
+    from bench.peers import available
 
     if quick and full:
         raise InputValueError("--quick and --full: choose one")
     if resume is not None and any(
-        (quick, full, sizes, features, epochs, backend, baseline, sessions, seed, threads - 1)
+        (
+            quick,
+            full,
+            sizes,
+            features,
+            epochs,
+            backend,
+            baseline,
+            sessions,
+            seed,
+            threads - 1,
+            peers,
+        )
     ):
         raise InputValueError("--resume: takes everything else from the file")
     for spec in backend or ():
         backends.require(spec)
+    if peers:
+        found, reasons = available()
+        backend = [*(backend or settings.default_backends(threads)), *found]
+        for reason in reasons:
+            note(f"not raced: {reason}")
     chosen = settings.choose(
         full=full,
         sizes=[_count("--sizes", text) for text in sizes or ()],
@@ -277,7 +298,7 @@ def scale(
 ) -> None:
     """Show how the time grows with samples, features and threads.
 
-    Races n = 10 to 10⁷ for one feature, d = 1 to 1,000 at n·d = 10⁶, and one thread to all; takes
+    Races n = 1 to 10⁷ for one feature, d = 1 to 1,000 at n·d = 10⁶, and one thread to all; takes
     about five minutes. Writes scale-1.json, scale-2.json, …, a result file each, and scale.png.
     """
     from dataclasses import replace

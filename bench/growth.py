@@ -17,7 +17,7 @@ from bench.cases import Case, make_case
 from bench.results import Content
 from bench.settings import QUICK_SETTINGS, Settings
 
-SIZES = tuple(10**power for power in range(1, 8))
+SIZES = tuple(10**power for power in range(8))
 FEATURES = (1, 10, 100, 1_000)
 NUMBERS = 1_000_000
 """n·d where d grows."""

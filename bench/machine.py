@@ -71,7 +71,7 @@ def libraries() -> dict[str, Any]:
 
     pools = [
         {key: pool.get(key) for key in ("user_api", "internal_api", "version", "num_threads")}
-        for pool in threadpoolctl.threadpool_info()
+        for pool in sorted(threadpoolctl.threadpool_info(), key=lambda pool: str(pool["filepath"]))
     ]
     found: dict[str, Any] = {"python": platform.python_version(), "numpy": np.__version__}
     if "numba" in sys.modules:

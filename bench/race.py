@@ -266,11 +266,20 @@ def _measure(race: Race, specs: Sequence[str], path: Path, steps: _Steps) -> Non
     """Try every backend on every case, then time the sessions; everything is verified first."""
     with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
         conditions = _set_up(Path(name), race.settings, steps)
-        if race.settings.limit:
-            steps("measuring what the machine can do", 0)
-            race.about["roofline"] = roofline.measured(race.settings.threads, conditions.cache)
+        _measure_limit(race, conditions, steps)
         _try_out(race, specs, conditions, steps)
         _race(race, path, conditions, steps)
+        if race.about["sessions"]:
+            _measure_limit(race, conditions, steps)
+            _write(race, path)
+
+
+def _measure_limit(race: Race, conditions: Conditions, steps: _Steps) -> None:
+    """Measure what the machine can do; of several measurements the best rates count."""
+    if race.settings.limit:
+        steps("measuring what the machine can do", 0)
+        found = roofline.measured(race.settings.threads, conditions.cache)
+        race.about["roofline"] = roofline.best(race.about["roofline"], found)
 
 
 def _set_up(folder: Path, settings: Settings, steps: _Steps) -> Conditions:

@@ -50,6 +50,20 @@ _CHILD = (
 )
 
 
+def best(first: Roofline | None, second: Roofline) -> Roofline:
+    """Return the higher rates of two measurements: other users of the machine only take away."""
+    if first is None:
+        return second
+    return {
+        **second,
+        "read": {
+            count: [max(pair) for pair in zip(first["read"][count], rates, strict=True)]
+            for count, rates in second["read"].items()
+        },
+        "fma": {count: max(first["fma"][count], rate) for count, rate in second["fma"].items()},
+    }
+
+
 def limit(roofline: Roofline, backend: str, n: int, d: int, epochs: int, threads: int) -> Any:
     """Return the least `seconds` per pass over n samples of d features, and what sets them, `by`.
 

@@ -43,7 +43,7 @@ class Settings:
                 number is below 1, or the cases need more memory than there is.
 
         """
-        specs = tuple(dict.fromkeys(self.backends)) or _default(self.threads)
+        specs = tuple(dict.fromkeys(self.backends)) or default_backends(self.threads)
         files = [Path(spec).name for spec in specs if spec.endswith(".py")]
         twins = {name for name in files if files.count(name) > 1}
         if twins:
@@ -80,7 +80,7 @@ class Settings:
         return 8 + trials + self.sessions * session
 
 
-def _default(threads: int) -> tuple[str, ...]:
+def default_backends(threads: int) -> tuple[str, ...]:
     """Return the built-in backends; with one thread, `numba-parallel` is `numba-simd`."""
     return tuple(name for name in backends.names() if name != "numba-parallel" or threads > 1)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from plots.style import (
     INK,
@@ -16,6 +17,7 @@ from plots.style import (
     foreign,
     new_figure,
     numbers_against_seconds,
+    numerous,
     save,
     short,
     tidy,
@@ -68,6 +70,10 @@ def _draw_times(axes: Axes, cases: Cases, along: str) -> None:
     ]
     if limits:
         axes.plot(*zip(*limits, strict=True), color=MUTED, lw=1.2, ls="--", zorder=1)
+        axes.annotate(
+            "limit of a pass", limits[1 % len(limits)], xytext=(4, -11),
+            textcoords="offset points", fontsize=8, color=MUTED,
+        )  # fmt: skip
     numbers_against_seconds(axes)
     tidy(axes)
     at_ends(axes, ends, [color(name, foreign(names)) for name in names])
@@ -88,11 +94,12 @@ def _draw_speed_ups(axes: Axes, abouts: Sequence[dict[str, Any]]) -> None:
             axes.plot(*zip(*points, strict=True), "o-", ms=4, color=color("numba-parallel", []))
             axes.axhline(threads, color=MUTED, lw=1.0, ls="--")
             axes.annotate(
-                f"{threads} threads", points[-1], xytext=(0, 7), textcoords="offset points",
-                ha="right", fontsize=9, color=color("numba-parallel", []),
+                f"{threads} threads", (points[0][0], threads), xytext=(0, -11),
+                textcoords="offset points", fontsize=9, color=MUTED,
             )  # fmt: skip
     axes.axhline(1, color=MUTED, lw=0.8)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numerous(value)))
     axes.set_ylim(bottom=0)
     axes.set_xlabel("samples n")
     axes.set_title("numba-parallel, in units of numba-simd", fontsize=10, color=INK)

@@ -4,6 +4,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bench import race, results
@@ -22,11 +23,14 @@ def write_run(
     compiled: Sequence[Mapping[str, Any]] = (NUMBA,),
     seed: int = 0,
     threads: int = 1,
+    roofline: Mapping[str, Any] | None = None,
+    setups: Mapping[str, float] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Write a file with these seconds per epoch, case → backend → time; return what it holds.
 
     Every session of every arm is off by up to `spread`, up and down by turns, so that the mean of
-    the logarithms is all but the given time. The fastest arm has a duplicate.
+    the logarithms is all but the given time. The fastest arm has a duplicate. `setups` are the
+    seconds per call that a backend takes before its first epoch.
     """
     names = list(dict.fromkeys(name for arms in seconds.values() for name in arms))
     settings = replace(
@@ -57,10 +61,16 @@ def write_run(
     about["arms"] = [{"case": parse(case).spec, "backend": name} for case, name, _ in arms]
     about["compile"] = [dict(entry) for entry in compiled if entry["backend"] in names]
     about["trials"] = [
-        {"case": parse(case).name, "backend": name, "memory": {"added": 10**6, "peak": 10**8}}
+        {
+            "case": parse(case).name,
+            "backend": name,
+            "setup": setups.get(name, 0.0),
+            "memory": {"added": 10**6, "peak": 10**8},
+        }
         for case, name, duplicate in arms
         if not duplicate
     ]
+    about["roofline"] = roofline and dict(roofline)
     results.conclude(content)
     results.write(path, content)
     return results.read(path)

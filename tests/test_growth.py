@@ -1,0 +1,71 @@
+"""Exponents and crossovers, from times whose growth is known."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import growth, machine
+from bench.cases import make_case
+from bench.growth import NUMBERS, SIZES
+from bench.report import crossover_lines, exponent_table
+from bench.settings import QUICK_SETTINGS
+from plots import growth as picture
+from tests.runs import write_run
+
+TIMES = {
+    f"{n}x1": {"python": 1e-7 * n, "numpy": 3e-6 + 1e-9 * n, "numba-simd": 2e-10 * n**1.1}
+    for n in (10, 100, 1_000, 10_000, 100_000)
+}
+
+
+def test_cases_are_one_feature_and_one_product() -> None:
+    found = growth.cases()
+    assert {case.n for case in found if case.d == 1} >= set(SIZES)
+    assert {case.n * case.d for case in found if case.d > 1} == {NUMBERS}
+    assert len({case.name for case in found}) == len(found)
+
+
+def test_the_exponent_is_that_of_the_sizes_where_the_data_count(tmp_path: Path) -> None:
+    content = write_run(tmp_path / "b.json", TIMES, spread=0.0)
+    found = {exponent.backend: exponent for exponent in growth.exponents(content)}
+    assert found["python"].power == pytest.approx(1)
+    assert found["numba-simd"].power == pytest.approx(1.1)
+    assert found["numpy"].start == 10_000
+    assert found["numpy"].power == pytest.approx(0.9, abs=0.02)
+    assert exponent_table(list(found.values())).row_count == 3
+
+
+def test_where_one_overtakes_another(tmp_path: Path) -> None:
+    content = write_run(tmp_path / "b.json", TIMES, spread=0.0)
+    (crossover,) = growth.crossovers(content)
+    assert (crossover.before, crossover.after) == ("python", "numpy")
+    assert crossover.n == pytest.approx(30, rel=0.05)  # 1e-7 n = 3e-6
+    assert crossover_lines([crossover]) == ["numpy overtakes python at n ≈ 31"]
+
+
+def test_the_picture_has_times_and_speed_ups(tmp_path: Path) -> None:
+    paths = [tmp_path / "scale-1.json", tmp_path / "scale-2.json"]
+    write_run(paths[0], {**TIMES, "100x10": TIMES["1000x1"], "10x100": TIMES["1000x1"]})
+    sizes = ("100000x1", "1000000x1")
+    write_run(paths[1], {n: {"numba-simd": 2e-5, "numba-parallel": 1e-5} for n in sizes}, threads=2)
+    along_n, along_d, by_threads = picture.figure(paths).axes
+    assert len(along_n.lines) == len(along_d.lines) == 3
+    np.testing.assert_array_equal(along_d.lines[0].get_xdata(), [1, 10, 100])
+    assert by_threads.lines[0].get_ydata() == pytest.approx([2, 2], rel=0.05)
+    picture.draw(paths, tmp_path / "scale.png")
+    assert (tmp_path / "scale.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_a_race_per_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "affinity", lambda: [0, 1])
+    base = replace(QUICK_SETTINGS, sessions=1, repetitions=4, spacing=0.0, limit=False)
+    files = growth.study(tmp_path, base, [make_case(30, 1, 60)])
+    assert [path.name for path in files] == ["scale-1.json", "scale-2.json"]
+    raced = [
+        [row["backend"] for row in content["gradrace"]["cases"][0]["arms"]]
+        for content in growth.read(files)
+    ]
+    assert raced == [["python", "numpy", "numba", "numba-simd", "gram"], list(growth.THREADED)]
