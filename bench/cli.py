@@ -559,16 +559,16 @@ def train(
             samples, backend=backend, lr=rate, epochs=epochs, standardize=standardize, tol=tol,
             on_progress=on_progress,
         )  # fmt: skip
+    show_lines(lessons.about_fit(fit, auto=rate == "auto"))
+    if not fit.diverged:
+        show(lessons.fit_table(fit))
+        show_lines(lessons.remarks(fit))
+    warn(fit.least_squares.ambiguity)
     saved: list[Path] = []
     try:
-        for path in model.save(fit, out):
+        for path in model.save(fit, out):  # the pictures take longer than all before them
             saved.append(path)
     finally:
-        show_lines(lessons.about_fit(fit, auto=rate == "auto"))
-        if not fit.diverged:
-            show(lessons.fit_table(fit))
-            show_lines(lessons.remarks(fit))
-        warn(fit.least_squares.ambiguity)
         show_saved(saved)
     if fit.diverged:
         old = [out / name for name in ("model.json", "fit.parquet", "fit.png")]

@@ -5,6 +5,7 @@ the geometric mean over the sessions of their median paired ratio, as in every r
 needs a C compiler or several cores says so where there is none.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,7 @@ from bench.settings import QUICK_SETTINGS
 from bench.terminal import progress, show
 
 SIMD, PARALLEL = "numba-simd", "numba-parallel"
-TEXTBOOK = str(Path(path("c")).with_name("textbook_numpy.py"))
+TEXTBOOK = path("textbook")
 
 _ALONE = [
     *grid([100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000], [1]),
@@ -85,7 +86,7 @@ def measure(folder: Path, on_progress: race.Progress = lambda *_: None) -> list[
         *_parallel(together),
         *_gram(alone),
         Figure(
-            "import numba, in units of gradrace train with numba-simd, cached", 1 / 1.5, _start()
+            f"import numba, in units of gradrace train to its first line, {SIMD}", 1 / 1.5, _start()
         ),
     ]
 
@@ -178,20 +179,29 @@ def _second_thousand() -> Any:
 
 
 def _start() -> float:
-    """Return how long `import numba` takes, in units of `gradrace train` on the reference line."""
+    """Return how long `import numba` takes, in units of `gradrace train` up to its first line."""
     with tempfile.TemporaryDirectory() as folder:
+        bare = [sys.executable, "-c", "import numba; print()"]
         train = [
             sys.executable, "-m", "bench", "train", "--backend", SIMD, "--out", folder,
         ]  # fmt: skip
-        commands = ([sys.executable, "-c", "import numba"], train)
-        ratios = []
-        for _ in range(_REPEATS):
-            bare, whole = (
-                _seconds(subprocess.run, command, check=True, capture_output=True)
-                for command in commands
-            )
-            ratios.append(bare / whole)
+        ratios = [
+            _seconds(_first_line, bare) / _seconds(_first_line, train) for _ in range(_REPEATS)
+        ]
     return median(ratios)
+
+
+def _first_line(command: list[str]) -> None:
+    """Start a program and wait for its first line; then let it go."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **_AT_ONCE}
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.kill()
+
+
+_AT_ONCE = {"PYTHONUNBUFFERED": "1"}
 
 
 def _seconds(function: Callable[..., Any], *args: Any, **kwargs: Any) -> float:

@@ -13,8 +13,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from pytest_benchmark.stats import Stats
-
 from backends.interface import InputValueError
 from bench import inference, roofline
 from bench.cautions import cautions
@@ -58,6 +56,8 @@ def merge(benchmarks: list[Benchmark], session: int, more: Iterable[Benchmark]) 
 
 def statistics(data: list[float], iterations: int) -> dict[str, Any]:
     """Return the figures of pytest-benchmark for these values, in seconds per epoch."""
+    from pytest_benchmark.stats import Stats  # here, since `gradrace train` needs none of it
+
     stats = Stats()
     for value in data:
         stats.update(value)

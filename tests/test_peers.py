@@ -159,16 +159,18 @@ def test_all_available(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "find_spec", lambda _: "found")
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/found")
     files, reasons = peers.available()
-    assert [Path(file).stem for file in files] == ["c_loop", "jax_scan", "torch_loop"]
+    assert [Path(file).stem for file in files] == [
+        "textbook_numpy", "c_loop", "jax_scan", "torch_loop",
+    ]  # fmt: skip
     assert all(Path(file).is_absolute() and Path(file).is_file() for file in files)
     assert reasons == []
 
 
-def test_none_available(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "find_spec", no_spec)
+def test_only_ours_available(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "find_spec", lambda name: name if name == "numpy" else None)
     monkeypatch.setattr(shutil, "which", no_program)
     assert peers.available() == (
-        [],
+        [peers.path("textbook")],
         [
             "c: needs a C compiler: none of cc, gcc, clang found",
             "jax: is missing: pip install 'gradrace[jax]'",

@@ -23,6 +23,7 @@ class Peer(NamedTuple):
 
 
 PEERS = {
+    "textbook": Peer("textbook_numpy", "numpy", None),
     "c": Peer("c_loop", None, None),
     "jax": Peer("jax_scan", "jax", "jax"),
     "torch": Peer("torch_loop", "torch", "torch"),
