@@ -92,7 +92,7 @@ def grid(sizes: Iterable[int], features: Iterable[int], epochs: int | None = Non
     return [make_case(n, d, epochs) for d, n in pairs]
 
 
-QUICK = grid((100, 100_000), (1, 10))
+QUICK = [*grid((100, 100_000), (1,)), *grid((100, 10_000), (10,))]
 FULL = [
     job
     for job in grid((100, 1_000, 10_000, 100_000, 1_000_000), (1, 10, 100))

@@ -13,7 +13,7 @@ from bench.advice import Advice
 from bench.agreement import Deviation, Verdict
 from bench.comparison import Comparison
 from bench.results import Content, plain
-from plots.style import plain_seconds, seconds, short, times
+from plots.style import plain_seconds, seconds, short, three_digits, times
 
 if TYPE_CHECKING:  # it can run races, and needs all that those need
     from bench.growth import Crossover, Exponent
@@ -69,7 +69,7 @@ def race_table(about: Content) -> Table:
                 f" {short(row['backend'])}{'*' * (row['epochs'] < case['epochs'])}",
                 seconds(time["median"]), seconds(time["minimum"]),
                 si(row["rate"]), NONE if ratio is None else spread(ratio),
-                NONE if ratio is None else f"{ratio['minima']:,.3g}", row["verdict"] or NONE,
+                NONE if ratio is None else three_digits(ratio["minima"]), row["verdict"] or NONE,
             )  # fmt: skip
         for backend in about["settings"]["backends"]:
             if {(case["name"], backend), ("every case", backend)} & left_out - timed:

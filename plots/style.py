@@ -106,8 +106,13 @@ def numerous(value: float) -> str:
 def times(ratio: "dict[str, float | None]") -> str:
     """Write a ratio with its interval, if it has one: 4.71 × (4.65–4.77)."""
     value, low, high = ratio["value"], ratio["low"], ratio["high"]
-    text = f"{value:,.3g} ×"
-    return text if low is None else f"{text} ({low:,.3g}–{high:,.3g})"
+    text = f"{three_digits(value)} ×"
+    return text if low is None else f"{text} ({three_digits(low)}–{three_digits(high)})"
+
+
+def three_digits(value: float) -> str:
+    """Write a number with three significant digits and no exponent: 12,300."""
+    return f"{float(f'{value:.3g}'):,.15g}"
 
 
 def at_ends(

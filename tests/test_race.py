@@ -52,7 +52,7 @@ class TestSettings:
         assert settings.kind == "custom"
         assert [case.spec for case in settings.cases] == ["10x2@5", "20x2@5"]
         assert {case.d for case in choose(sizes=[20]).cases} == {1, 10}
-        assert {case.n for case in choose(features=[2]).cases} == {100, 100_000}
+        assert {case.n for case in choose(features=[2]).cases} == {100, 10_000, 100_000}
         assert [case.name for case in choose(epochs=9).cases] == [case.name for case in QUICK]
 
     def test_the_baseline_is_the_first_without_python(self) -> None:
