@@ -16,7 +16,7 @@ from bench import machine
 
 _SMALLEST, _LARGEST = 2**14, 2**28  # bytes of a working set
 _LAST_CACHE = 2**25  # bytes, where the system does not say
-_REPEATS = 7
+_REPEATS = 5
 _LONG = 0.002  # seconds of one timed call
 _TERMS = 16  # multiply-adds per number, so that they are what takes the time
 

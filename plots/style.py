@@ -2,7 +2,7 @@
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the tables in the terminal use the names below, and need no matplotlib
     from matplotlib.axes import Axes
@@ -103,11 +103,13 @@ def numerous(value: float) -> str:
     return f"{value:g}"
 
 
-def times(ratio: "dict[str, float | None]") -> str:
+def times(ratio: "dict[str, Any]") -> str:
     """Write a ratio with its interval, if it has one: 4.71 × (4.65–4.77)."""
     value, low, high = ratio["value"], ratio["low"], ratio["high"]
     text = f"{three_digits(value)} ×"
-    return text if low is None else f"{text} ({three_digits(low)}–{three_digits(high)})"
+    if low is None or high is None:
+        return text
+    return f"{text} ({three_digits(low)}–{three_digits(high)})"
 
 
 def three_digits(value: float) -> str:
