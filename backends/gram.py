@@ -154,9 +154,12 @@ def _train_line(
 ) -> tuple[Floats, Floats, Floats]:
     """One feature: the three samples are (one, x0, y0), (0, x1, y1) and (0, 0, rest).
 
-    An epoch waits for three multiply-adds one after the other, from b over r to b: 12 cycles. To
-    have no more of them α(2/n) is multiplied into the samples; so this is for runs that converge,
-    since the others must overflow where they do in every backend.
+    An epoch waits for three multiply-adds one after the other, from b over r to b: 12 cycles, 3.4
+    ns on an AMD Zen 4, where `numba-simd` takes 26 ns for 100 samples. To have no more of them,
+    α(2/n) is multiplied into the samples; so this is for runs that converge, since the others must
+    overflow where they do in every backend. A recurrence for the residuals alone would take 8
+    cycles, but w and b would have to correct it now and then, and the last bits would depend on
+    where a training is cut into pieces.
     """
     path_w, path_b, path_loss = np.empty(rows), np.empty(rows), np.empty(rows)
     (one, x0, y0), (x1, y1), rest = R[0], R[1, 1:], R[2, 2]

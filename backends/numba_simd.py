@@ -12,6 +12,11 @@ twice, for ŷ and for the gradient, while the first cache holds it (of 64, where
 memory: the shorter the pause between two strips of a column, the better the hardware fetches it in
 advance). With more features a row is long enough by itself; and more columns than that are more
 than the hardware follows at once.
+
+How far it goes, on an AMD Zen 4: with one feature it reads 16 bytes and makes three multiply-adds
+per sample, and is as fast as the data arrive from the second cache on. A textbook loop in C, by gcc
+with -ffast-math, keeps one vector per sum where LLVM keeps four. So it waits 4 cycles for eight
+samples, which take 3: at most 1.33 times as long, and nothing where both wait for the data.
 """
 
 import numpy as np

@@ -19,7 +19,7 @@ from bench.machine import Memory
 from bench.oracle import ExactTrajectory, exact_trajectory
 from bench.plan import Arm
 
-_HARDLY = 1.5
+_HARDLY = 1.4
 _WORTH = 4  # epochs
 BLOCK = 0.008
 """The least seconds of calls that are timed as one."""

@@ -74,9 +74,9 @@ class Settings:
         """
         passes = [_SLOW_PASS * job.n * (job.d + 1) for job in self.cases]
         slow = sum(max(self.repetitions * 0.01, 4 * 2 * one) for one in passes)
-        quick = len(self.cases) * len(self.backends) * self.repetitions * 0.016
+        quick = len(self.cases) * (len(self.backends) + 1) * self.repetitions * 0.016
         trials = len(self.cases) * len(self.backends) * 0.75 + sum(passes) * 10
-        session = max(self.spacing, 2 + quick + slow + 4 * sum(passes))
+        session = max(self.spacing, 2 + 1.35 * (quick + slow + 4 * sum(passes)))
         return 20 + trials + self.sessions * session
 
 

@@ -26,8 +26,9 @@ from bench.rates import save as save_study
 from bench.rates import study
 from bench.results import read
 from bench.training import train
-from plots import agreement, breakeven, fastest, fit, loss, path, speed, speedup, style
+from plots import agreement, breakeven, fastest, fit, loss, path, roofline, speed, speedup, style
 from tests.runs import write_run
+from tests.test_roofline import MACHINE
 from tests.variants import Forward, Loop, Reversed
 
 
@@ -326,6 +327,44 @@ class TestRace:
         assert module.drawable(read(source)["gradrace"])
         module.draw(source, tmp_path / "p.png")
         assert is_png(tmp_path / "p.png")
+
+    ROOFED: ClassVar = {
+        "100x1": {"numba-simd": 3e-8, "gram": 4e-9},
+        "10000x1": {"numba-simd": 2e-6, "gram": 5e-9},
+        "1000x10": {"numba-simd": 3e-6, "gram": 5e-8},
+    }
+
+    @pytest.fixture
+    def roofed(self, tmp_path: Path) -> Path:
+        write_run(tmp_path / "roofed.json", self.ROOFED, roofline=MACHINE, spread=0.0)
+        return tmp_path / "roofed.json"
+
+    def test_below_the_roof_are_all_that_pass_over_the_data(self, roofed: Path) -> None:
+        (axes,) = roofline.figure(roofed).axes
+        lines = {str(line.get_label()): line for line in axes.get_lines()}
+        assert "gram" not in lines
+        np.testing.assert_array_equal(lines["numba-simd"].get_xdata(), [1600, 160_000])
+        rates = np.asarray(lines["numba-simd"].get_ydata())
+        assert rates == pytest.approx([1600 / 3e-8, 160_000 / 2e-6])
+        texts = {text.get_text() for text in axes.texts}
+        assert {"read, one core", "read, 2 cores", "multiply-adds, one core", "L2"} <= texts
+        roofs = [line for line in axes.get_lines() if len(np.asarray(line.get_xdata())) == 4]
+        np.testing.assert_array_equal(roofs[0].get_ydata(), MACHINE["read"]["1"])
+        roofline.draw(roofed, roofed.with_suffix(".png"))
+        assert is_png(roofed.with_suffix(".png"))
+
+    def test_the_limit_of_a_pass_lies_below_the_times(self, roofed: Path) -> None:
+        axes = speed.figure(roofed).axes[0]
+        (limit,) = (line for line in axes.get_lines() if line.get_linestyle() == "--")
+        cases = read(roofed)["gradrace"]["cases"]
+        np.testing.assert_array_equal(limit.get_xdata(), [100, 10_000])
+        assert np.asarray(limit.get_ydata()).tolist() == [
+            case["arms"][0]["limit"]["seconds"] for case in cases if case["d"] == 1
+        ]
+        assert "limit of a pass" in {text.get_text() for text in axes.texts}
+
+    def test_without_a_measured_limit_there_is_no_roof(self, source: Path) -> None:
+        assert not roofline.drawable(read(source)["gradrace"])
 
     def test_what_has_no_data_is_left_out(self, tmp_path: Path) -> None:
         write_run(tmp_path / "b.json", {"100x1": {"numpy": 1e-5}})

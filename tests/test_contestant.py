@@ -1,0 +1,55 @@
+"""How many epochs a call makes within a budget, and what it takes before the first one."""
+
+from typing import Any
+
+import pytest
+
+from bench.cases import Case
+from bench.contestant import Contestant
+
+BUDGET = 0.02
+
+
+class Timed(Contestant):
+    """A backend whose calls take exactly so long, in seconds: setup + (epochs + 1)·per_epoch."""
+
+    def __init__(self, setup: float, per_epoch: float, epochs: int) -> None:
+        self.job = Case(100, 1, 0.1, epochs)
+        self.true_setup, self.per_epoch = setup, per_epoch
+        self.made: list[int] = []
+
+    def _call(self, epochs: int) -> tuple[float, Any]:
+        self.made.append(epochs)
+        return self.true_setup + (epochs + 1) * self.per_epoch, None
+
+    def chosen(self) -> int:
+        return self._affordable(self._call(1)[0], BUDGET)
+
+
+@pytest.mark.parametrize(("per_epoch", "epochs"), [(1e-3, 19), (1e-4, 199), (1e-9, 1000), (0.5, 1)])
+def test_a_call_fills_the_budget(per_epoch: float, epochs: int) -> None:
+    arm = Timed(0.0, per_epoch, 1000)
+    assert arm.chosen() == pytest.approx(epochs, abs=1)
+    assert arm.setup == pytest.approx(0.0, abs=1e-12)
+
+
+def test_no_call_is_much_longer_than_needed() -> None:
+    arm = Timed(0.0, 0.5, 1000)
+    arm.chosen()
+    assert arm.made == [1, 2]
+
+
+def test_where_only_setting_up_takes_time_all_epochs_are_made() -> None:
+    arm = Timed(0.1, 1e-7, 1000)
+    assert arm.chosen() == 1000
+    assert arm.setup == pytest.approx(0.1, rel=1e-3)
+
+
+def test_a_call_that_sets_up_and_then_works_has_both_told_apart() -> None:
+    arm = Timed(0.004, 1e-4, 1000)
+    assert arm.chosen() == pytest.approx(159, abs=2)
+    assert arm.setup == pytest.approx(0.004, rel=1e-3)
+
+
+def test_a_single_epoch_is_a_single_epoch() -> None:
+    assert Timed(0.0, 1e-3, 1).chosen() == 1

@@ -1,0 +1,138 @@
+"""What each rung above `numba` promises of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import backends
+from backends.interface import Backend, Floats, Trajectory, recorded_epochs
+from bench.agreement import Verdict, judge
+from bench.data import synthetic
+from bench.oracle import exact_trajectory
+from bench.theory import hessian
+from tests.conftest import ROOT
+
+NEW = ("numba-simd", "numba-parallel", "gram")
+
+
+def verdict(path: Trajectory, X: Floats, y: Floats, lr: float) -> Verdict:
+    exact = exact_trajectory(X, y, lr=lr, epochs=int(path.epoch[-1]))
+    return judge("", path, exact)
+
+
+def trained(backend: Backend, X: Floats, y: Floats, lr: float, epochs: int) -> Trajectory:
+    return backend.train(backend.prepare(X, y), lr=lr, epochs=epochs)
+
+
+def by_products(X: Floats, y: Floats, lr: float, epochs: int) -> Trajectory:
+    """What `gram` does not do: descend on AᵀA, Aᵀy and yᵀy themselves."""
+    A = np.column_stack([X, np.ones(len(y))])
+    G, c, s, n = A.T @ A, A.T @ y, y @ y, len(y)
+    theta, path, losses = np.zeros(A.shape[1]), [], []
+    for _ in range(epochs + 1):
+        path.append(theta)
+        losses.append((theta @ (G @ theta - 2 * c) + s) / n)
+        theta = theta - lr * (2 / n) * (G @ theta - c)
+    states = np.array(path)
+    return Trajectory(recorded_epochs(epochs, 1), states[:, :-1], states[:, -1], np.array(losses))
+
+
+class TestGram:
+    def test_the_loss_keeps_its_digits_down_to_nothing(self) -> None:
+        rng = np.random.default_rng(3)
+        X = rng.standard_normal((60, 3))
+        y = X @ np.array([1.0, -2.0, 0.5]) + 4.0  # no noise
+        lr = 0.9 * hessian(X).limit
+        path = trained(backends.load("gram"), X, y, lr, 1500)
+        assert path.loss[-1] < 1e-28
+        assert verdict(path, X, y, lr).agrees
+        products = verdict(by_products(X, y, lr, 1500), X, y, lr)
+        assert not products.agrees
+        assert products.reason.startswith("loss at epoch")
+
+    @pytest.mark.parametrize("name", NEW)
+    def test_columns_that_say_the_same(self, name: str) -> None:
+        rng = np.random.default_rng(4)
+        half = rng.standard_normal((40, 2))
+        X, y = np.hstack([half, half, np.zeros((40, 1))]), rng.standard_normal(40)
+        lr = 0.9 * hessian(X).limit
+        found = verdict(trained(backends.load(name), X, y, lr, 2000), X, y, lr)
+        assert found.agrees, found.reason
+
+    @pytest.mark.parametrize("name", NEW)
+    @pytest.mark.parametrize("noise", [0.0, 1.0])
+    def test_a_condition_number_of_1e12(self, name: str, noise: float) -> None:
+        rng = np.random.default_rng(5)
+        X = rng.standard_normal((50, 4)) * np.array([1.0, 1e-4, 1e-8, 1e-12])
+        X = X @ np.linalg.qr(rng.standard_normal((4, 4)))[0]
+        y = X @ rng.standard_normal(4) + noise * rng.standard_normal(50)
+        lr = 0.9 * hessian(X).limit
+        found = verdict(trained(backends.load(name), X, y, lr, 3000), X, y, lr)
+        assert found.agrees, found.reason
+
+    @pytest.mark.parametrize("n", [1, 2, 255, 256, 257, 700])
+    @pytest.mark.parametrize("d", [1, 2, 70])
+    def test_any_number_of_blocks(self, n: int, d: int) -> None:
+        data = synthetic(n, d)
+        lr = 0.5 * hessian(data.X).limit
+        found = verdict(trained(backends.load("gram"), data.X, data.y, lr, 40), data.X, data.y, lr)
+        assert found.agrees, found.reason
+
+
+class TestSimd:
+    @pytest.mark.parametrize("d", [1, 2, 11, 12, 13])
+    @pytest.mark.parametrize("n", [1, 63, 64, 255, 256, 257, 1001])
+    def test_every_path_and_every_rest(self, n: int, d: int) -> None:
+        data = synthetic(n, d)
+        lr = 0.5 * hessian(data.X).limit
+        for name in ("numba-simd", "numba-parallel"):
+            path = trained(backends.load(name), data.X, data.y, lr, 40)
+            found = verdict(path, data.X, data.y, lr)
+            assert found.agrees, found.reason
+
+    def test_its_samples_begin_a_cache_line(self) -> None:
+        for d in (1, 5, 20):
+            data = synthetic(33, d)
+            X, y = backends.load("numba-simd").prepare(data.X, data.y)
+            assert (X.ctypes.data % 64, y.ctypes.data % 64) == (0, 0)
+            np.testing.assert_array_equal(X, data.X)
+
+
+@pytest.mark.slow
+class TestParallel:
+    SCRIPT = """
+import sys
+import numpy as np
+import backends, numba
+from bench.data import synthetic
+data, module = synthetic(int(sys.argv[1]), int(sys.argv[2])), backends.load("numba-parallel")
+assert numba.get_num_threads() == 2
+path = module.train(module.prepare(data.X, data.y), lr=0.1, epochs=30)
+np.savez(sys.argv[3], **path._asdict())
+"""
+
+    def run(self, n: int, d: int, file: Path) -> Trajectory:
+        """Train in a process with two threads, whatever the machine has."""
+        subprocess.run(
+            [sys.executable, "-c", self.SCRIPT, str(n), str(d), str(file)],
+            cwd=ROOT, env={**os.environ, "NUMBA_NUM_THREADS": "2"}, check=True,
+        )  # fmt: skip
+        with np.load(file) as arrays:
+            return Trajectory(*(arrays[field] for field in Trajectory._fields))
+
+    @pytest.mark.parametrize(("n", "d"), [(40_001, 1), (9_001, 9), (3_001, 30)])
+    def test_two_threads_agree_and_give_the_same_bits_every_time(
+        self, n: int, d: int, tmp_path: Path
+    ) -> None:
+        data = synthetic(n, d)
+        first, second = (self.run(n, d, tmp_path / f"{i}.npz") for i in range(2))
+        for p, q in zip(first, second, strict=True):
+            np.testing.assert_array_equal(p, q)
+        found = verdict(first, data.X, data.y, 0.1)
+        assert found.agrees, found.reason
+        alone = trained(backends.load("numba-simd"), data.X, data.y, 0.1, 30)
+        assert not np.array_equal(first.loss, alone.loss)  # it was shared out
