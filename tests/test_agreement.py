@@ -149,6 +149,10 @@ def test_correct_at_both_ends_of_float64(scale_x: float, scale_y: float, lr: flo
     for kind in CORRECT:
         verdict = judge(kind.__name__, kind().train(X, y, lr, 40), exact)
         assert verdict.agrees, f"{kind.__name__}: {verdict.reason}"
+    for name in backends.names():
+        module = backends.load(name)
+        verdict = judge(name, module.train(module.prepare(X, y), lr=lr, epochs=40), exact)
+        assert verdict.agrees, f"{name}: {verdict.reason}"
 
 
 OVERFLOWING: dict[str, tuple[list[float], list[float], float, float]] = {
