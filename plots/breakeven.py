@@ -22,6 +22,7 @@ from plots.style import (
 )
 
 _MOST_RUNS = 10**5
+_NEAR = 1.5  # times as many runs
 
 
 def drawable(about: dict[str, Any]) -> bool:
@@ -74,9 +75,8 @@ def _draw_panel(
             axes.plot(runs, first["cached"] + row["run"] * runs, color=hue, lw=1.4, ls="--")
         ends[short(name)] = (float(runs[-1]), float(first["cold"] + row["run"] * runs[-1]))
         hues.append(hue)
-        for other, kinds in row["break_even"].items():
-            for count in set(kinds.values()) - {1}:  # ahead from the first run on: no crossing
-                _mark(axes, case, other, count, most)
+    for row in case["arms"]:
+        _mark(axes, case["arms"], row, most)
     numbers_against_seconds(axes)
     axes.set_xlabel("training runs")
     title = f"n = {case['n']:,}, d = {case['d']:,}, {case['run_epochs']:,} epochs a run"
@@ -85,13 +85,25 @@ def _draw_panel(
     at_ends(axes, ends, hues)
 
 
-def _mark(axes: Axes, case: dict[str, Any], other: str, count: int | None, most: int) -> None:
-    """Mark where a compiled backend has caught up with `other`."""
-    run = next(row["run"] for row in case["arms"] if row["backend"] == other)
-    if count is None or count > most:
-        return
-    axes.plot([count], [count * run], "o", ms=6, mfc="white", color=INK, zorder=5)
-    axes.annotate(
-        f"{count:,}", (count, count * run), xytext=(-4, 6), textcoords="offset points",
-        ha="right", fontsize=9, color=INK,
-    )  # fmt: skip
+def _mark(axes: Axes, rows: list[dict[str, Any]], other: dict[str, Any], most: int) -> None:
+    """Mark where compiled backends have caught up with `other`; neighbors share a label."""
+    counts = sorted(
+        {
+            count
+            for row in rows
+            for count in row["break_even"].get(other["backend"], {}).values()
+            if count is not None and 1 < count <= most  # from the first run on: no crossing
+        }
+    )
+    groups: list[list[int]] = []
+    for count in counts:
+        axes.plot([count], [count * other["run"]], "o", ms=6, mfc="white", color=INK, zorder=5)
+        if groups and count < _NEAR * groups[-1][-1]:
+            groups[-1].append(count)
+        else:
+            groups.append([count])
+    for group in groups:
+        axes.annotate(
+            ", ".join(f"{count:,}" for count in group), (group[0], group[0] * other["run"]),
+            xytext=(-4, 6), textcoords="offset points", ha="right", fontsize=9, color=INK,
+        )  # fmt: skip

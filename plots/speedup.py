@@ -43,7 +43,7 @@ def figure(source: Path) -> Figure:
     first = panels[0]
     first.set_xlim(min([0.7, *[value / 1.5 for value in values]]), max([1.5, *values]) * 15)
     first.xaxis.set_major_locator(LogLocator(numticks=12))
-    first.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    first.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.15g}"))
     first.xaxis.set_minor_formatter(NullFormatter())
     drawn.supxlabel(
         f"times as fast as {short(cases[0]['baseline'])} (logarithmic); "
