@@ -281,11 +281,10 @@ def advice_table(advice: Advice) -> Table:
     """Give each backend a row: time per epoch, and of the job: steady, cached, cold."""
     table = empty_table("backend", "per epoch", "range", "compiled", "cached", "to compile")
     for option in advice.options:
-        scale = option.steady.value / option.epoch.value
         total = option.steady.value
         table.add_row(
             short(option.backend), seconds(option.epoch.value),
-            f"{seconds(option.epoch.low * scale)} – {seconds(option.epoch.high * scale)}",
+            f"{seconds(option.steady.low)} – {seconds(option.steady.high)}",
             seconds(total), *(
                 NONE if extra == 0 else seconds(total + extra)
                 for extra in (option.cached, option.cold)
