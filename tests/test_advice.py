@@ -138,3 +138,14 @@ def test_numbers_below_one(run: Path, name: str) -> None:
     job = {"n": 1_000, "d": 1, "epochs": 10, "runs": 1, name: 0}
     with pytest.raises(InputValueError, match=f"{name}: must be at least 1, got 0"):
         advise(run, **job)
+
+
+def test_what_a_call_sets_up_is_paid_once_a_run(tmp_path: Path) -> None:
+    # calls of 1,000 epochs: 1 ms of setting up and 1 µs per epoch
+    times = {f"{n}x1@1000": {"gram": 1e-6 + 1e-3 / 1001} for n in (100, 10_000)}
+    write_run(tmp_path / "b.json", times, setups={"gram": 1e-3}, compiled=(), spread=0.0)
+    found = [
+        advise(tmp_path / "b.json", n=100, d=1, epochs=epochs, runs=runs).best.steady.value
+        for epochs, runs in ((9, 1), (99_999, 1), (9, 20))
+    ]
+    assert found == pytest.approx([1e-3 + 10e-6, 1e-3 + 0.1, 20 * (1e-3 + 10e-6)])
