@@ -3,8 +3,8 @@
 X is an array (n, d), y an array (n,), w an array (d,). BLAS sums in an order of its own, so the
 last bits differ from `python`; `gradrace check` shows that they stay within the rounding bound.
 
-A call of NumPy costs about half a microsecond whatever it does, so `train` makes three per epoch:
-with A = [X 1 y] and θ = (w, b, −1) one product gives r = Aθ, one Σ rᵢ², and one all gradients. A is
+A call of NumPy costs about half a microsecond whatever it does, so `train` makes few: with A =
+[X 1 y] and θ = (w, b, −1) one product gives r = Aθ, one Σ rᵢ², and one all gradients. A is
 stored by columns, which BLAS reads fastest, and in blocks of 4 MB: a block is still in the last
 cache when the third product reads it again. With one feature and many samples three passes without
 BLAS are faster than its product; six passes over arrays in the cache are what is left then, and a

@@ -22,7 +22,7 @@ def prepare(X: ArrayLike, y: ArrayLike) -> tuple[Matrix, Vector, Matrix]:
     """Return X, y and the columns of X as lists of Python floats."""
     X, y = check_samples(X, y)
     rows: Matrix = X.tolist()
-    return rows, y.tolist(), [list(column) for column in zip(*rows, strict=True)]
+    return rows, y.tolist(), [[row[j] for row in rows] for j in range(X.shape[1])]
 
 
 def predict(X: Matrix, w: Vector, b: float) -> Vector:

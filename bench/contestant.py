@@ -118,15 +118,17 @@ class Contestant:
         while epochs < self.job.epochs:
             more = min(2 * epochs, self.job.epochs)
             longer, _ = self._call(more)
+            if budget < longer < 1.05 * budget:
+                longer = min(longer, self._call(more)[0])  # it may have been a slow moment
             per_epoch = max(longer - seconds, 0.0) / (more - epochs)
             if longer > budget:
-                epochs += int((budget - seconds) / per_epoch) if per_epoch else 0
+                epochs += int((budget - seconds) / per_epoch)
                 break
             epochs, seconds = more, longer
         else:
             per_epoch = max(seconds - one, 0.0) / max(epochs - 1, 1)
         setup = one - 2 * per_epoch
-        self.setup = setup if setup > _WORTH * per_epoch else 0.0
+        self.setup = setup if setup > _WORTH * per_epoch > 0 else 0.0
         return max(epochs, 1)
 
     def _call(self, epochs: int) -> tuple[float, Any]:

@@ -12,7 +12,7 @@ from math import exp, log
 from pathlib import Path
 from statistics import linear_regression
 
-from bench import machine, race, results
+from bench import inference, machine, race, results
 from bench.cases import Case, make_case
 from bench.results import Content
 from bench.settings import QUICK_SETTINGS, Settings
@@ -60,7 +60,7 @@ def study(
     chosen: Sequence[Case] | None = None,
     on_progress: Progress = lambda _doing, _done, _all: None,
 ) -> list[Path]:
-    """Race with one thread, then with two, …, as many as there are cores; return the files.
+    """Race with one thread, then with two, four, …, as many as there are cores; return the files.
 
     Raises:
         InputValueError: as `Settings.resolved`.
@@ -69,7 +69,7 @@ def study(
     """
     files = []
     chosen = tuple(cases() if chosen is None else chosen)
-    for threads in range(1, len(machine.affinity()) + 1):
+    for threads in thread_counts(len(machine.affinity())):
         settings = replace(
             base, kind="scale", cases=chosen, threads=threads,
             backends=() if threads == 1 else THREADED,
@@ -77,6 +77,11 @@ def study(
         files.append(folder / f"scale-{threads}.json")
         race.measure(files[-1], settings, on_progress)
     return files
+
+
+def thread_counts(cores: int) -> list[int]:
+    """Return 1, 2, 4, … and all cores."""
+    return sorted({min(2**power, cores) for power in range(cores.bit_length() + 1)})
 
 
 def exponents(content: Content) -> list[Exponent]:
@@ -97,7 +102,7 @@ def crossovers(content: Content) -> list[Crossover]:
         times = dict(other)
         gaps = [(log(n), log(time / times[n])) for n, time in line if n in times]
         for (x0, gap0), (x1, gap1) in pairwise(gaps):
-            if gap0 * gap1 < 0:
+            if gap0 * gap1 < 0 and max(abs(gap0), abs(gap1)) > log(1 + inference.LEAST_EFFECT):
                 before, after = (second, first) if gap0 > 0 else (first, second)
                 n = exp(x0 + (x1 - x0) * gap0 / (gap0 - gap1))
                 found.append(Crossover(before, after, n))

@@ -4,8 +4,9 @@ A pass over the samples reads n(d + 1) numbers and makes n(2d + 1) multiply-adds
 Xᵀr, one for Σ rᵢ². It can be no faster than the slower of the two, whatever the code (Williams,
 Waterman and Patterson, "Roofline: an insightful visual performance model for multicore
 architectures", *Communications of the ACM* 52 (2009)). Both rates are measured, on one core and on
-as many as there are threads, for working sets from the first cache to four times the last. Where
-the data of a size fit a cache, that cache's rate counts, since the pass before has left them there.
+as many as there are threads, for working sets from the first cache to four times the last, up to
+256 MB. Where the data of a size fit a cache, that cache's rate counts, since the pass before has
+left them there.
 
 `python -m bench.roofline` prints what it finds.
 """
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import machine
+
+_PATIENCE = 120  # seconds
 
 Roofline = dict[str, Any]
 """`sizes` in bytes; `read` and `fma`: per number of threads, as text since JSON has no other keys,
@@ -34,10 +37,13 @@ def measured(threads: int, cache: Path | None = None) -> Roofline:
     environment = {**os.environ, **machine.thread_environment(threads)}
     if cache is not None:
         environment["NUMBA_CACHE_DIR"] = str(cache)
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", _CHILD, str(threads)],
-        env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", _CHILD, str(threads)],
+            env=environment, capture_output=True, text=True, check=False, timeout=_PATIENCE,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"no result after {_PATIENCE} s") from None
     if done.returncode:
         raise RuntimeError((done.stderr.strip().splitlines() or ["no result"])[-1])
     found: Roofline = json.loads(done.stdout)
@@ -85,7 +91,7 @@ _ON_ONE_CORE = ("python", "numba", "numba-simd", "gram")
 def _pass(roofline: Roofline, count: str, size: float, multiply_adds: float) -> dict[str, Any]:
     """Return the seconds to read so many bytes and make so many multiply-adds, and what sets them.
 
-    Between measured sizes the higher of the two rates counts: a limit must not be too low.
+    Between measured sizes the higher of the two rates counts: nothing may be faster than a limit.
     """
     sizes, rates = roofline["sizes"], roofline["read"][count]
     above = next((i for i, other in enumerate(sizes) if other >= size), len(sizes) - 1)
@@ -95,7 +101,7 @@ def _pass(roofline: Roofline, count: str, size: float, multiply_adds: float) -> 
         return {"seconds": computing, "by": "FMA"}
     caches = roofline["caches"]
     fits = (name for name in sorted(caches, key=caches.__getitem__) if caches[name] >= size)
-    return {"seconds": reading, "by": next(fits, "memory")}
+    return {"seconds": reading, "by": next(fits, "memory") if caches else "reading"}
 
 
 def main() -> None:

@@ -143,9 +143,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
-_COPIES = (
-    6  # of the data: the samples, a backend's own, and the lists of `python`, four times as large
-)
+_COPIES = 12  # of the data: the samples, a backend's own, and the lists of `python`
 
 QUICK_SETTINGS = Settings()
 FULL_SETTINGS = Settings(

@@ -93,10 +93,11 @@ def _draw_speed_ups(axes: Axes, abouts: Sequence[dict[str, Any]]) -> None:
             threads = about["settings"]["threads"]
             axes.plot(*zip(*points, strict=True), "o-", ms=4, color=color("numba-parallel", []))
             axes.axhline(threads, color=MUTED, lw=1.0, ls="--")
-            axes.annotate(
-                f"{threads} threads", (points[0][0], threads), xytext=(0, -11),
-                textcoords="offset points", fontsize=9, color=MUTED,
-            )  # fmt: skip
+            for at, height in ((points[0][0], threads), points[-1]):
+                axes.annotate(
+                    f"{threads} threads", (at, height), xytext=(0, -11), fontsize=9, color=MUTED,
+                    textcoords="offset points", ha="left" if height == threads else "right",
+                )  # fmt: skip
     axes.axhline(1, color=MUTED, lw=0.8)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numerous(value)))

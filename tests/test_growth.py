@@ -27,6 +27,14 @@ def test_cases_are_one_feature_and_one_product() -> None:
     assert len({case.name for case in found}) == len(found)
 
 
+@pytest.mark.parametrize(
+    ("cores", "counts"),
+    [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])],
+)
+def test_threads_are_doubled_up_to_all_cores(cores: int, counts: list[int]) -> None:
+    assert growth.thread_counts(cores) == counts
+
+
 def test_the_exponent_is_that_of_the_sizes_where_the_data_count(tmp_path: Path) -> None:
     content = write_run(tmp_path / "b.json", TIMES, spread=0.0)
     found = {exponent.backend: exponent for exponent in growth.exponents(content)}
