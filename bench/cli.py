@@ -211,9 +211,10 @@ def run(
     """Check, race and picture the backends.
 
     Every backend is verified, then timed in several fresh processes, its timed blocks interleaved
-    with those of the others. Writes benchmark.json, agreement.png, speed.png, speedup.png,
-    breakeven.png, fastest.png, and what `train` writes. The exit status is 1 if a backend disagrees
-    with the exact trajectory or a session breaks off.
+    with those of the others. On one thread `numba-parallel` is `numba-simd`, and is left out.
+    Writes benchmark.json, agreement.png, speed.png, speedup.png, breakeven.png, fastest.png,
+    roofline.png, and what `train` writes. The exit status is 1 if a backend disagrees with the
+    exact trajectory or a session breaks off.
     """
     from backends.interface import InputValueError
     from bench import race, report, settings
@@ -398,7 +399,8 @@ def plot(
     """Draw the pictures of a race again, from its file alone.
 
     speed.png: time per epoch against n. speedup.png: speed-ups with their intervals. breakeven.png:
-    when compiling has paid. fastest.png: the fastest backend at every size.
+    when compiling has paid. fastest.png: the fastest backend at every size. roofline.png: how close
+    each comes to what the machine can do.
     """
     from bench import race, results
     from bench.files import writable_folder
