@@ -32,6 +32,7 @@ from backends.interface import (
 )
 
 _REORDER = {"reassoc", "contract", "nsz"}
+_ROUND = 32  # samples that the vectors of one round hold: four of eight
 _FEW = 11  # features whose columns are read as one stream each
 _STRIP, _SHORT_STRIP = 256, 64  # samples
 _CACHED = 2**21  # numbers, 16 MB, that the last cache holds
@@ -133,22 +134,35 @@ def train(
 
 
 @njit(cache=True, fastmath=_REORDER)
+def _sums_of_line(x: Floats, y: Floats, w: float, b: float) -> tuple[float, float, float]:
+    """Σ rᵢ², Σ rᵢxᵢ and Σ rᵢ for one feature."""
+    squares, sum_rx, sum_r = 0.0, 0.0, 0.0
+    for i in range(len(y)):
+        y_hat = x[i] * w + b  # ŷ = Xw + b
+        r = y_hat - y[i]  # r = ŷ − y
+        squares += r * r
+        sum_rx += r * x[i]
+        sum_r += r
+    return squares, sum_rx, sum_r
+
+
+@njit(cache=True, fastmath=_REORDER)
 def _train_line(
     x: Floats, y: Floats, w: float, b: float, lr: float, epochs: int, every: int, rows: int
 ) -> tuple[Floats, Floats, Floats]:
-    """One feature: everything but the samples stays in registers."""
+    """One feature: everything but the samples stays in registers.
+
+    The samples that fill no round of vectors are added up apart, so that nobody waits for them.
+    """
     n = len(y)
+    rest = n - n % _ROUND
     path_w, path_b, path_loss = np.empty(rows), np.empty(rows), np.empty(rows)
     row = 0
 
     for k in range(epochs + 1):
-        squares, sum_rx, sum_r = 0.0, 0.0, 0.0
-        for i in range(n):
-            y_hat = x[i] * w + b  # ŷ = Xw + b
-            r = y_hat - y[i]  # r = ŷ − y
-            squares += r * r
-            sum_rx += r * x[i]
-            sum_r += r
+        squares, sum_rx, sum_r = _sums_of_line(x[:rest], y[:rest], w, b)
+        more_squares, more_rx, more_r = _sums_of_line(x[rest:], y[rest:], w, b)
+        squares, sum_rx, sum_r = squares + more_squares, sum_rx + more_rx, sum_r + more_r
         if k % every == 0 or k == epochs:
             path_w[row] = w
             path_b[row] = b

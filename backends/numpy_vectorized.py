@@ -3,13 +3,16 @@
 X is an array (n, d), y an array (n,), w an array (d,). BLAS sums in an order of its own, so the
 last bits differ from `python`; `gradrace check` shows that they stay within the rounding bound.
 
-A call of NumPy costs about half a microsecond whatever it does, so `train` makes few: with A =
-[X 1 y] and θ = (w, b, −1) one product gives r = Aθ, one Σ rᵢ², and one all gradients. A is
-stored by columns, which BLAS reads fastest, and in blocks of 4 MB: a block is still in the last
-cache when the third product reads it again. With one feature and many samples three passes without
-BLAS are faster than its product; six passes over arrays in the cache are what is left then, and a
-textbook's eight take 1.7 times as long.
+A call of NumPy costs about half a microsecond whatever it does, so `train` makes few. With A =
+[y X 1 r] two products are enough: of θ = (−1, w, b) and the first d + 2 columns, which is r; and of
+r and the last d + 2, which are all sums at once, Xᵀr, Σ rᵢ and Σ rᵢ². A is stored by columns, which
+BLAS reads fastest, and in blocks of 4 MB: the second product finds a block in the last cache.
+
+BLAS takes columns by fours, and wastes its time where there are few: with one feature and many
+samples, six calls on x and y themselves are faster, and no A is needed.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,21 +26,28 @@ from backends.interface import (
 )
 
 _BLOCK = 2**19  # numbers, 4 MB
-_MANY = 4096  # samples
+_MANY = 2**14  # samples
+_STRIP = 2**18  # samples
 
 Data = tuple[Floats, Floats, list[Floats]]
 
 
 def prepare(X: ArrayLike, y: ArrayLike) -> Data:
-    """Return X, y and the blocks of [X 1 y], each of shape (d + 2, at most 2¹⁹/(d + 2))."""
+    """Return X, y and the blocks of [y X 1 r], each of shape (d + 3, at most 2¹⁹/(d + 3)).
+
+    The row r of a block is what `train` writes to. With one feature and many samples there are no
+    blocks.
+    """
     X, y = check_samples(X, y)
     n, d = X.shape
-    block = max(1, _BLOCK // (d + 2))
+    if d == 1 and n > _MANY:
+        return X, y, []
+    block = max(1, _BLOCK // (d + 3))
     blocks = []
     for start in range(0, n, block):
-        A = np.ones((d + 2, min(block, n - start)))
-        A[:d] = X[start : start + block].T
-        A[d + 1] = y[start : start + block]
+        A = np.ones((d + 3, min(block, n - start)))
+        A[0] = y[start : start + block]
+        A[1 : d + 1] = X[start : start + block].T
         blocks.append(A)
     return X, y, blocks
 
@@ -90,43 +100,46 @@ def train(
         InputTypeError, InputValueError: see `interface.check_schedule`.
 
     """
-    X, _, blocks = data
+    X, y, blocks = data
     n, d = X.shape
     lr, epochs, w0, b, every = check_schedule(d, lr, epochs, w0, b0, every)
     epoch = recorded_epochs(epochs, every)
     rows = len(epoch)
     path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
-    theta = np.array([*w0, b, -1.0])
-    state, w = theta[: d + 1], theta[:d]  # views of (w, b) and of w
-    sums, grad = np.empty((len(blocks), d + 1)), np.empty(d + 1)
-    residuals = np.empty(blocks[0].shape[1])
-    parts = [
-        (A, A[: d + 1], residuals[: A.shape[1]], total)
-        for A, total in zip(blocks, sums, strict=True)
-    ]
+    theta = np.array([-1.0, *w0, b])
+    state, w = theta[1:], theta[1 : d + 1]  # views of (w, b) and of w
+    sums, grad = np.empty((len(blocks) or -(-n // _STRIP), d + 2)), np.empty(d + 1)
+    products = [(A[:-1], A[-1], A[1:], total) for A, total in zip(blocks, sums, strict=False)]
+    strips = [] if blocks else list(_strips(X[:, 0], y, sums))
     row = 0
 
     with np.errstate(over="ignore", invalid="ignore"):  # a run may diverge; that is a result
         for k in range(epochs + 1):
-            squares = 0.0
-            for A, X1, r, total in parts:
-                if d == 1 and len(r) > _MANY:  # three passes are faster than BLAS on three rows
-                    np.multiply(A[0], theta[0], out=r)
-                    r += theta[1]  # ŷ = Xw + b
-                    r -= A[2]  # r = ŷ − y
-                else:
-                    np.dot(theta, A, out=r)  # ŷ = Xw + b; r = ŷ − y
-                squares += np.dot(r, r)
-                np.dot(X1, r, out=total)
+            for y_X_1, r, X_1_r, total in products:
+                np.dot(theta, y_X_1, out=r)  # ŷ = Xw + b; r = ŷ − y
+                np.dot(X_1_r, r, out=total)
+            for x, targets, r, total in strips:
+                np.multiply(x, theta[1], out=r)
+                r += theta[2]  # ŷ = Xw + b
+                r -= targets  # r = ŷ − y
+                total[:] = np.dot(r, x), np.add.reduce(r), np.dot(r, r)
+            if len(sums) > 1:
+                total = np.add.reduce(sums)
             if k % every == 0 or k == epochs:
                 path_w[row] = w
-                path_b[row] = theta[d]
-                path_loss[row] = squares / n  # L = (1/n) Σ rᵢ²
+                path_b[row] = theta[d + 1]
+                path_loss[row] = total[d + 1] / n  # L = (1/n) Σ rᵢ²
                 row += 1
-            if len(parts) > 1:
-                total = np.add.reduce(sums)
-            np.multiply(total, 2.0 / n, out=grad)  # ∂L/∂w = (2/n) Xᵀr; ∂L/∂b = (2/n) Σ rᵢ
+            np.multiply(total[: d + 1], 2.0 / n, out=grad)  # ∂L/∂w = (2/n) Xᵀr; ∂L/∂b = (2/n) Σ rᵢ
             grad *= lr
             state -= grad  # w ← w − α ∂L/∂w; b ← b − α ∂L/∂b
 
     return Trajectory(epoch, path_w, path_b, path_loss)
+
+
+def _strips(x: Floats, y: Floats, sums: Floats) -> Iterator[tuple[Floats, Floats, Floats, Floats]]:
+    """Yield strips of x and y, an array for their residuals, and a row of `sums`."""
+    residuals = np.empty(min(len(y), _STRIP))
+    for row, start in enumerate(range(0, len(y), _STRIP)):
+        targets = y[start : start + _STRIP]
+        yield x[start : start + _STRIP], targets, residuals[: len(targets)], sums[row]

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,6 +82,25 @@ class TestGram:
         lr = 0.5 * hessian(data.X).limit
         found = verdict(trained(backends.load("gram"), data.X, data.y, lr, 40), data.X, data.y, lr)
         assert found.agrees, found.reason
+
+    @pytest.mark.parametrize("n", [1, 2, 3, 30, 300])
+    @pytest.mark.parametrize("share", [1e-9, 1e-4, 1e-2, 0.5, 0.999, 1.001, 100.0])
+    def test_one_feature_at_any_rate(self, n: int, share: float) -> None:
+        """From just above a power of 2, where the bound leaves no room for a second rounding."""
+        rng, data, gram = np.random.default_rng(n), synthetic(n, 1), backends.load("gram")
+        samples, lr = gram.prepare(data.X, data.y), share * hessian(data.X).limit
+        for start in 2.0**20 * rng.uniform(1.0, 1.1, 40):
+            job: dict[str, Any] = {"lr": lr, "epochs": 1, "w0": [start], "b0": -start}
+            exact = exact_trajectory(data.X, data.y, **job)
+            found = judge("", gram.train(samples, **job), exact)
+            assert found.agrees, found.reason
+
+
+@pytest.mark.parametrize("n", [2**14, 2**14 + 1, 2**18, 2**18 + 1])
+def test_numpy_agrees_with_products_and_in_strips(n: int) -> None:
+    data, numpy = synthetic(n, 1), backends.load("numpy")
+    found = verdict(trained(numpy, data.X, data.y, 0.1, 8), data.X, data.y, 0.1)
+    assert found.agrees, found.reason
 
 
 class TestSimd:
