@@ -122,7 +122,8 @@ def _train(
 
     for k in range(epochs + 1):
         squares, sum_r = rest * rest, 0.0
-        sum_rx[:] = 0.0
+        for j in range(d):
+            sum_rx[j] = 0.0
         for i in range(d + 1):  # the columns of R are 1, X and y, and 0 left of the diagonal
             first = max(i - 1, 0)
             x, weights, sums = R[i, first + 1 : d + 1], w[first:], sum_rx[first:]
@@ -136,7 +137,8 @@ def _train(
             if i == 0:
                 sum_r = one * r
         if k % every == 0 or k == epochs:
-            path_w[row] = w
+            for j in range(d):
+                path_w[row, j] = w[j]
             path_b[row] = b
             path_loss[row] = squares / n  # L = (1/n) Σ rᵢ²
             row += 1
@@ -203,10 +205,12 @@ def _condense(columns: Floats, y: Floats) -> Floats:
         for k in range(p):
             for i in range(p):
                 A[k, i] = R[i, k]
-        A[0, p : p + m] = 1.0
-        A[d + 1, p : p + m] = y[start : start + m]
+        for i in range(m):
+            A[0, p + i] = 1.0
+            A[d + 1, p + i] = y[start + i]
         for j in range(d):
-            A[j + 1, p : p + m] = columns[j, start : start + m]
+            for i in range(m):
+                A[j + 1, p + i] = columns[j, start + i]
         for j in range(p):
             q = A[j, : p + m]
             R[j, j] = norm = _norm(q)

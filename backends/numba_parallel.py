@@ -193,7 +193,8 @@ def _train(
         else:
             squares, sum_r = _sums_of_columns(X, 0, y, w, b, sum_rx, strip)
         if k % every == 0 or k == epochs:
-            path_w[row] = w
+            for j in range(d):
+                path_w[row, j] = w[j]
             path_b[row] = b
             path_loss[row] = squares / n  # L = (1/n) Σ rᵢ²
             row += 1
@@ -236,7 +237,8 @@ def _train_in_shares(
                 sums[0, j] += sums[t, j]
         sum_rx, sum_r, squares = sums[0], sums[0, d], sums[0, d + 1]
         if k % every == 0 or k == epochs:
-            path_w[row] = w
+            for j in range(d):
+                path_w[row, j] = w[j]
             path_b[row] = b
             path_loss[row] = squares / n  # L = (1/n) Σ rᵢ²
             row += 1
@@ -298,7 +300,8 @@ def _sums_of_columns(
     The samples are len(y) from the `first` one on.
     """
     squares, sum_r = 0.0, 0.0
-    sum_rx[:] = 0.0
+    for j in range(len(sum_rx)):
+        sum_rx[j] = 0.0
     for start in range(0, len(y), len(strip)):
         targets = y[start : start + len(strip)]
         m = len(targets)
@@ -326,7 +329,8 @@ def _sums_of_rows(X: Floats, y: Floats, w: Floats, b: float, sum_rx: Floats) -> 
     """Σ rᵢ² and Σ rᵢ, and Σ rᵢxᵢ into `sum_rx`, from the rows of X (n, d), two at a time."""
     n, d = X.shape
     squares, sum_r = 0.0, 0.0
-    sum_rx[:] = 0.0
+    for j in range(len(sum_rx)):
+        sum_rx[j] = 0.0
     for i in range(0, n - 1, 2):
         y_hat, next_y_hat = b, b
         for j in range(d):
