@@ -219,7 +219,7 @@ def run(
     from backends.interface import InputValueError
     from bench import race, report, settings
     from bench.files import writable_folder
-    from bench.peers import available
+    from bench.peers import raceable
 
     if quick and full:
         raise InputValueError("--quick and --full: choose one")
@@ -242,7 +242,7 @@ def run(
     for spec in backend or ():
         backends.require(spec)
     if peers:
-        found, reasons = available()
+        found, reasons = raceable()
         backend = [*(backend or settings.default_backends(threads)), *found]
         for reason in reasons:
             note(f"not raced: {reason}")
@@ -305,7 +305,7 @@ def scale(
     """
     from dataclasses import replace
 
-    from bench import growth, race, report, settings
+    from bench import growth, report, settings
     from bench.files import replacing, writable_folder
     from plots import growth as picture
 
@@ -317,19 +317,24 @@ def scale(
         def on_progress(doing: str, done: int, steps: int) -> None:
             bar.update(task, description=doing, completed=done, total=steps)
 
-        files = growth.study(out, base, on_progress=on_progress)
-    contents = growth.read(files)
-    for content in contents:
-        for part in report.race_report(content):
+        races = growth.study(out, base, on_progress=on_progress)
+    timed = [result for result in races if result.files]
+    for result in timed:
+        for part in report.race_report(result.content):
             show(part)
-        for warning in content["gradrace"]["warnings"]:
+        for warning in result.about["warnings"]:
             warn(warning)
-    show(report.exponent_table(growth.exponents(contents[0])))
-    show_lines(report.crossover_lines(growth.crossovers(contents[0])))
-    with replacing(out / "scale.png") as target:
-        picture.draw(files, target)
-    show_saved([*files, out / "scale.png"])
-    if any(race.Race(base, content).faults for content in contents):
+    saved = [path for result in timed for path in result.files]
+    if timed:
+        show(report.exponent_table(growth.exponents(timed[0].content)))
+        show_lines(report.crossover_lines(growth.crossovers(timed[0].content)))
+        with replacing(out / "scale.png") as target:
+            picture.draw(saved, target)
+        show_saved([*saved, out / "scale.png"])
+    if races[-1].interrupted:
+        kept = "the sessions that are finished are saved" if timed else "nothing was timed"
+        end(f"interrupted; {kept}", INTERRUPTED)
+    if any(result.faults for result in races):
         raise typer.Exit(DISAGREES)
 
 

@@ -25,7 +25,7 @@ from bench.data import synthetic
 from bench.peers import missing, path
 from bench.report import empty_table
 from bench.results import Content
-from bench.settings import QUICK_SETTINGS
+from bench.settings import QUICK_SETTINGS, Settings
 from bench.terminal import progress, show
 
 SIMD, PARALLEL = "numba-simd", "numba-parallel"
@@ -65,21 +65,21 @@ def measure(folder: Path, on_progress: race.Progress = lambda *_: None) -> list[
     """
     c = [] if missing("c") else [path("c")]
     base = replace(QUICK_SETTINGS, kind="figures")
-    alone = race.measure(
+    alone = _race(
         folder / "figures-1.json",
         replace(
             base, cases=tuple(_ALONE), backends=("numpy", SIMD, "gram", TEXTBOOK, *c),
         ),
         on_progress,
-    ).content  # fmt: skip
+    )  # fmt: skip
     threads = len(machine.affinity())
     together: Content | None = None
     if threads > 1:
-        together = race.measure(
+        together = _race(
             folder / f"figures-{threads}.json",
             replace(base, cases=tuple(_TOGETHER), backends=(SIMD, PARALLEL), threads=threads),
             on_progress,
-        ).content
+        )
     return [
         *_numpy(alone),
         *_simd(alone),
@@ -89,6 +89,13 @@ def measure(folder: Path, on_progress: race.Progress = lambda *_: None) -> list[
             f"import numba, in units of gradrace train to its first line, {SIMD}", 1 / 1.5, _start()
         ),
     ]
+
+
+def _race(path: Path, settings: Settings, on_progress: race.Progress) -> Content:
+    result = race.measure(path, settings, on_progress)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return result.content
 
 
 def _numpy(content: Content) -> Iterator[Figure]:

@@ -12,8 +12,9 @@ from math import exp, log
 from pathlib import Path
 from statistics import linear_regression
 
-from bench import inference, machine, race, results
+from bench import inference, machine, race
 from bench.cases import Case, make_case
+from bench.race import Race
 from bench.results import Content
 from bench.settings import QUICK_SETTINGS, Settings
 
@@ -59,24 +60,27 @@ def study(
     base: Settings = QUICK_SETTINGS,
     chosen: Sequence[Case] | None = None,
     on_progress: Progress = lambda _doing, _done, _all: None,
-) -> list[Path]:
-    """Race with one thread, then with two, four, …, as many as there are cores; return the files.
+) -> list[Race]:
+    """Race with one thread, then with two, four, …, as many as there are cores.
+
+    After Ctrl-C the last race is the one that it interrupted.
 
     Raises:
         InputValueError: as `Settings.resolved`.
         OSError: the folder cannot be written to.
 
     """
-    files = []
+    races: list[Race] = []
     chosen = tuple(cases() if chosen is None else chosen)
     for threads in thread_counts(len(machine.affinity())):
         settings = replace(
             base, kind="scale", cases=chosen, threads=threads,
             backends=() if threads == 1 else THREADED,
         )  # fmt: skip
-        files.append(folder / f"scale-{threads}.json")
-        race.measure(files[-1], settings, on_progress)
-    return files
+        races.append(race.measure(folder / f"scale-{threads}.json", settings, on_progress))
+        if races[-1].interrupted:
+            break
+    return races
 
 
 def thread_counts(cores: int) -> list[int]:
@@ -117,14 +121,3 @@ def _lines(content: Content) -> dict[str, list[tuple[int, float]]]:
             if case["d"] == 1:
                 lines.setdefault(row["backend"], []).append((case["n"], row["time"]["median"]))
     return lines
-
-
-def read(files: Sequence[Path]) -> list[Content]:
-    """Return what the result files hold, in order.
-
-    Raises:
-        InputValueError: one is no result file.
-        OSError: one cannot be read.
-
-    """
-    return [results.read(path) for path in files]

@@ -79,7 +79,8 @@ def _session_run(folder: Path) -> Run:
     """Race `numba`, its duplicate and `numpy`, in as many sessions as --quick makes."""
     chosen = choose(sizes=[100, 10_000], features=[1, 10], backends=["numpy", "numba"])
     path = folder / "sessions.json"
-    race.measure(path, replace(chosen, repetitions=40))
+    if race.measure(path, replace(chosen, repetitions=40)).interrupted:
+        raise KeyboardInterrupt
     cases = results.read(path)["gradrace"]["cases"]
     return {
         "aa": {c["name"]: c["aa"] for c in cases},

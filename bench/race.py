@@ -114,6 +114,8 @@ def measure(
 ) -> Race:
     """Time the backends and write the result file, nothing else: no pictures, no model.
 
+    Ctrl-C keeps the sessions that are finished, and sets `interrupted`.
+
     Raises:
         InputValueError: as `Settings.resolved`.
         OSError: the file cannot be written.
@@ -121,7 +123,10 @@ def measure(
     """
     settings = settings.resolved()
     race = Race(settings, new_content(settings))
-    _measure(race, settings.backends, path, _Steps(on_progress, settings))
+    try:
+        _measure(race, settings.backends, path, _Steps(on_progress, settings))
+    except KeyboardInterrupt:
+        race.interrupted = True
     return race
 
 

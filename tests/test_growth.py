@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import growth, machine
+from bench import growth, machine, results, settings
 from bench.cases import make_case
 from bench.growth import NUMBERS, SIZES
 from bench.report import crossover_lines, exponent_table
@@ -70,10 +70,23 @@ def test_the_picture_has_times_and_speed_ups(tmp_path: Path) -> None:
 def test_a_race_per_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "affinity", lambda: [0, 1])
     base = replace(QUICK_SETTINGS, sessions=1, repetitions=4, spacing=0.0, limit=False)
-    files = growth.study(tmp_path, base, [make_case(30, 1, 60)])
-    assert [path.name for path in files] == ["scale-1.json", "scale-2.json"]
-    raced = [
-        [row["backend"] for row in content["gradrace"]["cases"][0]["arms"]]
-        for content in growth.read(files)
-    ]
+    races = growth.study(tmp_path, base, [make_case(30, 1, 60)])
+    files = [path.name for race in races for path in race.files]
+    assert files == ["scale-1.json", "scale-2.json"]
+    raced = [[row["backend"] for row in race.about["cases"][0]["arms"]] for race in races]
     assert raced == [["python", "numpy", "numba", "numba-simd", "gram"], list(growth.THREADED)]
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "default_backends", lambda _threads: ("numpy",))
+
+    def interrupt(doing: str, _done: int, _all: int) -> None:
+        if doing.startswith("session 2 of 2"):
+            raise KeyboardInterrupt
+
+    base = replace(QUICK_SETTINGS, sessions=2, repetitions=4, spacing=0.0, limit=False)
+    (only,) = growth.study(tmp_path, base, [make_case(30, 1, 60)], interrupt)
+    assert (only.interrupted, only.finished) == (True, 1)
+    assert only.files == [tmp_path / "scale-1.json"]
+    assert results.read(only.files[0])["gradrace"]["interrupted"] is True

@@ -179,6 +179,19 @@ def test_only_ours_available(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.mark.slow
+def test_one_that_is_broken_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "jax_scan.py"
+    broken.write_text("import a_library_that_was_built_for_another_machine\n")
+    here = peers.path
+    monkeypatch.setattr(peers, "path", lambda name: str(broken) if name == "jax" else here(name))
+    monkeypatch.setattr(peers, "missing", lambda name: "" if name in ("textbook", "jax") else name)
+    files, reasons = peers.raceable()
+    assert files == [here("textbook")]
+    assert reasons[:2] == ["c", "torch"]
+    assert reasons[2].startswith("jax_scan: cannot be imported: ModuleNotFoundError: No module")
+
+
 def test_any_compiler_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: name if name == "clang" else None)
     assert not peers.missing("c")

@@ -55,3 +55,23 @@ def available() -> tuple[list[str], list[str]]:
     reasons = {name: missing(name) for name in PEERS}
     files = [path(name) for name, reason in reasons.items() if not reason]
     return files, [reason for reason in reasons.values() if reason]
+
+
+def raceable() -> tuple[list[str], list[str]]:
+    """Return what `available` does, after an epoch of each peer in a process of its own.
+
+    What is installed but broken is among the reasons, in the words of whoever found out.
+    """
+    from bench.data import synthetic  # here, since NumPy takes its time
+    from bench.isolation import BackendError, run_isolated
+
+    (files, reasons), data = available(), synthetic(2, 1)
+    sound = []
+    for file in files:
+        try:
+            run_isolated(file, data.X, data.y, lr=0.1, epochs=1)
+        except BackendError as error:
+            reasons.append(f"{Path(file).stem}: {error}")
+        else:
+            sound.append(file)
+    return sound, reasons
