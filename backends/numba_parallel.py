@@ -12,8 +12,13 @@ a virtual machine whose single core gets 34 GB/s, two got 38 to 60, by the hour:
 as fast is all there is, and with ten columns each, less.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import get_num_threads, njit, prange, set_num_threads
+from numba.np.ufunc.parallel import threading_layer
 from numpy.typing import ArrayLike
 
 from backends.interface import (
@@ -29,7 +34,8 @@ _ROUND = 32  # samples that the vectors of one round hold: four of eight
 _FEW = 11  # features whose columns are read as one stream each
 _STRIP, _SHORT_STRIP = 256, 64  # samples
 _CACHED = 2**21  # numbers, 16 MB, that the last cache holds
-_SHARE = 32_768  # numbers, samples times features and targets, that are worth a thread
+_SHARE = 2**15  # numbers, samples times features and targets, that are worth a thread
+_SHARE_OF_A_QUEUE = 2**20  # the same where threads start slowly
 
 
 def prepare(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
@@ -121,16 +127,44 @@ def train(
     lr, epochs, w, b, every = check_schedule(X.shape[1], lr, epochs, w0, b0, every)
     epoch = recorded_epochs(epochs, every)
     rows = len(epoch)
-    threads = max(1, min(get_num_threads(), (X.size + y.size) // _SHARE))
+    oriented = X if len(w) > _FEW else X.T
+    threads = _threads_worth_it(X.size + y.size)
     if threads > 1:
-        oriented = X if len(w) > _FEW else X.T
-        path = _train_in_shares(oriented, y, w, b, lr, epochs, every, rows, threads)
+        with _team(threads):
+            path = _train_in_shares(oriented, y, w, b, lr, epochs, every, rows, threads)
         return Trajectory(epoch, *path)
     if len(w) == 1:
         path_w, path_b, path_loss = _train_line(X[:, 0], y, w[0], b, lr, epochs, every, rows)
         return Trajectory(epoch, path_w.reshape(rows, 1), path_b, path_loss)
-    path = _train(X if len(w) > _FEW else X.T, y, w, b, lr, epochs, every, rows)
-    return Trajectory(epoch, *path)
+    return Trajectory(epoch, *_train(oriented, y, w, b, lr, epochs, every, rows))
+
+
+def _threads_worth_it(numbers: int) -> int:
+    """Return how many threads Numba may use, or fewer, if their shares would be too small."""
+    threads = min(get_num_threads(), numbers // _SHARE)
+    if threads > 1 and _layer() == "workqueue":
+        threads = min(threads, numbers // _SHARE_OF_A_QUEUE)
+    return max(threads, 1)
+
+
+@cache
+def _layer() -> str:
+    """Return how Numba starts threads; it is known once some were started."""
+    one = np.zeros((1, 1))
+    _sums_of_shares(one, one[0], one[0], 0.0, np.empty((1, 3)), one)
+    layer: Callable[[], str] = threading_layer
+    return layer()
+
+
+@contextmanager
+def _team(threads: int) -> Iterator[None]:
+    """Let the other threads sleep, for an epoch would wait for them, too."""
+    before = get_num_threads()
+    set_num_threads(threads)
+    try:
+        yield
+    finally:
+        set_num_threads(before)
 
 
 @njit(cache=True, fastmath=_REORDER)

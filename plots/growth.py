@@ -14,6 +14,7 @@ from plots.style import (
     MUTED,
     at_ends,
     color,
+    draw_limit,
     foreign,
     new_figure,
     numbers_against_seconds,
@@ -63,17 +64,7 @@ def _draw_times(axes: Axes, cases: Cases, along: str) -> None:
         ]
         axes.plot(*zip(*points, strict=True), "o-", ms=4, lw=1.5, color=color(name, foreign(names)))
         ends[short(name)] = points[-1]
-    limits = [
-        (case[along], min(row["limit"]["seconds"] for row in rows))
-        for case in cases
-        if (rows := [row for row in case["arms"] if row.get("limit") and row["backend"] != "gram"])
-    ]
-    if limits:
-        axes.plot(*zip(*limits, strict=True), color=MUTED, lw=1.2, ls="--", zorder=1)
-        axes.annotate(
-            "limit of a pass", limits[1 % len(limits)], xytext=(4, -11),
-            textcoords="offset points", fontsize=8, color=MUTED,
-        )  # fmt: skip
+    draw_limit(axes, cases, along)
     numbers_against_seconds(axes)
     tidy(axes)
     at_ends(axes, ends, [color(name, foreign(names)) for name in names])

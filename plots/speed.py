@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from plots.style import (
     INK,
-    MUTED,
     at_ends,
     color,
+    draw_limit,
     foreign,
     new_figure,
     numbers_against_seconds,
@@ -68,18 +68,7 @@ def _draw_panel(axes: Axes, cases: list[dict[str, Any]], names: list[str]) -> No
             n, median, yerr=[median - low, high - median], fmt="o-", ms=4.5, lw=1.6, capsize=3,
             color=color(name, foreign(names)), label=short(name).lstrip("_"),
         )  # fmt: skip
-    limits = [
-        (case["n"], min(row["limit"]["seconds"] for row in rows))
-        for case in sorted(cases, key=lambda case: case["n"])
-        if (rows := [row for row in case["arms"] if row.get("limit") and row["backend"] != "gram"])
-    ]
-    if limits:
-        axes.plot(*zip(*limits, strict=True), color=MUTED, lw=1.2, ls="--", zorder=1)
-        n, limit = np.exp(np.log(limits[:2]).mean(axis=0))
-        axes.annotate(
-            "limit of a pass", (n, limit), xytext=(5, -10), textcoords="offset points",
-            fontsize=8, color=MUTED,
-        )  # fmt: skip
+    draw_limit(axes, sorted(cases, key=lambda case: int(case["n"])), "n")
     numbers_against_seconds(axes)
     tidy(axes)
 

@@ -1,7 +1,9 @@
 """What all pictures share: one color per backend, one look, one way to write a PNG."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import geometric_mean
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the tables in the terminal use the names below, and need no matplotlib
@@ -148,6 +150,25 @@ def numbers_against_seconds(axes: "Axes") -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_seconds(value)))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_minor_formatter(NullFormatter())
+
+
+def draw_limit(axes: "Axes", cases: Sequence[dict[str, Any]], along: str) -> None:
+    """Draw the least time of a pass over the samples, dashed, against `along` of the cases."""
+    from matplotlib.patheffects import withStroke
+
+    limits = [
+        (case[along], min(row["limit"]["seconds"] for row in rows))
+        for case in cases
+        if (rows := [row for row in case["arms"] if row.get("limit") and row["backend"] != "gram"])
+    ]
+    if limits:
+        axes.plot(*zip(*limits, strict=True), color=MUTED, lw=1.2, ls="--", zorder=1)
+        n, seconds = (geometric_mean(values) for values in zip(*limits[:2], strict=True))
+        axes.annotate(
+            "limit of a pass", (n, seconds), xytext=(5, -10), textcoords="offset points",
+            fontsize=8, color=MUTED,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        )  # fmt: skip
 
 
 def thousands() -> "FuncFormatter":

@@ -130,16 +130,20 @@ import numpy as np
 import backends, numba
 from bench.data import synthetic
 data, module = synthetic(int(sys.argv[1]), int(sys.argv[2])), backends.load("numba-parallel")
-assert numba.get_num_threads() == 2
+threads = numba.get_num_threads()
 path = module.train(module.prepare(data.X, data.y), lr=0.1, epochs=30)
+assert numba.get_num_threads() == threads
 np.savez(sys.argv[3], **path._asdict())
 """
 
-    def run(self, n: int, d: int, file: Path) -> Trajectory:
-        """Train in a process with two threads, whatever the machine has."""
+    def run(
+        self, n: int, d: int, file: Path, threads: int = 2, layer: str = "default"
+    ) -> Trajectory:
+        """Train in a process with so many threads, whatever the machine has."""
         subprocess.run(
             [sys.executable, "-c", self.SCRIPT, str(n), str(d), str(file)],
-            cwd=ROOT, env={**os.environ, "NUMBA_NUM_THREADS": "2"}, check=True,
+            cwd=ROOT, check=True,
+            env={**os.environ, "NUMBA_NUM_THREADS": str(threads), "NUMBA_THREADING_LAYER": layer},
         )  # fmt: skip
         with np.load(file) as arrays:
             return Trajectory(*(arrays[field] for field in Trajectory._fields))
@@ -156,3 +160,14 @@ np.savez(sys.argv[3], **path._asdict())
         assert found.agrees, found.reason
         alone = trained(backends.load("numba-simd"), data.X, data.y, 0.1, 30)
         assert not np.array_equal(first.loss, alone.loss)  # it was shared out
+
+    def test_threads_that_would_get_too_little_stay_out(self, tmp_path: Path) -> None:
+        """80,002 numbers are worth two threads, however many there are."""
+        two, four = (self.run(40_001, 1, tmp_path / f"{n}.npz", threads=n) for n in (2, 4))
+        np.testing.assert_array_equal(two.loss, four.loss)
+
+    def test_where_threads_start_slowly_they_get_more(self, tmp_path: Path) -> None:
+        data = synthetic(40_001, 1)
+        path = self.run(40_001, 1, tmp_path / "slow.npz", layer="workqueue")
+        alone = trained(backends.load("numba-simd"), data.X, data.y, 0.1, 30)
+        np.testing.assert_array_equal(path.loss, alone.loss)
