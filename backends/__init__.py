@@ -48,7 +48,7 @@ LADDER = {
         "numba_simd", "numba", "sums in vector registers, reordered; one fused pass"
     ),
     "numba-parallel": Rung("numba_parallel", "numba", "the same on all cores"),
-    "gram": Rung("gram", "numba", "samples condensed to d + 2, then O(d²) per epoch"),
+    "gram": Rung("gram", "numba", "sums of products, then O(d²) per epoch"),
 }
 
 

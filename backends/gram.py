@@ -1,16 +1,19 @@
-"""Rung `gram`: change the algorithm; one pass over the data, then every epoch costs O(d²).
+"""Rung `gram`: change the algorithm; two passes over the data, then every epoch costs O(d²).
 
-The samples enter an epoch only through sums of products, the Gram matrix AᵀA of A = [1 X y]. So a
-data set of d + 2 samples that has the same Gram matrix has the same loss and the same gradients
-everywhere. The triangular factor of A = QR is such a data set: AᵀA = RᵀR. `_condense` finds it,
-once; then the loop is that of the other rungs, on d + 2 samples instead of n, divided by n.
+The samples enter an epoch only through sums of products, S = AᵀA of A = [1 X y]. With θ = (b, w,
+−1) the sums of the gradients, (Σ rᵢ, Xᵀr), are the first d + 1 numbers of Sθ. What rounds in S is
+what rounds in a sum of n terms anyway, so these gradients err no more than those of other rungs.
 
-Why R and not AᵀA itself? A product squares the condition number, and the loss would be a small
-difference of large sums. R errs by no more than a rounding of the samples (Higham, *Accuracy and
-Stability of Numerical Algorithms*, 2nd ed., §19.3 and §19.8), and the loss stays a sum of squares.
+The loss θᵀSθ/n would err: it is a small difference of large sums. So there is a second pass, which
+condenses the samples to d + 2 that have the same S, the rows of the triangular factor R of A = QR.
+On these the loss is that of the other rungs, a sum of squares, L = ‖Rθ‖²/n. R errs by a rounding of
+each column's length (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §19.3 and
+§19.8). That is right for the loss, and would be too much for the gradients: where an outlier in x
+meets a zero in y, their product counts nothing, but the product of the lengths is large.
 """
 
 import math
+from functools import cache
 
 import numpy as np
 from numba import njit
@@ -26,6 +29,7 @@ from backends.interface import (
 
 _REORDER = {"reassoc", "contract", "nsz"}
 _BLOCK = 256  # samples that are condensed at once, at least
+_PART = 1024  # samples that are multiplied at once
 
 
 def prepare(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
@@ -93,7 +97,7 @@ def train(
 ) -> Trajectory:
     """Make `epochs` updates from (w0, b0) at the learning rate lr; record every `every`-th state.
 
-    One pass over the samples condenses them; `w0` is of shape (d,), zeros if None.
+    Two passes over the samples multiply and condense them; `w0` is of shape (d,), zeros if None.
 
     Raises:
         InputTypeError, InputValueError: see `interface.check_schedule`.
@@ -102,49 +106,56 @@ def train(
     X, y = data
     lr, epochs, w, b, every = check_schedule(X.shape[1], lr, epochs, w0, b0, every)
     epoch = recorded_epochs(epochs, every)
-    return Trajectory(epoch, *_train(X.T, y, w, b, lr, epochs, every, len(epoch)))
+    path = _train(X.T, y, w, b, lr, epochs, every, len(epoch), _fuses())
+    return Trajectory(epoch, *path)
 
 
 @njit(cache=True, fastmath=_REORDER)
 def _train(
-    columns: Floats, y: Floats, w: Floats, b: float, lr: float, epochs: int, every: int, rows: int
+    columns: Floats,
+    y: Floats,
+    w: Floats,
+    b: float,
+    lr: float,
+    epochs: int,
+    every: int,
+    rows: int,
+    fuses: bool,
 ) -> tuple[Floats, Floats, Floats]:
     n, d = len(y), len(w)
-    R = _condense(columns, y)
-    if d == 1:
-        h_b, h_w = lr * 2.0 / n * R[0, 0] ** 2, lr * 2.0 / n * (R[0, 1] ** 2 + R[1, 1] ** 2)
+    S, R = _products(columns, y), _condense(columns, y)
+    if d == 1 and fuses:
+        h_b, h_w = lr * 2.0 / n * S[0, 0], lr * 2.0 / n * S[1, 1]
         if h_b + h_w < 2.0 and n * min(h_b, h_w) >= 0.5:
-            return _train_line(R, n, w[0], b, lr, epochs, every, rows)
+            return _train_line(S, R, n, w[0], b, lr, epochs, every, rows)
     path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
-    sum_rx, grad_w = np.empty(d), np.empty(d)
-    one, rest = R[0, 0], R[d + 1, d + 1]
+    residuals, sums, grad_w = np.empty(d + 2), np.empty(d + 1), np.empty(d)
     row = 0
 
     for k in range(epochs + 1):
-        squares, sum_r = rest * rest, 0.0
+        for i in range(d + 2):  # the columns of R are 1, X and y, and 0 below the diagonal
+            residuals[i] = -R[d + 1, i]
+        residuals[0] += R[0, 0] * b
         for j in range(d):
-            sum_rx[j] = 0.0
-        for i in range(d + 1):  # the columns of R are 1, X and y, and 0 left of the diagonal
-            first = max(i - 1, 0)
-            x, weights, sums = R[i, first + 1 : d + 1], w[first:], sum_rx[first:]
-            y_hat = one * b if i == 0 else 0.0  # not 0 · b, which may be nan
-            for j in range(len(x)):
-                y_hat += x[j] * weights[j]  # ŷ = Xw + b
-            r = y_hat - R[i, d + 1]  # r = ŷ − y
-            squares += r * r
-            for j in range(len(x)):
-                sums[j] += r * x[j]
-            if i == 0:
-                sum_r = one * r
+            for i in range(j + 2):
+                residuals[i] += R[j + 1, i] * w[j]  # ŷ = Xw + b; r = ŷ − y
+        squares = 0.0
+        for i in range(d + 2):
+            squares += residuals[i] * residuals[i]
         if k % every == 0 or k == epochs:
             for j in range(d):
                 path_w[row, j] = w[j]
             path_b[row] = b
             path_loss[row] = squares / n  # L = (1/n) Σ rᵢ²
             row += 1
+        for i in range(d + 1):
+            sums[i] = S[0, i] * b - S[d + 1, i]
         for j in range(d):
-            grad_w[j] = 2.0 / n * sum_rx[j]  # ∂L/∂w = (2/n) Xᵀr
-        grad_b = 2.0 / n * sum_r  # ∂L/∂b = (2/n) Σ rᵢ
+            for i in range(d + 1):
+                sums[i] += S[j + 1, i] * w[j]
+        for j in range(d):
+            grad_w[j] = 2.0 / n * sums[j + 1]  # ∂L/∂w = (2/n) Xᵀr
+        grad_b = 2.0 / n * sums[0]  # ∂L/∂b = (2/n) Σ rᵢ
         for j in range(d):
             w[j] -= lr * grad_w[j]  # w ← w − α ∂L/∂w
         b -= lr * grad_b  # b ← b − α ∂L/∂b
@@ -154,24 +165,30 @@ def _train(
 
 @njit(cache=True, fastmath={"contract", "nsz"})
 def _train_line(
-    R: Floats, n: int, w: float, b: float, lr: float, epochs: int, every: int, rows: int
+    S: Floats,
+    R: Floats,
+    n: int,
+    w: float,
+    b: float,
+    lr: float,
+    epochs: int,
+    every: int,
+    rows: int,
 ) -> tuple[Floats, Floats, Floats]:
-    """One feature: the three samples are (one, x0, y0), (0, x1, y1) and (0, 0, rest).
+    """One feature: with the sums put into it, the update is (w, b) ← M(w, b) + c, M = I − αH.
 
-    With the residuals put into it, the update is (w, b) ← M(w, b) + c with M = I − αH. An epoch
-    waits for two multiply-adds one after the other, from w to b or from b to w: 8 cycles, 2.2 ns on
-    an AMD Zen 4. With the residuals in between it would wait for three.
+    An epoch waits for two multiply-adds one after the other, from w to b or from b to w: 8 cycles,
+    2.2 ns on an AMD Zen 4. One more would be between them if M were not computed beforehand.
 
     This is for runs that converge, αλmax < 2, since the others must overflow where they do in every
     backend. And for those in which a rounding of M, half a unit in the last place of w and b, is no
     more than what rounding may do to the sum of n terms, nαH ≥ ½; so the flags here keep the order.
     """
     path_w, path_b, path_loss = np.empty(rows), np.empty(rows), np.empty(rows)
-    (one, x0, y0), (x1, y1), rest = R[0], R[1, 1:], R[2, 2]
+    one, (x0, x1), (y0, y1, rest) = R[0, 0], R[1, :2], R[2]
     step = lr * (2.0 / n)
-    step_one, step_x0, step_x1 = step * one, step * x0, step * x1
-    m_ww, m_wb, m_bb = 1.0 - (step_x0 * x0 + step_x1 * x1), -step_one * x0, 1.0 - step_one * one
-    c_w, c_b = step_x0 * y0 + step_x1 * y1, step_one * y0
+    m_bb, m_wb, m_ww = 1.0 - step * S[0, 0], -step * S[0, 1], 1.0 - step * S[1, 1]
+    c_b, c_w = step * S[0, 2], step * S[1, 2]
     row = 0
 
     for k in range(epochs + 1):
@@ -189,9 +206,47 @@ def _train_line(
     return path_w.reshape((rows, 1)), path_b, path_loss
 
 
+@cache
+def _fuses() -> bool:
+    """Whether a multiply-add rounds once here: then (1 + ε)(1 − ε) − 1 is −ε², otherwise 0."""
+    return bool(_multiply_add(1.0 + 2.0**-30, 1.0 - 2.0**-30, -1.0) != 0.0)
+
+
+@njit(cache=True, fastmath={"contract", "nsz"})
+def _multiply_add(a: float, b: float, c: float) -> float:
+    return a * b + c
+
+
+@njit(cache=True, fastmath=_REORDER)
+def _products(columns: Floats, y: Floats) -> Floats:
+    """Return AᵀA (d + 2, d + 2) for A = [1 X y], block by block."""
+    d, n = columns.shape
+    S = np.zeros((d + 2, d + 2))
+    for start in range(0, n, _PART):
+        targets = y[start : start + _PART]
+        for j in range(d + 1):
+            left = columns[j, start : start + _PART] if j < d else targets
+            sum_x, sum_xy = 0.0, 0.0
+            for i in range(len(targets)):
+                sum_x += left[i]
+                sum_xy += left[i] * targets[i]
+            S[0, j + 1] += sum_x
+            S[j + 1, d + 1] += sum_xy
+            for k in range(j, d):
+                right, dot = columns[k, start : start + _PART], 0.0
+                for i in range(len(targets)):
+                    dot += left[i] * right[i]
+                S[j + 1, k + 1] += dot
+    S[0, 0] = n
+    for j in range(d + 2):
+        for k in range(j):
+            S[j, k] = S[k, j]
+    return S
+
+
 @njit(cache=True, fastmath=_REORDER)
 def _condense(columns: Floats, y: Floats) -> Floats:
-    """Return R (d + 2, d + 2), upper triangular, with RᵀR = AᵀA for A = [1 X y].
+    """Return Rᵀ (d + 2, d + 2), R upper triangular, with RᵀR = AᵀA for A = [1 X y].
 
     Block by block, modified Gram-Schmidt on the block below the R of the blocks before it.
     """
@@ -204,7 +259,7 @@ def _condense(columns: Floats, y: Floats) -> Floats:
         m = min(block, n - start)
         for k in range(p):
             for i in range(p):
-                A[k, i] = R[i, k]
+                A[k, i] = R[k, i]
         for i in range(m):
             A[0, p + i] = 1.0
             A[d + 1, p + i] = y[start + i]
@@ -222,7 +277,7 @@ def _condense(columns: Floats, y: Floats) -> Floats:
                 dot = 0.0
                 for i in range(p + m):
                     dot += q[i] * column[i]
-                R[j, k] = dot
+                R[k, j] = dot
                 for i in range(p + m):
                     column[i] -= dot * q[i]
     return R

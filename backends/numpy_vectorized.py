@@ -6,7 +6,8 @@ last bits differ from `python`; `gradrace check` shows that they stay within the
 A call of NumPy costs about half a microsecond whatever it does, so `train` makes few. With A =
 [y X 1 r] two products are enough: of θ = (−1, w, b) and the first d + 2 columns, which is r; and of
 r and the last d + 2, which are all sums at once, Xᵀr, Σ rᵢ and Σ rᵢ². A is stored by columns, which
-BLAS reads fastest, and in blocks of 4 MB: the second product finds a block in the last cache.
+BLAS reads fastest. If it is larger than 4 MB, it is cut into blocks of that size: the second
+product finds a block in the last cache. (Then r stands apart, since a copy of A would cost more.)
 
 BLAS takes columns by fours, and wastes its time where there are few: with one feature and many
 samples, six calls on x and y themselves are faster, and no A is needed.
@@ -33,19 +34,18 @@ Data = tuple[Floats, Floats, list[Floats]]
 
 
 def prepare(X: ArrayLike, y: ArrayLike) -> Data:
-    """Return X, y and the blocks of [y X 1 r], each of shape (d + 3, at most 2¹⁹/(d + 3)).
+    """Return X, y and the blocks of [y X 1], each of shape (d + 2, at most 2¹⁹/(d + 2)).
 
-    The row r of a block is what `train` writes to. With one feature and many samples there are no
-    blocks.
+    With one feature and many samples there are no blocks.
     """
     X, y = check_samples(X, y)
     n, d = X.shape
     if d == 1 and n > _MANY:
         return X, y, []
-    block = max(1, _BLOCK // (d + 3))
+    block = max(1, _BLOCK // (d + 2))
     blocks = []
     for start in range(0, n, block):
-        A = np.ones((d + 3, min(block, n - start)))
+        A = np.ones((d + 2, min(block, n - start)))
         A[0] = y[start : start + block]
         A[1 : d + 1] = X[start : start + block].T
         blocks.append(A)
@@ -109,15 +109,17 @@ def train(
     theta = np.array([-1.0, *w0, b])
     state, w = theta[1:], theta[1 : d + 1]  # views of (w, b) and of w
     sums, grad = np.empty((len(blocks) or -(-n // _STRIP), d + 2)), np.empty(d + 1)
-    products = [(A[:-1], A[-1], A[1:], total) for A, total in zip(blocks, sums, strict=False)]
-    strips = [] if blocks else list(_strips(X[:, 0], y, sums))
+    products = list(_products(blocks, sums)) if blocks else []
+    strips = list(_strips(X[:, 0], y, sums)) if not blocks else []
     row = 0
 
     with np.errstate(over="ignore", invalid="ignore"):  # a run may diverge; that is a result
         for k in range(epochs + 1):
-            for y_X_1, r, X_1_r, total in products:
+            for y_X_1, r, factors, some, total in products:
                 np.dot(theta, y_X_1, out=r)  # ŷ = Xw + b; r = ŷ − y
-                np.dot(X_1_r, r, out=total)
+                np.dot(factors, r, out=some)
+                if some is not total:
+                    total[d + 1] = np.dot(r, r)
             for x, targets, r, total in strips:
                 np.multiply(x, theta[1], out=r)
                 r += theta[2]  # ŷ = Xw + b
@@ -137,7 +139,18 @@ def train(
     return Trajectory(epoch, path_w, path_b, path_loss)
 
 
-def _strips(x: Floats, y: Floats, sums: Floats) -> Iterator[tuple[Floats, Floats, Floats, Floats]]:
+def _products(blocks: list[Floats], sums: Floats) -> Iterator[tuple[Floats, ...]]:
+    """Yield [y X 1] of each block, its r, what r is multiplied by, the sums that gives, and all."""
+    if len(blocks) == 1:
+        A, row = np.vstack([blocks[0], np.empty(blocks[0].shape[1])]), sums[0]
+        yield A[:-1], A[-1], A[1:], row, row
+        return
+    residuals = np.empty(blocks[0].shape[1])
+    for A, row in zip(blocks, sums, strict=True):
+        yield A, residuals[: A.shape[1]], A[1:], row[:-1], row
+
+
+def _strips(x: Floats, y: Floats, sums: Floats) -> Iterator[tuple[Floats, ...]]:
     """Yield strips of x and y, an array for their residuals, and a row of `sums`."""
     residuals = np.empty(min(len(y), _STRIP))
     for row, start in enumerate(range(0, len(y), _STRIP)):

@@ -138,7 +138,7 @@ def limit_legend(about: Content) -> str:
     """Say what the table of limits shows; nothing without one."""
     if limit_table(about) is None:
         return ""
-    own = " gram passes over d + 2 samples, and once a call over all; its limit is its own."
+    own = " gram reads the samples only when a call begins; its limit is its own."
     return (
         "The least time in which this machine can read X and y once, from the cache they fit or "
         "from memory, or make the multiply-adds (FMA); and its share of each backend's best time."

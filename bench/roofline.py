@@ -73,8 +73,9 @@ def best(first: Roofline | None, second: Roofline) -> Roofline:
 def limit(roofline: Roofline, backend: str, n: int, d: int, epochs: int, threads: int) -> Any:
     """Return the least `seconds` per pass over n samples of d features, and what sets them, `by`.
 
-    That is the cache, "L1d", "L2", …, "memory", or "FMA", the multiply-adds. `gram` passes over the
-    samples once per call, which makes d² multiply-adds per sample, and then over d + 2 of them.
+    That is the cache, "L1d", "L2", …, "memory", or "FMA", the multiply-adds. `gram` reads the
+    samples once per call at least, makes (d + 2)² multiply-adds with each, and then has as much to
+    do in an epoch as with d + 2 samples.
     """
     count = str(threads if backend not in _ON_ONE_CORE else 1)
     if backend != "gram":

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,55 @@ class TestGram:
             exact = exact_trajectory(data.X, data.y, **job)
             found = judge("", gram.train(samples, **job), exact)
             assert found.agrees, found.reason
+
+    @pytest.mark.parametrize("d", [1, 2, 12])
+    def test_an_outlier_that_meets_a_zero(self, d: int) -> None:
+        """Its product with y is nothing, whatever a rounding of the columns' lengths would be."""
+        X, y = np.zeros((33, d)), np.zeros(33)
+        X[3], X[4:, 0], y[7] = 1e5, 1e-3, 1.0
+        lr = 0.5 * hessian(X).limit
+        found = verdict(trained(backends.load("gram"), X, y, lr, 5), X, y, lr)
+        assert found.agrees, found.reason
+
+    BORDER = """
+import numpy as np
+import backends
+from bench.agreement import judge
+from bench.oracle import exact_trajectory
+X, y = np.resize([[1.0], [-1.0]], (1000, 1)), np.ones(1000)
+gram, rng, sums = backends.load("gram"), np.random.default_rng(0), None
+data = gram.prepare(X, y)
+for _ in range(200):
+    lr, b0 = 0.25e-3 * rng.uniform(1, 1.01), 2.0**20 * rng.uniform(1, 1.02)
+    exact = exact_trajectory(X, y, lr=lr, epochs=1, b0=b0, sums=sums)
+    sums = exact.sums
+    verdict = judge("gram", gram.train(data, lr=lr, epochs=1, b0=b0), exact)
+    assert verdict.agrees, verdict.reason
+"""
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("processor", ["", "generic"])
+    def test_at_the_border_of_its_short_cut(self, processor: str, tmp_path: Path) -> None:
+        """On a processor, too, that cannot fuse a multiplication and an addition."""
+        features = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""} if processor else {}
+        environment = {**os.environ, **features, "NUMBA_CACHE_DIR": str(tmp_path)}
+        subprocess.run([sys.executable, "-c", self.BORDER], cwd=ROOT, check=True, env=environment)
+
+
+@pytest.mark.parametrize("n", [50, 60_000])
+def test_two_trainings_at_once_on_the_same_data(n: int) -> None:
+    numpy = backends.load("numpy")
+    samples = synthetic(n, 10)
+    data = numpy.prepare(samples.X, samples.y)
+
+    def train(b0: float) -> Trajectory:
+        return numpy.train(data, lr=0.05, epochs=400_000 // n, b0=b0)
+
+    alone = [train(b0) for b0 in (0.0, 50.0)]
+    with ThreadPoolExecutor() as pool:
+        together = list(pool.map(train, (0.0, 50.0)))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one.loss, other.loss)
 
 
 @pytest.mark.parametrize("n", [2**14, 2**14 + 1, 2**18, 2**18 + 1])

@@ -64,7 +64,7 @@ class TestReport:
         assert [list(column.cells) for column in table.columns][:3] == [
             ["50,000 × 1"], ["80.0 µs memory"], ["50 %"],
         ]  # fmt: skip
-        assert "gram passes over d + 2" in limit_legend(content["gradrace"])
+        assert "gram reads the samples only when a call begins" in limit_legend(content["gradrace"])
 
     def test_without_a_measured_limit_there_is_none(self, tmp_path: Path) -> None:
         content = write_run(tmp_path / "b.json", {"100x1": {"numba": 1e-7}})
