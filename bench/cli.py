@@ -20,7 +20,17 @@ import typer.core
 # Both are imported before the current folder joins the path, for it may hold the same names.
 import backends
 import plots  # noqa: F401
-from bench.terminal import end, note, progress, show, show_lines, show_saved, warn
+from bench.terminal import (
+    end,
+    note,
+    progress,
+    show,
+    show_lines,
+    show_saved,
+    silence,
+    silenced,
+    warn,
+)
 
 if TYPE_CHECKING:
     from bench.data import Dataset
@@ -157,12 +167,13 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
             end(str(error), UNUSABLE)
         except MemoryError as error:
             end(f"out of memory: {error}", UNUSABLE)
-        except BrokenPipeError:  # the reader of a pipe has enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(PIPE_CLOSED) from None
+        except BrokenPipeError:  # the reader of a pipe has enough, and there is nothing to save
+            silence()
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             end(f"{where}{error.strerror or error}", UNUSABLE)
+        if silenced():
+            raise typer.Exit(PIPE_CLOSED)
 
     return app.command(function.__name__.removeprefix("list_"), cls=_Command)(guarded)
 

@@ -1,8 +1,10 @@
 """What a command says: results on stdout, everything beside them on stderr."""
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
@@ -38,10 +40,16 @@ def show(what: "RenderableType") -> None:
     """Print a table or a line to stdout; a line is left as it is, whatever the width.
 
     Nor are the numbers of a table cut in a narrow terminal, which wraps the lines itself. Where
-    there is no terminal, a table gets the width that it needs.
+    there is no terminal, a table gets the width that it needs. Where the reader of a pipe has
+    enough, nothing is printed any more, and the command goes on: what it has found is to be saved.
     """
-    from rich.console import Console
+    from rich.console import Console as RichConsole
     from rich.measure import Measurement
+
+    class Console(RichConsole):
+        def on_broken_pipe(self) -> None:
+            """Leave the exit status to the command."""
+            silence()
 
     if isinstance(what, str):
         what = printable(what)
@@ -51,6 +59,20 @@ def show(what: "RenderableType") -> None:
         console.width = max(console.width, natural)
     console.width = max(console.width, min(natural, LEAST_WIDTH))
     console.print(what)
+
+
+def silenced() -> bool:
+    """Whether the reader of standard output has closed the pipe."""
+    return _closed.is_set()
+
+
+def silence() -> None:
+    """Print nothing to standard output any more."""
+    _closed.set()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+_closed = Event()
 
 
 def show_saved(paths: list[Path]) -> None:

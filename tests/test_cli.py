@@ -531,6 +531,25 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "words", [["train", "--epochs", "50"], ["check", "--epochs", "5"], ["backends"]]
+)
+def test_a_reader_that_has_enough_costs_nothing(tmp_path: Path, words: list[str]) -> None:
+    """The status is that of a closed pipe, not of a disagreement; what was found is saved."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench", *words],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+    assert (tmp_path / "results/train/model.json").exists() == (words[0] == "train")
+
+
+@pytest.mark.slow
 class TestInterrupt:
     """Ctrl-C ends any command within about a second and keeps what is finished."""
 
