@@ -188,15 +188,26 @@ def run(
     ] = False,
     sizes: Annotated[
         list[str] | None,
-        typer.Option(metavar="N …", help="Numbers of samples, like 100 1e4.", show_default=False),
+        typer.Option(
+            metavar="N …",
+            help="Numbers of samples, like 100 1e4.  [default: those of --quick or --full]",
+            show_default=False,
+        ),
     ] = None,
     features: Annotated[
         list[str] | None,
-        typer.Option(metavar="D …", help="Numbers of features.", show_default=False),
+        typer.Option(
+            metavar="D …",
+            help="Numbers of features, each with every N.  [default: those of --quick or --full]",
+            show_default=False,
+        ),
     ] = None,
     epochs: Annotated[
         str | None,
-        typer.Option(metavar="N", help="Updates per call.  [default: some milliseconds of work]"),
+        typer.Option(
+            metavar="N",
+            help="Updates per call; slow backends make fewer.  [default: some ms of work]",
+        ),
     ] = None,
     backend: Backends = None,
     baseline: Annotated[
@@ -273,7 +284,7 @@ def run(
         task = bar.add_task("", total=None)
 
         def on_progress(doing: str, done: int, steps: int) -> None:
-            bar.update(task, description=doing, completed=done, total=steps)
+            bar.update(task, description=doing, completed=done, total=steps or None)
 
         if resume is not None:
             result = race.resume(resume, on_progress)
@@ -326,7 +337,7 @@ def scale(
         task = bar.add_task("", total=None)
 
         def on_progress(doing: str, done: int, steps: int) -> None:
-            bar.update(task, description=doing, completed=done, total=steps)
+            bar.update(task, description=doing, completed=done, total=steps or None)
 
         races = growth.study(out, base, on_progress=on_progress)
     timed = [result for result in races if result.files]
@@ -441,10 +452,12 @@ def advise(
     Times are carried over from the measured sizes to yours. Beyond them, the answer says so; more
     than ten times beyond, there is none.
     """
-    from bench import report
+    from bench import report, results
     from bench.advice import advise
 
     counts = {"n": n, "d": d, "epochs": epochs, "runs": runs}
+    content = results.read(file)
+    show_lines(report.wrapped(f"From a {report.about_race(content)}."))
     found = advise(file, **{name: _count(f"--{name}", text) for name, text in counts.items()})
     for line in report.advice_lines(found):
         show_lines(report.wrapped(line))
@@ -655,7 +668,7 @@ def rates(
         task = bar.add_task("", total=None)
 
         def on_progress(doing: str, done: int, steps: int) -> None:
-            bar.update(task, description=doing, completed=done, total=steps)
+            bar.update(task, description=doing, completed=done, total=steps or None)
 
         found = rates.study(
             samples, chosen, backends=specs, epochs=epochs, standardize=standardize,

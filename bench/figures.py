@@ -226,7 +226,7 @@ def print_figures(
         task = bar.add_task("", total=None)
         found = measure(
             out, lambda doing, done, steps: bar.update(
-                task, description=doing, completed=done, total=steps
+                task, description=doing, completed=done, total=steps or None
             ),
         )  # fmt: skip
     show(figure_table(found))

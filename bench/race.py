@@ -84,8 +84,8 @@ def run(
 
     Writes agreement.parquet, agreement.png, benchmark.json, what `draw` writes, and what
     `model.save` writes for the reference line. `on_progress` gets what is being done, and how many
-    of how many steps are done. Ctrl-C keeps the sessions that are finished, sets `interrupted`, and
-    `resume` can complete the file.
+    of how many steps are done, of 0 before the sessions. Ctrl-C keeps the sessions that are
+    finished, sets `interrupted`, and `resume` can complete the file.
 
     Raises:
         InputValueError: as `Settings.resolved`, or a backend cannot be imported or is none.
@@ -94,7 +94,7 @@ def run(
     """
     settings = settings.resolved()
     race = Race(settings, new_content(settings))
-    steps = _Steps(on_progress, settings)
+    steps = _Steps(on_progress)
     try:
         agreeing = _check(race, folder, steps)
         if agreeing:
@@ -124,7 +124,7 @@ def measure(
     settings = settings.resolved()
     race = Race(settings, new_content(settings))
     try:
-        _measure(race, settings.backends, path, _Steps(on_progress, settings))
+        _measure(race, settings.backends, path, _Steps(on_progress))
     except KeyboardInterrupt:
         race.interrupted = True
     return race
@@ -158,7 +158,7 @@ def resume(path: Path, on_progress: Progress = lambda _doing, _done, _all: None)
         if here[key] != content["machine_info"][key]:
             raise InputValueError(f"{path}: was begun on another machine ({key} differs)")
     about["sessions"] = [session for session in about["sessions"] if not session["failure"]]
-    steps = _Steps(on_progress, settings, trials=0)
+    steps = _Steps(on_progress)
     try:
         with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
             conditions = _set_up(Path(name), settings, steps)
@@ -198,25 +198,22 @@ def draw(source: Path, folder: Path) -> Iterator[Path]:
 
 
 class _Steps:
-    """Counts the steps of a race for the progress bar."""
+    """Counts the steps of a race for the progress bar: the timed blocks, and what follows them.
 
-    def __init__(
-        self, on_progress: Progress, settings: Settings, trials: int | None = None
-    ) -> None:
-        self._tell, self._done = on_progress, 0
-        arms = len(settings.backends) * len(settings.cases)
-        self._all = (arms if trials is None else trials) + len(settings.backends) + 2
-        # a guess until the trials say how many blocks a session has
-        self._blocks = settings.sessions * (arms + len(settings.cases)) * settings.repetitions
+    What precedes them is only named. It takes other times, from which none can be foretold.
+    """
+
+    def __init__(self, on_progress: Progress) -> None:
+        self._tell, self._done, self._all = on_progress, 0, 0
 
     def __call__(self, doing: str, advance: int = 1) -> None:
         """Say what begins now; `advance` steps are done."""
-        self._done += advance
-        self._tell(doing, self._done, max(self._all + self._blocks, self._done))
+        self._done += advance if self._all else 0
+        self._tell(doing, self._done, max(self._all, self._done))
 
     def expect(self, blocks: int) -> None:
-        """Say how many blocks there really are, of all sessions together."""
-        self._blocks = blocks
+        """Say how many blocks there are, of all sessions together."""
+        self._all = blocks
 
 
 def new_content(settings: Settings) -> Content:
@@ -284,7 +281,8 @@ def _measure_limit(race: Race, conditions: Conditions, steps: _Steps) -> None:
     if race.settings.limit:
         steps("measuring what the machine can do", 0)
         with suppress(RuntimeError):  # without a limit the race is a race all the same
-            found = roofline.measured(race.settings.threads, conditions.cache)
+            threads = min(race.settings.threads, len(machine.affinity()))
+            found = roofline.measured(threads, conditions.cache)
             race.about["roofline"] = roofline.best(race.about["roofline"], found)
 
 

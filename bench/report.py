@@ -39,9 +39,14 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
 def race_report(content: Content) -> list[str | Table]:
     """Return all there is to say of a result file, in order."""
     about = content["gradrace"]
-    parts: list[str | Table | None] = [about_race(content)]
+    parts: list[str | Table | None] = []
     if content["benchmarks"]:
-        parts += [race_table(about), *wrapped(RACE_LEGEND), *wrapped(fewer_epochs(about))]
+        parts += [
+            about_race(content),
+            race_table(about),
+            *wrapped(RACE_LEGEND),
+            *wrapped(fewer_epochs(about)),
+        ]
         parts += [limit_table(about), *wrapped(limit_legend(about))]
         parts += [compile_table(about), *wrapped(compile_legend(content))]
         parts += [memory_table(about), *wrapped(MEMORY_LEGEND)]
@@ -253,8 +258,9 @@ def comparison_table(comparison: Comparison) -> Table:
 
 
 COMPARISON_LEGEND = (
-    "Speed-up: speed of the new run in units of the old one, with its 95 % interval. A/A: the "
-    "larger floor of the two runs."
+    "Old, new: the median of all blocks, per epoch. Speed-up: speed of the new run in units of the "
+    "old one, by the means of the sessions, with its 95 % interval. A/A: the larger floor of the "
+    "two runs."
 )
 
 

@@ -77,7 +77,8 @@ def limit(roofline: Roofline, backend: str, n: int, d: int, epochs: int, threads
     samples once per call at least, makes (d + 2)² multiply-adds with each, and then has as much to
     do in an epoch as with d + 2 samples.
     """
-    count = str(threads if backend not in _ON_ONE_CORE else 1)
+    most = max(map(int, roofline["read"]))  # more threads than cores read no faster
+    count = str(min(threads, most) if backend not in _ON_ONE_CORE else 1)
     if backend != "gram":
         return _pass(roofline, count, 8 * n * (d + 1), n * (2 * d + 1))
     once = _pass(roofline, count, 8 * n * (d + 1), n * (d + 2) ** 2)

@@ -77,7 +77,7 @@ class Settings:
         quick = len(self.cases) * (len(self.backends) + 1) * self.repetitions * 0.016
         trials = len(self.cases) * len(self.backends) * 0.75 + sum(passes) * 10
         session = max(self.spacing, 2 + 1.35 * (quick + slow + 4 * sum(passes)))
-        return 20 + trials + self.sessions * session
+        return 12 + trials + self.sessions * session
 
 
 def default_backends(threads: int) -> tuple[str, ...]:
