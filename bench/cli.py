@@ -456,13 +456,12 @@ def advise(
     from bench.advice import advise
 
     counts = {"n": n, "d": d, "epochs": epochs, "runs": runs}
-    content = results.read(file)
-    show_lines(report.wrapped(f"From a {report.about_race(content)}."))
     found = advise(file, **{name: _count(f"--{name}", text) for name, text in counts.items()})
     for line in report.advice_lines(found):
         show_lines(report.wrapped(line))
     show(report.advice_table(found))
-    show_lines(report.wrapped(report.ADVICE_LEGEND))
+    source = f"From a {report.about_race(results.read(file))}."
+    show_lines(report.wrapped(f"{report.ADVICE_LEGEND} {source}"))
 
 
 @command

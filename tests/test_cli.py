@@ -291,6 +291,7 @@ class TestPlotAndAdvise:
         done = gradrace("advise", run, "--n", "5e3", "--d", "1", "--epochs", "1e6")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("Take numba: one run of 1,000,000 epochs on 5,000 × 1 takes")
+        assert "From a quick run: 3 sessions, 1 thread" in " ".join(done.stdout.split())
 
     def test_advice_far_away(self, gradrace: Command, run: str) -> None:
         done = gradrace("advise", run, "--n", "1e9", "--d", "1", "--epochs", "9")
