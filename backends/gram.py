@@ -133,7 +133,7 @@ def _train(
     row = 0
 
     for k in range(epochs + 1):
-        for i in range(d + 2):  # the columns of R are 1, X and y, and 0 below the diagonal
+        for i in range(d + 2):  # R's columns lie in rows: 1, X and y; they are 0 from i > j on
             residuals[i] = -R[d + 1, i]
         residuals[0] += R[0, 0] * b
         for j in range(d):
@@ -246,7 +246,7 @@ def _products(columns: Floats, y: Floats) -> Floats:
 
 @njit(cache=True, fastmath=_REORDER)
 def _condense(columns: Floats, y: Floats) -> Floats:
-    """Return Rᵀ (d + 2, d + 2), R upper triangular, with RᵀR = AᵀA for A = [1 X y].
+    """Return R (d + 2, d + 2), triangular, with RᵀR = AᵀA for A = [1 X y]; its columns as rows.
 
     Block by block, modified Gram-Schmidt on the block below the R of the blocks before it.
     """

@@ -5,11 +5,13 @@ or more from the next. The rows are then added in order: for a fixed number of t
 bits come out every time, whichever thread is done first.
 
 An epoch ends only when all threads have met, and starting them again takes about 1.3 μs (OpenMP,
-2 cores; Numba's own `workqueue` layer takes 80 μs). One core passes over 5,000 to 25,000 numbers in
-that time. So a thread must get at least 32,768 numbers; a problem below twice that stays
-on one thread, where this rung is `numba-simd`. Beyond the last cache all cores share one memory. On
-a virtual machine whose single core gets 34 GB/s, two got 38 to 60, by the hour: so 1.1 to 1.8 times
-as fast is all there is, and with ten columns each, less.
+2 cores). One core passes over 5,000 to 25,000 numbers in that time. So a thread must get at least
+32,768 numbers; a problem below twice that stays on one thread, where this rung is `numba-simd`. And
+no more threads are started than get so much. Numba's own layer, `workqueue`, takes 80 μs; there a
+thread must get 2²⁰ numbers.
+
+Beyond the last cache all cores share one memory. On a virtual machine whose single core gets 31 to
+37 GB/s, two got 36 to 62, by the hour: so 1.1 to 1.8 times as fast is all there is.
 """
 
 from collections.abc import Callable, Iterator

@@ -9,19 +9,19 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 import backends
-from bench.advice import Advice
-from bench.agreement import Deviation, Verdict
-from bench.comparison import Comparison
-from bench.results import Content, plain
 from plots.style import plain_seconds, seconds, short, three_digits, times
 
-if TYPE_CHECKING:  # it can run races, and needs all that those need
+if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
+    from bench.advice import Advice
+    from bench.agreement import Deviation, Verdict
+    from bench.comparison import Comparison
     from bench.growth import Crossover, Exponent
+    from bench.results import Content
 
 NONE = "–"
 
 
-def verdict_table(verdicts: Sequence[Verdict]) -> Table:
+def verdict_table(verdicts: "Sequence[Verdict]") -> Table:
     """Give each backend a row: agreement, worst w, b and loss, equality with `python`, overflow."""
     table = empty_table("backend", "agrees", "w", "b", "loss", "= python")
     diverges = any(verdict.first_inf is not None for verdict in verdicts)
@@ -36,7 +36,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     return table
 
 
-def race_report(content: Content) -> list[str | Table]:
+def race_report(content: "Content") -> list[str | Table]:
     """Return all there is to say of a result file, in order."""
     about = content["gradrace"]
     parts: list[str | Table | None] = []
@@ -56,7 +56,7 @@ def race_report(content: Content) -> list[str | Table]:
     return [part for part in parts if part]
 
 
-def race_table(about: Content) -> Table:
+def race_table(about: "Content") -> Table:
     """Give each case a row with its A/A floor, and below it each backend one with its figures.
 
     `about` is the part "gradrace" of a result file.
@@ -84,7 +84,7 @@ def race_table(about: Content) -> Table:
     return table
 
 
-def fewer_epochs(about: Content) -> str:
+def fewer_epochs(about: "Content") -> str:
     """Say which backends, marked in the table, made fewer epochs per call than their case has."""
     fewer = Counter(
         short(row["backend"])
@@ -97,7 +97,7 @@ def fewer_epochs(about: Content) -> str:
     return f"* fewer epochs a call, to keep it near {budget}: {names}." if fewer else ""
 
 
-def about_race(content: Content) -> str:
+def about_race(content: "Content") -> str:
     """Say in a line what was raced, and on what."""
     about, machine = content["gradrace"], content["machine_info"]
     settings = about["settings"]
@@ -120,7 +120,7 @@ RACE_LEGEND = (
 )
 
 
-def limit_table(about: Content) -> Table | None:
+def limit_table(about: "Content") -> Table | None:
     """Give each case a row: the least time of a pass, what sets it, and each backend's share."""
     specs = about["settings"]["backends"]
     table = empty_table("of the limit", "a pass", *map(short, specs))
@@ -139,7 +139,7 @@ def limit_table(about: Content) -> Table | None:
     return table if table.row_count else None
 
 
-def limit_legend(about: Content) -> str:
+def limit_legend(about: "Content") -> str:
     """Say what the table of limits shows; nothing without one."""
     if limit_table(about) is None:
         return ""
@@ -152,7 +152,7 @@ def limit_legend(about: Content) -> str:
     )
 
 
-def roofline_table(roofline: Content) -> Table:
+def roofline_table(roofline: "Content") -> Table:
     """Give each size of a working set a row: how fast one core reads it, and so many threads."""
     table = empty_table("working set", *(f"{count} thread(s)" for count in roofline["read"]))
     for i, size in enumerate(roofline["sizes"]):
@@ -179,7 +179,7 @@ def crossover_lines(found: "Sequence[Crossover]") -> list[str]:
     ]
 
 
-def compile_table(about: Content) -> Table | None:
+def compile_table(about: "Content") -> Table | None:
     """Give each backend that compiles a row per reference: first calls, and when they have paid."""
     if not about["compile"]:
         return None
@@ -206,7 +206,7 @@ def compile_table(about: Content) -> Table | None:
     return table
 
 
-def compile_legend(content: Content) -> str:
+def compile_legend(content: "Content") -> str:
     """Say what the table of compile times shows, of a whole result file; nothing without one."""
     if compile_table(content["gradrace"]) is None:
         return ""
@@ -224,7 +224,7 @@ def compile_legend(content: Content) -> str:
     )
 
 
-def memory_table(about: Content) -> Table:
+def memory_table(about: "Content") -> Table:
     """Give each case a row: the size of its data, and what each backend added to hold and train."""
     specs = about["settings"]["backends"]
     table = empty_table("memory", "data", *map(short, specs))
@@ -242,7 +242,7 @@ def memory_table(about: Content) -> Table:
 MEMORY_LEGEND = "Memory: what preparing, compiling and training added to a process, at their peak."
 
 
-def comparison_table(comparison: Comparison) -> Table:
+def comparison_table(comparison: "Comparison") -> Table:
     """Give each backend on each case a row: old and new time per epoch, the change, the verdict."""
     table = empty_table("n × d", "old", "new", "speed-up", "verdict")
     case = ""
@@ -264,15 +264,17 @@ COMPARISON_LEGEND = (
 )
 
 
-def comparison_markdown(comparison: Comparison) -> list[str]:
+def comparison_markdown(comparison: "Comparison") -> list[str]:
     """Return the same table in Markdown."""
     head = ["n × d", "backend", "old", "new", "speed-up (95 %)", "A/A floor", "verdict"]
     lines = [head, ["---"] * len(head), *comparison_rows(comparison)]
     return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
 
 
-def comparison_rows(comparison: Comparison) -> list[list[str]]:
+def comparison_rows(comparison: "Comparison") -> list[list[str]]:
     """Return the cells of the table of a comparison."""
+    from bench.results import plain
+
     return [
         [
             f"{change.n:,} × {change.d:,}", short(change.backend), seconds(change.old),
@@ -283,7 +285,7 @@ def comparison_rows(comparison: Comparison) -> list[list[str]]:
     ]  # fmt: skip
 
 
-def advice_table(advice: Advice) -> Table:
+def advice_table(advice: "Advice") -> Table:
     """Give each backend a row: time per epoch, and of the job: steady, cached, cold."""
     table = empty_table("backend", "per epoch", "range", "compiled", "cached", "to compile")
     for option in advice.options:
@@ -299,7 +301,7 @@ def advice_table(advice: Advice) -> Table:
     return table
 
 
-def advice_lines(advice: Advice) -> list[str]:
+def advice_lines(advice: "Advice") -> list[str]:
     """Say which backend to take, and from how many runs on another one would be the better."""
     best, cold, cached = advice.best, advice.best_cold, advice.best_cached
     runs = "one run" if advice.runs == 1 else f"{advice.runs:,} runs"
@@ -353,7 +355,7 @@ def wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, 79)
 
 
-def spread(ratio: Content) -> str:
+def spread(ratio: "Content") -> str:
     """Write a ratio with its interval: 4.71 (4.65–4.77)."""
     return times(ratio).replace(" ×", "")
 
@@ -403,7 +405,7 @@ def yes_no(value: bool) -> str:
     return "yes" if value else "NO"
 
 
-def _share(deviation: Deviation | None) -> str:
+def _share(deviation: "Deviation | None") -> str:
     """Return the worst error as a share of its bound, and its epoch: 0.71% @ 1."""
     if deviation is None:
         return NONE
