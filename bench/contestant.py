@@ -22,6 +22,7 @@ from bench.plan import Arm
 _HARDLY = 1.4
 _WORTH = 4  # epochs
 _AGAIN = 5  # calls
+_MANY = 1_000_000  # epochs times features
 BLOCK = 0.008
 """The least seconds of calls that are timed as one."""
 
@@ -126,10 +127,22 @@ class Contestant:
                 break
             epochs, seconds = more, longer
         else:
-            per_epoch = max(seconds - one, 0.0) / max(epochs - 1, 1)
+            per_epoch = self._per_epoch(one, epochs, seconds)
         setup = one - 2 * per_epoch
-        self.setup = setup if setup > _WORTH * per_epoch > 0 else 0.0
+        self.setup = setup if epochs > 1 and setup > _WORTH * per_epoch else 0.0
         return max(epochs, 1)
+
+    def _per_epoch(self, one: float, epochs: int, seconds: float) -> float:
+        """Return the seconds of an epoch, where a call of `epochs` takes `seconds`.
+
+        Where that is hardly longer than `one`, the call of a single epoch, the epochs are lost in
+        the wobble of the setting up. Then calls of more epochs than the case has tell them apart.
+        """
+        while 1 < epochs < _MANY // self.job.d and seconds < _HARDLY * one:
+            self.memory = self.memory or self._memory.growth()  # of the case, not of what follows
+            epochs *= 4
+            seconds, _ = self._call(epochs)
+        return max(seconds - one, 0.0) / max(epochs - 1, 1)
 
     def _call(self, epochs: int) -> tuple[float, Any]:
         """Return the seconds that a call of `train` takes, and what it returns."""
@@ -141,7 +154,7 @@ class Contestant:
         self.first = self.first or seconds
         if budget is not None and seconds >= BLOCK:
             self.calls = 1  # what pytest-benchmark would find out with three calls more
-        self.memory = self._memory.growth()
+        self.memory = self.memory or self._memory.growth()
         path = as_trajectory(result, self.job.epochs, self.job.d)
         del result
         self.verdict = judge(backend, path, truth)
