@@ -554,13 +554,18 @@ def test_a_reader_that_has_enough_costs_nothing(tmp_path: Path, words: list[str]
 class TestInterrupt:
     """Ctrl-C ends any command within about a second and keeps what is finished."""
 
+    HEEDING = (  # what a shell starts with & ignores Ctrl-C, and so do its children
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from bench.__main__ import main; main()"
+    )
+
     def interrupt(self, folder: Path, words: list[str], ready: Path) -> tuple[int, str, str]:
         """Start a command, press Ctrl-C once the file `ready` exists, and wait for the end.
 
         None of them would end by itself within the time limit.
         """
         process = subprocess.Popen(
-            [sys.executable, "-m", "bench", *words],
+            [sys.executable, "-c", self.HEEDING, *words],
             cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
