@@ -340,7 +340,7 @@ def scale(
             bar.update(task, description=doing, completed=done, total=steps or None)
 
         races = growth.study(out, base, on_progress=on_progress)
-    timed = [result for result in races if result.files]
+    timed = [result for result in races if result.finished]
     for result in timed:
         for part in report.race_report(result.content):
             show(part)

@@ -211,6 +211,15 @@ np.savez(sys.argv[3], **path._asdict())
         alone = trained(backends.load("numba-simd"), data.X, data.y, 0.1, 30)
         assert not np.array_equal(first.loss, alone.loss)  # it was shared out
 
+    def test_the_team_is_as_large_as_there_are_shares(self) -> None:
+        code = (
+            "import numba; from backends.numba_parallel import _team, _threads_worth_it as worth\n"
+            "with _team(worth(80_002)): assert numba.get_num_threads() == 2\n"
+            "assert (worth(80_002), worth(10**6), numba.get_num_threads()) == (2, 4, 4)"
+        )
+        environment = {**os.environ, "NUMBA_NUM_THREADS": "4"}
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, env=environment)
+
     def test_threads_that_would_get_too_little_stay_out(self, tmp_path: Path) -> None:
         """80,002 numbers are worth two threads, however many there are."""
         two, four = (self.run(40_001, 1, tmp_path / f"{n}.npz", threads=n) for n in (2, 4))
