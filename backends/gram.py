@@ -30,6 +30,7 @@ from backends.interface import (
 _REORDER = {"reassoc", "contract", "nsz"}
 _BLOCK = 256  # samples that are condensed at once, at least
 _PART = 1024  # samples that are multiplied at once
+_TINY, _ENLARGED = 2.0**-960, 2.0**500  # a sum of squares whose terms lose digits, and what helps
 
 
 def prepare(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
@@ -123,7 +124,10 @@ def _train(
     fuses: bool,
 ) -> tuple[Floats, Floats, Floats]:
     n, d = len(y), len(w)
-    S, R = _products(columns, y), _condense(columns, y)
+    S, units = _products(columns, y), np.empty(d)
+    for j in range(d):
+        units[j] = _ENLARGED if S[j + 1, j + 1] < _TINY else 1.0
+    R = _condense(columns, y, units)
     if d == 1 and fuses:
         h_b, h_w = lr * 2.0 / n * S[0, 0], lr * 2.0 / n * S[1, 1]
         if h_b + h_w < 2.0 and n * min(h_b, h_w) >= 0.5:
@@ -137,8 +141,9 @@ def _train(
             residuals[i] = -R[d + 1, i]
         residuals[0] += R[0, 0] * b
         for j in range(d):
+            w_j = w[j] / units[j]
             for i in range(j + 2):
-                residuals[i] += R[j + 1, i] * w[j]  # ŷ = Xw + b; r = ŷ − y
+                residuals[i] += R[j + 1, i] * w_j  # ŷ = Xw + b; r = ŷ − y
         squares = 0.0
         for i in range(d + 2):
             squares += residuals[i] * residuals[i]
@@ -245,10 +250,11 @@ def _products(columns: Floats, y: Floats) -> Floats:
 
 
 @njit(cache=True, fastmath=_REORDER)
-def _condense(columns: Floats, y: Floats) -> Floats:
+def _condense(columns: Floats, y: Floats, units: Floats) -> Floats:
     """Return R (d + 2, d + 2), triangular, with RᵀR = AᵀA for A = [1 X y]; its columns as rows.
 
-    Block by block, modified Gram-Schmidt on the block below the R of the blocks before it.
+    Block by block, modified Gram-Schmidt on the block below the R of the blocks before it. Column j
+    of X is multiplied by units[j], since subnormal numbers have too few digits for unit vectors.
     """
     d, n = columns.shape
     p = d + 2
@@ -265,7 +271,7 @@ def _condense(columns: Floats, y: Floats) -> Floats:
             A[d + 1, p + i] = y[start + i]
         for j in range(d):
             for i in range(m):
-                A[j + 1, p + i] = columns[j, start + i]
+                A[j + 1, p + i] = columns[j, start + i] * units[j]
         for j in range(p):
             q = A[j, : p + m]
             R[j, j] = norm = _norm(q)

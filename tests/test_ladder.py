@@ -105,6 +105,17 @@ class TestGram:
         found = verdict(trained(backends.load("gram"), X, y, lr, 5), X, y, lr)
         assert found.agrees, found.reason
 
+    @pytest.mark.parametrize("size", [1e-300, 1e-313, 1e-318, 5e-324])
+    @pytest.mark.parametrize("start", [0.0, 1.0, 1e300])
+    def test_a_column_of_numbers_with_few_digits(self, size: float, start: float) -> None:
+        rng, gram = np.random.default_rng(7), backends.load("gram")
+        X, y = rng.standard_normal((50, 3)), rng.standard_normal(50)
+        X[:, 1] *= size
+        job: dict[str, Any] = {"lr": 0.1, "epochs": 20, "w0": [1.0, start, 1.0]}
+        exact = exact_trajectory(X, y, **job)
+        found = judge("", gram.train(gram.prepare(X, y), **job), exact)
+        assert found.agrees, found.reason
+
     BORDER = """
 import numpy as np
 import backends
