@@ -27,6 +27,8 @@ from backends.interface import (
     recorded_epochs,
 )
 
+PASSES_ONCE = True
+
 _REORDER = {"reassoc", "contract", "nsz"}
 _BLOCK = 256  # samples that are condensed at once, at least
 _PART = 1024  # samples that are multiplied at once

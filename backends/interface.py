@@ -23,6 +23,11 @@ A backend is any module with the functions of `Backend`. It need not import anyt
 `prepare` and `train` suffice, and a plain tuple (epoch, w, b, loss) will do for a `Trajectory`.
 A run that diverges is a result like any other: finite values, then inf, then nan, without a
 warning and without an exception.
+
+A backend that does not pass over the samples in every epoch, since it condenses them when a call
+begins, says so by `PASSES_ONCE = True` in its module. Without that, whatever is faster than this
+machine can read the samples in every epoch is taken for a mistake; with it, whatever is faster than
+it can read them once a call.
 """
 
 import math

@@ -5,14 +5,27 @@ diverges, finite values give way to inf and nan when float64 overflows, and only
 tolerance to choose: a disagreement is a bug, never noise.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from backends.interface import Floats, Integers, Trajectory
-from bench.isolation import PIECES_LR, RESUMED_EPOCHS, BackendError, Probe, run_isolated
-from bench.oracle import UNIT_ROUNDOFF, Exact, ExactTrajectory, Flags, Sums, exact_trajectory
+from bench.isolation import PIECES_LR, BackendError, Outcome, run_isolated
+from bench.oracle import (
+    LARGEST,
+    UNDERFLOW,
+    UNIT_ROUNDOFF,
+    Exact,
+    ExactTrajectory,
+    Flags,
+    exact_trajectory,
+)
+from bench.problems import Problem
+
+_RESUMED_EPOCHS, _RESUMED_EVERY = 20, 3
 
 
 @dataclass(frozen=True)
@@ -63,38 +76,69 @@ def check_backends(
     lr: float,
     epochs: int,
     exact: ExactTrajectory,
+    others: Sequence[Problem] = (),
     timeout: float = 60.0,
 ) -> Iterator[Checked]:
     """Train each backend from zero, in a process of its own, and judge it; one after the other.
 
     A second, short run starts from a given (w0, b0) and is thinned; the four pieces are evaluated
-    where the backend has them.
+    where the backend has them; then come the `others`, such as `problems.suite()`.
     `exact` is the `exact_trajectory` of this run; `timeout` is in seconds per backend. `python`
     goes first if it is among the backends, since the others are compared with it bit for bit.
     """
-    probe = _probe(exact)
-    resumed = None
-    if probe is not None:
-        resumed = exact_trajectory(
-            X, y, lr=lr, epochs=min(epochs, RESUMED_EPOCHS), w0=probe.w, b0=probe.b,
-            sums=exact.sums,
-        )  # fmt: skip
+    job = Problem("", X, y, lr, epochs)
+    more = [*_resumed(job, exact), *others]
     reference: Trajectory | None = None
     for spec in sorted(dict.fromkeys(specs), key=lambda name: name != "python"):
         try:
-            outcome = run_isolated(spec, X, y, lr=lr, epochs=epochs, probe=probe, timeout=timeout)
+            outcome = run_isolated(spec, [job, *more], timeout)
         except BackendError as error:
             yield Checked(Verdict(spec, agrees=False, reason=str(error)))
             continue
+        path = outcome.trajectories[0]
         if spec == "python":
-            reference = outcome.trajectory
-        verdict = judge(spec, outcome.trajectory, exact, reference)
-        verdict = replace(verdict, pieces=tuple(outcome.pieces))
-        if verdict.agrees and probe is not None and resumed is not None:
-            fault = resumed_fault(outcome.resumed, resumed)
-            fault = fault or piece_fault(outcome.pieces, X, y, probe, exact.sums)
-            verdict = replace(verdict, agrees=not fault, reason=fault)
-        yield Checked(verdict, outcome.trajectory)
+            reference = path
+        verdict = judge(spec, path, exact, reference)
+        verdict = replace(verdict, pieces=tuple(dict.fromkeys(chain(*outcome.pieces))))
+        if verdict.agrees and (fault := _first_fault(more, outcome)):
+            verdict = replace(verdict, agrees=False, reason=fault)
+        yield Checked(verdict, path)
+
+
+def _resumed(job: Problem, exact: ExactTrajectory) -> Iterator[Problem]:
+    """Yield a short run from the state after one update, at which no gradient is trivially zero."""
+    w, b = exact.w.near[:2][-1], float(exact.b.near[:2][-1])
+    if np.isfinite(w).all() and np.isfinite(b):
+        epochs = min(job.epochs, _RESUMED_EPOCHS)
+        yield Problem(
+            "from a given w0, b0, with every=3", job.X, job.y, job.lr, epochs, w, b,
+            _RESUMED_EVERY, pieces=True,
+        )  # fmt: skip
+
+
+def _first_fault(problems: Sequence[Problem], outcome: Outcome) -> str:
+    """Return what is wrong on the first problem on which something is, or nothing."""
+    for problem, path, pieces in zip(
+        problems, outcome.trajectories[1:], outcome.pieces[1:], strict=True
+    ):
+        exact = _exact(problem)
+        fault = judge("", path, exact).reason or piece_fault(pieces, problem)
+        if fault:
+            return f"{problem.name}: {fault}"
+    return ""
+
+
+_known: WeakKeyDictionary[Problem, ExactTrajectory] = WeakKeyDictionary()
+
+
+def _exact(problem: Problem) -> ExactTrajectory:
+    """Return the exact trajectory of a problem, computed once for all backends."""
+    if problem not in _known:
+        _known[problem] = exact_trajectory(
+            problem.X, problem.y, lr=problem.lr, epochs=problem.epochs,
+            w0=problem.w0, b0=problem.b0,
+        )  # fmt: skip
+    return _known[problem]
 
 
 def judge(
@@ -129,56 +173,51 @@ def judge(
     )
 
 
-def resumed_fault(trajectory: Trajectory | None, exact: ExactTrajectory) -> str:
-    """Return what is wrong with the run from a given (w0, b0) with `every=3`, or nothing."""
-    if trajectory is None:
-        return "no trajectory from a given w0 and b0"
-    verdict = judge("", trajectory, exact)
-    return verdict.reason and f"from a given w0, b0, with every=3: {verdict.reason}"
-
-
-def piece_fault(
-    pieces: dict[str, Floats], X: Floats, y: Floats, probe: Probe, sums: Sums | None = None
-) -> str:
-    """Return what is wrong with the pieces evaluated at the probe, or an empty string.
+def piece_fault(pieces: Mapping[str, Floats], problem: Problem) -> str:
+    """Return what is wrong with the pieces evaluated at (w0, b0), or an empty string.
 
     One exact epoch with α = 1 gives the exact loss and, since θ₁ = θ₀ − ∇L, the exact gradients.
     """
-    exact = exact_trajectory(X, y, lr=1.0, epochs=1, w0=probe.w, b0=probe.b, sums=sums)
-    start = np.append(probe.w, probe.b)
-    slope = np.append(
-        probe.w - exact.w.near[1] - exact.w.rest[1], probe.b - exact.b.near[1] - exact.b.rest[1]
-    )
-    slope_bound = np.append(exact.w.bound[1], exact.b.bound[1])
-    gradients = pieces.get("gradients", slope)
-    y_hat_bound = UNIT_ROUNDOFF * (len(start) + 1) * (np.abs(X) @ np.abs(probe.w) + abs(probe.b))
-    expected = {
+    if not pieces or problem.w0 is None:
+        return ""
+    X, w, b = problem.X, problem.w0, problem.b0
+    exact = exact_trajectory(X, problem.y, lr=1.0, epochs=1, w0=w, b0=b)
+    slope, slope_bound, slope_may_overflow = _slope(exact, w, b)
+    start, gradients = np.append(w, b), pieces.get("gradients", slope)
+    with np.errstate(over="ignore", invalid="ignore"):
         # ŷ and θ are computed here by the same rounded operations: twice the bound of one
-        "predict": (X @ probe.w + probe.b, 2 * y_hat_bound),
-        "loss": (exact.loss.near[:1], exact.loss.bound[:1]),
-        "gradients": (slope, slope_bound),
-        "update": (
-            start - PIECES_LR * gradients,
-            4 * UNIT_ROUNDOFF * (np.abs(start) + PIECES_LR * np.abs(gradients)),
-        ),
+        y_hat, reach = X @ w + b, np.abs(X) @ np.abs(w) + abs(b)
+        y_hat_bound = 2 * (UNIT_ROUNDOFF * (len(start) + 1) * reach + len(start) * UNDERFLOW)
+        new = start - PIECES_LR * gradients
+        new_reach = np.abs(start) + PIECES_LR * np.abs(gradients)
+    expected = {
+        "predict": (y_hat, y_hat_bound, ~(reach < LARGEST)),
+        "loss": (exact.loss.near[:1], exact.loss.bound[:1], exact.loss.may_overflow[:1]),
+        "gradients": (slope, slope_bound, slope_may_overflow),
+        "update": (new, 4 * UNIT_ROUNDOFF * new_reach + UNDERFLOW, ~(new_reach < LARGEST)),
     }
     for piece, values in pieces.items():
-        right, bound = expected[piece]
+        right, bound, may_overflow = expected[piece]
         comparable = np.isfinite(right) & np.isfinite(bound)
         with np.errstate(invalid="ignore"):
-            wrong = np.flatnonzero(comparable & ~(np.abs(values - right) <= bound))
+            close = ~comparable | (np.abs(values - right) <= bound)
+        wrong = np.flatnonzero(~np.where(np.isfinite(values), close, may_overflow))
         if wrong.size:
             i = wrong[0]
             return f"{piece}(): got {values[i]!s}, exact {right[i]!s}"
     return ""
 
 
-def _probe(exact: ExactTrajectory) -> Probe | None:
-    """Return the state after one update, at which no gradient is trivially zero."""
-    w, b = exact.w.near[:2][-1], float(exact.b.near[:2][-1])
-    if np.isfinite(w).all() and np.isfinite(b):
-        return Probe(w, b)
-    return None
+def _slope(exact: ExactTrajectory, w: Floats, b: float) -> tuple[Floats, Floats, Flags]:
+    """Return ∇L = θ₀ − θ₁, its bound, and where it may overflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        of_w = w - exact.w.near[1] - exact.w.rest[1]
+        of_b = b - exact.b.near[1] - exact.b.rest[1]
+    return (
+        np.append(of_w, of_b),
+        np.append(exact.w.bound[1], exact.b.bound[1]),
+        np.append(exact.w.may_overflow[1], exact.b.may_overflow[1]),
+    )
 
 
 def _faults(name: str, values: Floats, exact: Exact, epoch: Integers) -> Iterator[tuple[int, str]]:

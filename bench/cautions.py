@@ -96,7 +96,7 @@ def _about_limits(cases: list[Content]) -> list[str]:
         f"{row['backend']} on {case['name']} ({100 * row['limit']['share']:.0f} %)"
         for case in cases
         for row in case["arms"]
-        if row["limit"] and row["limit"]["share"] > _ABOVE
+        if row["limit"] and row["limit"]["share"] > _ABOVE and not row["impossible"]
     ]
     if not above:
         return []

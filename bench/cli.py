@@ -495,6 +495,7 @@ def check(
     from bench.data import REFERENCE_EPOCHS, affordable_epochs
     from bench.files import writable_file, write_json
     from bench.oracle import YARDSTICK, exact_trajectory
+    from bench.problems import suite
     from bench.theory import chosen_rate, hessian, least_squares
 
     specs = backend or list(backends.names())
@@ -518,8 +519,9 @@ def check(
             exact = exact_trajectory(samples.X, samples.y, lr=rate, epochs=epochs)
             bar.update(task, description="training the backends")
             for checked in agreement.check_backends(
-                specs, samples.X, samples.y, lr=rate, epochs=epochs, exact=exact, timeout=timeout
-            ):
+                specs, samples.X, samples.y, lr=rate, epochs=epochs, exact=exact, others=suite(),
+                timeout=timeout,
+            ):  # fmt: skip
                 verdicts.append(checked.verdict)
                 bar.advance(task)
     except KeyboardInterrupt:

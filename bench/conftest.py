@@ -110,16 +110,21 @@ def merged(blocks: list[Metadata]) -> list[Metadata]:
     """Return one benchmark per arm, its data in order of the repetition, in the plan's order.
 
     The block in which pytest-benchmark calibrated an arm is not timed like the others. It counts
-    only where there is no other. What pytest-benchmark calls an iteration is made one epoch: arms
-    whose calls are of different length can be compared, in its own tables, too. A call of k epochs
-    passes k + 1 times over the samples, since the last loss is recorded, so it counts as k + 1.
+    only where there is no other. Where a block has failed, nothing of its arm counts. What
+    pytest-benchmark calls an iteration is made one epoch: arms whose calls are of different length
+    can be compared, in its own tables, too. A call of k epochs passes k + 1 times over the samples,
+    since the last loss is recorded, so it counts as k + 1.
     """
     arms: dict[str, list[Metadata]] = {}
     for block in blocks:
-        if block and not block.has_error:
-            arms.setdefault(_without_repetition(block.name), []).append(block)
+        arms.setdefault(_without_repetition(block.name), []).append(block)
+    sound = {
+        name: [part for part in parts if part]
+        for name, parts in arms.items()
+        if not any(part.has_error for part in parts)
+    }
     result = []
-    for name, parts in sorted(arms.items(), key=lambda arm: arm[1][0].extra_info["place"]):
+    for name, parts in sorted(sound.items(), key=lambda arm: arm[1][0].extra_info["place"]):
         parts.sort(key=lambda part: part.params["repetition"])
         timed = [part for part in parts if not part.extra_info["calibrates"]] or parts
         first = timed[0]

@@ -1,7 +1,8 @@
-"""One arm made ready to be timed: loaded, prepared, tried, verified."""
+"""One arm made ready to be timed: loaded, prepared, tried, verified; and its calls."""
 
 import gc
 import pickle
+import random
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cache
@@ -9,15 +10,17 @@ from pathlib import Path
 from timeit import default_timer
 from typing import Any
 
+import numpy as np
+
 import backends
 from backends.interface import Backend, InputError
-from bench.agreement import Verdict, judge
+from bench.agreement import Verdict
 from bench.cases import Case, parse
-from bench.data import Dataset
+from bench.data import Dataset, integers
 from bench.isolation import BackendError, as_trajectory, describe
 from bench.machine import Memory
-from bench.oracle import ExactTrajectory, exact_trajectory
 from bench.plan import Arm
+from bench.steps import Steps
 
 _HARDLY = 1.4
 _WORTH = 4  # epochs
@@ -25,6 +28,47 @@ _AGAIN = 5  # calls
 _MANY = 1_000_000  # epochs times features
 BLOCK = 0.008
 """The least seconds of calls that are timed as one."""
+
+_LAST_BITS = 2.0**-40  # the share by which a rate varies
+_POWER = 2.0**-10  # a rate at which integers stay exact
+_BLOCKS = 64  # samples, at least, after which a loop may round what integers do not
+
+
+class Calls:
+    """Calls of `train`, each from another bias and at a rate that is another in its last bits.
+
+    So what an earlier call has found serves no later one, and nothing can be known beforehand; to
+    a backend that works for its result all calls are alike. A call ends when its arrays exist.
+    """
+
+    def __init__(self, module: Backend, data: Any, job: Case) -> None:
+        """Call `module.train` on what its `prepare` made of the samples of `job`."""
+        self._train, self._data, self._job = module.train, data, job
+        self._draw = random.Random().random
+        self.epochs = job.epochs
+        self.result: Any = None
+
+    def __call__(self) -> None:
+        """Train once."""
+        self.b0 = b0 = self._draw()
+        self.lr = lr = self._job.lr * (1.0 + b0 * _LAST_BITS)
+        self.result = _awaited(self._train(self._data, lr=lr, epochs=self.epochs, b0=b0))
+
+    def fault(self, steps: Steps) -> str:
+        """Return what is wrong with the result of the last call, or nothing."""
+        try:
+            path = as_trajectory(self.result, self.epochs, self._job.d)
+        except BackendError as error:
+            return str(error)
+        return steps.fault(path, self.lr, np.zeros(self._job.d), self.b0)
+
+
+def _awaited(result: Any) -> Any:
+    """Return what `train` gave back with its values as arrays, as soon as they are there."""
+    try:
+        return tuple(map(np.asarray, result))
+    except (TypeError, ValueError):
+        return result  # `as_trajectory` says what is wrong with it
 
 
 class Contestant:
@@ -36,7 +80,7 @@ class Contestant:
     job: Case
     """The case, with as many epochs as a call makes within the budget."""
     module: Backend
-    data: Any
+    call: Calls
     verdict: Verdict
     too_slow = ""
     """Why it is not timed although it may be right; empty if it is timed."""
@@ -47,6 +91,8 @@ class Contestant:
     """The first call of `train`; with a budget, of one epoch."""
     compile = 0.0
     """With a budget: how much longer the first call of one epoch took than the second."""
+    one = 0.0
+    """With a budget: the quickest call of one epoch."""
     setup = 0.0
     """With a budget: what a call takes before its first epoch, where that is worth several."""
     memory: dict[str, int] | None = None
@@ -62,22 +108,35 @@ class Contestant:
     ) -> None:
         """Get `arm` ready; the limits and `exact` are of `plan.Plan`, `log` takes the verdict."""
         self.job, self.calls = arm.job, arm.calls
-        samples = _samples(self.job.n, self.job.d)
-        truth = _truth(arm.case, exact)
+        self._arm, self._log = arm, log
+        self._steps, on_integers = _known(arm.case, exact)
         try:
-            self._make_ready(arm.backend, samples, budget, longest)
-            if self.too_slow:
-                self.verdict = Verdict(arm.backend, agrees=True, reason="")
-            else:
-                self._verify(arm.backend, truth, budget)
+            self._make_ready(arm.backend, _samples(self.job.n, self.job.d), budget, longest)
+            fault = "" if self.too_slow else self._fault(budget, on_integers)
         except (Exception, SystemExit) as error:  # a foreign backend may raise anything
             ours = isinstance(error, BackendError | InputError)
-            reason = str(error) if ours else describe(error)
-            self.verdict = Verdict(arm.backend, agrees=False, reason=reason)
-        log(
-            "verdict", case=self.job.name, arm=arm.label, verdict=asdict(self.verdict),
+            fault = str(error) if ours else describe(error)
+        self._judge(fault)
+
+    def _judge(self, fault: str) -> None:
+        self.verdict = Verdict(self._arm.backend, agrees=not fault, reason=fault)
+        self._log(
+            "verdict", case=self.job.name, arm=self._arm.label, verdict=asdict(self.verdict),
             too_slow=self.too_slow, epochs=self.job.epochs,
         )  # fmt: skip
+
+    def judge_last(self) -> None:
+        """Judge the result of the last call, once the clock has stopped."""
+        if fault := self.call.fault(self._steps):
+            self._judge(
+                f"a timed call returned something else: {fault} (no two calls have the same start "
+                "and rate)"
+            )
+
+    @property
+    def passes_once(self) -> bool:
+        """Whether the backend says that it passes over the samples once a call, see `interface`."""
+        return getattr(self.module, "PASSES_ONCE", False) is True
 
     def signatures(self) -> int:
         """Return how many signatures of the module's functions Numba has compiled or loaded."""
@@ -91,11 +150,12 @@ class Contestant:
         """Load and prepare; with a budget, choose the epochs that it allows."""
         self.load, self.module = _timed(backends.load, backend)
         self._memory = Memory()
-        self.data = self.module.prepare(samples.X.copy(), samples.y.copy())
+        data = self.module.prepare(samples.X.copy(), samples.y.copy())
+        self.call = Calls(self.module, data, self.job)
         if budget is None:
             return
-        self.first, _ = self._call(1)
-        again, _ = self._call(1)
+        self.first = self._call(1)
+        again = self.one = self._call(1)
         self.compile = max(0.0, self.first - again)
         if again > longest:
             self.too_slow = f"too slow: a call of one epoch takes {again:.3g} s"
@@ -103,6 +163,7 @@ class Contestant:
         epochs = self._affordable(again, budget)
         if epochs < self.job.epochs:
             self.job = replace(self.job, epochs=epochs)
+        self.call.epochs = self.job.epochs
 
     def _affordable(self, one: float, budget: float) -> int:
         """Return the epochs that fit into a call of `budget` seconds; find out what it sets up.
@@ -113,14 +174,14 @@ class Contestant:
         nothing.
         """
         if one < budget:  # the first calls in a process take longer than those that are timed
-            one = min(one, *(self._call(1)[0] for _ in range(_AGAIN)))
+            one = self.one = min(one, *(self._call(1) for _ in range(_AGAIN)))
         budget = max(budget, _HARDLY * one)
         epochs, seconds = 1, one
         while epochs < self.job.epochs:
             more = min(2 * epochs, self.job.epochs)
-            longer, _ = self._call(more)
-            if budget < longer < 1.05 * budget:
-                longer = min(longer, self._call(more)[0])  # it may have been a slow moment
+            longer = self._call(more)
+            if longer > budget:  # a slow moment, or compiled for this number of epochs
+                longer = min(longer, self._call(more))
             per_epoch = max(longer - seconds, 0.0) / (more - epochs)
             if longer > budget:
                 epochs += int((budget - seconds) / per_epoch)
@@ -141,37 +202,51 @@ class Contestant:
         while 1 < epochs < _MANY // self.job.d and seconds < _HARDLY * one:
             self.memory = self.memory or self._memory.growth()  # of the case, not of what follows
             epochs *= 4
-            seconds, _ = self._call(epochs)
+            seconds = self._call(epochs)
         return max(seconds - one, 0.0) / max(epochs - 1, 1)
 
-    def _call(self, epochs: int) -> tuple[float, Any]:
-        """Return the seconds that a call of `train` takes, and what it returns."""
-        return _timed(self.module.train, self.data, lr=self.job.lr, epochs=epochs)
+    def _call(self, epochs: int) -> float:
+        """Return the seconds that a call of so many epochs takes."""
+        self.call.epochs = epochs
+        return _timed(self.call)[0]
 
-    def _verify(self, backend: str, truth: ExactTrajectory, budget: float | None) -> None:
-        """Make the call that will be timed, and judge its result."""
-        seconds, result = self._call(self.job.epochs)
+    def _fault(self, budget: float | None, on_integers: Steps) -> str:
+        """Make the call that will be timed, and judge it; with a budget, one on integers, too."""
+        seconds = self._call(self.job.epochs)
         self.first = self.first or seconds
+        if budget is not None and seconds >= BLOCK:
+            seconds = min(seconds, self._call(self.job.epochs))  # it may have compiled
         if budget is not None and seconds >= BLOCK:
             self.calls = 1  # what pytest-benchmark would find out with three calls more
         self.memory = self.memory or self._memory.growth()
-        path = as_trajectory(result, self.job.epochs, self.job.d)
-        del result
-        self.verdict = judge(backend, path, truth)
+        fault = self.call.fault(self._steps)
+        if budget is not None and not fault:
+            fault = self._fault_on_integers(on_integers)
         gc.collect()
         gc.freeze()  # the many lists of `python` would slow down every later collection
+        return fault
+
+    def _fault_on_integers(self, steps: Steps) -> str:
+        """Judge an epoch whose sums round nothing: it shows what a bound of n terms would hide."""
+        samples = integers(self.job.n, self.job.d)
+        data = self.module.prepare(samples.X, samples.y)
+        path = as_trajectory(self.module.train(data, lr=_POWER, epochs=1), 1, self.job.d)
+        fault = steps.fault(path, _POWER, np.zeros(self.job.d), 0.0)
+        return fault and f"on {samples.name}: {fault}"
 
 
-def write_truth(job: Case, folder: Path) -> None:
-    """Compute the exact trajectory of a case and leave it in `folder` for the sessions."""
-    truth = _exact(job)
-    (folder / job.spec).write_bytes(pickle.dumps(truth, protocol=pickle.HIGHEST_PROTOCOL))
+def write_steps(job: Case, folder: Path) -> None:
+    """Leave in `folder` what the sessions judge a case by: exact sums, and no trajectory."""
+    known = pickle.dumps(_steps(job), protocol=pickle.HIGHEST_PROTOCOL)
+    (folder / job.name).write_bytes(known)
     _samples.cache_clear()
 
 
-def _exact(job: Case) -> ExactTrajectory:
-    samples = _samples(job.n, job.d)
-    return exact_trajectory(samples.X, samples.y, lr=job.lr, epochs=job.epochs)
+def _steps(job: Case) -> tuple[Steps, Steps]:
+    """Return the steps on the samples of a case, and on integers of its size."""
+    samples, whole = _samples(job.n, job.d), integers(job.n, job.d)
+    few = len(whole.y) // _BLOCKS + job.d + 10
+    return Steps.of(samples.X, samples.y), Steps.of(whole.X, whole.y, roundings=few)
 
 
 @cache
@@ -180,11 +255,12 @@ def _samples(n: int, d: int) -> Dataset:
 
 
 @cache
-def _truth(case: str, folder: str | None) -> ExactTrajectory:
+def _known(case: str, folder: str | None) -> tuple[Steps, Steps]:
+    job = parse(case)
     if folder is None:
-        return _exact(parse(case))
-    truth: ExactTrajectory = pickle.loads((Path(folder) / case).read_bytes())
-    return truth
+        return _steps(job)
+    known: tuple[Steps, Steps] = pickle.loads((Path(folder) / job.name).read_bytes())
+    return known
 
 
 def _timed(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[float, Any]:

@@ -4,10 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backends.interface import Floats
+from backends.interface import Floats, Integers
 
 REFERENCE_LR = 0.005
 REFERENCE_EPOCHS = 10_000
+
+_LOW_BITS, _THIRD = np.int64(2**29 - 1), np.int64(0x0AAAAAAA)  # 29 bits, and 0101… in them
+_OUTLIER = 8.0
+_KINDS, _TARGET_BITS = 13, 25
 
 
 @dataclass(frozen=True)
@@ -35,14 +39,57 @@ def reference_line() -> Dataset:
 
 
 def synthetic(n: int, d: int, seed: int = 0) -> Dataset:
-    """Return n samples of d standard normal features, y = Xw + 2 + N(0, 1) with wⱼ = j + 1.
+    """Return n samples of d standard normal features, y = Xw + 2 + noise with wⱼ = j + 1.
 
     The Hessian is close to 2I, so any α well below 1 is stable if n is much greater than d.
+
+    They are made to betray mistakes that average out over many ordinary samples. Every mantissa
+    ends in 0101…, so rounding it to 24 bits, or to any number of bits from there on, errs by a
+    third of a unit to the same side everywhere. The noise is N(0, 1), but ±8 where blocks of
+    samples may begin or end: a sample that is lost or counted twice there makes a large difference.
     """
     rng = np.random.default_rng(seed)
-    X = rng.standard_normal((n, d))
-    y = X @ np.arange(1.0, d + 1) + 2 + rng.standard_normal(n)
+    X = _ending_alike(rng.standard_normal((n, d)))
+    noise = rng.standard_normal(n)
+    borders = _borders(n)
+    noise[borders] = np.where(np.arange(len(borders)) % 2, -_OUTLIER, _OUTLIER)
+    y = _ending_alike(X @ np.arange(1.0, d + 1) + 2 + noise)
     return Dataset(f"synthetic {n} × {d}", tuple(f"x{j}" for j in range(1, d + 1)), "y", X, y)
+
+
+def integers(n: int, d: int) -> Dataset:
+    """Return integers that no order of addition rounds: at least n samples, a power of two.
+
+    The features are 1 to 7, the targets odd and of 25 bits, or as many as keep the sum of all
+    |xᵢⱼyᵢ| below 2⁵³. Every partial sum of a gradient at zero is an integer below that; dividing by
+    n, or multiplying by α = 2ᵏ, moves the exponent only. So float64 makes no error in it, whatever
+    the order. There are 13 different samples, so what rounds one of them does so in many places.
+    """
+    n = 2 ** (n - 1).bit_length()
+    bits = min(_TARGET_BITS, 53 - 3 - (n - 1).bit_length() - 1)
+    rng = np.random.default_rng(d)
+    kinds = rng.integers(1, 8, (_KINDS, d)).astype(np.float64)
+    targets = 2 * rng.integers(2 ** (bits - 2), 2 ** (bits - 1), _KINDS) + 1
+    chosen = rng.integers(0, _KINDS, n)
+    names = tuple(f"x{j}" for j in range(1, d + 1))
+    return Dataset(
+        f"integers {n} × {d}", names, "y", kinds[chosen], targets[chosen].astype(np.float64)
+    )
+
+
+def _ending_alike(values: Floats) -> Floats:
+    """Return the values with the last 29 bits of their mantissas, those that float32 lacks, set."""
+    bits = values.view(np.int64)
+    ending: Floats = ((bits & ~_LOW_BITS) | _THIRD).view(np.float64)
+    return ending
+
+
+def _borders(n: int) -> Integers:
+    """Return the first sample, the last one, and those at which blocks of 2ᵏ begin and end."""
+    blocks = 2 ** np.arange(n.bit_length())
+    last = n - n % blocks
+    found = np.concatenate([[0, n - 1], blocks - 1, blocks, last - 1, last])
+    return np.unique(found[(found >= 0) & (found < n)])
 
 
 def affordable_epochs(data: Dataset) -> int:

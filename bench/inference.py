@@ -19,6 +19,8 @@ LEAST_EFFECT = 0.05
 
 FASTER, SLOWER, UNDECIDED = "faster", "slower", "no difference shown"
 UNJUDGED = "not judged"
+IMPOSSIBLE = "impossible"
+"""Faster than the machine can be."""
 
 Times = Mapping[int, float]
 """Repetition → seconds, of one arm in one session."""

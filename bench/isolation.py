@@ -1,18 +1,20 @@
 """Run one backend in a process of its own, so that nothing it does can hurt the others.
 
-The parent writes the samples to a temporary folder and starts a child, which loads the backend,
-trains, and writes plain float64 arrays back. A backend that raises, hangs, kills its process or
-returns something else than a trajectory ends in a `BackendError` that says so.
+The parent writes the problems to a temporary folder and starts a child, which loads the backend,
+trains on one after the other, and writes plain float64 arrays back. A backend that raises, hangs,
+kills its process or returns something else than a trajectory ends in a `BackendError` that says so.
 """
 
 import contextlib
-import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -21,11 +23,12 @@ import numpy as np
 
 import backends
 from backends.interface import Backend, Floats, InputError, Trajectory, recorded_epochs
+from bench.problems import Problem
 
 PIECES = ("predict", "loss", "gradients", "update")
 
-RESUMED_EPOCHS, RESUMED_EVERY = 20, 3
 PIECES_LR = 0.3  # the rate at which `update` is tried
+_SETTLING, _WATCHED, _BUSY = 0.25, 0.05, 0.5  # seconds, seconds, cores
 
 _ROOT = Path(__file__).resolve().parent.parent
 _CHILD = (
@@ -39,68 +42,75 @@ class BackendError(Exception):
 
 
 @dataclass(frozen=True)
-class Probe:
-    """The state (w, b) at which the four pieces are evaluated and a second run starts."""
-
-    w: Floats
-    b: float
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """What a backend delivered."""
+    """What a backend delivered, problem by problem."""
 
-    trajectory: Trajectory
-    resumed: Trajectory | None
-    """A short run from the probe with `every=3`, if there is a probe."""
-    pieces: dict[str, Floats]
+    trajectories: list[Trajectory]
+    pieces: list[dict[str, Floats]]
     """Per piece that the backend has: ŷ (n,), L (1,), (∂L/∂w, ∂L/∂b) (d + 1,), and for `update`
-    the new (w, b) (d + 1,) after a step with these gradients and α = 0.3."""
+    the new (w, b) (d + 1,) after a step with these gradients and α = 0.3. Empty where the problem
+    does not ask for them."""
 
 
-def run_isolated(
-    spec: str,
-    X: Floats,
-    y: Floats,
-    *,
-    lr: float,
-    epochs: int,
-    probe: Probe | None = None,
-    timeout: float = 60.0,
-) -> Outcome:
-    """Train backend `spec` from zero in a child process; `timeout` in seconds covers all of it.
+def run_isolated(spec: str, problems: Sequence[Problem], timeout: float = 60.0) -> Outcome:
+    """Train backend `spec` on every problem in a child process; `timeout` in seconds covers all.
 
     Raises:
-        BackendError: no trajectory came back in time.
+        BackendError: what came back in time is not a trajectory for each of them; the message names
+            the problem.
 
     """
     with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
         folder = Path(name)
-        np.savez(folder / "samples.npz", X=X, y=y)
-        job = {"spec": spec, "lr": lr, "epochs": epochs}
-        if probe is not None:
-            job |= {"w": probe.w.tolist(), "b": probe.b}
-        (folder / "job.json").write_text(json.dumps(job))
-        status = _run_child(folder, timeout)
-        if (folder / "failure.txt").exists():
-            raise BackendError((folder / "failure.txt").read_text("utf-8"))
-        if status < 0:
-            raise BackendError(f"its process was killed by {signal_name(-status)}")
-        if not (folder / "outcome.npz").exists():
-            last = (folder / "output.txt").read_text("utf-8", errors="replace").split("\n")[-2:]
-            said = " ".join(last).strip()
-            raise BackendError(
-                f"its process ended with status {status} and no result" + (said and f": {said}")
-            )
-        with np.load(folder / "outcome.npz", allow_pickle=False) as arrays:
-            path, resumed = (
-                Trajectory._make(arrays[f"{run}_{field}"] for field in Trajectory._fields)
-                if f"{run}_epoch" in arrays
-                else None
-                for run in ("path", "resumed")
-            )
-            assert path is not None
-            return Outcome(path, resumed, {name: arrays[name] for name in PIECES if name in arrays})
+        (folder / "job.pickle").write_bytes(pickle.dumps((spec, list(problems))))
+        try:
+            status = _run_child(folder, timeout)
+            if (folder / "failure.txt").exists():
+                raise BackendError((folder / "failure.txt").read_text("utf-8", "replace"))
+            if status < 0:
+                raise BackendError(f"its process was killed by {signal_name(-status)}")
+            if not (folder / "outcome.npz").exists():
+                said = " ".join(_text(folder / "output.txt").split("\n")[-2:]).strip()
+                raise BackendError(
+                    f"its process ended with status {status} and no result" + (said and f": {said}")
+                )
+            return _outcome(folder / "outcome.npz", problems)
+        except BackendError as error:
+            doing = _text(folder / "problem.txt")
+            known = doing and doing in {problem.name for problem in problems}
+            raise BackendError(f"{doing}: {error}" if known else str(error)) from None
+
+
+def _outcome(path: Path, problems: Sequence[Problem]) -> Outcome:
+    """Read what a child has left, believing nothing."""
+    outcome = Outcome([], [])
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            for i, problem in enumerate(problems):
+                d = problem.X.shape[1]
+                found = tuple(arrays[f"{i}_path_{field}"] for field in Trajectory._fields)
+                outcome.trajectories.append(as_trajectory(found, problem.epochs, d, problem.every))
+                sizes = {"predict": len(problem.y), "loss": 1, "gradients": d + 1, "update": d + 1}
+                outcome.pieces.append(
+                    {
+                        piece: _as_floats(piece, arrays[f"{i}_{piece}"], (sizes[piece],))
+                        for piece in PIECES
+                        if f"{i}_{piece}" in arrays
+                    }
+                )
+    except BackendError:
+        raise
+    except Exception as error:  # the file may be anything
+        raise BackendError(f"its process left no readable result: {error}") from None
+    return outcome
+
+
+def _text(path: Path) -> str:
+    """Return what a child has left in a text file; of a long one, the end."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4096))
+        return file.read(4096).decode("utf-8", "replace")
+    return ""
 
 
 def _run_child(folder: Path, timeout: float) -> int:
@@ -141,40 +151,66 @@ def kill_family(child: "subprocess.Popen[Any]") -> None:
 
 def _child() -> None:
     folder = Path(sys.argv[1])
-    job = json.loads((folder / "job.json").read_text())
-    with np.load(folder / "samples.npz") as samples:
-        X, y = samples["X"], samples["y"]
+    spec, problems = pickle.loads((folder / "job.pickle").read_bytes())
     sys.path.append(str(Path.cwd()))  # last, so that nothing here shadows a library
     try:
-        arrays = _exercise(backends.load(job["spec"]), X, y, job)
+        arrays = _exercise(backends.load(spec), problems, folder / "problem.txt")
         np.savez(folder / "partial.npz", allow_pickle=False, **arrays)
         (folder / "partial.npz").rename(folder / "outcome.npz")
     except BaseException as error:  # whatever a foreign backend raises, SystemExit included
         traceback.print_exc()
         ours = isinstance(error, BackendError | InputError)
-        text = str(error).removeprefix(f"backend {job['spec']}: ") if ours else describe(error)
+        text = str(error).removeprefix(f"backend {spec}: ") if ours else describe(error)
         (folder / "failure.txt").write_text(text, "utf-8", "backslashreplace")
     sys.stdout.flush()
     os._exit(0)  # whatever threads the backend has left
 
 
-def _exercise(backend: Backend, X: Floats, y: Floats, job: dict[str, Any]) -> dict[str, Floats]:
-    """Train from zero; then, from the probe if there is one, train again and use the pieces."""
-    d, given = X.shape[1], (X.copy(), y.copy())
-    data = backend.prepare(*given)
-    path = as_trajectory(backend.train(data, lr=job["lr"], epochs=job["epochs"]), job["epochs"], d)
-    arrays = {f"path_{field}": values for field, values in path._asdict().items()}
-    if "w" in job:
-        w, b, epochs = np.array(job["w"]), job["b"], min(job["epochs"], RESUMED_EPOCHS)
-        result = backend.train(
-            data, lr=job["lr"], epochs=epochs, w0=w.copy(), b0=b, every=RESUMED_EVERY
-        )
-        resumed = as_trajectory(result, epochs, d, RESUMED_EVERY)
-        arrays |= {f"resumed_{field}": values for field, values in resumed._asdict().items()}
-        arrays |= _evaluate_pieces(backend, X, y, w, b)
-    if not (np.array_equal(given[0], X) and np.array_equal(given[1], y)):
-        raise BackendError("it changed the samples that prepare was given")
+def _exercise(backend: Backend, problems: Sequence[Problem], doing: Path) -> dict[str, Floats]:
+    """Train on every problem, and use the pieces where it asks for them; `doing` gets its name.
+
+    Problems that share their samples share what `prepare` made of them.
+    """
+    arrays: dict[str, Any] = {}
+    prepared: dict[tuple[int, int], Any] = {}
+    for i, problem in enumerate(problems):
+        doing.write_text(problem.name, "utf-8")
+        samples = id(problem.X), id(problem.y)
+        if samples not in prepared:
+            given = problem.X.copy(), problem.y.copy()
+            prepared[samples] = backend.prepare(*given), given
+        data, (X, y) = prepared[samples]
+        start = None if problem.w0 is None else problem.w0.copy()
+        path = _trained(backend, data, problem, start)
+        arrays |= {f"{i}_path_{field}": values for field, values in path._asdict().items()}
+        if problem.pieces and problem.w0 is not None:
+            pieces = _evaluate_pieces(backend, X, y, problem.w0, problem.b0)
+            arrays |= {f"{i}_{piece}": values for piece, values in pieces.items()}
+        if not (np.array_equal(X, problem.X) and np.array_equal(y, problem.y)):
+            raise BackendError("it changed the samples that prepare was given")
+        if start is not None and (start != problem.w0).any():
+            raise BackendError("it changed the w0 that train was given")
+    doing.unlink(missing_ok=True)
+    time.sleep(_SETTLING)  # threads of a library may spin for a while before they sleep
+    if (cores := _busy_cores()) > _BUSY:
+        raise BackendError(f"it goes on working after train has returned, on {cores:.1f} cores")
     return arrays
+
+
+def _busy_cores() -> float:
+    """Return how many cores this process keeps busy while it waits."""
+    before, start = time.process_time(), time.perf_counter()
+    time.sleep(_WATCHED)
+    return (time.process_time() - before) / (time.perf_counter() - start)
+
+
+def _trained(backend: Backend, data: Any, problem: Problem, w0: Floats | None) -> Trajectory:
+    job: dict[str, Any] = {"lr": problem.lr, "epochs": problem.epochs}
+    if w0 is not None:
+        job |= {"w0": w0, "b0": problem.b0, "every": problem.every}
+    return as_trajectory(
+        backend.train(data, **job), problem.epochs, problem.X.shape[1], problem.every
+    )
 
 
 def describe(error: BaseException) -> str:

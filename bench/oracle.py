@@ -166,7 +166,7 @@ def exact_trajectory(
     n, d = X.shape
     lr, epochs, w0, b0, _ = check_schedule(d, lr, epochs, w0, b0)
     with localcontext(_DECIMALS):
-        sums = sums or _sums(X, y)
+        sums = sums or sums_without_rounding(X, y)
         path = _iterate(sums, n, np.append(w0, b0), lr, epochs)
         eigen = _eigen(Decimal(2) / n * sums.G)
     bounds = _rounding_bounds(X, y, lr, eigen, path)
@@ -225,11 +225,18 @@ def _slices(block: Floats, top: NDArray[np.int32]) -> list[Floats]:
     return slices
 
 
-def _sums(X: Floats, y: Floats) -> Sums:
+def sums_without_rounding(X: Floats, y: Floats) -> Sums:
+    """Return G, c and s of samples X (n, d) and y (n,), to 50 digits."""
     K, q = exact_gram(np.column_stack([X, np.ones(len(y)), y]))
-    scale: Exacts = np.array([Decimal(2) ** int(e) for e in q], dtype=object)
-    S = np.vectorize(Decimal, otypes=[object])(K) * np.outer(scale, scale)
+    with localcontext(_DECIMALS):
+        scale: Exacts = np.array([Decimal(2) ** int(e) for e in q], dtype=object)
+        S = np.vectorize(Decimal, otypes=[object])(K) * np.outer(scale, scale)
     return Sums(S[:-1, :-1], S[:-1, -1], S[-1, -1])
+
+
+def rounding_unit(m: int) -> float:
+    """Return γ = mu/(1 − mu), the largest relative error that m roundings cause."""
+    return m * UNIT_ROUNDOFF / (1 - m * UNIT_ROUNDOFF)
 
 
 class _Path(NamedTuple):
@@ -307,13 +314,13 @@ def _rounding_bounds(X: Floats, y: Floats, lr: float, eigen: _Eigen, path: _Path
     are never less than the 2-norms of the derivation.
     """
     n, d = X.shape
-    gamma = (n + d + 10) * UNIT_ROUNDOFF / (1 - (n + d + 10) * UNIT_ROUNDOFF)
+    gamma = rounding_unit(n + d + 10)
     kappa = 10 * (d + 1) * UNIT_ROUNDOFF
     theta, loss = path.wide[:, :-1], path.wide[:, -1]
     result = _Bounds(np.full_like(path.wide, np.inf), *np.ones((3, len(loss)), dtype=bool))
 
     with np.errstate(all="ignore"):  # what overflows here ends as an infinite bound
-        G_abs, c_abs, s = _absolute_sums(X, y)
+        G_abs, c_abs, s = absolute_sums(X, y)
         spread, rate = np.abs(eigen.vectors), np.longdouble(lr)
         curvature, contraction = np.abs(eigen.values), np.abs(1 - rate * eigen.values)
         largest = curvature.max()
@@ -350,7 +357,7 @@ def _rounding_bounds(X: Floats, y: Floats, lr: float, eigen: _Eigen, path: _Path
     return result
 
 
-def _absolute_sums(X: Floats, y: Floats) -> tuple[Wide, Wide, np.longdouble]:
+def absolute_sums(X: Floats, y: Floats) -> tuple[Wide, Wide, np.longdouble]:
     """Return |A|ᵀ|A|, |A|ᵀ|y| and yᵀy; in float64, which is fast, if that can hold them."""
     A = np.abs(np.column_stack([X, np.ones(len(y)), y]))
     sums = A.T @ A

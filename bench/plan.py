@@ -89,7 +89,7 @@ class Plan:
     longest: float = float("inf")
     """Seconds that a call of one epoch may take; slower arms are not timed."""
     exact: str | None = None
-    """A folder with the exact trajectories; without it they are computed again."""
+    """A folder with the exact sums of the samples; without it they are computed again."""
 
     def write(self, path: Path) -> None:
         """Write the plan as JSON."""

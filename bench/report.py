@@ -53,6 +53,12 @@ def race_report(content: "Content") -> list[str | Table]:
     parts += [
         f"{entry['backend']} on {entry['case']}: {entry['reason']}" for entry in about["left_out"]
     ]
+    parts += [
+        f"{row['backend']} on {case['name']}: impossible, {row['impossible']}"
+        for case in about["cases"]
+        for row in case["arms"]
+        if row["impossible"]
+    ]
     return [part for part in parts if part]
 
 
@@ -126,7 +132,7 @@ def limit_table(about: "Content") -> Table | None:
     table = empty_table("of the limit", "a pass", *map(short, specs))
     for case in about["cases"]:
         rows = {row["backend"]: row for row in case["arms"] if row["limit"]}
-        passing = [row["limit"] for name, row in rows.items() if name != "gram"]
+        passing = [row["limit"] for row in rows.values() if not row["passes_once"]]
         if not rows:
             continue
         least = min(passing, key=lambda limit: limit["seconds"], default=None)
@@ -143,12 +149,16 @@ def limit_legend(about: "Content") -> str:
     """Say what the table of limits shows; nothing without one."""
     if limit_table(about) is None:
         return ""
-    own = " gram reads the samples only when a call begins; its limit is its own."
+    once = {row["backend"] for case in about["cases"] for row in case["arms"] if row["passes_once"]}
+    own = [
+        f" {short(name)} reads the samples only when a call begins; its limit is its own."
+        for name in about["settings"]["backends"]
+        if name in once
+    ]
     return (
         "The least time in which this machine can read X and y once, from the cache they fit or "
         "from memory, or make the multiply-adds (FMA); and its share of each backend's best time."
-        + own
-        * ("gram" in about["settings"]["backends"])
+        + "".join(own)
     )
 
 

@@ -23,6 +23,9 @@ SCHEMA = 2
 SHORTEST_RUN = 1_000
 """Epochs of a training run, at least, where it is asked after how many runs compiling has paid."""
 
+_UNSURE = 1.25
+"""By how much what was measured as the limit may be surpassed: the machine has its hours."""
+
 _RESOLVED = 0.02
 """What is a smaller share of a call cannot be told from the rest of it."""
 
@@ -36,7 +39,7 @@ def merge(benchmarks: list[Benchmark], session: int, more: Iterable[Benchmark]) 
     for arm in more:
         info, data = arm["extra_info"], arm["stats"]["data"]
         once = {key: info.pop(key) for key in ("first", "load")}
-        for key in ("calibrates", "compile", "memory", "setup"):  # of the trial, see `trial.py`
+        for key in ("calibrates", "compile", "memory", "one", "setup"):  # the trial's
             info.pop(key, None)
         info["sessions"] = [session] * len(data)
         if arm["fullname"] not in known:
@@ -122,6 +125,7 @@ def _fastest(
     rows: list[Content], arms: Mapping[tuple[str, bool], Benchmark], noise: float | None
 ) -> Content | None:
     """Return the fastest backend, and how it compares with the second; None of fewer than two."""
+    rows = [row for row in rows if not row["impossible"]]
     if len(rows) < 2:
         return None
     first, second = sorted(rows, key=lambda row: row["time"]["median"])[:2]
@@ -144,9 +148,12 @@ def _row(
     trial = _trial(about, case["name"], info["backend"])
     setup, passes = trial.get("setup", 0.0), info["epochs"] + 1
     per_pass = max(median(pooled) - setup / passes, _RESOLVED * median(pooled))
+    limit = _limit(case, info, about)
     row: Content = {
         "backend": info["backend"],
         "epochs": info["epochs"],
+        "passes_once": info["passes_once"],
+        "impossible": _impossible(case, info["backend"], limit, sessions, about),
         "time": {
             "median": median(pooled),
             "minimum": min(pooled),
@@ -154,7 +161,7 @@ def _row(
             "sessions": sessions,
         },
         "rate": case["n"] / median(pooled),
-        "limit": _limit(case, info, min(pooled), about),
+        "limit": limit and {**limit, "share": limit["seconds"] / min(pooled)},
         "setup": setup,
         "pass": per_pass,
         "run": setup + per_pass * (max(case["epochs"], SHORTEST_RUN) + 1),
@@ -162,7 +169,9 @@ def _row(
         "verdict": "",
         "memory": trial.get("memory"),
     }
-    if base is arm:
+    if row["impossible"]:
+        row["verdict"] = inference.IMPOSSIBLE
+    elif base is arm:
         row["verdict"] = "baseline"
     elif base is not None:
         ratio = inference.speed_up(times(base), measured)
@@ -174,14 +183,37 @@ def _row(
     return row
 
 
-def _limit(case: Mapping[str, Any], info: Content, shortest: float, about: Content) -> Any:
-    """Return the least `seconds` per epoch, what sets them, `by`, and their `share` of the best."""
+def _limit(case: Mapping[str, Any], info: Content, about: Content) -> Content | None:
+    """Return the least `seconds` per epoch and what sets them, `by`; None if it is not known."""
     machine = about.get("roofline")
     if not machine:
         return None
     size = (case["n"], case["d"], info["epochs"], about["settings"]["threads"])
-    found = roofline.limit(machine, info["backend"], *size)
-    return {**found, "share": found["seconds"] / shortest}
+    return roofline.limit(machine, info["backend"], *size, once=info["passes_once"])
+
+
+def _impossible(
+    case: Mapping[str, Any],
+    backend: str,
+    limit: Content | None,
+    sessions: Mapping[int, float],
+    about: Content,
+) -> str:
+    """Say why no code can be as fast as this one was in every session; empty if some can."""
+    slowest = max(sessions.values())
+    if limit is not None and slowest < limit["seconds"] / _UNSURE:
+        times = limit["seconds"] / slowest
+        return f"{times:.3g} times as fast as this machine can go through the samples"
+    call = _trial(about, case["name"], backend).get("one", 0.0)
+    if limit is not None and call:
+        size = (case["n"], case["d"], about["settings"]["threads"])
+        least = roofline.least_call(about["roofline"], backend, *size)
+        if least is not None and call < least / _UNSURE:
+            return (
+                f"a call of one epoch takes {call:.2g} s, and reading the samples once {least:.2g} "
+                "s: it works beforehand"
+            )
+    return ""
 
 
 def _trial(about: Content, case: str, backend: str) -> Content:

@@ -24,7 +24,11 @@ _PATIENCE = 120  # seconds
 
 Roofline = dict[str, Any]
 """`sizes` in bytes; `read` and `fma`: per number of threads, as text since JSON has no other keys,
-the bytes a second at each size, and the multiply-adds a second. `caches` as in `machine.facts`."""
+the bytes a second at each size, and the multiply-adds a second, at best; `read_again` and
+`fma_again`, the second best repetition. `caches` as in `machine.facts`."""
+
+_AGREE = 1.1
+"""How many times as fast as the second best repetition the best may be, to be believed."""
 
 
 def measured(threads: int, cache: Path | None = None) -> Roofline:
@@ -57,47 +61,74 @@ _CHILD = (
 
 
 def best(first: Roofline | None, second: Roofline) -> Roofline:
-    """Return the higher rates of two measurements: other users of the machine only take away."""
+    """Return the two best rates of two measurements: other users of the machine only take away."""
     if first is None:
         return second
-    return {
-        **second,
-        "read": {
-            count: [max(pair) for pair in zip(first["read"][count], rates, strict=True)]
-            for count, rates in second["read"].items()
-        },
-        "fma": {count: max(first["fma"][count], rate) for count, rate in second["fma"].items()},
-    }
+    found = {**second, "read": {}, "read_again": {}, "fma": {}, "fma_again": {}}
+    for count in second["read"]:
+        rates = [roofline[key][count] for key in _READ for roofline in (first, second)]
+        best_two = [sorted(at_size)[:-3:-1] for at_size in zip(*rates, strict=True)]
+        for key, column in zip(_READ, zip(*best_two, strict=True), strict=True):
+            found[key][count] = list(column)
+        fma = [roofline[key][count] for key in _FMA for roofline in (first, second)]
+        for key, rate in zip(_FMA, sorted(fma)[:-3:-1], strict=True):
+            found[key][count] = rate
+    return found
 
 
-def limit(roofline: Roofline, backend: str, n: int, d: int, epochs: int, threads: int) -> Any:
+_READ, _FMA = ("read", "read_again"), ("fma", "fma_again")
+
+
+def limit(
+    roofline: Roofline, backend: str, n: int, d: int, epochs: int, threads: int, *, once: bool
+) -> dict[str, Any] | None:
     """Return the least `seconds` per pass over n samples of d features, and what sets them, `by`.
 
-    That is the cache, "L1d", "L2", …, "memory", or "FMA", the multiply-adds. `gram` reads the
-    samples once per call at least, makes (d + 2)² multiply-adds with each, and then has as much to
-    do in an epoch as with d + 2 samples.
+    That is the cache, "L1d", "L2", …, "memory", or "FMA", the multiply-adds. A backend that passes
+    over the samples `once` a call makes a multiply-add then for each product of two columns, and
+    has as much to do in an epoch as with d + 2 samples. None where no two repetitions of the
+    measurement agree.
     """
-    most = max(map(int, roofline["read"]))  # more threads than cores read no faster
-    count = str(min(threads, most) if backend not in _ON_ONE_CORE else 1)
-    if backend != "gram":
+    count = _count(roofline, backend, threads)
+    if not once:
         return _pass(roofline, count, 8 * n * (d + 1), n * (2 * d + 1))
-    once = _pass(roofline, count, 8 * n * (d + 1), n * (d + 2) ** 2)
+    first = _pass(roofline, count, 8 * n * (d + 1), n * (d * (d + 3) // 2 + 1))
     every = _pass(roofline, count, 4 * (d + 2) * (d + 3), (d + 1) * (d + 2))
-    longer = max(every, once, key=lambda part: part["seconds"] / (1 if part is every else epochs))
-    return {"seconds": every["seconds"] + once["seconds"] / (epochs + 1), "by": longer["by"]}
+    if first is None or every is None:
+        return None
+    longer = max(every, first, key=lambda part: part["seconds"] / (1 if part is every else epochs))
+    return {"seconds": every["seconds"] + first["seconds"] / (epochs + 1), "by": longer["by"]}
+
+
+def least_call(roofline: Roofline, backend: str, n: int, d: int, threads: int) -> float | None:
+    """Return the seconds that a call takes at least, for it must read the samples once."""
+    found = _pass(roofline, _count(roofline, backend, threads), 8 * n * (d + 1), n * (d + 1))
+    return None if found is None else float(found["seconds"])
 
 
 _ON_ONE_CORE = ("python", "numba", "numba-simd", "gram")
 
 
-def _pass(roofline: Roofline, count: str, size: float, multiply_adds: float) -> dict[str, Any]:
+def _count(roofline: Roofline, backend: str, threads: int) -> str:
+    most = max(map(int, roofline["read"]))  # more threads than cores read no faster
+    return str(min(threads, most) if backend not in _ON_ONE_CORE else 1)
+
+
+def _pass(
+    roofline: Roofline, count: str, size: float, multiply_adds: float
+) -> dict[str, Any] | None:
     """Return the seconds to read so many bytes and make so many multiply-adds, and what sets them.
 
     Between measured sizes the higher of the two rates counts: nothing may be faster than a limit.
     """
     sizes, rates = roofline["sizes"], roofline["read"][count]
     above = next((i for i, other in enumerate(sizes) if other >= size), len(sizes) - 1)
-    reading = size / max(rates[max(above - 1, 0)], rates[above])
+    around = {max(above - 1, 0), above}
+    confirmed = [(rates[i], roofline["read_again"][count][i]) for i in around]
+    confirmed.append((roofline["fma"][count], roofline["fma_again"][count]))
+    if any(rate > _AGREE * again for rate, again in confirmed):
+        return None
+    reading = size / max(rates[i] for i in around)
     computing = multiply_adds / roofline["fma"][count]
     if computing > reading:
         return {"seconds": computing, "by": "FMA"}

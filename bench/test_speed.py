@@ -1,4 +1,4 @@
-"""The timing suite: every backend on every case, verified first, then timed by pytest-benchmark.
+"""The timing suite: every backend on every case, verified, timed by pytest-benchmark, verified.
 
 `gradrace run` runs it in several sessions; `pytest bench --benchmark-only` runs it once.
 """
@@ -12,7 +12,6 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.contestant import BLOCK, Contestant
-from bench.oracle import YARDSTICK
 from bench.plan import Arm, Plan
 
 _contestant = cache(Contestant)
@@ -36,21 +35,22 @@ def test_train(
     benchmark.group = job.name
     benchmark.extra_info.update(
         backend=arm.backend, duplicate=arm.duplicate, n=job.n, d=job.d, lr=job.lr,
-        epochs=job.epochs, yardstick=YARDSTICK, agreement=asdict(racer.verdict),
+        epochs=job.epochs, agreement=asdict(racer.verdict),
         load=racer.load, first=racer.first, compile=racer.compile, memory=racer.memory,
-        setup=racer.setup,
+        one=racer.one, setup=racer.setup, passes_once=racer.passes_once,
         place=plan.arms.index(arm), calibrates=racer.calls is None,
     )  # fmt: skip
-    timing = {"lr": job.lr, "epochs": job.epochs}
     before = racer.signatures()
     gc.collect()
     if racer.calls is None:
-        benchmark(racer.module.train, racer.data, **timing)
+        benchmark(racer.call)
         if benchmark.enabled:  # not so with --benchmark-disable: then every arm is only verified
             racer.calls = benchmark.stats.iterations
     else:
-        benchmark.pedantic(
-            racer.module.train, (racer.data,), timing, rounds=1, iterations=racer.calls
-        )
+        benchmark.pedantic(racer.call, rounds=1, iterations=racer.calls)
+    racer.judge_last()
+    if not racer.verdict.agrees:
+        benchmark.has_error = True  # so that no figure of this arm is kept
+        pytest.fail(racer.verdict.reason)
     benchmark.extra_info["signatures"] = [before, racer.signatures()]
     log("block", case=job.name, arm=arm.label, repetition=repetition)

@@ -34,7 +34,8 @@ class Trials:
     compile: list[dict[str, Any]] = field(default_factory=list)
     """`{"backend", "load", "cold", "cached"}` of every backend that compiles, in seconds."""
     calls: list[dict[str, Any]] = field(default_factory=list)
-    """`{"case", "backend", "memory", "setup"}` of every arm, in bytes and in seconds per call."""
+    """`{"case", "backend", "memory", "setup", "one"}` of every arm, in bytes and in seconds: what a
+    call sets up, and what a call of one epoch takes."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Conditions:
     """Where and how trials and sessions run."""
 
     exact: Path
-    """The folder of the exact trajectories."""
+    """The folder of the exact sums."""
     caches: Path
     """A folder for Numba's caches, empty at first: no machine code is older than the run."""
     threads: int
@@ -147,7 +148,7 @@ def _info(session: Session) -> dict[str, Any]:
 
 def _frozen(found: Trials, spec: str, case: Case, session: Session, repetitions: int) -> Arm | None:
     """Return the arm with its calls, epochs and repetitions, or note why it is left out."""
-    (event,) = session.verdicts or (None,)
+    event = session.verdicts[-1] if session.verdicts else None
     reason, fault = session.failure, bool(session.failure)
     if session.timed_out:  # not a fault: it has passed the check on the reference line
         reason, fault = f"too slow: {reason}", False
@@ -169,6 +170,7 @@ def _frozen(found: Trials, spec: str, case: Case, session: Session, repetitions:
             "backend": spec,
             "memory": info["memory"],
             "setup": info["setup"],
+            "one": info["one"],
         }
     )
     block = stats["median"] * stats["iterations"]

@@ -26,9 +26,6 @@ from plots.style import (
     tidy,
 )
 
-NO_PASS = ("gram",)
-"""Backends that do not pass over the data in every epoch: no such roof holds for them."""
-
 _MARKS = "osD^vP*X"
 
 
@@ -82,7 +79,8 @@ _NAMES = dict(zip(_MARKS, ("●", "■", "◆", "▲", "▼", "✚", "★", "✖
 
 
 def _rows(case: dict[str, Any]) -> list[dict[str, Any]]:
-    return [row for row in case["arms"] if row["backend"] not in NO_PASS]
+    """Return what passes over the samples in every epoch; no such roof holds for the others."""
+    return [row for row in case["arms"] if not row["passes_once"]]
 
 
 def _draw_roofs(axes: Axes, roofline: dict[str, Any], levels: list[int]) -> None:

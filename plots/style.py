@@ -159,7 +159,7 @@ def draw_limit(axes: "Axes", cases: Sequence[dict[str, Any]], along: str) -> Non
     limits = [
         (case[along], min(row["limit"]["seconds"] for row in rows))
         for case in cases
-        if (rows := [row for row in case["arms"] if row.get("limit") and row["backend"] != "gram"])
+        if (rows := [row for row in case["arms"] if row.get("limit") and not row["passes_once"]])
     ]
     if limits:
         axes.plot(*zip(*limits, strict=True), color=MUTED, lw=1.2, ls="--", zorder=1)

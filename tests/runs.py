@@ -25,12 +25,15 @@ def write_run(
     threads: int = 1,
     roofline: Mapping[str, Any] | None = None,
     setups: Mapping[str, float] = MappingProxyType({}),
+    once: Sequence[str] = ("gram",),
+    ones: Mapping[str, float] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Write a file with these seconds per epoch, case → backend → time; return what it holds.
 
     Every session of every arm is off by up to `spread`, up and down by turns, so that the mean of
     the logarithms is all but the given time. The fastest arm has a duplicate. `setups` are the
-    seconds per call that a backend takes before its first epoch.
+    seconds per call that a backend takes before its first epoch, `ones` those of a call of one
+    epoch. `once` names the backends that pass over the samples once a call.
     """
     names = list(dict.fromkeys(name for arms in seconds.values() for name in arms))
     settings = replace(
@@ -44,7 +47,14 @@ def write_run(
     draw = random.Random(seed)
     for number in range(1, sessions + 1):
         session = [
-            benchmark(case, name, duplicate, seconds[case][name] * _factor(draw, spread), place)
+            benchmark(
+                case,
+                name,
+                duplicate,
+                seconds[case][name] * _factor(draw, spread),
+                place,
+                passes_once=name in once,
+            )
             for place, (case, name, duplicate) in enumerate(arms)
         ]
         results.merge(content["benchmarks"], number, session)
@@ -65,6 +75,7 @@ def write_run(
             "case": parse(case).name,
             "backend": name,
             "setup": setups.get(name, 0.0),
+            "one": ones.get(name, 1.0),
             "memory": {"added": 10**6, "peak": 10**8},
         }
         for case, name, duplicate in arms
@@ -94,7 +105,7 @@ def benchmark(
             "backend": backend, "duplicate": duplicate, "n": job.n, "d": job.d, "lr": job.lr,
             "epochs": job.epochs, "yardstick": "", "agreement": {"agrees": True}, "load": 0.1,
             "first": 0.2, "compile": 0.0, "memory": None, "place": place, "calibrates": False,
-            "repetitions": [0, 1, 2, 3, 4], "signatures": [1, 1], **info,
+            "repetitions": [0, 1, 2, 3, 4], "signatures": [1, 1], "passes_once": False, **info,
         },
         "options": {"disable_gc": True},
         "stats": results.statistics([seconds] * 5, iterations=max(1, round(0.01 / seconds))),

@@ -9,8 +9,9 @@ import backends
 from backends.interface import Floats
 from bench.agreement import judge, piece_fault
 from bench.data import Dataset, reference_line, synthetic
-from bench.isolation import PIECES_LR, Probe
+from bench.isolation import PIECES_LR
 from bench.oracle import ExactTrajectory, exact_trajectory
+from bench.problems import Problem
 from bench.theory import hessian
 from tests.variants import (
     CORRECT,
@@ -237,31 +238,43 @@ class TestReport:
 
 
 class TestPieces:
-    PROBE = Probe(w=np.array([0.5, -2.0, 1.0]), b=0.25)
     DATA = synthetic(40, 3)
 
-    def pieces(self, name: str = "numpy") -> dict[str, Floats]:
-        module, data, w, b = backends.load(name), self.DATA, self.PROBE.w, self.PROBE.b
-        grad_w, grad_b = module.gradients(data.X, data.y, w, b)
-        return {
-            "predict": np.array(module.predict(data.X, w, b)),
-            "loss": np.array([module.loss(data.X, data.y, w, b)]),
-            "gradients": np.append(grad_w, grad_b),
-            "update": np.append(*module.update(w, b, grad_w, grad_b, PIECES_LR)),
-        }
+    def problem(self, scale: float = 1.0) -> Problem:
+        w = np.array([0.5, -2.0, 1.0]) * scale
+        return Problem("", self.DATA.X, self.DATA.y, 1.0, 1, w, 0.25 * scale)
+
+    def pieces(self, problem: Problem, name: str = "numpy") -> dict[str, Floats]:
+        module, X, y, w, b = backends.load(name), problem.X, problem.y, problem.w0, problem.b0
+        with np.errstate(all="ignore"):
+            grad_w, grad_b = module.gradients(X, y, w, b)
+            return {
+                "predict": np.array(module.predict(X, w, b)),
+                "loss": np.array([module.loss(X, y, w, b)]),
+                "gradients": np.append(grad_w, grad_b),
+                "update": np.append(*module.update(w, b, grad_w, grad_b, PIECES_LR)),
+            }
 
     @pytest.mark.parametrize("name", backends.names())
-    def test_right_pieces_pass(self, name: str) -> None:
-        assert piece_fault(self.pieces(name), self.DATA.X, self.DATA.y, self.PROBE) == ""
+    @pytest.mark.parametrize("scale", [1.0, 1e-310, 1e152, 1e160, 1e306, 8e307])
+    def test_right_pieces_pass_also_where_their_sums_overflow(
+        self, name: str, scale: float
+    ) -> None:
+        problem = self.problem(scale)
+        assert piece_fault(self.pieces(problem, name), problem) == ""
 
     @pytest.mark.parametrize("piece", ["predict", "loss", "gradients", "update"])
-    def test_one_part_in_1e12_is_wrong(self, piece: str) -> None:
-        pieces = self.pieces()
+    @pytest.mark.parametrize("scale", [1.0, 1e150])
+    def test_one_part_in_1e12_is_wrong(self, piece: str, scale: float) -> None:
+        problem = self.problem(scale)
+        pieces = self.pieces(problem)
         pieces[piece] = pieces[piece] * (1 + 1e-12)
-        fault = piece_fault(pieces, self.DATA.X, self.DATA.y, self.PROBE)
-        assert fault.startswith(f"{piece}(): got ")
+        assert piece_fault(pieces, problem).startswith(f"{piece}(): got ")
 
-    def test_pieces_that_overflow_are_no_fault(self) -> None:
-        probe = Probe(w=np.array([1e160]), b=1e160)
-        X, y = np.array([[1.0], [2.0]]), np.array([1.0, 2.0])
-        assert piece_fault({"loss": np.array([np.inf])}, X, y, probe) == ""
+    @pytest.mark.parametrize("piece", ["predict", "loss", "gradients", "update"])
+    @pytest.mark.parametrize("value", [np.inf, np.nan])
+    def test_where_nothing_overflows_inf_and_nan_are_wrong(self, piece: str, value: float) -> None:
+        problem = self.problem()
+        pieces = self.pieces(problem)
+        pieces[piece][-1] = value
+        assert piece_fault(pieces, problem).startswith(f"{piece}(): got {value}")

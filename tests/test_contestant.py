@@ -1,7 +1,5 @@
 """How many epochs a call makes within a budget, and what it takes before the first one."""
 
-from typing import Any
-
 import pytest
 
 from bench.cases import Case
@@ -20,13 +18,13 @@ class Timed(Contestant):
         self.true_setup, self.per_epoch = setup, per_epoch
         self.made: list[int] = []
 
-    def _call(self, epochs: int) -> tuple[float, Any]:
+    def _call(self, epochs: int) -> float:
         self.made.append(epochs)
         wobble = self.true_setup * (0.01 if len(self.made) % 2 else -0.01)
-        return self.true_setup + wobble + (epochs + 1) * self.per_epoch, None
+        return self.true_setup + wobble + (epochs + 1) * self.per_epoch
 
     def chosen(self) -> int:
-        return self._affordable(self._call(1)[0], BUDGET)
+        return self._affordable(self._call(1), BUDGET)
 
 
 @pytest.mark.parametrize(("per_epoch", "epochs"), [(1e-3, 19), (1e-4, 199), (1e-9, 1000), (0.5, 1)])

@@ -10,6 +10,7 @@ from bench.agreement import Verdict, check_backends
 from bench.data import Dataset
 from bench.isolation import BackendError, run_isolated
 from bench.oracle import exact_trajectory
+from bench.problems import Problem
 from tests.conftest import FOREIGN
 
 GOOD, BAD = str(FOREIGN / "good.py"), str(FOREIGN / "bad.py")
@@ -41,13 +42,18 @@ EXPECTED = {
     "returns ragged weights": "w has rows of unequal length",
     "returns other epochs": "epoch is not 0, 1, …, 20",
     "returns text for epochs": "epoch is not 0, 1, …, 20",
-    "takes no start": "raised TypeError: train() got an unexpected keyword argument 'w0'",
+    "takes no start": (
+        "from a given w0, b0, with every=3: raised TypeError: train() got an unexpected keyword "
+        "argument 'w0'"
+    ),
     "ignores the start": "from a given w0, b0, with every=3: w[0] at epoch 0: got 0.0, exact ",
-    "ignores every": "w has shape (21, 1), not (8, 1)",
+    "ignores every": "from a given w0, b0, with every=3: w has shape (21, 1), not (8, 1)",
     "changes its input": "it changed the samples that prepare was given",
     "ends while it is imported": "its process ended with status 1 and no result: a last word",
-    "has a wrong piece": "predict(): got ",
-    "has a piece that raises": "raised NotImplementedError: later (bad.py, line ",
+    "has a wrong piece": "from a given w0, b0, with every=3: predict(): got ",
+    "has a piece that raises": (
+        "from a given w0, b0, with every=3: raised NotImplementedError: later (bad.py, line "
+    ),
 }
 
 
@@ -102,7 +108,7 @@ def test_the_trajectory_arrives_unchanged(line: Dataset) -> None:
 
     module = backends.load("numba")
     here = module.train(module.prepare(line.X, line.y), lr=0.1, epochs=500)
-    there = run_isolated("numba", line.X, line.y, lr=0.1, epochs=500).trajectory
+    (there,) = run_isolated("numba", [Problem("", line.X, line.y, 0.1, 500)]).trajectories
     for a, b in zip(here, there, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -116,7 +122,7 @@ def test_nothing_is_left_running_or_lying_about(
     monkeypatch.setenv("GRADRACE_TEST_PID", str(tmp_path / "pid"))
     start = time.monotonic()
     with pytest.raises(BackendError, match="no result after 3 s"):
-        run_isolated(BAD, line.X, line.y, lr=0.1, epochs=1, timeout=3)
+        run_isolated(BAD, [Problem("", line.X, line.y, 0.1, 1)], timeout=3)
     assert time.monotonic() - start < 300  # its child would take 600 s
     assert [path.name for path in tmp_path.iterdir()] == ["pid"]
     pid = int((tmp_path / "pid").read_text())

@@ -20,7 +20,7 @@ from bench.settings import Settings, announcement, choose
 from tests.conftest import FOREIGN
 
 GOOD, BAD = str(FOREIGN / "good.py"), str(FOREIGN / "bad.py")
-WRONG, WRONG_LATER = str(FOREIGN / "wrong.py"), str(FOREIGN / "wrong_on_many_features.py")
+WRONG, WRONG_LATER = str(FOREIGN / "wrong.py"), str(FOREIGN / "wrong_while_timed.py")
 
 SMALL = Settings(
     "custom",

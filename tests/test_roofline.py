@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from bench import roofline
+from bench import results, roofline
+from bench.race import Race
 from bench.report import limit_legend, limit_table, roofline_table
-from bench.roofline import limit
+from bench.settings import QUICK_SETTINGS
 from tests.runs import write_run
 
 # 1,000 bytes fit the first cache, 10,000 the second; then comes memory
@@ -16,39 +17,61 @@ MACHINE: dict[str, Any] = {
     "sizes": [1_000, 10_000, 100_000, 1_000_000],
     "caches": {"L1d": 1_000, "L2": 10_000},
     "read": {"1": [100e9, 50e9, 10e9, 10e9], "2": [200e9, 100e9, 12e9, 12e9]},
+    "read_again": {"1": [99e9, 49e9, 10e9, 10e9], "2": [190e9, 98e9, 12e9, 11e9]},
     "fma": {"1": 10e9, "2": 20e9},
+    "fma_again": {"1": 10e9, "2": 19e9},
 }
+
+
+def limit(backend: str, n: int, epochs: int = 10, threads: int = 1, **machine: Any) -> Any:
+    """The limit of a pass over n samples of one feature."""
+    once = backend == "gram"
+    return roofline.limit({**MACHINE, **machine}, backend, n, 1, epochs, threads, once=once)
 
 
 class TestLimit:
     def test_in_memory_it_is_reading(self) -> None:
         # 16 bytes a sample at 10 GB/s
-        assert limit(MACHINE, "numba-simd", 50_000, 1, 10, 1) == {
+        assert limit("numba-simd", 50_000) == {
             "seconds": pytest.approx(80e-6), "by": "memory",
         }  # fmt: skip
 
     def test_in_the_first_cache_it_is_multiplying(self) -> None:
         # three multiply-adds a sample at 10 G/s, against 16 bytes at 100 GB/s
-        assert limit(MACHINE, "numba-simd", 60, 1, 10, 1) == {
+        assert limit("numba-simd", 60) == {
             "seconds": pytest.approx(18e-9), "by": "FMA",
         }  # fmt: skip
 
     def test_between_two_sizes_the_faster_rate_counts(self) -> None:
-        found = limit(MACHINE, "numpy", 4_000, 1, 10, 1)  # 64,000 bytes, at 50 GB/s
+        found = limit("numpy", 4_000)  # 64,000 bytes, at 50 GB/s
         assert found == {"seconds": pytest.approx(1.28e-6), "by": "memory"}
 
     @pytest.mark.parametrize(
         ("backend", "seconds"), [("numba-simd", 80e-6), ("numba-parallel", 800e-6 / 12)]
     )
     def test_only_some_backends_use_all_cores(self, backend: str, seconds: float) -> None:
-        assert limit(MACHINE, backend, 50_000, 1, 10, 2)["seconds"] == pytest.approx(seconds)
+        assert limit(backend, 50_000, threads=2)["seconds"] == pytest.approx(seconds)
 
     def test_gram_passes_once_per_call(self) -> None:
-        short, long = (limit(MACHINE, "gram", 50_000, 1, epochs, 1) for epochs in (1, 10**9))
+        short, long = (limit("gram", 50_000, epochs) for epochs in (1, 10**9))
         assert short["seconds"] == pytest.approx(40e-6, rel=1e-3)
         assert short["by"] == "memory"
         assert long["seconds"] == pytest.approx(6 / 10e9, rel=1e-3)
         assert long["by"] == "FMA"
+
+    @pytest.mark.parametrize(
+        ("machine", "n"),
+        [
+            ({"read_again": {"1": [80e9, 49e9, 10e9, 10e9]}}, 60),
+            ({"read_again": {"1": [99e9, 49e9, 9e9, 10e9]}}, 50_000),
+            ({"fma_again": {"1": 8e9}}, 50_000),
+        ],
+    )
+    def test_what_no_second_repetition_confirms_is_not_known(
+        self, machine: dict[str, Any], n: int
+    ) -> None:
+        assert limit("numba-simd", n, **machine) is None
+        assert limit("gram", n, **machine) is None
 
 
 class TestReport:
@@ -82,9 +105,11 @@ def found() -> dict[str, Any]:
 class TestMeasured:
     def test_has_a_rate_for_every_size_and_number_of_threads(self, found: dict[str, Any]) -> None:
         assert set(found["read"]) == set(found["fma"]) == {"1", "2"}
-        for rates in found["read"].values():
-            assert len(rates) == len(found["sizes"])
-            assert min(rates) > 1e8
+        for count in ("1", "2"):
+            best, second = found["read"][count], found["read_again"][count]
+            assert len(best) == len(second) == len(found["sizes"])
+            assert all(0 < again <= rate for rate, again in zip(best, second, strict=True))
+            assert 0 < found["fma_again"][count] <= found["fma"][count]
         assert found["sizes"][-1] >= min(4 * max(found["caches"].values(), default=0), 2**28)
         assert json.loads(json.dumps(found)) == found
 
@@ -98,16 +123,59 @@ class TestMeasured:
 
 
 def test_of_two_measurements_the_higher_rates_count() -> None:
-    slower = {**MACHINE, "read": {"1": [1e9] * 4, "2": [300e9, 1e9, 1e9, 1e9]}}
+    slower = {
+        **MACHINE,
+        "read": {"1": [1e9] * 4, "2": [300e9, 99e9, 1e9, 1e9]},
+        "read_again": {"1": [1e9] * 4, "2": [250e9, 1e9, 1e9, 1e9]},
+    }
     found = roofline.best(slower, MACHINE)
-    assert found["read"]["1"] == MACHINE["read"]["1"]
+    assert (found["read"]["1"], found["read_again"]["1"]) == (
+        MACHINE["read"]["1"], MACHINE["read_again"]["1"],
+    )  # fmt: skip
     assert found["read"]["2"] == [300e9, 100e9, 12e9, 12e9]
+    assert found["read_again"]["2"] == [250e9, 99e9, 12e9, 11e9]
+    assert (found["fma"], found["fma_again"]) == ({"1": 10e9, "2": 20e9}, {"1": 10e9, "2": 20e9})
     assert roofline.best(None, MACHINE) is MACHINE
 
 
-def test_what_is_above_the_limit_is_said(tmp_path: Path) -> None:
-    content = write_run(
-        tmp_path / "b.json", {"50000x1@10": {"numba-simd": 40e-6}}, roofline=MACHINE, spread=0.0
-    )
-    (warning,) = (w for w in content["gradrace"]["warnings"] if w.startswith("above the limit"))
-    assert warning.startswith("above the limit: numba-simd on 50000x1 (200 %); ")
+class TestImpossible:
+    """What is faster than the machine can be has no verdict, and is a fault."""
+
+    def race(self, tmp_path: Path, seconds: float, **more: Any) -> Race:
+        times = {"50000x1@10": {"numpy": 400e-6, "numba-simd": seconds}}
+        content = write_run(tmp_path / "b.json", times, roofline=MACHINE, spread=0.0, **more)
+        return Race(QUICK_SETTINGS, content)
+
+    def test_within_the_uncertainty_it_is_a_warning(self, tmp_path: Path) -> None:
+        race = self.race(tmp_path, 70e-6)  # the limit is 80
+        (warning,) = (w for w in race.about["warnings"] if w.startswith("above the limit"))
+        assert warning.startswith("above the limit: numba-simd on 50000x1 (114 %); ")
+        assert race.faults == []
+
+    def test_beyond_it_is_a_fault(self, tmp_path: Path) -> None:
+        race = self.race(tmp_path, 40e-6)
+        (row,) = (r for r in race.about["cases"][0]["arms"] if r["backend"] == "numba-simd")
+        assert (row["verdict"], row["speed_up"]) == ("impossible", None)
+        assert race.about["cases"][0]["fastest"] is None
+        assert race.faults == [
+            "numba-simd on 50000x1: 2 times as fast as this machine can go through the samples"
+        ]
+
+    def test_in_one_session_it_is_none(self, tmp_path: Path) -> None:
+        race = self.race(tmp_path, 40e-6)
+        for arm in race.content["benchmarks"]:
+            slow = [s == 2 for s in arm["extra_info"]["sessions"]]
+            data = arm["stats"]["data"]
+            data[:] = [3 * t if late else t for t, late in zip(data, slow, strict=True)]
+        results.conclude(race.content)
+        assert race.faults == []
+
+    def test_who_passes_once_a_call_has_a_limit_of_his_own(self, tmp_path: Path) -> None:
+        assert self.race(tmp_path, 50e-6, once=("numba-simd",)).faults == []
+
+    def test_who_works_beforehand_is_given_away_by_a_call_of_one_epoch(
+        self, tmp_path: Path
+    ) -> None:
+        race = self.race(tmp_path, 50e-6, once=("numba-simd",), ones={"numba-simd": 20e-6})
+        (fault,) = race.faults
+        assert "a call of one epoch takes 2e-05 s, and reading the samples once 8e-05 s" in fault

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.cases import parse
-from bench.contestant import write_truth
+from bench.contestant import write_steps
 from bench.plan import Arm, Plan
 from bench.session import Event, Session, time_arms
 from tests.conftest import FOREIGN
@@ -83,8 +83,8 @@ def test_nothing_is_compiled_while_it_is_timed(timer: Timer) -> None:
     assert before == after > 0
 
 
-def test_the_exact_trajectory_may_lie_in_a_folder(timer: Timer, tmp_path: Path) -> None:
-    write_truth(parse(CASE), tmp_path)
+def test_the_exact_sums_may_lie_in_a_folder(timer: Timer, tmp_path: Path) -> None:
+    write_steps(parse(CASE), tmp_path)
     assert backends_of(timer("numpy", exact=str(tmp_path))) == ["numpy"]
 
 
@@ -173,3 +173,48 @@ def test_usage_is_recorded(timer: Timer) -> None:
     usage = timer("numpy").usage
     assert usage["seconds"] > 0
     assert json.loads(json.dumps(usage)) == usage
+
+
+WRONG_CALLS = (
+    "first_result_again", "result_by_job", "result_by_identity", "result_by_rounded_rate",
+    "every_other_call", "fills_its_arrays_later", "float32_once_warm", "fewer_samples_once_warm",
+    "stops_when_close", "every_other_epoch", "forgets_the_start",
+    "forgets_the_last_bits_of_the_rate", "a_generator",
+)  # fmt: skip
+RIGHT_CALLS = (
+    "computes_when_asked", "caches_what_never_comes_again", "keeps_float32_where_nothing_is_lost",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    """What one session finds of all of them: per name, whether it was right, why not, blocks."""
+    folder = tmp_path_factory.mktemp("cheats")
+    for name in (*WRONG_CALLS, *RIGHT_CALLS):
+        (folder / f"{name}.py").write_text(
+            f"import sys\nsys.path.append({str(FOREIGN)!r})\n"
+            f"from cheats import prepare, {name} as train\n"
+        )
+    files = [str(folder / f"{name}.py") for name in (*WRONG_CALLS, *RIGHT_CALLS)]
+    arms = tuple(Arm(CASE, file, calls=4, repetitions=3) for file in files)
+    session = time_arms(Plan(arms, "seed"), threads=1, cache=folder, timeout=100)
+    assert session.failure == ""
+    verdicts = {Path(event["arm"]).stem: event["verdict"] for event in session.verdicts}
+    timed = [Path(arm["extra_info"]["backend"]).stem for arm in session.results["benchmarks"]]
+    return {name: [v["agrees"], v["reason"], name in timed] for name, v in verdicts.items()}
+
+
+@pytest.mark.parametrize("name", WRONG_CALLS)
+def test_being_fast_without_working_has_no_figure(judged: dict[str, list[Any]], name: str) -> None:
+    agrees, reason, timed = judged[name]
+    assert (agrees, timed) == (False, False)
+    assert reason
+
+
+@pytest.mark.parametrize("name", RIGHT_CALLS)
+def test_what_works_for_its_result_is_timed(judged: dict[str, list[Any]], name: str) -> None:
+    assert judged[name] == [True, "", True]
+
+
+def test_a_wrong_call_is_named(judged: dict[str, list[Any]]) -> None:
+    assert judged["float32_once_warm"][1].startswith("a timed call returned something else: ")

@@ -64,12 +64,13 @@ def raceable() -> tuple[list[str], list[str]]:
     """
     from bench.data import synthetic  # here, since NumPy takes its time
     from bench.isolation import BackendError, run_isolated
+    from bench.problems import Problem
 
     (files, reasons), data = available(), synthetic(2, 1)
     sound = []
     for file in files:
         try:
-            run_isolated(file, data.X, data.y, lr=0.1, epochs=1)
+            run_isolated(file, [Problem("", data.X, data.y, lr=0.1, epochs=1)])
         except BackendError as error:
             reasons.append(f"{Path(file).stem}: {error}")
         else:

@@ -1,4 +1,6 @@
-"""Right on a line, wrong for d > 1: the last weight is never learned."""
+"""Right wherever it is only checked; while it is timed, it never learns the last of its weights."""
+
+import sys
 
 import good
 import numpy as np
@@ -8,6 +10,6 @@ prepare = good.prepare
 
 def train(data, **job):
     X, y = data
-    if X.shape[1] > 1:
+    if X.shape[1] > 1 and "pytest" in sys.modules:
         X = np.column_stack([X[:, :-1], np.zeros(len(y))])
     return good.train((X, y), **job)
