@@ -5,7 +5,6 @@ trains, and writes plain float64 arrays back. A backend that raises, hangs, kill
 returns something else than a trajectory ends in a `BackendError` that says so.
 """
 
-import contextlib
 import json
 import os
 import signal
@@ -21,17 +20,14 @@ import numpy as np
 
 import backends
 from backends.interface import Backend, Floats, InputError, Trajectory, recorded_epochs
+from bench import child
 
 PIECES = ("predict", "loss", "gradients", "update")
 
 RESUMED_EPOCHS, RESUMED_EVERY = 20, 3
 PIECES_LR = 0.3  # the rate at which `update` is tried
 
-_ROOT = Path(__file__).resolve().parent.parent
-_CHILD = (
-    f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from bench import isolation; "
-    "sys.path.pop(0); isolation._child()"
-)
+_CHILD = "from bench import isolation; isolation._child()"
 
 
 class BackendError(Exception):
@@ -106,19 +102,13 @@ def run_isolated(
 def _run_child(folder: Path, timeout: float) -> int:
     """Return the exit status of the child, negative for a signal, as `subprocess` has it."""
     with (folder / "output.txt").open("wb") as output:
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-c", _CHILD, str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,  # Ctrl-C is for the parent, and killing takes the family along
-        )
+        process = child.start(_CHILD, str(folder), output=output)
         try:
-            return child.wait(timeout)
+            return process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise BackendError(f"no result after {timeout:g} s") from None
         finally:
-            kill_family(child)
+            child.end(process)
 
 
 def signal_name(number: int) -> str:
@@ -127,16 +117,6 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # a real-time signal
         return f"signal {number}"
-
-
-def kill_family(child: "subprocess.Popen[Any]") -> None:
-    """Kill a child that leads its own process group, with everything it started."""
-    if os.name == "posix":
-        with contextlib.suppress(ProcessLookupError):  # all of them have ended
-            os.killpg(child.pid, signal.SIGKILL)
-    else:
-        child.kill()
-    child.wait()
 
 
 def _child() -> None:
