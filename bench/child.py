@@ -4,11 +4,11 @@ A child is two processes. The first one stays as the guardian of the second one,
 work. When the worker ends, or the process that started them does, even by SIGKILL, or when
 `end` asks for it, the guardian kills whatever the worker has left running, and ends as it ended.
 
-On Linux, orphans become children of the guardian, so that it finds daemons in sessions of their own,
-too; and the system tells it when its parent has died, and kills the worker when the guardian has.
-To Linux, the parent is the *thread* that called `start`: the child ends with it. Elsewhere the
-guardian looks for its parent twice a second, and finds what descends from a worker that still runs,
-or is in its process group. Windows has no guardians: there, `end` kills the child alone.
+On Linux, orphans become children of the guardian, so that it finds daemons in sessions of their
+own, too; and the system tells it when its parent has died, and kills the worker when the guardian
+has. To Linux, the parent is the *thread* that called `start`: the child ends with it. Elsewhere
+the guardian looks for its parent twice a second, and finds what descends from a worker that still
+runs, or is in its process group. Windows has no guardians: there, `end` kills the child alone.
 
 What can stay, on Linux, too: the family of a backend that kills or stops its guardian, except for
 what is in its process group; what another user runs (sudo), or another program for it (cron,
