@@ -151,16 +151,21 @@ class TestTrain:
         done = gradrace("train", "--lr", "0.1")
         assert "(results/train/model.json, results/train/fit.parquet, " in done.stderr
 
-    @pytest.mark.parametrize("how", ["exits", "ends with an import"])
+    @pytest.mark.parametrize("how", ["exits", "ends with an import", "ends with its package"])
     def test_a_backend_that_exits_is_no_success(
         self, gradrace: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
     ) -> None:
         monkeypatch.setenv("GRADRACE_TEST_HOW", how)
         (tmp_path / "leaves.py").write_text("raise SystemExit(0)\n")
-        backend = "leaves.py" if how == "ends with an import" else str(FOREIGN / "bad.py")
+        (tmp_path / "evil").mkdir()
+        (tmp_path / "evil" / "__init__.py").write_text("raise SystemExit(0)\n")
+        (tmp_path / "evil" / "mod.py").touch()
+        imported = {"ends with an import": "leaves.py", "ends with its package": "evil.mod"}
+        backend = imported.get(how, str(FOREIGN / "bad.py"))
         done = gradrace("train", "--backend", backend, "--epochs", "5")
         assert done.returncode == 2
-        assert "SystemExit" in done.stderr
+        assert "SystemExit: 0" in done.stderr
+        assert done.stderr.count("\n") == 1
 
 
 class TestTrainOptions:
@@ -401,6 +406,23 @@ def test_the_current_folder_shadows_nothing(name: str, tmp_path: Path) -> None:
         [script, *name.split()], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [("check --epochs 5", 1), ("rates --epochs 5", 1), ("run", 2)]
+)
+@pytest.mark.parametrize("statement", ["raise SystemExit(0)", "1 / 0"])
+def test_a_package_that_cannot_be_imported_is_judged(
+    gradrace: Command, tmp_path: Path, command: str, status: int, statement: str
+) -> None:
+    (tmp_path / "evil").mkdir()
+    (tmp_path / "evil" / "__init__.py").write_text(statement)
+    (tmp_path / "evil" / "mod.py").touch()
+    done = gradrace(*command.split(), "--backend", "evil.mod")
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "evil.mod" in done.stdout + done.stderr
+    assert "cannot be imported: " in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 MODEL = json.dumps(
