@@ -9,7 +9,8 @@ import importlib.util
 import os
 import pkgutil
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
@@ -107,6 +108,8 @@ def source(spec: str) -> Path | None:
 def load(spec: str) -> "Backend":
     """Return the backend `spec`: a built-in name, a path to a .py file, or package.module.
 
+    While a foreign one is imported, it finds modules in the current folder and beside its file.
+
     Raises:
         InputValueError: as `require`, or importing it failed, or it lacks `prepare` or `train`.
 
@@ -188,13 +191,30 @@ def _import(spec: str) -> ModuleType:
     if spec in LADDER:
         return importlib.import_module(f"backends.{LADDER[spec].module}")
     if not spec.endswith(".py"):
-        return importlib.import_module(spec)
+        with _importable(*_current_folder()):
+            return importlib.import_module(spec)
     name = f"gradrace_backend_{Path(spec).stem}"
     found = importlib.util.spec_from_file_location(name, spec)
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
     sys.modules[name] = module  # Numba's cache and pickle look the module up by its name
-    sys.path.append(str(Path(spec).resolve().parent))  # for the files beside it
-    found.loader.exec_module(module)
+    with _importable(str(Path(spec).resolve().parent), *_current_folder()):
+        found.loader.exec_module(module)
     return module
+
+
+@contextmanager
+def _importable(*folders: str) -> Iterator[None]:
+    """Have what is in these folders found by imports, last, so that it shadows no library.
+
+    Only for a while: a scipy.py lying there is not meant for libraries that would use SciPy.
+    """
+    added = [folder for folder in folders if folder not in sys.path]
+    sys.path += added
+    try:
+        yield
+    finally:
+        for folder in added:
+            with suppress(ValueError):  # the backend has taken it away
+                sys.path.remove(folder)

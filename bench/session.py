@@ -16,7 +16,7 @@ from bench.machine import Meter, thread_environment
 from bench.plan import Plan
 
 _HERE = Path(__file__).resolve().parent
-_PYTEST = "import os, pytest; sys.path.append(os.getcwd()); sys.exit(pytest.main(sys.argv[1:]))"
+_PYTEST = "import pytest; sys.exit(pytest.main(sys.argv[1:]))"
 _TESTS_FAILED = 1  # pytest's exit status; an arm that disagrees is a test that fails
 
 Event = dict[str, Any]

@@ -394,17 +394,44 @@ def test_version(gradrace: Command) -> None:
     assert gradrace("--version").stdout.startswith("gradrace 0.")
 
 
-@pytest.mark.parametrize("name", ["check --epochs 5", "train --epochs 5", "backends"])
-def test_the_current_folder_shadows_nothing(name: str, tmp_path: Path) -> None:
+SCRIPT, MODULE = [str(Path(sys.executable).with_name("gradrace"))], [sys.executable, "-m", "bench"]
+RACE = "run --sizes 30 --features 1 --epochs 5 --sessions 1"
+POISON = (
+    "scipy", "pandas", "numba", "numpy", "matplotlib", "pyarrow", "psutil", "pytest", "typer",
+    "rich", "ctypes", "random", "conftest", "sitecustomize", "plots/__init__",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (SCRIPT, "check --epochs 5 --backends numba mine.fast single.py"),
+        (MODULE, "check --epochs 5 --backends numba mine.fast single.py"),
+        (SCRIPT, "train --epochs 5"),
+        (SCRIPT, "train --epochs 5 --backend mine.fast"),
+        (MODULE, "train --epochs 5 --backend single.py"),
+        (SCRIPT, "rates --epochs 5 --backend numba --backend mine.fast"),
+        (SCRIPT, "predict model.json houses.csv"),
+        (MODULE, "backends"),
+        pytest.param(SCRIPT, f"{RACE} --backends numba mine.fast", marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.usefixtures("table")
+def test_the_current_folder_shadows_nothing(program: list[str], words: str, tmp_path: Path) -> None:
     """A project's own folders and files may be called as ours, or as a library."""
-    for folder in ("backends", "bench", "plots"):
+    for folder in ("backends", "bench", "plots", "mine"):
         (tmp_path / folder).mkdir()
-    for file in ("numpy.py", "random.py", "plots/__init__.py", "conftest.py"):
-        (tmp_path / file).write_text("1 / 0\n")
-    script = Path(sys.executable).with_name("gradrace")
+    for name in POISON:
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(7)\n")
+    (tmp_path / "neighbor.py").write_text((FOREIGN / "good.py").read_text())
+    for name in ("mine/fast", "single"):
+        (tmp_path / f"{name}.py").write_text("from neighbor import prepare, train\n")
+    (tmp_path / "model.json").write_text(MODEL)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [script, *name.split()], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+        [*program, *words.split()],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -83,8 +83,8 @@ def test_built_in_backends_agree_in_their_own_processes(line: Dataset) -> None:
 def test_files_in_the_current_folder_shadow_nothing(
     line: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("numpy.py", "random.py", "backends.py", "bench.py", "plots.py"):
-        (tmp_path / name).write_text("1 / 0")
+    for name in ("numpy", "scipy", "random", "ctypes", "psutil", "backends", "bench", "plots"):
+        (tmp_path / f"{name}.py").write_text("1 / 0")
     (tmp_path / "mine.py").write_text((FOREIGN / "good.py").read_text())
     monkeypatch.chdir(tmp_path)
     found = verdicts(line, "numpy", "mine")

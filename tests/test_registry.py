@@ -90,6 +90,22 @@ def test_what_is_not_there(spec: str) -> None:
         backends.load(spec)
 
 
+@pytest.mark.parametrize("spec", ["mine_in_a_package.fast", "other/mine.py"])
+def test_folders_are_on_the_path_only_while_a_foreign_backend_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str
+) -> None:
+    for name in ("mine_in_a_package/fast.py", "other/mine.py"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(f"import sys\nPATH = list(sys.path)\n{FILE}")
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    backends.require(spec)
+    found = backends.load(spec)
+    beside = [str(tmp_path / "other")] if spec.endswith(".py") else []
+    assert vars(found)["PATH"] == [*before, *beside, str(tmp_path)]
+    assert sys.path == before
+
+
 @pytest.mark.parametrize("name", ["evil.mod", "evil.inner.mod", "space.evil.mod", "space.deep.mod"])
 @pytest.mark.parametrize("statement", ["raise SystemExit(0)", "1 / 0", "raise GeneratorExit"])
 def test_nothing_of_a_module_runs_before_it_is_loaded(
