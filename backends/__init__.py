@@ -6,7 +6,12 @@ when that backend is loaded. Start reading with `interface.py`, then `pure_pytho
 
 import importlib
 import importlib.util
+import os
+import pkgutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -86,7 +91,7 @@ def require(spec: str) -> None:
     elif spec.endswith(".py"):
         if not Path(spec).is_file():
             raise InputValueError(f"backend {spec}: no such file")
-    elif not _is_module(spec):
+    elif _find(spec) is None:
         raise InputValueError(f"backend {spec}: is not {', '.join(LADDER)}, a .py file or a module")
 
 
@@ -96,12 +101,14 @@ def source(spec: str) -> Path | None:
         return Path(__file__).with_name(f"{LADDER[spec].module}.py")
     if spec.endswith(".py"):
         return Path(spec)
-    found = importlib.util.find_spec(spec) if _is_module(spec) else None
-    return Path(found.origin) if found and found.origin else None
+    found = _find(spec)
+    return Path(found.origin) if found and found.origin and found.has_location else None
 
 
 def load(spec: str) -> "Backend":
     """Return the backend `spec`: a built-in name, a path to a .py file, or package.module.
+
+    While a foreign one is imported, it finds modules in the current folder and beside its file.
 
     Raises:
         InputValueError: as `require`, or importing it failed, or it lacks `prepare` or `train`.
@@ -112,33 +119,102 @@ def load(spec: str) -> "Backend":
     require(spec)
     try:
         module = _import(spec)
-    except (Exception, SystemExit) as error:  # a foreign file may do anything when imported
+        lacking = [name for name in _FUNCTIONS if not callable(getattr(module, name, None))]
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # foreign code may do anything when imported
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputValueError(f"backend {spec}: cannot be imported: {reason}") from error
-    for function in ("prepare", "train"):
-        if not callable(getattr(module, function, None)):
-            raise InputValueError(f"backend {spec}: has no function {function}()")
+    if lacking:
+        raise InputValueError(f"backend {spec}: has no function {lacking[0]}()")
     return cast("Backend", module)
 
 
-def _is_module(name: str) -> bool:
+_FUNCTIONS = ("prepare", "train")
+
+
+def _find(name: str) -> ModuleSpec | None:
+    """Return where a module is, importing neither it nor the packages that it is in.
+
+    `importlib.util.find_spec` would import the packages, and what they run can be anything.
+    """
+    if not all(name.split(".")) or name == "__main__":  # that is us
+        return None
+    if name in sys.modules:
+        return getattr(sys.modules[name], "__spec__", None)
+    folders = [*filter(None, sys.path), *_current_folder()]
+    package, _, _ = name.rpartition(".")
+    if package:
+        parent = _find(package)
+        folders = list((parent and parent.submodule_search_locations) or ())
+    return _search(name, folders)
+
+
+def _current_folder() -> list[str]:
     try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):  # a parent that is no package, or no name at all
-        return False
+        return [os.getcwd()]
+    except FileNotFoundError:  # somebody has deleted it
+        return []
+
+
+def _search(name: str, folders: list[str]) -> ModuleSpec | None:
+    """Ask one finder after the other, as an import does."""
+    found = None
+    for finder in sys.meta_path:
+        if finder is PathFinder:
+            found = _in_folders(name, folders)
+        elif hasattr(finder, "find_spec"):
+            with suppress(KeyError):  # by asking `PathFinder` for what it cannot do, as below
+                found = finder.find_spec(name, folders if "." in name else None)
+        if found is not None:
+            break
+    return found
+
+
+def _in_folders(name: str, folders: list[str]) -> ModuleSpec | None:
+    """Return what `PathFinder` does, which finds no namespace package in one not yet imported."""
+    namespace: list[str] = []
+    for folder in folders:
+        finder = pkgutil.get_importer(folder)
+        found = finder and finder.find_spec(name)
+        if found and found.loader:
+            return found
+        namespace += (found and found.submodule_search_locations) or ()
+    if not namespace:
+        return None
+    package = ModuleSpec(name, None, is_package=True)
+    package.submodule_search_locations = namespace
+    return package
 
 
 def _import(spec: str) -> ModuleType:
     if spec in LADDER:
         return importlib.import_module(f"backends.{LADDER[spec].module}")
     if not spec.endswith(".py"):
-        return importlib.import_module(spec)
+        with _importable(*_current_folder()):
+            return importlib.import_module(spec)
     name = f"gradrace_backend_{Path(spec).stem}"
     found = importlib.util.spec_from_file_location(name, spec)
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
     sys.modules[name] = module  # Numba's cache and pickle look the module up by its name
-    sys.path.append(str(Path(spec).resolve().parent))  # for the files beside it
-    found.loader.exec_module(module)
+    with _importable(str(Path(spec).resolve().parent), *_current_folder()):
+        found.loader.exec_module(module)
     return module
+
+
+@contextmanager
+def _importable(*folders: str) -> Iterator[None]:
+    """Have what is in these folders found by imports, last, so that it shadows no library.
+
+    Only for a while: a scipy.py lying there is not meant for libraries that would use SciPy.
+    """
+    added = [folder for folder in folders if folder not in sys.path]
+    sys.path += added
+    try:
+        yield
+    finally:
+        for folder in added:
+            with suppress(ValueError):  # the backend has taken it away
+                sys.path.remove(folder)

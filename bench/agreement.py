@@ -119,13 +119,13 @@ def _resumed(job: Problem, exact: ExactTrajectory) -> Iterator[Problem]:
 def _first_fault(problems: Sequence[Problem], outcome: Outcome) -> str:
     """Return what is wrong on the first problem on which something is, or nothing."""
     for problem, path, pieces in zip(
-        problems, outcome.trajectories[1:], outcome.pieces[1:], strict=True
+        problems, outcome.trajectories[1:], outcome.pieces[1:], strict=False
     ):
         exact = _exact(problem)
         fault = judge("", path, exact).reason or piece_fault(pieces, problem)
         if fault:
             return f"{problem.name}: {fault}"
-    return ""
+    return outcome.failure
 
 
 _known: WeakKeyDictionary[Problem, ExactTrajectory] = WeakKeyDictionary()

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import functools
 import io
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -17,9 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 import typer
 import typer.core
 
-# Both are imported before the current folder joins the path, for it may hold the same names.
 import backends
-import plots  # noqa: F401
 from bench.terminal import (
     end,
     note,
@@ -755,8 +752,6 @@ def main() -> None:
     for name in ("SIGTERM", "SIGHUP"):  # on the way out, the children are ended, too
         if number := getattr(signal, name, None):
             signal.signal(number, lambda received, _: sys.exit(128 + received))
-    with contextlib.suppress(FileNotFoundError):  # the current folder may have been deleted
-        sys.path.append(os.getcwd())  # --backend package.module may stand there
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without α still shows the rest

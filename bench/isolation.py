@@ -23,18 +23,13 @@ import numpy as np
 
 import backends
 from backends.interface import Backend, Floats, InputError, Trajectory, recorded_epochs
+from bench import child
 from bench.problems import Problem
-
-PIECES = ("predict", "loss", "gradients", "update")
 
 PIECES_LR = 0.3  # the rate at which `update` is tried
 _SETTLING, _WATCHED, _BUSY = 0.25, 0.05, 0.5  # seconds, seconds, cores
 
-_ROOT = Path(__file__).resolve().parent.parent
-_CHILD = (
-    f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from bench import isolation; "
-    "sys.path.pop(0); isolation._child()"
-)
+_CHILD = "from bench import isolation; isolation._child()"
 
 
 class BackendError(Exception):
@@ -43,66 +38,76 @@ class BackendError(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a backend delivered, problem by problem."""
+    """What a backend delivered, problem by problem, the first one at least."""
 
     trajectories: list[Trajectory]
     pieces: list[dict[str, Floats]]
     """Per piece that the backend has: ŷ (n,), L (1,), (∂L/∂w, ∂L/∂b) (d + 1,), and for `update`
     the new (w, b) (d + 1,) after a step with these gradients and α = 0.3. Empty where the problem
     does not ask for them."""
+    failure: str
+    """Why there are not as many as there are problems; empty if there are."""
 
 
 def run_isolated(spec: str, problems: Sequence[Problem], timeout: float = 60.0) -> Outcome:
     """Train backend `spec` on every problem in a child process; `timeout` in seconds covers all.
 
     Raises:
-        BackendError: what came back in time is not a trajectory for each of them; the message names
-            the problem.
+        BackendError: no trajectory for the first problem came back in time.
 
     """
     with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
         folder = Path(name)
         (folder / "job.pickle").write_bytes(pickle.dumps((spec, list(problems))))
-        try:
-            status = _run_child(folder, timeout)
-            if (folder / "failure.txt").exists():
-                raise BackendError((folder / "failure.txt").read_text("utf-8", "replace"))
-            if status < 0:
-                raise BackendError(f"its process was killed by {signal_name(-status)}")
-            if not (folder / "outcome.npz").exists():
-                said = " ".join(_text(folder / "output.txt").split("\n")[-2:]).strip()
-                raise BackendError(
-                    f"its process ended with status {status} and no result" + (said and f": {said}")
-                )
-            return _outcome(folder / "outcome.npz", problems)
-        except BackendError as error:
-            doing = _text(folder / "problem.txt")
-            known = doing and doing in {problem.name for problem in problems}
-            raise BackendError(f"{doing}: {error}" if known else str(error)) from None
+        failure = _failure(folder, timeout)
+        doing = _text(folder / "problem.txt")
+        if failure and doing in {problem.name for problem in problems[1:]}:
+            failure = f"{doing}: {failure}"
+        outcome = _outcome(folder / "outcome.npz", problems, failure)
+    if not outcome.trajectories:
+        raise BackendError(outcome.failure)
+    return outcome
 
 
-def _outcome(path: Path, problems: Sequence[Problem]) -> Outcome:
+def _failure(folder: Path, timeout: float) -> str:
+    """Run the child to its end, and say why it has not done all; empty if it says it has."""
+    try:
+        status = _run_child(folder, timeout)
+    except BackendError as error:
+        return str(error)
+    if status < 0:
+        return f"its process was killed by {signal_name(-status)}"
+    if (folder / "failure.txt").exists():
+        return _text(folder / "failure.txt") or "raised something without a word"
+    if status or not (folder / "outcome.npz").exists():
+        said = " ".join(_text(folder / "output.txt").split("\n")[-2:]).strip()
+        return f"its process ended with status {status} and no result" + (said and f": {said}")
+    return ""
+
+
+def _outcome(path: Path, problems: Sequence[Problem], failure: str) -> Outcome:
     """Read what a child has left, believing nothing."""
-    outcome = Outcome([], [])
+    trajectories: list[Trajectory] = []
+    pieces: list[dict[str, Floats]] = []
     try:
         with np.load(path, allow_pickle=False) as arrays:
             for i, problem in enumerate(problems):
+                if failure and f"{i}_path_loss" not in arrays:
+                    break
                 d = problem.X.shape[1]
                 found = tuple(arrays[f"{i}_path_{field}"] for field in Trajectory._fields)
-                outcome.trajectories.append(as_trajectory(found, problem.epochs, d, problem.every))
+                trajectories.append(as_trajectory(found, problem.epochs, d, problem.every))
                 sizes = {"predict": len(problem.y), "loss": 1, "gradients": d + 1, "update": d + 1}
-                outcome.pieces.append(
+                pieces.append(
                     {
-                        piece: _as_floats(piece, arrays[f"{i}_{piece}"], (sizes[piece],))
-                        for piece in PIECES
+                        piece: _as_floats(piece, arrays[f"{i}_{piece}"], (size,))
+                        for piece, size in sizes.items()
                         if f"{i}_{piece}" in arrays
                     }
                 )
-    except BackendError:
-        raise
-    except Exception as error:  # the file may be anything
-        raise BackendError(f"its process left no readable result: {error}") from None
-    return outcome
+    except Exception as error:  # the file may be anything, or missing
+        failure = failure or f"its process left no readable result: {error}"
+    return Outcome(trajectories[: len(pieces)], pieces, failure)
 
 
 def _text(path: Path) -> str:
@@ -116,19 +121,13 @@ def _text(path: Path) -> str:
 def _run_child(folder: Path, timeout: float) -> int:
     """Return the exit status of the child, negative for a signal, as `subprocess` has it."""
     with (folder / "output.txt").open("wb") as output:
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-c", _CHILD, str(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,  # Ctrl-C is for the parent, and killing takes the family along
-        )
+        process = child.start(_CHILD, str(folder), output=output)
         try:
-            return child.wait(timeout)
+            return process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise BackendError(f"no result after {timeout:g} s") from None
         finally:
-            kill_family(child)
+            child.end(process)
 
 
 def signal_name(number: int) -> str:
@@ -139,39 +138,31 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def kill_family(child: "subprocess.Popen[Any]") -> None:
-    """Kill a child that leads its own process group, with everything it started."""
-    if os.name == "posix":
-        with contextlib.suppress(ProcessLookupError):  # all of them have ended
-            os.killpg(child.pid, signal.SIGKILL)
-    else:
-        child.kill()
-    child.wait()
-
-
 def _child() -> None:
     folder = Path(sys.argv[1])
     spec, problems = pickle.loads((folder / "job.pickle").read_bytes())
-    sys.path.append(str(Path.cwd()))  # last, so that nothing here shadows a library
+    arrays: dict[str, Floats] = {}
     try:
-        arrays = _exercise(backends.load(spec), problems, folder / "problem.txt")
-        np.savez(folder / "partial.npz", allow_pickle=False, **arrays)
-        (folder / "partial.npz").rename(folder / "outcome.npz")
+        _exercise(backends.load(spec), problems, folder / "problem.txt", arrays)
     except BaseException as error:  # whatever a foreign backend raises, SystemExit included
         traceback.print_exc()
         ours = isinstance(error, BackendError | InputError)
         text = str(error).removeprefix(f"backend {spec}: ") if ours else describe(error)
         (folder / "failure.txt").write_text(text, "utf-8", "backslashreplace")
+    np.savez(folder / "partial.npz", allow_pickle=False, **cast(Any, arrays))
+    (folder / "partial.npz").rename(folder / "outcome.npz")
     sys.stdout.flush()
     os._exit(0)  # whatever threads the backend has left
 
 
-def _exercise(backend: Backend, problems: Sequence[Problem], doing: Path) -> dict[str, Floats]:
-    """Train on every problem, and use the pieces where it asks for them; `doing` gets its name.
+def _exercise(
+    backend: Backend, problems: Sequence[Problem], doing: Path, arrays: dict[str, Any]
+) -> None:
+    """Train on every problem, and use the pieces where it asks for them; fill `arrays`.
 
-    Problems that share their samples share what `prepare` made of them.
+    `doing` gets the name of the problem. Those that share their samples share what `prepare` made
+    of them.
     """
-    arrays: dict[str, Any] = {}
     prepared: dict[tuple[int, int], Any] = {}
     for i, problem in enumerate(problems):
         doing.write_text(problem.name, "utf-8")
@@ -194,7 +185,6 @@ def _exercise(backend: Backend, problems: Sequence[Problem], doing: Path) -> dic
     time.sleep(_SETTLING)  # threads of a library may spin for a while before they sleep
     if (cores := _busy_cores()) > _BUSY:
         raise BackendError(f"it goes on working after train has returned, on {cores:.1f} cores")
-    return arrays
 
 
 def _busy_cores() -> float:

@@ -14,11 +14,10 @@ left them there.
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from bench import machine
+from bench import child, machine
 
 _PATIENCE = 120  # seconds
 
@@ -41,23 +40,21 @@ def measured(threads: int, cache: Path | None = None) -> Roofline:
     environment = {**os.environ, **machine.thread_environment(threads)}
     if cache is not None:
         environment["NUMBA_CACHE_DIR"] = str(cache)
+    process = child.start(_CHILD, str(threads), output=subprocess.PIPE, environment=environment)
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", _CHILD, str(threads)],
-            env=environment, capture_output=True, text=True, check=False, timeout=_PATIENCE,
-        )  # fmt: skip
+        output, _ = process.communicate(timeout=_PATIENCE)
     except subprocess.TimeoutExpired:
         raise RuntimeError(f"no result after {_PATIENCE} s") from None
-    if done.returncode:
-        raise RuntimeError((done.stderr.strip().splitlines() or ["no result"])[-1])
-    found: Roofline = json.loads(done.stdout)
+    finally:
+        child.end(process)
+    last = (output.decode(errors="replace").strip().splitlines() or ["no result"])[-1]
+    if process.returncode:
+        raise RuntimeError(last)
+    found: Roofline = json.loads(last)
     return found
 
 
-_CHILD = (
-    f"import sys; sys.path.insert(0, {str(Path(__file__).resolve().parent.parent)!r}); "
-    "import json; from bench import peak; print(json.dumps(peak.measure(int(sys.argv[1]))))"
-)
+_CHILD = "import json; from bench import peak; print(json.dumps(peak.measure(int(sys.argv[1]))))"
 
 
 def best(first: Roofline | None, second: Roofline) -> Roofline:

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -12,15 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.isolation import kill_family, signal_name
+from bench import child
+from bench.isolation import signal_name
 from bench.machine import Meter, thread_environment
 from bench.plan import Plan
 
 _HERE = Path(__file__).resolve().parent
-_PYTEST = (
-    f"import os, sys; sys.path.insert(0, {str(_HERE.parent)!r}); import backends, bench, pytest; "
-    "sys.path.pop(0); sys.path.append(os.getcwd()); sys.exit(pytest.main(sys.argv[1:]))"
-)
+_PYTEST = "import pytest; sys.exit(pytest.main(sys.argv[1:]))"
 _TESTS_FAILED = 1  # pytest's exit status; an arm that disagrees is a test that fails
 
 Event = dict[str, Any]
@@ -66,10 +62,10 @@ def time_arms(
         plan.write(folder / "plan.json")
         meter, timed_out, seen, size = Meter(), False, 0, 0
         with output.open("wb") as stream:
-            child = _start(folder, log, stream, {**thread_environment(threads), **_cached(cache)})
+            process = _start(folder, log, stream, {**thread_environment(threads), **_cached(cache)})
             try:
                 deadline = time.monotonic() + timeout
-                while child.poll() is None and not timed_out:
+                while process.poll() is None and not timed_out:
                     time.sleep(0.1)
                     written = log.stat().st_size
                     if written > size:  # else there is nothing to read, and nobody is disturbed
@@ -79,7 +75,7 @@ def time_arms(
                         seen = len(events)
                     timed_out = time.monotonic() > deadline
             finally:
-                kill_family(child)
+                child.end(process)
         usage, events = meter.read(), _read(log)
         results: dict[str, Any] = {"benchmarks": []}
         with suppress(OSError, json.JSONDecodeError):  # missing, or cut off by a kill
@@ -88,10 +84,10 @@ def time_arms(
     failure = ""
     if timed_out:
         failure = f"no end after {timeout:.0f} s"
-    elif child.returncode < 0:
-        failure = f"its process was killed by {signal_name(-child.returncode)}"
-    elif child.returncode > _TESTS_FAILED or _missing(plan, events, results):
-        failure = f"its process ended with status {child.returncode}: {' '.join(last).strip()}"
+    elif process.returncode < 0:
+        failure = f"its process was killed by {signal_name(-process.returncode)}"
+    elif process.returncode > _TESTS_FAILED or _missing(plan, events, results):
+        failure = f"its process ended with status {process.returncode}: {' '.join(last).strip()}"
     return Session(results, events, failure, timed_out, usage)
 
 
@@ -111,12 +107,10 @@ def _cached(folder: Path) -> dict[str, str]:
     return {"NUMBA_CACHE_DIR": str(folder)}
 
 
-def _start(
-    folder: Path, log: Path, stream: Any, environment: dict[str, str]
-) -> "subprocess.Popen[bytes]":
+def _start(folder: Path, log: Path, stream: Any, environment: dict[str, str]) -> child.Child:
     """Start pytest on the suite, out of reach of the user's own pytest settings."""
-    command = [
-        sys.executable, "-P", "-c", _PYTEST, str(_HERE / "test_speed.py"),
+    arguments = [
+        str(_HERE / "test_speed.py"),
         "-c", os.devnull, "--rootdir", str(_HERE), "-p", "no:cacheprovider",
         "-p", "pytest_benchmark.plugin", "--benchmark-only", "-q", "--tb=short",
         "--benchmark-json", str(folder / "timings.json"),
@@ -124,14 +118,8 @@ def _start(
     ]  # fmt: skip
     foreign = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
     inherited = {key: value for key, value in os.environ.items() if key not in foreign}
-    return subprocess.Popen(
-        command,
-        env={**inherited, **environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=stream,
-        stderr=stream,
-        start_new_session=True,  # Ctrl-C is for the parent
-    )
+    environment = {**inherited, **environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return child.start(_PYTEST, *arguments, output=stream, environment=environment)
 
 
 def _read(log: Path) -> list[Event]:

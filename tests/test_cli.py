@@ -151,16 +151,21 @@ class TestTrain:
         done = gradrace("train", "--lr", "0.1")
         assert "(results/train/model.json, results/train/fit.parquet, " in done.stderr
 
-    @pytest.mark.parametrize("how", ["exits", "ends with an import"])
+    @pytest.mark.parametrize("how", ["exits", "ends with an import", "ends with its package"])
     def test_a_backend_that_exits_is_no_success(
         self, gradrace: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
     ) -> None:
         monkeypatch.setenv("GRADRACE_TEST_HOW", how)
         (tmp_path / "leaves.py").write_text("raise SystemExit(0)\n")
-        backend = "leaves.py" if how == "ends with an import" else str(FOREIGN / "bad.py")
+        (tmp_path / "evil").mkdir()
+        (tmp_path / "evil" / "__init__.py").write_text("raise SystemExit(0)\n")
+        (tmp_path / "evil" / "mod.py").touch()
+        imported = {"ends with an import": "leaves.py", "ends with its package": "evil.mod"}
+        backend = imported.get(how, str(FOREIGN / "bad.py"))
         done = gradrace("train", "--backend", backend, "--epochs", "5")
         assert done.returncode == 2
-        assert "SystemExit" in done.stderr
+        assert "SystemExit: 0" in done.stderr
+        assert done.stderr.count("\n") == 1
 
 
 class TestTrainOptions:
@@ -389,18 +394,62 @@ def test_version(gradrace: Command) -> None:
     assert gradrace("--version").stdout.startswith("gradrace 0.")
 
 
-@pytest.mark.parametrize("name", ["check --epochs 5", "train --epochs 5", "backends"])
-def test_the_current_folder_shadows_nothing(name: str, tmp_path: Path) -> None:
+SCRIPT, MODULE = [str(Path(sys.executable).with_name("gradrace"))], [sys.executable, "-m", "bench"]
+RACE = "run --sizes 30 --features 1 --epochs 5 --sessions 1"
+POISON = (
+    "scipy", "pandas", "numba", "numpy", "matplotlib", "pyarrow", "psutil", "pytest", "typer",
+    "rich", "ctypes", "random", "conftest", "sitecustomize", "plots/__init__",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (SCRIPT, "check --epochs 5 --backends numba mine.fast single.py"),
+        (MODULE, "check --epochs 5 --backends numba mine.fast single.py"),
+        (SCRIPT, "train --epochs 5"),
+        (SCRIPT, "train --epochs 5 --backend mine.fast"),
+        (MODULE, "train --epochs 5 --backend single.py"),
+        (SCRIPT, "rates --epochs 5 --backend numba --backend mine.fast"),
+        (SCRIPT, "predict model.json houses.csv"),
+        (MODULE, "backends"),
+        pytest.param(SCRIPT, f"{RACE} --backends numba mine.fast", marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.usefixtures("table")
+def test_the_current_folder_shadows_nothing(program: list[str], words: str, tmp_path: Path) -> None:
     """A project's own folders and files may be called as ours, or as a library."""
-    for folder in ("backends", "bench", "plots"):
+    for folder in ("backends", "bench", "plots", "mine"):
         (tmp_path / folder).mkdir()
-    for file in ("numpy.py", "random.py", "plots/__init__.py", "conftest.py"):
-        (tmp_path / file).write_text("1 / 0\n")
-    script = Path(sys.executable).with_name("gradrace")
+    for name in POISON:
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(7)\n")
+    (tmp_path / "neighbor.py").write_text((FOREIGN / "good.py").read_text())
+    for name in ("mine/fast", "single"):
+        (tmp_path / f"{name}.py").write_text("from neighbor import prepare, train\n")
+    (tmp_path / "model.json").write_text(MODEL)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [script, *name.split()], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+        [*program, *words.split()],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [("check --epochs 5", 1), ("rates --epochs 5", 1), ("run", 2)]
+)
+@pytest.mark.parametrize("statement", ["raise SystemExit(0)", "1 / 0"])
+def test_a_package_that_cannot_be_imported_is_judged(
+    gradrace: Command, tmp_path: Path, command: str, status: int, statement: str
+) -> None:
+    (tmp_path / "evil").mkdir()
+    (tmp_path / "evil" / "__init__.py").write_text(statement)
+    (tmp_path / "evil" / "mod.py").touch()
+    done = gradrace(*command.split(), "--backend", "evil.mod")
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "evil.mod" in done.stdout + done.stderr
+    assert "cannot be imported: " in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 MODEL = json.dumps(

@@ -89,8 +89,8 @@ def test_built_in_backends_agree_in_their_own_processes(line: Dataset) -> None:
 def test_files_in_the_current_folder_shadow_nothing(
     line: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("numpy.py", "random.py", "backends.py", "bench.py", "plots.py"):
-        (tmp_path / name).write_text("1 / 0")
+    for name in ("numpy", "scipy", "random", "ctypes", "psutil", "backends", "bench", "plots"):
+        (tmp_path / f"{name}.py").write_text("1 / 0")
     (tmp_path / "mine.py").write_text((FOREIGN / "good.py").read_text())
     monkeypatch.chdir(tmp_path)
     found = verdicts(line, "numpy", "mine")
@@ -129,3 +129,38 @@ def test_nothing_is_left_running_or_lying_about(
     while Path(f"/proc/{pid}").exists() and time.monotonic() - start < 300:
         time.sleep(0.1)  # its new parent has yet to collect it
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_what_goes_on_working_is_told_from_what_sleeps(
+    line: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems = [Problem("", line.X, line.y, 0.1, 1)]
+    for how, failure in (("leaves a thread", ""), ("leaves a thread that works", "it goes on wor")):
+        monkeypatch.setenv("GRADRACE_TEST_HOW", how)
+        assert run_isolated(BAD, problems).failure[:14] == failure
+
+
+LEAVINGS = {
+    "nothing": b"",
+    "garbage": b"garbage",
+    "an empty archive": b"PK\x05\x06" + bytes(18),
+    "an array": b"\x93NUMPY\x01\x00garbage",
+}
+
+
+@pytest.mark.parametrize("name", LEAVINGS)
+@pytest.mark.parametrize("file", ["outcome.npz", "failure.txt", "problem.txt"])
+def test_what_a_child_leaves_is_not_believed(
+    line: Dataset, tmp_path: Path, name: str, file: str
+) -> None:
+    """The backend writes its own files, and ends its process with status 0."""
+    backend = tmp_path / "forger.py"
+    backend.write_text(
+        "import os, pathlib, sys\n"
+        "prepare = lambda X, y: None\n"
+        "def train(data, **job):\n"
+        f"    (pathlib.Path(sys.argv[1]) / {file!r}).write_bytes({LEAVINGS[name]!r})\n"
+        "    os._exit(0)\n"
+    )
+    with pytest.raises(BackendError, match=r"result|without a word|garbage|PK|NUMPY"):
+        run_isolated(str(backend), [Problem("", line.X, line.y, 0.1, 1)])

@@ -12,6 +12,11 @@ import numpy as np
 HOW = os.environ["GRADRACE_TEST_HOW"]
 
 
+def _work():
+    while True:
+        sum(range(1000))
+
+
 def prepare(X, y):
     if HOW == "raises in prepare":
         raise KeyError("no such column")
@@ -36,6 +41,9 @@ def train(X, *, lr, epochs, w0=None, b0=0.0, every=1):
     if HOW == "leaves a thread":
         threading.Thread(target=time.sleep, args=(600,)).start()
         return good.train((X, np.zeros(len(X))), lr=lr, epochs=epochs, w0=w0, b0=b0, every=every)
+    if HOW == "leaves a thread that works":
+        threading.Thread(target=_work, daemon=True).start()
+        return good.train((X, X[:, 0] * 0), lr=lr, epochs=epochs, w0=w0, b0=b0, every=every)
     if HOW == "hangs":
         time.sleep(600)
     if HOW == "hangs and ignores signals":
