@@ -30,7 +30,7 @@ BLOCK = 0.008
 """The least seconds of calls that are timed as one."""
 
 _LAST_BITS = 2.0**-40  # the share by which a rate varies
-_POWER = 2.0**-10  # a rate at which integers stay exact
+POWER = 2.0**-10  # a rate at which integers stay exact
 _BLOCKS = 64  # samples, at least, after which a loop may round what integers do not
 
 
@@ -230,19 +230,19 @@ class Contestant:
         """Judge an epoch whose sums round nothing: it shows what a bound of n terms would hide."""
         samples = integers(self.job.n, self.job.d)
         data = self.module.prepare(samples.X, samples.y)
-        path = as_trajectory(self.module.train(data, lr=_POWER, epochs=1), 1, self.job.d)
-        fault = steps.fault(path, _POWER, np.zeros(self.job.d), 0.0)
+        path = as_trajectory(self.module.train(data, lr=POWER, epochs=1), 1, self.job.d)
+        fault = steps.fault(path, POWER, np.zeros(self.job.d), 0.0)
         return fault and f"on {samples.name}: {fault}"
 
 
 def write_steps(job: Case, folder: Path) -> None:
     """Leave in `folder` what the sessions judge a case by: exact sums, and no trajectory."""
-    known = pickle.dumps(_steps(job), protocol=pickle.HIGHEST_PROTOCOL)
+    known = pickle.dumps(known_steps(job), protocol=pickle.HIGHEST_PROTOCOL)
     (folder / job.name).write_bytes(known)
     _samples.cache_clear()
 
 
-def _steps(job: Case) -> tuple[Steps, Steps]:
+def known_steps(job: Case) -> tuple[Steps, Steps]:
     """Return the steps on the samples of a case, and on integers of its size."""
     samples, whole = _samples(job.n, job.d), integers(job.n, job.d)
     few = len(whole.y) // _BLOCKS + job.d + 10
@@ -258,7 +258,7 @@ def _samples(n: int, d: int) -> Dataset:
 def _known(case: str, folder: str | None) -> tuple[Steps, Steps]:
     job = parse(case)
     if folder is None:
-        return _steps(job)
+        return known_steps(job)
     known: tuple[Steps, Steps] = pickle.loads((Path(folder) / job.name).read_bytes())
     return known
 

@@ -84,7 +84,7 @@ def _odd() -> Iterator[Problem]:
     yield _of(few, "with a column of zeros", blank, few.y, lr=few.lr)
     yield _of(few, "with targets of 0", few.X, np.zeros(19), lr=few.lr)
     yield _of(few, "that diverges", few.X, few.y, lr=40.0, epochs=200)
-    yield Problem("from zero", few.X, few.y, few.lr, 9)
+    yield Problem("on 19 × 3 from zero", few.X, few.y, few.lr, 9)
 
 
 def _again() -> Iterator[Problem]:

@@ -100,18 +100,21 @@ def _conclude_case(case: Mapping[str, Any], arms: list[Benchmark], about: Conten
         pair = [times(by_label[doubled, duplicate]) for duplicate in (False, True)]
         twice = inference.speed_up(*pair)
     noise = inference.floor(twice)
-    base = by_label.get((about["settings"]["baseline"], False))
+    baseline = about["settings"]["baseline"]
+    base = by_label.get((baseline, False))
     rows = [
         _row(case, arm, base, noise, about)
         for (_, duplicate), arm in by_label.items()
         if not duplicate
     ]
+    if any(row["impossible"] for row in rows if row["backend"] == baseline):
+        _withdraw(rows)
     steady = {row["backend"]: row["run"] for row in rows}
     for row in rows:
         row["break_even"] = _break_even(row, steady, about["compile"])
     return {
         **case,
-        "baseline": about["settings"]["baseline"],
+        "baseline": baseline,
         "run_epochs": max(case["epochs"], SHORTEST_RUN),
         "doubled": doubled,
         "aa": plain(twice),
@@ -119,6 +122,13 @@ def _conclude_case(case: Mapping[str, Any], arms: list[Benchmark], about: Conten
         "arms": rows,
         "fastest": _fastest(rows, by_label, noise),
     }
+
+
+def _withdraw(rows: list[Content]) -> None:
+    """Judge nobody by a baseline that is faster than the machine can be."""
+    for row in rows:
+        row["speed_up"] = None
+        row["verdict"] = row["verdict"] if row["impossible"] else inference.UNJUDGED
 
 
 def _fastest(

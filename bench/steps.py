@@ -59,6 +59,11 @@ class Steps:
             n + d + 10 if roundings is None else roundings,
         )  # fmt: skip
 
+    def loss(self, theta: Floats) -> float:
+        """Return L at (w, b), rounded once."""
+        wide = theta.astype(np.longdouble)
+        return float((wide @ (self.G @ wide - 2 * self.c) + self.s) / self.n)
+
     def fault(self, path: Trajectory, lr: float, w0: Floats, b0: float) -> str:
         """Return the first thing that is wrong with a trajectory of every epoch, or nothing."""
         values = np.column_stack(path[1:])

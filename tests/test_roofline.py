@@ -179,3 +179,10 @@ class TestImpossible:
         race = self.race(tmp_path, 50e-6, once=("numba-simd",), ones={"numba-simd": 20e-6})
         (fault,) = race.faults
         assert "a call of one epoch takes 2e-05 s, and reading the samples once 8e-05 s" in fault
+
+    def test_nobody_is_judged_by_such_a_baseline(self, tmp_path: Path) -> None:
+        race = self.race(tmp_path, 40e-6)
+        race.about["settings"]["baseline"] = "numba-simd"
+        results.conclude(race.content)
+        verdicts = {row["backend"]: row["verdict"] for row in race.about["cases"][0]["arms"]}
+        assert verdicts == {"numpy": "not judged", "numba-simd": "impossible"}

@@ -1,0 +1,1 @@
+"""How good gradrace itself is, measured: `python -m bench.studies.X`."""

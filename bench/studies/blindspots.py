@@ -1,0 +1,205 @@
+"""Which mistakes can still hide? `python -m bench.studies.blindspots` counts, at four sizes.
+
+The suite of small problems finds what is wrong at any size. What is wrong at large sizes only must
+show in what a race judges there: the raced samples, from any start, and integers of that size, see
+`data.py`. So this study makes mistakes of each kind, on random samples and features, from large to
+small, and prints the smallest that was caught in every try; and it counts right loops, in other
+orders of addition, that were rejected: there must be none.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import typer
+
+import backends
+from backends.interface import Floats, Trajectory
+from bench.cases import make_case
+from bench.contestant import POWER, known_steps
+from bench.data import Dataset, integers
+from bench.steps import Steps
+
+FEATURES = 2
+_RIGHT = ("numpy", "numba", "numba-simd", "numba-parallel", "gram")
+
+
+@dataclass(frozen=True)
+class Field:
+    """Samples, what they are judged by, and where a trial begins."""
+
+    data: Dataset
+    steps: Steps
+    lr: float
+    varied: bool
+    """Whether b0 varies from call to call; integers are exact from zero only."""
+
+    def start(self, rng: np.random.Generator) -> float:
+        """Return a b0."""
+        return float(rng.uniform()) if self.varied else 0.0
+
+    def caught(self, sums: Floats, b0: float) -> bool:
+        """Whether an epoch from (0, b0) by these Σ rᵢxᵢ, Σ rᵢ and Σ rᵢ² is found to be wrong."""
+        n, d = self.data.X.shape
+        theta = np.append(np.zeros(d), b0)
+        after = theta - self.lr * (2 / n * sums[:-1])
+        losses = [float(sums[-1]) / n, self.steps.loss(after)]
+        path = Trajectory(
+            np.arange(2), np.vstack([theta[:-1], after[:-1]]), np.array([b0, after[-1]]),
+            np.array(losses),
+        )  # fmt: skip
+        return bool(self.steps.fault(path, self.lr, np.zeros(d), b0))
+
+
+def terms(X: Floats, y: Floats, b0: float) -> Floats:
+    """Return a row of rᵢxᵢ, rᵢ and rᵢ² for each of these samples, at w = 0 and b = b0."""
+    r = b0 - y
+    return np.column_stack([r[:, None] * X, r, r * r])
+
+
+def _added(rows: Floats) -> Floats:
+    return np.asarray(rows.sum(axis=0))
+
+
+Mistake = Callable[[Field, float, float, np.random.Generator], Floats]
+"""The sums of a wrong loop: of a mistake of this size, from this b0."""
+
+
+def _sums(X: Floats, y: Floats, b0: float) -> Floats:
+    r = b0 - y
+    return np.array([*(r @ X), r.sum(), r @ r], dtype=np.float64)
+
+
+def _gradient(field: Field, size: float, b0: float, rng: np.random.Generator) -> Floats:
+    sums = _sums(field.data.X, field.data.y, b0)
+    sums[rng.integers(FEATURES + 1)] *= 1 + size
+    return sums
+
+
+def _loss(field: Field, size: float, b0: float, _rng: np.random.Generator) -> Floats:
+    sums = _sums(field.data.X, field.data.y, b0)
+    sums[-1] *= 1 + size
+    return sums
+
+
+def _lost(field: Field, size: float, b0: float, rng: np.random.Generator) -> Floats:
+    X, y = field.data.X, field.data.y
+    some = rng.choice(len(y), int(size), replace=False)
+    return _sums(X, y, b0) - _added(terms(X[some], y[some], b0))
+
+
+def _twice(field: Field, size: float, b0: float, rng: np.random.Generator) -> Floats:
+    return 2 * _sums(field.data.X, field.data.y, b0) - _lost(field, size, b0, rng)
+
+
+def _stored(field: Field, size: float, b0: float, _rng: np.random.Generator) -> Floats:
+    X, y = (rounded(values, int(size)) for values in (field.data.X, field.data.y))
+    return _sums(X, y, b0)
+
+
+def _features_stored(field: Field, size: float, b0: float, _rng: np.random.Generator) -> Floats:
+    return _sums(rounded(field.data.X, int(size)), field.data.y, b0)
+
+
+def _products(field: Field, size: float, b0: float, _rng: np.random.Generator) -> Floats:
+    return _added(rounded(terms(field.data.X, field.data.y, b0), int(size)))
+
+
+def rounded(values: Floats, bits: int) -> Floats:
+    """Return the values rounded to so many bits, as storing them in a narrower float does."""
+    mantissa, exponent = np.frexp(values)
+    narrow: Floats = np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent - bits)
+    return narrow
+
+
+_SHARES = [10.0**-k for k in range(3, 16)]
+_COUNTS = [1e3, 1e2, 1e1, 1e0]
+_BITS = [8.0, 11.0, 16.0, 20.0, 24.0, *map(float, range(25, 53))]
+
+KINDS: dict[str, tuple[Mistake, Sequence[float], str]] = {
+    "one component of the gradient too large by": (_gradient, _SHARES, "{:.0e}"),
+    "the loss too large by": (_loss, _SHARES, "{:.0e}"),
+    "samples lost": (_lost, _COUNTS, "{:.0f}"),
+    "samples counted twice": (_twice, _COUNTS, "{:.0f}"),
+    "samples stored with so many bits": (_stored, _BITS, "{:.0f}"),
+    "features stored with so many bits": (_features_stored, _BITS, "{:.0f}"),
+    "products rᵢxᵢ rounded to so many bits": (_products, _BITS, "{:.0f}"),
+}
+"""Name → what it does, sizes of the mistake from large to small, and how they are written."""
+
+
+def fields(n: int) -> list[Field]:
+    """Return what a race judges at this size."""
+    case = make_case(n, FEATURES)
+    on_samples, on_integers = known_steps(case)
+    return [
+        Field(case.samples(), on_samples, case.lr, varied=True),
+        Field(integers(n, FEATURES), on_integers, POWER, varied=False),
+    ]
+
+
+def smallest(name: str, judged: Sequence[Field], tries: int) -> float | None:
+    """Return the smallest mistake of a kind that is caught in each of so many tries, if any is."""
+    mistake, sizes, _ = KINDS[name]
+    found = None
+    for size in sizes:
+        if size > len(judged[0].data.y) // 2:
+            continue
+        for number in range(tries):
+            rng = np.random.default_rng([number, len(judged[0].data.y)])
+            starts = [field.start(rng) for field in judged]
+            if not any(
+                field.caught(mistake(field, size, b0, rng), b0)
+                for field, b0 in zip(judged, starts, strict=True)
+            ):
+                return found
+        found = size
+    return found
+
+
+def rejected(judged: Sequence[Field], tries: int) -> Iterator[str]:
+    """Yield every right loop that is found to be wrong."""
+    for field in judged:
+        X, y = field.data.X, field.data.y
+        for number in range(tries):
+            rng = np.random.default_rng(number)
+            b0 = field.start(rng)
+            order = rng.permutation(len(y))
+            in_blocks = np.array_split(order, rng.integers(1, 1 + len(y) // 64))
+            sums = sum(_sums(X[block], y[block], b0) for block in in_blocks)
+            if field.caught(np.asarray(sums), b0):
+                yield f"{field.data.name}, in {len(in_blocks)} blocks"
+        for name in _RIGHT:
+            module, b0 = backends.load(name), field.start(np.random.default_rng(0))
+            path = module.train(module.prepare(X, y), lr=field.lr, epochs=1, b0=b0)
+            if field.steps.fault(path, field.lr, np.zeros(FEATURES), b0):
+                yield f"{field.data.name}, {name}"
+
+
+def main(
+    sizes: Annotated[
+        list[str], typer.Option("--size", metavar="N", help="Numbers of samples; repeatable.")
+    ] = ["100", "1e4", "1e6", "1e7"],  # noqa: B006
+    tries: Annotated[int, typer.Option(help="How often each mistake is made.")] = 10,
+) -> None:
+    """Print a Markdown table of the smallest mistakes that are always caught."""
+    columns: list[list[str]] = [[*KINDS, "right loops rejected"]]
+    for n in (int(float(text)) for text in sizes):
+        judged = fields(n)
+        found = [(smallest(name, judged, tries), KINDS[name][2]) for name in KINDS]
+        wrong = list(rejected(judged, tries))
+        tried = len(judged) * (tries + len(_RIGHT))
+        columns.append(
+            [
+                *("–" if size is None else layout.format(size) for size, layout in found),
+                f"{len(wrong)} of {tried}",
+            ]
+        )
+    head = ["smallest mistake that is always caught", *(f"n = {int(float(n)):,}" for n in sizes)]
+    for cells in (head, ["---"] * len(head), *zip(*columns, strict=True)):
+        print("| " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    typer.run(main)
