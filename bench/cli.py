@@ -273,8 +273,7 @@ def run(
         )
     ):
         raise InputValueError("--resume: takes everything else from the file")
-    for spec in backend or ():
-        backends.require(spec)
+    _require(backend or settings.default_backends(threads))
     if peers:
         found, reasons = raceable()
         backend = [*(backend or settings.default_backends(threads)), *found]
@@ -343,6 +342,7 @@ def scale(
     from bench.files import replacing, writable_folder
     from plots import growth as picture
 
+    _require(settings.default_backends(1))
     base = replace(settings.QUICK_SETTINGS, seed=seed, sessions=sessions)
     writable_folder(out)
     with progress() as bar:
@@ -510,8 +510,7 @@ def check(
     from bench.theory import chosen_rate, hessian, least_squares
 
     specs = backend or list(backends.names())
-    for spec in specs:
-        backends.require(spec)
+    _require(specs)
     if json is not None:
         writable_file(json)
     samples = _samples(data, target, features)
@@ -590,7 +589,7 @@ def train(
     from bench import lessons, model, training
     from bench.files import writable_folder
 
-    backends.require(backend)
+    _require([backend])
     rate = _rate(lr, file)
     samples = _samples(file, target, features)
     writable_folder(out)
@@ -668,8 +667,7 @@ def rates(
     from bench.files import writable_folder
 
     specs = backend or ["numba"]
-    for spec in specs:
-        backends.require(spec)
+    _require(specs)
     chosen: Sequence[Rate] = [_rate(text, file) for words in lr or () for text in words.split(",")]
     if file is None and not standardize:
         chosen = chosen or rates.REFERENCE_RATES
@@ -771,6 +769,20 @@ def main() -> None:
         app()
     except OSError as error:  # not even the help can be written
         end(f"standard output: {error.strerror}", UNUSABLE)
+
+
+def _require(specs: Sequence[str]) -> None:
+    """Make sure that there are such backends, and a place for what Numba compiles.
+
+    Raises:
+        InputValueError: as `backends.require`.
+
+    """
+    for spec in specs:
+        backends.require(spec)
+    for spec in specs:
+        if folder := backends.ensure_cache(spec):
+            note(f"Numba cannot keep its machine code here; until the end it is in {folder}")
 
 
 def _samples(file: Path | None, target: str | None, features: list[str] | None) -> "Dataset":
