@@ -4,11 +4,14 @@
 when that backend is loaded. Start reading with `interface.py`, then `pure_python.py`.
 """
 
+import atexit
 import importlib
 import importlib.util
 import os
 import pkgutil
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec, PathFinder
@@ -105,6 +108,42 @@ def source(spec: str) -> Path | None:
     return Path(found.origin) if found and found.origin and found.has_location else None
 
 
+def ensure_cache(spec: str) -> str:
+    """Give Numba a temporary folder for its machine code, if a backend has no other; return it.
+
+    Numba puts the code beside the source or into the user's cache folder, and refuses to compile
+    where it can write to neither. Child processes inherit the folder; it is removed at the end.
+
+    Raises:
+        OSError: there is no folder for temporary files either.
+
+    """
+    folders = [Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache"))]
+    if given := os.environ.get("NUMBA_CACHE_DIR"):
+        folders.append(Path(given).absolute())
+    if spec in LADDER:
+        folders.append(Path(__file__).with_name("__pycache__"))
+    elif spec.endswith(".py"):
+        folders.append(Path(spec).resolve().with_name("__pycache__"))
+    compiles = spec not in LADDER or LADDER[spec].package == "numba"
+    if not compiles or any(map(_writable, folders)):
+        return ""
+    folder = tempfile.mkdtemp(prefix="gradrace-numba-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["NUMBA_CACHE_DIR"] = folder
+    if numba := sys.modules.get("numba"):  # it has read its settings
+        numba.config.CACHE_DIR = folder
+    return folder
+
+
+def _writable(folder: Path) -> bool:
+    """Whether a folder can be written to, or else created; not where ~ is nobody's home."""
+    if not folder.is_absolute():
+        return False
+    nearest = next(place for place in (folder, *folder.parents) if os.path.exists(place))
+    return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+
+
 def load(spec: str) -> "Backend":
     """Return the backend `spec`: a built-in name, a path to a .py file, or package.module.
 
@@ -112,11 +151,13 @@ def load(spec: str) -> "Backend":
 
     Raises:
         InputValueError: as `require`, or importing it failed, or it lacks `prepare` or `train`.
+        OSError: as `ensure_cache`.
 
     """
     from backends.interface import InputValueError
 
     require(spec)
+    ensure_cache(spec)
     try:
         module = _import(spec)
         lacking = [name for name in _FUNCTIONS if not callable(getattr(module, name, None))]

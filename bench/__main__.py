@@ -3,14 +3,31 @@
 import os
 import sys
 
+from bench import interrupts
+
 
 def main() -> None:
-    """Run the command line; Ctrl-C while it is still being imported ends it quietly, too."""
+    """Run the command line; a signal while it is still being imported ends it quietly, too."""
+    interrupts.heed()
+    _open_closed_streams()
     try:
         from bench import cli
-    except KeyboardInterrupt:
-        sys.exit(130)
-    cli.main()
+
+        cli.main()
+    except (KeyboardInterrupt, SystemExit):
+        if interrupts.came():
+            sys.exit(interrupts.status())
+        raise
+
+
+def _open_closed_streams() -> None:
+    """Lead standard streams that are closed into the void: no other file may take their place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the least number that is free, this one
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
 
 
 def _leave_current_folder() -> None:

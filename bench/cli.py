@@ -7,16 +7,16 @@ import contextlib
 import dataclasses
 import functools
 import io
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
 
 import typer
 import typer.core
 
 import backends
+from bench import interrupts
 from bench.terminal import (
     end,
     note,
@@ -24,6 +24,7 @@ from bench.terminal import (
     show,
     show_lines,
     show_saved,
+    show_values,
     silence,
     silenced,
     warn,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 DISAGREES = 1
 UNUSABLE = 2
 PIPE_CLOSED = 141  # what a shell reports for a program that wrote into a closed pipe
-INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 app = typer.Typer(
     help="One gradient-descent loop in Python, NumPy and Numba: proved equal, then timed.",
@@ -152,27 +152,39 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            from backends.interface import InputError
-            from bench.isolation import BackendError
-        except KeyboardInterrupt:
-            end("interrupted", INTERRUPTED)
-        try:
             function(*args, **kwargs)
         except KeyboardInterrupt:
-            end("interrupted", INTERRUPTED)
-        except (InputError, BackendError) as error:
-            end(str(error), UNUSABLE)
-        except MemoryError as error:
-            end(f"out of memory: {error}", UNUSABLE)
+            _interrupted()
         except BrokenPipeError:  # the reader of a pipe has enough, and there is nothing to save
             silence()
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            end(f"{where}{error.strerror or error}", UNUSABLE)
+        except Exception as error:
+            if reason := _reason(error):
+                end(reason, UNUSABLE)
+            raise
         if silenced():
             raise typer.Exit(PIPE_CLOSED)
 
     return app.command(function.__name__.removeprefix("list_"), cls=_Command)(guarded)
+
+
+def _reason(error: Exception) -> str:
+    """Say in one line what the user caused; empty for what is a bug of ours."""
+    from backends.interface import InputError
+    from bench.isolation import BackendError
+
+    if isinstance(error, InputError | BackendError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"out of memory: {error}"
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}"
+    return ""
+
+
+def _interrupted(kept: str = "") -> NoReturn:
+    """End an interrupted command; say what is kept."""
+    end("interrupted" + kept, interrupts.status())
 
 
 @command
@@ -258,8 +270,7 @@ def run(
         )
     ):
         raise InputValueError("--resume: takes everything else from the file")
-    for spec in backend or ():
-        backends.require(spec)
+    _require(backend or settings.default_backends(threads))
     if peers:
         found, reasons = raceable()
         backend = [*(backend or settings.default_backends(threads)), *found]
@@ -303,7 +314,7 @@ def run(
             kept = (
                 "nothing was timed" + f" ({resume or out / race.RESULT}: of an earlier run)" * older
             )
-        end(f"interrupted; {kept}", INTERRUPTED)
+        _interrupted(f"; {kept}")
     if result.faults:
         raise typer.Exit(DISAGREES)
 
@@ -328,6 +339,7 @@ def scale(
     from bench.files import replacing, writable_folder
     from plots import growth as picture
 
+    _require(settings.default_backends(1))
     base = replace(settings.QUICK_SETTINGS, seed=seed, sessions=sessions)
     writable_folder(out)
     with progress() as bar:
@@ -352,7 +364,7 @@ def scale(
         show_saved([*saved, out / "scale.png"])
     if races[-1].interrupted:
         kept = "the sessions that are finished are saved" if timed else "nothing was timed"
-        end(f"interrupted; {kept}", INTERRUPTED)
+        _interrupted(f"; {kept}")
     if any(result.faults for result in races):
         raise typer.Exit(DISAGREES)
 
@@ -496,8 +508,7 @@ def check(
     from bench.theory import chosen_rate, hessian, least_squares
 
     specs = backend or list(backends.names())
-    for spec in specs:
-        backends.require(spec)
+    _require(specs)
     if json is not None:
         writable_file(json)
     samples = _samples(data, target, features)
@@ -539,7 +550,7 @@ def check(
         write_json(json, {**job, "yardstick": YARDSTICK, "verdicts": found})
         show_saved([json])
     if interrupted:
-        end(f"interrupted; {len(verdicts)} of {len(specs)} backends were checked", INTERRUPTED)
+        _interrupted(f"; {len(verdicts)} of {len(specs)} backends were checked")
     if not all(verdict.agrees for verdict in verdicts):
         raise typer.Exit(DISAGREES)
 
@@ -577,7 +588,7 @@ def train(
     from bench import lessons, model, training
     from bench.files import writable_folder
 
-    backends.require(backend)
+    _require([backend])
     rate = _rate(lr, file)
     samples = _samples(file, target, features)
     writable_folder(out)
@@ -607,7 +618,7 @@ def train(
         names = ", ".join(str(path) for path in old if path.exists())
         end(fit.failure + (f" ({names}: of an earlier run)" if names else ""), DISAGREES)
     if fit.interrupted:
-        end(f"interrupted after epoch {fit.trajectory.epoch[-1]:,} of {epochs:,}", INTERRUPTED)
+        _interrupted(f" after epoch {fit.trajectory.epoch[-1]:,} of {epochs:,}")
 
 
 @command
@@ -655,8 +666,7 @@ def rates(
     from bench.files import writable_folder
 
     specs = backend or ["numba"]
-    for spec in specs:
-        backends.require(spec)
+    _require(specs)
     chosen: Sequence[Rate] = [_rate(text, file) for words in lr or () for text in words.split(",")]
     if file is None and not standardize:
         chosen = chosen or rates.REFERENCE_RATES
@@ -691,7 +701,7 @@ def rates(
         show_saved(saved)
     if found.interrupted:
         steps = len(found.rates) * len(set(specs))
-        end(f"interrupted; {len(found.runs)} of {steps} runs are finished", INTERRUPTED)
+        _interrupted(f"; {len(found.runs)} of {steps} runs are finished")
     if wrong:
         raise typer.Exit(DISAGREES)
 
@@ -733,7 +743,7 @@ def predict(
     if found.loss is not None:
         note(f"{found.target} is in the table, too; the loss is {found.loss:.6g}")
     if out is None:
-        print("\n".join(["predicted", *map(repr, found.values.tolist())]))
+        show_values(["predicted", *map(repr, found.values.tolist())])
     else:
         write_predictions(found, out)
         show_saved([out])
@@ -749,13 +759,27 @@ def list_backends() -> None:
 
 def main() -> None:
     """Run the command line."""
-    for name in ("SIGTERM", "SIGHUP"):  # on the way out, the children are ended, too
-        if number := getattr(signal, name, None):
-            signal.signal(number, lambda received, _: sys.exit(128 + received))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without α still shows the rest
-    app()
+    try:
+        app()
+    except OSError as error:  # not even the help can be written
+        end(f"standard output: {error.strerror}", UNUSABLE)
+
+
+def _require(specs: Sequence[str]) -> None:
+    """Make sure that there are such backends, and a place for what Numba compiles.
+
+    Raises:
+        InputValueError: as `backends.require`.
+
+    """
+    for spec in specs:
+        backends.require(spec)
+    for spec in specs:
+        if folder := backends.ensure_cache(spec):
+            note(f"Numba cannot keep its machine code here; until the end it is in {folder}")
 
 
 def _samples(file: Path | None, target: str | None, features: list[str] | None) -> "Dataset":

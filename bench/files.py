@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,21 +15,40 @@ import pyarrow.parquet
 
 from backends.interface import InputValueError
 
+_SMALL = 65_536  # bytes
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` at the end, delete it on failure.
+    """Yield a new, empty file beside `path`; rename it to `path` at the end, delete it on failure.
+
+    Nobody can foretell its name, so nobody can put a link there. Its permissions are those of any
+    new file. The folder is created if need be.
 
     Raises:
-        OSError: the folder is missing or cannot be written to, or the disk is full.
+        OSError: the folder cannot be created or written to, or the disk is full; it names `path`.
 
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    with _naming(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.touch(exist_ok=False)
+            yield temporary
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Let an error that names no file, or the temporary one, name `path`."""
     try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -60,15 +80,19 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 def writable_folder(folder: Path) -> Path:
-    """Create `folder` if need be, and try to write to it, before any work is spent.
+    """Make sure, before any work is spent, that `folder` can be written to, or else created.
+
+    It is created with the first file: arguments that are refused leave nothing behind.
 
     Raises:
         InputValueError: it is a file, or cannot be created or written to.
 
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        if folder.exists():
+            folder.mkdir(exist_ok=True)  # raises if it is a file
+        places = (folder, *folder.absolute().parents)
+        with tempfile.TemporaryFile(dir=next(place for place in places if place.exists())):
             pass
     except OSError as error:
         raise InputValueError(f"{folder}: cannot write here: {error.strerror}") from None
@@ -79,10 +103,24 @@ def writable_file(path: Path) -> Path:
     """Make sure that `path` can be written: its folder as in `writable_folder`, and no folder.
 
     Raises:
-        InputValueError: it is a folder, or its folder cannot be created or written to.
+        InputValueError: it is a folder or a device, or its folder cannot be created or written to.
 
     """
-    if path.is_dir():
-        raise InputValueError(f"{path}: cannot write here: is a folder")
+    if path.exists() and not path.is_file():  # a device would be replaced
+        what = "a folder" if path.is_dir() else "no ordinary file"
+        raise InputValueError(f"{path}: cannot write here: is {what}")
     writable_folder(path.parent)
     return path
+
+
+def check_space(folder: Path) -> None:
+    """Try whether a folder takes a small file.
+
+    Raises:
+        OSError: it does not, as on a full disk; the error names the folder.
+
+    """
+    with _naming(folder), tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(_SMALL))
+        file.flush()
+        os.fsync(file.fileno())  # some file systems find out only then

@@ -30,9 +30,6 @@ def save(fit: Fit, folder: Path) -> Iterator[Path]:
         OSError: the folder cannot be written to; no file is left half-written.
 
     """
-    from plots import fit as fit_plot  # here, since matplotlib takes its time to be imported
-    from plots import loss as loss_plot
-
     history, model, points = (
         folder / name for name in ("history.parquet", "model.json", "fit.parquet")
     )
@@ -48,6 +45,9 @@ def save(fit: Fit, folder: Path) -> Iterator[Path]:
         yield points
     if fit.interrupted:
         return
+    from plots import fit as fit_plot  # here, since matplotlib takes its time to be imported
+    from plots import loss as loss_plot
+
     with replacing(folder / "loss.png") as temporary:
         loss_plot.draw([history], temporary)
     yield folder / "loss.png"

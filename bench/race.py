@@ -5,7 +5,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ from bench.trial import Conditions, try_out
 
 RESULT = "benchmark.json"
 _DOUBTS = 3  # measurements of the limit after the race, before something is called impossible
+ERRORS = "agreement.parquet"
 _NO_BACKEND = ("cannot be imported", "has no function")  # as `backends.load` says it
 
 Progress = Callable[[str, int, int], None]
@@ -457,9 +458,18 @@ def _write(race: Race, path: Path) -> None:
 
 
 def _finish(race: Race, folder: Path, path: Path | None = None) -> None:
-    """Write the file even if nothing was timed, and draw what it has."""
-    if race.content["benchmarks"] or not race.interrupted:
+    """Write the file even if nothing was timed, and draw what there is: no picture costs a race."""
+    from plots import agreement as agreement_plot  # here, since matplotlib takes its time
+
+    errors, picture = folder / ERRORS, folder / "agreement.png"
+    timed = race.content["benchmarks"] or not race.interrupted
+    if timed:
         _write(race, path or folder / RESULT)
+    if errors in race.files:
+        with replacing(picture) as temporary:
+            agreement_plot.draw(errors, temporary)
+        race.files.append(picture)
+    if timed:
         race.files.extend(draw(path or folder / RESULT, folder))
 
 
@@ -478,8 +488,6 @@ def _check(race: Race, folder: Path, steps: _Steps) -> list[str]:
         InputValueError: one cannot be imported or lacks a function, so that it is no backend.
 
     """
-    from plots import agreement as agreement_plot  # here, since matplotlib takes its time
-
     data, lr, epochs = REFERENCE.samples(), REFERENCE.lr, REFERENCE.epochs
     steps("computing the exact trajectory", 0)
     exact = exact_trajectory(data.X, data.y, lr=lr, epochs=epochs)
@@ -504,20 +512,11 @@ def _check(race: Race, folder: Path, steps: _Steps) -> list[str]:
                 }
             )
     if any(result.trajectory is not None for result in checked):
-        errors = folder / "agreement.parquet"
-        write_table(error_table(checked, exact), errors)
-        race.files.append(errors)
-        with _picture(race, folder / "agreement.png") as picture:
-            agreement_plot.draw(errors, picture)
+        (folder / "agreement.png").unlink(missing_ok=True)  # that of an earlier run
+        write_table(error_table(checked, exact), folder / ERRORS)
+        race.files.append(folder / ERRORS)
     agreeing = {result.verdict.backend for result in checked if result.verdict.agrees}
     return [spec for spec in race.settings.backends if spec in agreeing]
-
-
-@contextmanager
-def _picture(race: Race, path: Path) -> Iterator[Path]:
-    with replacing(path) as temporary:
-        yield temporary
-    race.files.append(path)
 
 
 def error_table(checked: Sequence[Checked], exact: ExactTrajectory) -> pa.Table:

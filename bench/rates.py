@@ -241,9 +241,6 @@ def save(found: Study, folder: Path) -> Iterator[Path]:
         OSError: the folder cannot be written to; no file is left half-written.
 
     """
-    from plots import loss as loss_plot  # here, since matplotlib takes its time to be imported
-    from plots import path as path_plot
-
     shown = shown_runs(found)
     history, paths = folder / "history.parquet", folder / "path.parquet"
     write_json(folder / "rates.json", _content(found))
@@ -258,6 +255,9 @@ def save(found: Study, folder: Path) -> Iterator[Path]:
         yield paths
     if found.interrupted:
         return
+    from plots import loss as loss_plot  # here, since matplotlib takes its time to be imported
+    from plots import path as path_plot
+
     with replacing(folder / "loss.png") as temporary:
         loss_plot.draw([history], temporary)
     yield folder / "loss.png"

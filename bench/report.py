@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 import backends
+from bench.text import markdown_cell
 from plots.style import plain_seconds, seconds, short, three_digits, times
 
 if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
@@ -278,7 +280,7 @@ def comparison_markdown(comparison: "Comparison") -> list[str]:
     """Return the same table in Markdown."""
     head = ["n × d", "backend", "old", "new", "speed-up (95 %)", "A/A floor", "verdict"]
     lines = [head, ["---"] * len(head), *comparison_rows(comparison)]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+    return ["| " + " | ".join(map(markdown_cell, line)) + " |" for line in lines]
 
 
 def comparison_rows(comparison: "Comparison") -> list[list[str]]:
@@ -406,7 +408,7 @@ def empty_table(*columns: str, no_wrap: bool = False) -> Table:
     """Return an empty table without needless lines or spaces."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column in columns:
-        table.add_column(column, no_wrap=no_wrap, overflow="fold")
+        table.add_column(Text(column), no_wrap=no_wrap, overflow="fold")  # may have two lines
     return table
 
 

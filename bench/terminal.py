@@ -2,24 +2,53 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-import typer
+from bench.text import visible
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
     from rich.progress import Progress
+    from rich.segment import Segment
+    from rich.text import Text
 
 LEAST_WIDTH = 80  # what tables are laid out for
 _ENDLESS = 1_000
 
 
+def _console(**options: Any) -> "Console":
+    """Return a console that shows nothing of a stranger's text but what can be seen.
+
+    Texts are cleaned before they are measured, so that tables stay straight, and all that becomes
+    of other objects afterwards; rich's own control codes pass.
+    """
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class CleanConsole(Console):
+        def render_str(self, text: str, **options: Any) -> "Text":
+            return super().render_str(visible(text), **options)
+
+        def render(
+            self, renderable: "RenderableType", options: "ConsoleOptions | None" = None
+        ) -> "Iterator[Segment]":
+            for segment in super().render(renderable, options):
+                text = "\n".join(map(visible, segment.text.split("\n")))
+                yield segment if segment.control else Segment(text, segment.style)
+
+        def on_broken_pipe(self) -> None:
+            """Leave the exit status to the command."""
+            silence()
+
+    return CleanConsole(**options)
+
+
 def progress(*extra: str) -> "Progress":
     """Return a progress bar on stderr; nothing at all where stderr is no terminal."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -28,7 +57,7 @@ def progress(*extra: str) -> "Progress":
         TimeRemainingColumn,
     )
 
-    console = Console(stderr=True)
+    console = _console(stderr=True)
     texts = (TextColumn(text, markup=False) for text in ("{task.description}", *extra))
     return Progress(
         *texts, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
@@ -43,22 +72,39 @@ def show(what: "RenderableType") -> None:
     there is no terminal, a table gets the width that it needs. Where the reader of a pipe has
     enough, nothing is printed any more, and the command goes on: what it has found is to be saved.
     """
-    from rich.console import Console as RichConsole
     from rich.measure import Measurement
 
-    class Console(RichConsole):
-        def on_broken_pipe(self) -> None:
-            """Leave the exit status to the command."""
-            silence()
-
-    if isinstance(what, str):
-        what = printable(what)
-    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=isinstance(what, str))
+    console = _console(markup=False, emoji=False, highlight=False, soft_wrap=isinstance(what, str))
     natural = Measurement.get(console, console.options.update_width(_ENDLESS), what).maximum
     if not console.is_terminal:
         console.width = max(console.width, natural)
     console.width = max(console.width, min(natural, LEAST_WIDTH))
-    console.print(what)
+    with standard_output():
+        console.print(what)
+
+
+def show_values(lines: Iterable[str]) -> None:
+    """Print lines of numbers to stdout, thousands at once."""
+    with standard_output():
+        print("\n".join(lines))
+
+
+@contextmanager
+def standard_output() -> Iterator[None]:
+    """Let an error while something is printed name standard output, as one of a file names it.
+
+    Raises:
+        OSError: it cannot be written to, as on a full disk.
+
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has enough
+        silence()
+    except OSError as error:
+        _discard(sys.stdout)
+        raise OSError(error.errno, error.strerror, "standard output") from error
 
 
 def silenced() -> bool:
@@ -69,7 +115,12 @@ def silenced() -> bool:
 def silence() -> None:
     """Print nothing to standard output any more."""
     _closed.set()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _discard(sys.stdout)
+
+
+def _discard(stream: TextIO) -> None:
+    """Lead a stream into the void, so that what it still holds is no trouble at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 _closed = Event()
@@ -88,8 +139,11 @@ def show_lines(lines: Iterable[str]) -> None:
 
 
 def note(message: str) -> None:
-    """Say something beside the result, on stderr."""
-    print(printable(message), file=sys.stderr)
+    """Say something beside the result, on stderr, if that can be written to."""
+    try:
+        print(" ".join(visible(message).split()), file=sys.stderr, flush=True)
+    except OSError:
+        _discard(sys.stderr)
 
 
 def warn(message: str) -> None:
@@ -100,10 +154,5 @@ def warn(message: str) -> None:
 
 def end(message: str, status: int) -> NoReturn:
     """Say on stderr in one line why the command ends, and end it."""
-    print(f"gradrace: {printable(message)}", file=sys.stderr)
-    raise typer.Exit(status)
-
-
-def printable(text: str) -> str:
-    """Return a text on one line, without the control codes that a stranger's text may hold."""
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    note(f"gradrace: {message}")
+    sys.exit(status)

@@ -19,6 +19,7 @@ from backends.interface import (
     check_samples,
     check_schedule,
 )
+from bench import interrupts
 from bench.data import Dataset
 from bench.isolation import BackendError, as_trajectory, describe
 from bench.scaling import Scaling
@@ -185,15 +186,19 @@ def train(
             pieces.append(piece)
             stopped = reason
             on_progress(int(piece.epoch[-1]), float(piece.loss[-1]) * unit)
+            if interrupts.came():
+                raise KeyboardInterrupt
     except KeyboardInterrupt:
-        interrupted = True
         if not pieces:
             raise
+        interrupted = True
     except (InputError, BackendError):
         raise
     except (Exception, SystemExit) as error:  # a foreign backend may raise anything
-        if not (pieces and _is_interrupt(error)):
+        if not (_is_interrupt(error) or interrupts.came()):
             raise BackendError(f"backend {backend}: {describe(error)}") from error
+        if not pieces:
+            raise KeyboardInterrupt from error
         interrupted = True
     whole = Trajectory._make(np.concatenate(rows) for rows in zip(*pieces, strict=True))
     whole = _thinned(whole, every)
@@ -263,7 +268,7 @@ def _until_not_finite(path: Trajectory) -> Trajectory:
 def _is_interrupt(error: BaseException | None) -> bool:
     """Tell whether Ctrl-C is behind an error: in compiled code it surfaces as a SystemError."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__
+        error = error.__cause__ or error.__context__
     return error is not None
 
 

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from plots.canvas import Axes, Figure, own_settings
 from plots.style import (
     INK,
     LARGEST_DRAWN,
@@ -33,6 +32,7 @@ def draw(source: Path, target: Path) -> None:
     save(figure(source), target)
 
 
+@own_settings()
 def figure(source: Path) -> Figure:
     """Return the figure, one panel per quantity; each point is the largest error of its epochs."""
     table = pyarrow.parquet.read_table(source)

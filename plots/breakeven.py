@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from plots.canvas import Axes, Figure, own_settings
 from plots.style import (
     INK,
     MUTED,
@@ -35,6 +34,7 @@ def draw(source: Path, target: Path) -> None:
     save(figure(source), target)
 
 
+@own_settings()
 def figure(source: Path) -> Figure:
     """Return the figure: the smallest and the largest case; dashed with the machine code cached."""
     about = json.loads(source.read_text(encoding="utf-8"))["gradrace"]

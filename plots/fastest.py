@@ -4,9 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-
+from plots.canvas import Figure, Rectangle, own_settings
 from plots.style import INK, MUTED, color, foreign, new_figure, save, short
 
 
@@ -20,6 +18,7 @@ def draw(source: Path, target: Path) -> None:
     save(figure(source), target)
 
 
+@own_settings()
 def figure(source: Path) -> Figure:
     """Return the figure: a cell per case, the fastest backend, and its lead over the second."""
     cases = json.loads(source.read_text(encoding="utf-8"))["gradrace"]["cases"]

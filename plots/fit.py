@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from plots.canvas import Axes, Figure, own_settings
 from plots.style import COLORS, INK, MUTED, label, new_figure, save, tidy
 
 MOST_POINTS = 5_000
@@ -17,6 +16,7 @@ def draw(source: Path, target: Path) -> None:
     save(figure(source), target)
 
 
+@own_settings()
 def figure(source: Path) -> Figure:
     """Return the figure; of more than 5,000 samples, every k-th is drawn."""
     table = pyarrow.parquet.read_table(source)

@@ -5,10 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
-
+from plots.canvas import Axes, Figure, FuncFormatter, own_settings
 from plots.style import (
     INK,
     MUTED,
@@ -32,6 +29,7 @@ def draw(sources: Sequence[Path], target: Path) -> None:
     save(figure(sources), target)
 
 
+@own_settings()
 def figure(sources: Sequence[Path]) -> Figure:
     """Return the figure: two panels of times on one thread, and one of speed-ups by threads."""
     abouts = [json.loads(path.read_text(encoding="utf-8"))["gradrace"] for path in sources]

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from plots.canvas import Axes, Figure, own_settings
 from plots.style import (
     CURVES,
     INK,
@@ -27,6 +26,7 @@ def draw(sources: Sequence[Path], target: Path) -> None:
     save(figure(sources), target)
 
 
+@own_settings()
 def figure(sources: Sequence[Path]) -> Figure:
     """Return the figure; epoch 0 stands at the left edge of a logarithmic axis of epoch + 1.
 

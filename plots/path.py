@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
+from plots.canvas import Axes, Figure, MaxNLocator, own_settings
 from plots.style import COLORS, GRID, INK, MUTED, label, legend, new_figure, save, tidy
 
 _GRID = 201
@@ -28,6 +26,7 @@ def draw(source: Path, target: Path) -> None:
     save(figure(source), target)
 
 
+@own_settings()
 def figure(source: Path) -> Figure:
     """Return the figure, all panels with the same section of the plane."""
     table = pyarrow.parquet.read_table(source)

@@ -9,10 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
-
+from plots.canvas import Axes, Figure, FuncFormatter, own_settings
 from plots.style import (
     INK,
     MUTED,
@@ -39,6 +36,7 @@ def draw(source: Path, target: Path) -> None:
     save(figure(source), target)
 
 
+@own_settings()
 def figure(source: Path) -> Figure:
     """Return the figure: each backend's best on each size as a point, the roofs as lines."""
     about = json.loads(source.read_text(encoding="utf-8"))["gradrace"]

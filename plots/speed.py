@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from plots.canvas import Axes, Figure, own_settings
 from plots.style import (
     INK,
     at_ends,
@@ -34,6 +33,7 @@ def draw(source: Path, target: Path) -> None:
     save(figure(source), target)
 
 
+@own_settings()
 def figure(source: Path) -> Figure:
     """Return the figure: medians as points, the range of the sessions as bars, logarithmic axes."""
     cases = json.loads(source.read_text(encoding="utf-8"))["gradrace"]["cases"]

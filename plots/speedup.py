@@ -4,10 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
+from plots.canvas import Axes, Figure, FuncFormatter, LogLocator, NullFormatter, own_settings
 from plots.style import INK, MUTED, color, foreign, new_figure, save, short, tidy, times
 
 _TALLEST = 6  # panels in one column
@@ -23,6 +20,7 @@ def draw(source: Path, target: Path) -> None:
     save(figure(source), target)
 
 
+@own_settings()
 def figure(source: Path) -> Figure:
     """Return the figure: a panel per case, a row per backend; gray is what this run cannot tell."""
     cases = json.loads(source.read_text(encoding="utf-8"))["gradrace"]["cases"]

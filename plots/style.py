@@ -1,15 +1,12 @@
 """What all pictures share: one color per backend, one look, one way to write a PNG."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import geometric_mean
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the tables in the terminal use the names below, and need no matplotlib
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter
+    from plots.canvas import Axes, Figure, FuncFormatter
 
 # Okabe and Ito, "Color Universal Design" (2008): told apart by color-blind readers
 COLORS = {
@@ -61,7 +58,7 @@ def legend(drawn: "Figure", axes: "Axes") -> None:
 
 def new_figure(width: float, height: float) -> "Figure":
     """Return an empty figure, width and height in inches."""
-    from matplotlib.figure import Figure
+    from plots.canvas import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
@@ -141,7 +138,7 @@ def at_ends(
 
 def numbers_against_seconds(axes: "Axes") -> None:
     """Make both axes logarithmic: whole numbers below, seconds on the left."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from plots.canvas import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -154,7 +151,7 @@ def numbers_against_seconds(axes: "Axes") -> None:
 
 def draw_limit(axes: "Axes", cases: Sequence[dict[str, Any]], along: str) -> None:
     """Draw the least time of a pass over the samples, dashed, against `along` of the cases."""
-    from matplotlib.patheffects import withStroke
+    from plots.canvas import withStroke
 
     limits = [
         (case[along], min(row["limit"]["seconds"] for row in rows))
@@ -173,13 +170,14 @@ def draw_limit(axes: "Axes", cases: Sequence[dict[str, Any]], along: str) -> Non
 
 def thousands() -> "FuncFormatter":
     """Return an axis formatter that writes 10,000."""
-    from matplotlib.ticker import FuncFormatter
+    from plots.canvas import FuncFormatter
 
     return FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
 
 
 def save(figure: "Figure", target: Path) -> None:
     """Write the figure as a PNG, 150 dots per inch."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph \d+")  # a name in a script that no font here has
+    from plots.canvas import own_settings
+
+    with own_settings():
         figure.savefig(target, format="png", dpi=150, facecolor="white")

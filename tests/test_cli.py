@@ -657,8 +657,8 @@ class TestInterrupt:
         assert "numpy" in out
 
     def test_run_keeps_what_was_checked(self, tmp_path: Path) -> None:
-        picture = tmp_path / "results" / "agreement.png"
-        status, out, err = self.interrupt(tmp_path, ["run"], picture)
+        checked = tmp_path / "results" / "agreement.parquet"
+        status, out, err = self.interrupt(tmp_path, ["run"], checked)
         assert status == 130, err
         assert "agreement.png" in out
         assert "interrupted; nothing was timed" in err

@@ -1,0 +1,23 @@
+"""Text that others wrote, made fit to be shown.
+
+Names of columns, backends and files may hold anything. What a terminal, a web page or Markdown
+gets of them goes through here; files keep them as they are.
+"""
+
+import re
+
+
+def visible(text: str) -> str:
+    """Return a text on one line, with ? for what steers a terminal or cannot be seen.
+
+    That is control and escape codes, marks that change the direction of writing, characters of no
+    width, and half a surrogate pair; a line break or a tab becomes a space.
+    """
+    if text.isprintable():
+        return text
+    return "".join(" " if c.isspace() else c if c.isprintable() else "?" for c in text)
+
+
+def markdown_cell(text: str) -> str:
+    """Return a text as a cell of a Markdown table in which nothing is markup."""
+    return re.sub(r"[\\`*\[\]<>|]", r"\\\g<0>", visible(text))
