@@ -188,7 +188,7 @@ def predict(model: Model, path: Path) -> Predictions:
     missing = [name for name in model.features if name not in table.columns]
     if missing:
         raise InputValueError(
-            f"{table.name}: has no column {missing[0]!r}, which the model needs; "
+            f"{table.name}: has no column {missing[0][:100]!r}, which the model needs; "
             f"it has {table.listing}"
         )
     X = np.concatenate(table.rows(model.features) or [np.empty((0, len(model.features)))])

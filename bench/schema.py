@@ -31,6 +31,7 @@ Count = Annotated[int, Meta(ge=1, le=MOST_EPOCHS)]
 Number = Annotated[int, Meta(ge=0, le=MOST_EPOCHS)]
 PerSecond = Annotated[float, Meta(ge=1, le=1e18)]
 Spec = Annotated[str, Meta(min_length=1, max_length=4096)]  # a path, at the longest
+Text = Annotated[str, Meta(max_length=1_000)]  # of what a table or a line shows
 Size = Annotated[str, Meta(pattern="^[0-9]{1,16}x[0-9]{1,16}$")]
 Job = Annotated[str, Meta(pattern="^[0-9]{1,16}x[0-9]{1,16}@[0-9]{1,16}$")]
 Caches = dict[Annotated[str, Meta(pattern="^L[0-9]d?$")], Count]
@@ -40,7 +41,7 @@ Threads = Annotated[str, Meta(pattern="^[1-9][0-9]{0,4}$")]  # JSON has no other
 class Cpu(TypedDict):
     """The processor, as py-cpuinfo describes it."""
 
-    brand_raw: NotRequired[str]
+    brand_raw: NotRequired[Text]
 
 
 class UsableCores(TypedDict):
@@ -52,13 +53,13 @@ class UsableCores(TypedDict):
 class Machine(TypedDict):
     """What `machine.facts` found."""
 
-    node: str
-    python_version: str
+    node: Text
+    python_version: Text
     cpu: Cpu
     cores: UsableCores
     caches: Caches
-    memory: str
-    governor: NotRequired[str | None]
+    memory: Text
+    governor: NotRequired[Text | None]
 
 
 class Case(TypedDict):
@@ -74,7 +75,7 @@ class Case(TypedDict):
 class Settings(TypedDict):
     """What is raced, and how long, as `settings.Settings`."""
 
-    kind: str
+    kind: Text
     backends: Annotated[list[Spec], Meta(min_length=1)]
     cases: Annotated[list[Case], Meta(min_length=1)]
     baseline: Spec
@@ -141,7 +142,7 @@ class Arm(TypedDict):
 class Pool(TypedDict):
     """The threads of a library."""
 
-    internal_api: str | None
+    internal_api: Text | None
     num_threads: int | None
 
 
@@ -273,13 +274,13 @@ def decoded(path: Path) -> Any:
 
 def _deeper(content: Any, most: int) -> bool:
     """Whether there are more than so many lists and objects in one another."""
-    level = [content]
-    for _ in range(most):
+    level: list[Any] = [[content]]
+    for _ in range(most + 1):
         level = [
             child
             for parent in level
-            if isinstance(parent, dict | list)
             for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
         ]
     return bool(level)
 
