@@ -17,6 +17,7 @@ from backends.interface import Backend, InputError
 from bench.agreement import Verdict
 from bench.cases import Case, parse
 from bench.data import Dataset, integers
+from bench.files import write_bytes
 from bench.isolation import BackendError, as_trajectory, describe
 from bench.machine import Memory
 from bench.plan import Arm
@@ -238,7 +239,7 @@ class Contestant:
 def write_steps(job: Case, folder: Path) -> None:
     """Leave in `folder` what the sessions judge a case by: exact sums, and no trajectory."""
     known = pickle.dumps(known_steps(job), protocol=pickle.HIGHEST_PROTOCOL)
-    (folder / job.name).write_bytes(known)
+    write_bytes(folder / job.name, known)
     _samples.cache_clear()
 
 

@@ -73,6 +73,17 @@ def _finite(content: Any) -> Any:
     return content
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, atomically.
+
+    Raises:
+        OSError: as `replacing`.
+
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_table(table: pa.Table, path: Path) -> None:
     """Write a table as Parquet, atomically."""
     with replacing(path) as temporary:

@@ -12,6 +12,7 @@ slows the machine for seconds slows both, and drops out of their ratio.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import NormalDist, fmean, median, stdev
 
 LEAST_EFFECT = 0.05
@@ -127,6 +128,7 @@ def break_even(first: float, steady: float, other: float) -> int | None:
     return max(1, math.ceil((first - steady) / (other - steady)))
 
 
+@cache  # every interval of a run asks for the same one
 def t_quantile(probability: float, freedom: int) -> float:
     """Return the quantile above the median of Student's t-distribution with `freedom` degrees.
 

@@ -24,6 +24,7 @@ import numpy as np
 import backends
 from backends.interface import Backend, Floats, InputError, Trajectory, recorded_epochs
 from bench import child
+from bench.files import check_space, write_bytes
 from bench.problems import Problem
 
 PIECES_LR = 0.3  # the rate at which `update` is tried
@@ -54,13 +55,16 @@ def run_isolated(spec: str, problems: Sequence[Problem], timeout: float = 60.0) 
 
     Raises:
         BackendError: no trajectory for the first problem came back in time.
+        OSError: the folder for temporary files is full.
 
     """
     with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
         folder = Path(name)
-        (folder / "job.pickle").write_bytes(pickle.dumps((spec, list(problems))))
+        write_bytes(folder / "job.pickle", pickle.dumps((spec, list(problems))))
         failure = _failure(folder, timeout)
-        doing = _text(folder / "problem.txt")
+        if failure:
+            check_space(folder)  # else it is none of the backend's
+        doing = text_of(folder / "problem.txt")
         if failure and doing in {problem.name for problem in problems[1:]}:
             failure = f"{doing}: {failure}"
         outcome = _outcome(folder / "outcome.npz", problems, failure)
@@ -78,9 +82,9 @@ def _failure(folder: Path, timeout: float) -> str:
     if status < 0:
         return f"its process was killed by {signal_name(-status)}"
     if (folder / "failure.txt").exists():
-        return _text(folder / "failure.txt") or "raised something without a word"
+        return text_of(folder / "failure.txt") or "raised something without a word"
     if status or not (folder / "outcome.npz").exists():
-        said = " ".join(_text(folder / "output.txt").split("\n")[-2:]).strip()
+        said = " ".join(text_of(folder / "output.txt").split("\n")[-2:]).strip()
         return f"its process ended with status {status} and no result" + (said and f": {said}")
     return ""
 
@@ -110,7 +114,7 @@ def _outcome(path: Path, problems: Sequence[Problem], failure: str) -> Outcome:
     return Outcome(trajectories[: len(pieces)], pieces, failure)
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
     """Return what a child has left in a text file; of a long one, the end."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 4096))

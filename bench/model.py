@@ -1,10 +1,9 @@
 """What a training leaves behind: its files and pictures; and what its model predicts."""
 
-import json
+import reprlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -156,44 +155,25 @@ def read_model(path: Path) -> Model:
     """Read the `model.json` that `gradrace train` writes.
 
     Raises:
-        InputValueError: it is missing, truncated, of another kind, or of a newer version.
+        InputValueError: it is cut off, damaged, of another kind, or of a newer version.
+        OSError: it cannot be read.
 
     """
-    if not path.is_file():
-        raise InputValueError(f"{path}: no such file")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputValueError(f"{path}: is no whole JSON file: {error}") from None
+    from bench import schema  # here, since `gradrace train` needs none of it
+
+    content = schema.decoded(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputValueError(f"{path}: is no model; `gradrace train` writes one as model.json")
     if content.get("schema") != SCHEMA:
         raise InputValueError(
-            f"{path}: has schema {content.get('schema')!r}, this version of gradrace reads {SCHEMA}"
+            f"{path}: has schema {reprlib.repr(content.get('schema'))}, "
+            f"this version of gradrace reads {SCHEMA}"
         )
-    return _parse(path, content)
-
-
-def _parse(path: Path, content: dict[str, Any]) -> Model:
-    try:
-        model = Model(
-            tuple(content["features"]),
-            content["target"],
-            np.array(content["w"], dtype=np.float64),
-            np.array(content["center"], dtype=np.float64),
-            float(content["height"]),
-            np.array(content["range"]["low"], dtype=np.float64),
-            np.array(content["range"]["high"], dtype=np.float64),
-        )
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise InputValueError(f"{path}: is no whole model; train it again") from None
-    names = (*model.features, model.target)
-    named = all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
-    shapes = {array.shape for array in (model.w, model.center, model.low, model.high)}
-    whole = names[1:] and np.isfinite([*model.w.flat, *model.center.flat, model.height]).all()
-    if not (named and whole and shapes == {(len(model.features),)}):
-        raise InputValueError(f"{path}: is no whole model; train it again")
-    return model
+    schema.require_model(path, content)
+    columns = (content["w"], content["center"], content["range"]["low"], content["range"]["high"])
+    w, center, low, high = (np.array(column, dtype=np.float64) for column in columns)
+    height = float(content["height"])
+    return Model(tuple(content["features"]), content["target"], w, center, height, low, high)
 
 
 def predict(model: Model, path: Path) -> Predictions:
@@ -208,7 +188,7 @@ def predict(model: Model, path: Path) -> Predictions:
     missing = [name for name in model.features if name not in table.columns]
     if missing:
         raise InputValueError(
-            f"{table.name}: has no column {missing[0]!r}, which the model needs; "
+            f"{table.name}: has no column {missing[0][:100]!r}, which the model needs; "
             f"it has {table.listing}"
         )
     X = np.concatenate(table.rows(model.features) or [np.empty((0, len(model.features)))])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.cases import Case, parse
+from bench.files import write_bytes
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Plan:
 
     def write(self, path: Path) -> None:
         """Write the plan as JSON."""
-        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        write_bytes(path, json.dumps(asdict(self)).encode())
 
     @staticmethod
     def read(path: Path) -> "Plan":

@@ -19,7 +19,7 @@ import backends
 from backends.interface import InputValueError
 from bench import machine, results, roofline
 from bench.agreement import Checked, check_backends
-from bench.cases import REFERENCE, Case
+from bench.cases import REFERENCE, Case, parse
 from bench.contestant import write_steps
 from bench.files import replacing, write_table
 from bench.model import save
@@ -151,15 +151,18 @@ def resume(path: Path, on_progress: Progress = lambda _doing, _done, _all: None)
 
     Raises:
         InputValueError: it is no result file, was made on another machine or with other versions or
-            another state of a backend's file, or was interrupted before its first session.
+            another state of a backend's file, was interrupted before its first session, or as
+            `Settings.resolved`.
         OSError: it cannot be read or written.
 
     """
     content = results.read(path)
     about = content["gradrace"]
-    settings = _settings_of(about["settings"])
+    settings = _settings_of(about["settings"]).resolved()
     if not about["arms"]:
         raise InputValueError(f"{path}: was interrupted before the first session; run it again")
+    if any(parse(arm["case"]) not in settings.cases for arm in about["arms"]):
+        raise InputValueError(f"{path}: is damaged: its arms have other cases than its settings")
     race = Race(settings, content)
     now = _fingerprints(settings.backends)
     for name, before in about["fingerprints"].items():
@@ -199,15 +202,18 @@ def draw(source: Path, folder: Path) -> Iterator[Path]:
     from plots import breakeven, fastest, speed, speedup
     from plots import roofline as roofline_plot
 
-    about = results.read(source)["gradrace"]
-    for module in (speed, speedup, breakeven, fastest, roofline_plot):
-        picture = folder / f"{module.__name__.removeprefix('plots.')}.png"
-        if module.drawable(about):
-            with replacing(picture) as target:
-                module.draw(source, target)
-            yield picture
-        elif folder == source.parent:
-            picture.unlink(missing_ok=True)  # that of an earlier run would tell a lie
+    content = results.read(source)
+    with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
+        concluded = Path(name) / RESULT  # from the data alone, whatever `source` concludes
+        results.write(concluded, content)
+        for module in (speed, speedup, breakeven, fastest, roofline_plot):
+            picture = folder / f"{module.__name__.removeprefix('plots.')}.png"
+            if module.drawable(content["gradrace"]):
+                with replacing(picture) as target:
+                    module.draw(concluded, target)
+                yield picture
+            elif folder == source.parent:
+                picture.unlink(missing_ok=True)  # that of an earlier run would tell a lie
 
 
 class _Steps:

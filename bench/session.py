@@ -1,17 +1,16 @@
 """A timing session: the suite `test_speed.py` under pytest-benchmark, in a process of its own."""
 
-import json
 import os
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import child
-from bench.isolation import signal_name
+from bench import child, schema
+from bench.files import check_space
+from bench.isolation import signal_name, text_of
 from bench.machine import Meter, thread_environment
 from bench.plan import Plan
 
@@ -54,6 +53,10 @@ def time_arms(
 
     `cache` is where Numba keeps its machine code, `timeout` is in seconds. `on_event` gets every
     event soon after it happened. Whatever ends this function ends the process, too.
+
+    Raises:
+        OSError: the folder for temporary files is full.
+
     """
     with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
         folder = Path(name)
@@ -67,23 +70,25 @@ def time_arms(
                 deadline = time.monotonic() + timeout
                 while process.poll() is None and not timed_out:
                     time.sleep(0.1)
-                    written = log.stat().st_size
+                    written = log.stat().st_size if log.exists() else 0
                     if written > size:  # else there is nothing to read, and nobody is disturbed
-                        events, size = _read(log), written
+                        size, (events, _) = written, schema.events(log)
                         for event in events[seen:]:
                             on_event(event)
                         seen = len(events)
                     timed_out = time.monotonic() > deadline
             finally:
                 child.end(process)
-        usage, events = meter.read(), _read(log)
-        results: dict[str, Any] = {"benchmarks": []}
-        with suppress(OSError, json.JSONDecodeError):  # missing, or cut off by a kill
-            results = json.loads((folder / "timings.json").read_text("utf-8"))
-        last = output.read_text("utf-8", errors="replace").split("\n")[-4:]
+        usage, (events, readable) = meter.read(), schema.events(log)
+        results = schema.timings(folder / "timings.json")
+        if process.returncode or not readable:
+            check_space(folder)  # else it is nobody's fault in there
+        last = text_of(output).split("\n")[-4:]
     failure = ""
     if timed_out:
         failure = f"no end after {timeout:.0f} s"
+    elif not readable:
+        failure = "its process left a log that cannot be read"
     elif process.returncode < 0:
         failure = f"its process was killed by {signal_name(-process.returncode)}"
     elif process.returncode > _TESTS_FAILED or _missing(plan, events, results):
@@ -120,9 +125,3 @@ def _start(folder: Path, log: Path, stream: Any, environment: dict[str, str]) ->
     inherited = {key: value for key, value in os.environ.items() if key not in foreign}
     environment = {**inherited, **environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return child.start(_PYTEST, *arguments, output=stream, environment=environment)
-
-
-def _read(log: Path) -> list[Event]:
-    """Return the finished lines of the log; the child may be writing the next one."""
-    lines = log.read_text("utf-8").split("\n")[:-1]
-    return [json.loads(line) for line in lines]

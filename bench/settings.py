@@ -8,6 +8,7 @@ import backends
 from backends.interface import InputValueError
 from bench import machine
 from bench.cases import FULL, QUICK, Case, make_case
+from bench.schema import MOST_REPETITIONS, MOST_SESSIONS, MOST_THREADS
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Settings:
 
         Raises:
             InputValueError: the baseline is none of the backends, two files have the same name, a
-                number is below 1, or the cases need more memory than there is.
+                number is below 1 or beyond what a result file may hold, or the cases need more
+                memory than there is.
 
         """
         specs = tuple(dict.fromkeys(self.backends)) or default_backends(self.threads)
@@ -53,12 +55,14 @@ class Settings:
             raise InputValueError(
                 f"baseline {baseline}: is not raced; there are {', '.join(specs)}"
             )
-        for name in ("sessions", "repetitions", "threads"):
-            if getattr(self, name) < 1:
-                raise InputValueError(f"{name}: must be at least 1, got {getattr(self, name)}")
+        for name, most in _MOST.items():
+            value = getattr(self, name)
+            if not 1 <= value <= most:
+                raise InputValueError(f"{name}: must be from 1 to {most:,}, got {value}")
         if not self.cases:
             raise InputValueError("cases: there is none")
         needed = sum(case.data_bytes for case in self.cases) * (_COPIES + len(specs))
+        needed += sum(_EXACT * (case.epochs + 1) * (case.d + 2) for case in self.cases)
         available = machine.available_memory()
         if needed > available:
             raise InputValueError(
@@ -144,6 +148,8 @@ def _count(number: int, noun: str) -> str:
 
 
 _COPIES = 12  # of the data: the samples, a backend's own, and the lists of `python`
+_EXACT = 120  # bytes of an exact value and its bound
+_MOST = {"sessions": MOST_SESSIONS, "repetitions": MOST_REPETITIONS, "threads": MOST_THREADS}
 
 QUICK_SETTINGS = Settings()
 FULL_SETTINGS = Settings(

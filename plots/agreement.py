@@ -10,12 +10,12 @@ from plots.style import (
     INK,
     LARGEST_DRAWN,
     MUTED,
+    backend_label,
     color,
     foreign,
     legend,
     new_figure,
     save,
-    short,
     thousands,
     tidy,
 )
@@ -65,7 +65,7 @@ def _draw_panel(
             lw=4.5 if place == 0 else 1.8,  # equal curves stay visible: the first is the widest
             alpha=0.55 if place == 0 else 1.0,
             ls="--" if place == len(backends) - 1 and place else "-",
-            label=short(backend).lstrip("_"),  # a legend leaves out what begins with "_"
+            label=backend_label(backend).lstrip("_"),  # a legend leaves out what begins with "_"
         )
     axes.set_xscale("log")
     axes.set_yscale("log")

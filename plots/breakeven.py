@@ -11,12 +11,12 @@ from plots.style import (
     INK,
     MUTED,
     at_ends,
+    backend_label,
     color,
     foreign,
     new_figure,
     numbers_against_seconds,
     save,
-    short,
     tidy,
 )
 
@@ -73,7 +73,7 @@ def _draw_panel(
         axes.plot(runs, first["cold"] + row["run"] * runs, color=hue, lw=1.8)
         if name in extra:
             axes.plot(runs, first["cached"] + row["run"] * runs, color=hue, lw=1.4, ls="--")
-        ends[short(name)] = (float(runs[-1]), float(first["cold"] + row["run"] * runs[-1]))
+        ends[backend_label(name)] = (float(runs[-1]), float(first["cold"] + row["run"] * runs[-1]))
         hues.append(hue)
     for row in case["arms"]:
         _mark(axes, case["arms"], row, most)

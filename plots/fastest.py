@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from plots.canvas import Figure, Rectangle, own_settings
-from plots.style import INK, MUTED, color, foreign, new_figure, save, short
+from plots.style import INK, MUTED, backend_label, color, foreign, new_figure, save
 
 
 def drawable(about: dict[str, Any]) -> bool:
@@ -55,7 +55,7 @@ def figure(source: Path) -> Figure:
 
 
 def _words(fastest: dict[str, Any], shown: bool) -> str:
-    first, second = short(fastest["backend"]), short(fastest["second"])
+    first, second = backend_label(fastest["backend"]), backend_label(fastest["second"])
     if fastest["verdict"] == "not judged":
         return f"{first}?\n{fastest['speed_up']['value']:,.3g} × {second}"
     if not shown:

@@ -10,6 +10,7 @@ from plots.style import (
     INK,
     MUTED,
     at_ends,
+    backend_label,
     color,
     draw_limit,
     foreign,
@@ -17,7 +18,6 @@ from plots.style import (
     numbers_against_seconds,
     numerous,
     save,
-    short,
     tidy,
 )
 
@@ -61,7 +61,7 @@ def _draw_times(axes: Axes, cases: Cases, along: str) -> None:
             if row["backend"] == name
         ]
         axes.plot(*zip(*points, strict=True), "o-", ms=4, lw=1.5, color=color(name, foreign(names)))
-        ends[short(name)] = points[-1]
+        ends[backend_label(name)] = points[-1]
     draw_limit(axes, cases, along)
     numbers_against_seconds(axes)
     tidy(axes)

@@ -13,13 +13,13 @@ from plots.canvas import Axes, Figure, FuncFormatter, own_settings
 from plots.style import (
     INK,
     MUTED,
+    backend_label,
     color,
     foreign,
     legend,
     new_figure,
     numerous,
     save,
-    short,
     tidy,
 )
 
@@ -55,7 +55,7 @@ def figure(source: Path) -> Figure:
                 for size in [8 * case["n"] * (case["d"] + 1)]
                 if row["backend"] == name and case["d"] == d
             ]
-            label = short(name).lstrip("_") if d == levels[0] else "_"
+            label = backend_label(name).lstrip("_") if d == levels[0] else "_"
             axes.plot(
                 *zip(*points, strict=True) if points else ((), ()), mark + "-", ms=5, lw=0.8,
                 color=color(name, foreign(names)), label=label,

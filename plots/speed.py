@@ -10,13 +10,13 @@ from plots.canvas import Axes, Figure, own_settings
 from plots.style import (
     INK,
     at_ends,
+    backend_label,
     color,
     draw_limit,
     foreign,
     new_figure,
     numbers_against_seconds,
     save,
-    short,
     tidy,
 )
 
@@ -66,7 +66,7 @@ def _draw_panel(axes: Axes, cases: list[dict[str, Any]], names: list[str]) -> No
         n, median, low, high = points.T
         axes.errorbar(
             n, median, yerr=[median - low, high - median], fmt="o-", ms=4.5, lw=1.6, capsize=3,
-            color=color(name, foreign(names)), label=short(name).lstrip("_"),
+            color=color(name, foreign(names)), label=backend_label(name).lstrip("_"),
         )  # fmt: skip
     draw_limit(axes, sorted(cases, key=lambda case: int(case["n"])), "n")
     numbers_against_seconds(axes)
@@ -93,5 +93,5 @@ def _label_lines(
     axes: Axes, cases: list[dict[str, Any]], names: list[str], others: list[str]
 ) -> None:
     """Write each backend's name at the right end of its line."""
-    ends = {short(name): tuple(_points(cases, name)[-1, :2]) for name in names}
+    ends = {backend_label(name): tuple(_points(cases, name)[-1, :2]) for name in names}
     at_ends(axes, ends, [color(name, others) for name in names])

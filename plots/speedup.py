@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from plots.canvas import Axes, Figure, FuncFormatter, LogLocator, NullFormatter, own_settings
-from plots.style import INK, MUTED, color, foreign, new_figure, save, short, tidy, times
+from plots.style import INK, MUTED, backend_label, color, foreign, new_figure, save, tidy, times
 
 _TALLEST = 6  # panels in one column
+_ROOM = 3.0  # times the largest speed-up: there the last label still fits the panel
 
 
 def drawable(about: dict[str, Any]) -> bool:
@@ -33,18 +34,18 @@ def figure(source: Path) -> Figure:
     drawn = new_figure(4.0 + 4.0 * columns, 0.9 + rows * (0.3 * tallest + 0.38))
     grid = drawn.subplots(rows, columns, sharex=True, squeeze=False)
     panels = grid.T.flat[: len(cases)]
+    values = [row["speed_up"]["value"] for rows_ in compared for row in rows_]
     for axes, case, compared_rows in zip(panels, cases, compared, strict=True):
-        _draw_panel(axes, case, compared_rows, foreign(names))
+        _draw_panel(axes, case, compared_rows, foreign(names), _ROOM * max([1.0, *values]))
     for axes in grid.T.flat[len(cases) :]:
         axes.set_axis_off()
-    values = [row["speed_up"]["value"] for rows_ in compared for row in rows_]
     first = panels[0]
     first.set_xlim(min([0.7, *[value / 1.5 for value in values]]), max([1.5, *values]) * 15)
     first.xaxis.set_major_locator(LogLocator(numticks=12))
     first.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.15g}"))
     first.xaxis.set_minor_formatter(NullFormatter())
     drawn.supxlabel(
-        f"times as fast as {short(cases[0]['baseline'])} (logarithmic); "
+        f"times as fast as {backend_label(cases[0]['baseline'])} (logarithmic); "
         "gray: what this run cannot tell from 1",
         fontsize=10,
     )
@@ -52,8 +53,9 @@ def figure(source: Path) -> Figure:
 
 
 def _draw_panel(
-    axes: Axes, case: dict[str, Any], rows: list[dict[str, Any]], others: list[str]
+    axes: Axes, case: dict[str, Any], rows: list[dict[str, Any]], others: list[str], last: float
 ) -> None:
+    """Draw the speed-ups of a case; no label begins to the right of `last`."""
     margin = 1 + max(0.05, case["floor"] or 0.0)
     axes.axvspan(1 / margin, margin, color=MUTED, alpha=0.2, lw=0)
     for y, row in enumerate(rows):
@@ -65,13 +67,13 @@ def _draw_panel(
             axes.plot([ratio["low"], ratio["high"]], [y, y], "-", lw=2.5, color=hue, alpha=0.6)
         if row["verdict"] != "faster":
             label += f"  {row['verdict']}"
-        right = max(ratio["value"], ratio["high"] or 0.0)
+        right = min(max(ratio["value"], ratio["high"] or 0.0), last)
         axes.annotate(
             label, (right, y), xytext=(9, 0), textcoords="offset points", va="center",
             fontsize=8.5, color=INK, annotation_clip=False,
             bbox={"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1},
         )  # fmt: skip
-    axes.set_yticks(range(len(rows)), [short(row["backend"]) for row in rows])
+    axes.set_yticks(range(len(rows)), [backend_label(row["backend"]) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xscale("log")
     axes.set_title(

@@ -42,9 +42,14 @@ def short(backend: str) -> str:
 
 
 def label(name: str, most: int = 50) -> str:
-    """Return a column's name as text to draw: no mathematics in it, and not endless."""
+    """Return a name as text to draw: no mathematics in it, and not endless."""
     text = name if len(name) <= most else name[: most - 1] + "…"
     return text.replace("$", r"\$")
+
+
+def backend_label(backend: str) -> str:
+    """Return a backend's name as text to draw."""
+    return label(short(backend))
 
 
 def legend(drawn: "Figure", axes: "Axes") -> None:

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 from bench.agreement import Checked, judge
 from bench.data import Dataset, reference_line, synthetic
@@ -24,7 +25,7 @@ from bench.race import draw as draw_race
 from bench.race import error_table
 from bench.rates import save as save_study
 from bench.rates import study
-from bench.results import read
+from bench.results import conclude, read, write
 from bench.training import train
 from plots import agreement, breakeven, fastest, fit, loss, path, roofline, speed, speedup, style
 from tests.runs import write_run
@@ -369,6 +370,25 @@ class TestRace:
     def test_what_has_no_data_is_left_out(self, tmp_path: Path) -> None:
         write_run(tmp_path / "b.json", {"100x1": {"numpy": 1e-5}})
         assert [path.name for path in draw_race(tmp_path / "b.json", tmp_path)] == ["speed.png"]
+
+    @pytest.mark.parametrize("name", ["$\\frac$.py", "_$x$.py", f"{'long' * 60}.py"])
+    def test_a_file_may_have_any_name(self, tmp_path: Path, name: str) -> None:
+        write_run(tmp_path / "b.json", {f"{n}x1": {"numpy": 1e-5, name: 2e-5} for n in (10, 100)})
+        names = {path.name for path in draw_race(tmp_path / "b.json", tmp_path)}
+        assert names == {"speed.png", "speedup.png", "fastest.png"}
+
+    def test_an_interval_without_end_leaves_room_for_the_panel(self, tmp_path: Path) -> None:
+        run = write_run(tmp_path / "b.json", {"100x1": {"python": 1e-5, "numpy": 2e-5}})
+        wild, calm = (arm["stats"]["data"] for arm in run["benchmarks"][:2])
+        wild[:5], calm[:5] = [1e-9] * 5, [1e3] * 5  # of the first session
+        wild[5:10], calm[5:10] = [1e3] * 5, [1e-9] * 5
+        conclude(run)
+        write(tmp_path / "b.json", run)
+        figure = speedup.figure(tmp_path / "b.json")
+        assert_drawable(figure)
+        (axes,) = figure.axes
+        right = max(text.xy[0] for text in axes.texts if isinstance(text, Annotation))
+        assert right < axes.get_xlim()[1]
 
     def test_many_backends_and_levels_stay_readable(self, tmp_path: Path) -> None:
         times = {f"mine{i}.py": 1e-5 * (1 + 0.01 * i) for i in range(9)}

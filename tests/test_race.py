@@ -63,8 +63,8 @@ class TestSettings:
         [
             ({"baseline": "numpy", "backends": ["python"]}, "baseline numpy: is not raced"),
             ({"backends": ["a/x.py", "b/x.py"]}, r"two files are called x\.py; rename one"),
-            ({"sessions": 0}, "sessions: must be at least 1, got 0"),
-            ({"threads": 0}, "threads: must be at least 1, got 0"),
+            ({"sessions": 0}, "sessions: must be from 1 to 10,000, got 0"),
+            ({"threads": 0}, "threads: must be from 1 to 10,000, got 0"),
             ({"sizes": [0]}, "n: must be from 1 to"),
             ({"sizes": [10**9], "features": [10**4]}, "these sizes need about"),
         ],

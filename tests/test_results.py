@@ -208,11 +208,19 @@ UNUSABLE = {
     ),
 }
 CHANGES = {
-    "older": ('"schema": 2', '"schema": 1', "is of an older schema, 1; this version reads 2"),
-    "newer": ('"schema": 2', '"schema": 3', "is of a newer schema, 3; this version reads 2"),
-    "damaged": ('"verdicts": [', '"x": [', "is damaged: verdicts is missing"),
+    "older": ('"schema": 3', '"schema": 2', "is of an older schema, 2; this version reads 3"),
+    "newer": ('"schema": 3', '"schema": 4', "is of a newer schema, 4; this version reads 3"),
+    "without": (
+        '"verdicts": [',
+        '"x": [',
+        "is damaged: Object missing required field `verdicts` - at `$.gradrace`",
+    ),
     "cut off": ('"gradrace"', "", "is no JSON, or cut off"),
-    "edited": ('"duplicate": ', '"x": ', "is damaged: KeyError 'duplicate'"),
+    "edited": (
+        '"iterations": ',
+        '"iterations": -',
+        "is damaged: Expected `int` >= 1 - at `$.benchmarks[0].stats.iterations`",
+    ),
 }
 
 

@@ -218,3 +218,28 @@ def test_what_works_for_its_result_is_timed(judged: dict[str, list[Any]], name: 
 
 def test_a_wrong_call_is_named(judged: dict[str, list[Any]]) -> None:
     assert judged["float32_once_warm"][1].startswith("a timed call returned something else: ")
+
+
+FORGED = {
+    "log.jsonl": [b"garbage\n", b"[]\n", b'{"event": "block"}\n', b"[" * 100_000 + b"\n"],
+    "timings.json": [b"garbage", b"[]", b'{"benchmarks": [{}]}', b"[" * 100_000],
+}
+
+
+@pytest.mark.parametrize(("name", "what"), [(n, w) for n, ws in FORGED.items() for w in ws])
+def test_what_a_session_leaves_is_not_believed(
+    timer: Timer, tmp_path: Path, name: str, what: bytes
+) -> None:
+    """The backend writes its own files, and ends its process with status 0."""
+    backend = tmp_path / "forger.py"
+    backend.write_text(
+        "import os, pathlib, sys\n"
+        "prepare = lambda X, y: None\n"
+        "def train(data, **job):\n"
+        "    folder = pathlib.Path(sys.argv[sys.argv.index('--log') + 1]).parent\n"
+        f"    (folder / {name!r}).write_bytes({what!r})\n"
+        "    os._exit(0)\n"
+    )
+    session = timer(str(backend))
+    assert session.failure.startswith("its process ")
+    assert session.results["benchmarks"] == []
