@@ -8,7 +8,7 @@ import backends
 from backends.interface import InputValueError
 from bench import machine
 from bench.cases import FULL, QUICK, Case, make_case
-from bench.schema import MOST_REPETITIONS, MOST_SESSIONS, MOST_THREADS
+from bench.schema import MOST_REPETITIONS, MOST_SECONDS, MOST_SESSIONS, MOST_THREADS
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Settings:
 
         Raises:
             InputValueError: the baseline is none of the backends, two files have the same name, a
-                number is below 1 or beyond what a result file may hold, or the cases need more
-                memory than there is.
+                number is below 1 or beyond what a result file may hold, two cases have the same
+                size, or the cases need more memory than there is.
 
         """
         specs = tuple(dict.fromkeys(self.backends)) or default_backends(self.threads)
@@ -59,8 +59,13 @@ class Settings:
             value = getattr(self, name)
             if not 1 <= value <= most:
                 raise InputValueError(f"{name}: must be from 1 to {most:,}, got {value}")
+        for name in ("budget", "longest", "spacing"):
+            if not 0 <= getattr(self, name) <= MOST_SECONDS:
+                raise InputValueError(f"{name}: must be from 0 to {MOST_SECONDS:,.0f} seconds")
         if not self.cases:
             raise InputValueError("cases: there is none")
+        if len({case.name for case in self.cases}) < len(self.cases):
+            raise InputValueError("cases: two have the same size")
         needed = sum(case.data_bytes for case in self.cases) * (_COPIES + len(specs))
         needed += sum(_EXACT * (case.epochs + 1) * (case.d + 2) for case in self.cases)
         available = machine.available_memory()

@@ -73,6 +73,19 @@ class TestSettings:
         with pytest.raises(InputValueError, match=message):
             choose(**options)
 
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"longest": float("inf")}, "longest: must be from 0 to 1,000,000 seconds"),
+            ({"sessions": 10_001}, "sessions: must be from 1 to 10,000, got 10001"),
+            ({"cases": grid([10], [1], 5) + grid([10], [1], 9)}, "two have the same size"),
+            ({"cases": grid([10], [1], 10**12)}, "these sizes need about"),
+        ],
+    )
+    def test_what_no_result_file_could_hold(self, change: dict[str, Any], message: str) -> None:
+        with pytest.raises(InputValueError, match=message):
+            replace(Settings(), **change).resolved()
+
     def test_what_takes_long_says_so(self) -> None:
         assert "about" in announcement(choose())
         assert "minutes" in announcement(choose(full=True))
