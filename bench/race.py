@@ -277,7 +277,7 @@ def _fingerprints(specs: Sequence[str]) -> dict[str, str]:
     found = {}
     for spec in specs:
         path = backends.source(spec)
-        source = hashlib.sha256(path.read_bytes()).hexdigest() if path and path.exists() else ""
+        source = hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else ""
         version = backends.package_version(spec) if spec in backends.LADDER else None
         found[spec] = " ".join(part for part in (version, source) if part)
     return found

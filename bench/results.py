@@ -163,7 +163,7 @@ def _row(
         "backend": info["backend"],
         "epochs": info["epochs"],
         "passes_once": info["passes_once"],
-        "impossible": _impossible(case, info["backend"], limit, sessions, about),
+        "impossible": _impossible(case, info, limit, sessions, about),
         "time": {
             "median": median(pooled),
             "minimum": min(pooled),
@@ -204,7 +204,7 @@ def _limit(case: Mapping[str, Any], info: Content, about: Content) -> Content | 
 
 def _impossible(
     case: Mapping[str, Any],
-    backend: str,
+    info: Content,
     limit: Content | None,
     sessions: Mapping[int, float],
     about: Content,
@@ -213,11 +213,14 @@ def _impossible(
     slowest = max(sessions.values())
     if limit is not None and slowest < limit["seconds"] / _UNSURE:
         times = limit["seconds"] / slowest
-        return f"{times:.3g} times as fast as this machine can go through the samples"
-    call = _trial(about, case["name"], backend).get("one", 0.0)
+        return (
+            f"{times:.3g} times as fast as this machine can go through the samples"
+            + "; a backend that does so once a call says PASSES_ONCE" * (not info["passes_once"])
+        )
+    call = _trial(about, case["name"], info["backend"]).get("one", 0.0)
     if limit is not None and call:
         size = (case["n"], case["d"], about["settings"]["threads"])
-        least = roofline.least_call(about["roofline"], backend, *size)
+        least = roofline.least_call(about["roofline"], info["backend"], *size)
         if least is not None and call < least / _UNSURE:
             return (
                 f"a call of one epoch takes {call:.2g} s, and reading the samples once {least:.2g} "

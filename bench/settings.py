@@ -67,7 +67,7 @@ class Settings:
         if len({case.name for case in self.cases}) < len(self.cases):
             raise InputValueError("cases: two have the same size")
         needed = sum(case.data_bytes for case in self.cases) * (_COPIES + len(specs))
-        needed += sum(_EXACT * (case.epochs + 1) * (case.d + 2) for case in self.cases)
+        needed += max(_JUDGED * (case.epochs + 1) * (case.d + 2) for case in self.cases)
         available = machine.available_memory()
         if needed > available:
             raise InputValueError(
@@ -153,7 +153,7 @@ def _count(number: int, noun: str) -> str:
 
 
 _COPIES = 12  # of the data: the samples, a backend's own, and the lists of `python`
-_EXACT = 120  # bytes of an exact value and its bound
+_JUDGED = 200  # bytes of a value of a trajectory, while it is judged
 _MOST = {"sessions": MOST_SESSIONS, "repetitions": MOST_REPETITIONS, "threads": MOST_THREADS}
 
 QUICK_SETTINGS = Settings()
