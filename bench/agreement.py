@@ -8,6 +8,7 @@ tolerance to choose: a disagreement is a bug, never noise.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -122,22 +123,33 @@ def _first_fault(problems: Sequence[Problem], outcome: Outcome) -> str:
         problems, outcome.trajectories[1:], outcome.pieces[1:], strict=False
     ):
         exact = _exact(problem)
-        fault = judge("", path, exact).reason or piece_fault(pieces, problem)
+        fault = judge("", path, exact.run).reason
+        if exact.epoch is not None and not fault:
+            fault = piece_fault(pieces, problem, exact.epoch)
         if fault:
             return f"{problem.name}: {fault}"
     return outcome.failure
 
 
-_known: WeakKeyDictionary[Problem, ExactTrajectory] = WeakKeyDictionary()
+class _Exact(NamedTuple):
+    run: ExactTrajectory
+    epoch: ExactTrajectory | None
+    """One epoch with α = 1 from the same start, where the pieces are tried."""
 
 
-def _exact(problem: Problem) -> ExactTrajectory:
-    """Return the exact trajectory of a problem, computed once for all backends."""
+_known: WeakKeyDictionary[Problem, _Exact] = WeakKeyDictionary()
+
+
+def _exact(problem: Problem) -> _Exact:
+    """Return the exact trajectories of a problem, computed once for all backends."""
     if problem not in _known:
-        _known[problem] = exact_trajectory(
-            problem.X, problem.y, lr=problem.lr, epochs=problem.epochs,
-            w0=problem.w0, b0=problem.b0,
-        )  # fmt: skip
+        X, y = problem.X, problem.y
+        start: dict[str, Any] = {"w0": problem.w0, "b0": problem.b0}
+        run = exact_trajectory(X, y, lr=problem.lr, epochs=problem.epochs, **start)
+        epoch = None
+        if problem.pieces:
+            epoch = exact_trajectory(X, y, lr=1.0, epochs=1, sums=run.sums, **start)
+        _known[problem] = _Exact(run, epoch)
     return _known[problem]
 
 
@@ -173,15 +185,14 @@ def judge(
     )
 
 
-def piece_fault(pieces: Mapping[str, Floats], problem: Problem) -> str:
+def piece_fault(pieces: Mapping[str, Floats], problem: Problem, exact: ExactTrajectory) -> str:
     """Return what is wrong with the pieces evaluated at (w0, b0), or an empty string.
 
-    One exact epoch with α = 1 gives the exact loss and, since θ₁ = θ₀ − ∇L, the exact gradients.
+    `exact` is one epoch with α = 1 from there. It gives the exact loss and, since θ₁ = θ₀ − ∇L, the
+    exact gradients.
     """
-    if not pieces or problem.w0 is None:
-        return ""
-    X, w, b = problem.X, problem.w0, problem.b0
-    exact = exact_trajectory(X, problem.y, lr=1.0, epochs=1, w0=w, b0=b)
+    X, b = problem.X, problem.b0
+    w = np.zeros(X.shape[1]) if problem.w0 is None else problem.w0
     slope, slope_bound, slope_may_overflow = _slope(exact, w, b)
     start, gradients = np.append(w, b), pieces.get("gradients", slope)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -28,7 +28,7 @@ from bench.files import check_space, write_bytes
 from bench.problems import Problem
 
 PIECES_LR = 0.3  # the rate at which `update` is tried
-_SETTLING, _WATCHED, _BUSY = 0.25, 0.05, 0.5  # seconds, seconds, cores
+_SETTLING, _WATCHED, _BUSY = 0.25, 0.1, 0.1  # seconds, seconds, cores
 
 _CHILD = "from bench import isolation; isolation._child()"
 
@@ -96,10 +96,11 @@ def _outcome(path: Path, problems: Sequence[Problem], failure: str) -> Outcome:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             for i, problem in enumerate(problems):
-                if failure and f"{i}_path_loss" not in arrays:
+                if failure and f"{i}_path" not in arrays:
                     break
                 d = problem.X.shape[1]
-                found = tuple(arrays[f"{i}_path_{field}"] for field in Trajectory._fields)
+                epoch, *w, b, loss = arrays[f"{i}_path"].T
+                found = (epoch, np.reshape(w, (d, -1)).T, b, loss)
                 trajectories.append(as_trajectory(found, problem.epochs, d, problem.every))
                 sizes = {"predict": len(problem.y), "loss": 1, "gradients": d + 1, "update": d + 1}
                 pieces.append(
@@ -177,7 +178,7 @@ def _exercise(
         data, (X, y) = prepared[samples]
         start = None if problem.w0 is None else problem.w0.copy()
         path = _trained(backend, data, problem, start)
-        arrays |= {f"{i}_path_{field}": values for field, values in path._asdict().items()}
+        arrays[f"{i}_path"] = np.column_stack(path)
         if problem.pieces and problem.w0 is not None:
             pieces = _evaluate_pieces(backend, X, y, problem.w0, problem.b0)
             arrays |= {f"{i}_{piece}": values for piece, values in pieces.items()}

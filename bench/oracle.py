@@ -71,6 +71,7 @@ LARGEST = float(np.finfo(np.float64).max)
 _DECIMALS = Context(prec=50, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _BLOCK = 4096  # rows whose products float64 adds exactly before Python's integers take over
 _SLICE_BITS = 20  # 2 · 20 bits per product and 12 for the 4096 terms of a sum stay below 53
+_ROOM = 2_047  # such sums that 63 bits hold
 
 Flags = NDArray[np.bool_]
 Wide = NDArray[np.longdouble]
@@ -195,23 +196,37 @@ def exact_gram(M: Floats) -> tuple[Exacts, NDArray[np.int32]]:
     """Return MᵀM without rounding: integers K (p, p) and exponents q (p,), MᵀM = K · 2^(qⱼ + qₖ).
 
     Each column is cut into slices of so few bits that float64 adds the products of two slices
-    over a block of rows exactly, so BLAS can do the work; Python's integers add up the rest.
+    over a block of rows exactly, so BLAS can do the work. 64-bit integers add up the products of
+    many blocks, those of equal weight together, and Python's integers the rest.
     Ozaki, Ogita, Oishi and Rump, "Error-free transformations of matrix multiplication by using
     fast routines of matrix multiplication and its applications", *Numerical Algorithms* 59 (2012).
     """
     _, top = np.frexp(np.abs(M).max(axis=0))
     K: Exacts = np.zeros((M.shape[1], M.shape[1]), dtype=object)
-    depth = 0  # slices below `top` that K accounts for
+    depth, room = 0, _ROOM  # slices below `top` that K accounts for; products that still fit a sum
+    sums: dict[int, NDArray[np.int64]] = {}
     for start in range(0, len(M), _BLOCK):
         slices = _slices(M[start : start + _BLOCK], top)
-        if len(slices) > depth:
-            K *= 4 ** (_SLICE_BITS * (len(slices) - depth))
-            depth = len(slices)
+        if len(slices) > room:
+            K, depth = _merged(K, depth, sums)
+            sums, room = {}, _ROOM
+        room -= len(slices)
+        beside = np.concatenate(slices, axis=1) if slices else M[:0]
         for s, left in enumerate(slices, 1):
-            for t, right in enumerate(slices, 1):
-                products = (left.T @ right).astype(np.int64).astype(object)
-                K += products * 2 ** (_SLICE_BITS * (2 * depth - s - t))
+            products = np.hsplit((left.T @ beside).astype(np.int64), len(slices))
+            for t, product in enumerate(products, 1):
+                sums[s + t] = sums[s + t] + product if s + t in sums else product
+    K, depth = _merged(K, depth, sums)
     return K, top - _SLICE_BITS * depth
+
+
+def _merged(K: Exacts, depth: int, sums: dict[int, NDArray[np.int64]]) -> tuple[Exacts, int]:
+    """Add sums of the products of slices s and t, by s + t, to K; return it and its new depth."""
+    deeper = max(depth, -(-max(sums, default=0) // 2))
+    K = K * 4 ** (_SLICE_BITS * (deeper - depth))
+    for weight, products in sums.items():
+        K = K + products.astype(object) * 2 ** (_SLICE_BITS * (2 * deeper - weight))
+    return K, deeper
 
 
 def _slices(block: Floats, top: NDArray[np.int32]) -> list[Floats]:

@@ -34,9 +34,10 @@ class Problem:
 
 
 _TAILS = range(1, 41)  # samples, for blocks of up to 32 that are not filled
-_BLOCKS = [2**k + more for k in range(6, 19) for more in (-1, 0, 3)]
+_BLOCKS = [2**k + more for k in range(6, 12) for more in (-1, 0, 3)]
+_LARGE_BLOCKS = [2**k + 3 for k in range(12, 19)]
 """Samples, just below, at and just above the sizes of blocks: 65,539 and 262,147 are prime."""
-_WIDE = (2, 3, 4, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17, 18, 24, 31, 33, 47, 64, 65, 67, 129, 131, 257)
+_WIDE = (2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17, 24, 31, 33, 47, 65, 131, 257)
 """Features: around every size of a register block, and beyond."""
 _THINNED = [(0, 1), (0, 3), (1, 1), (1, 2), (2, 2), (6, 3), (7, 3), (5, 9), (12, 1), (300, 7)]
 """Epochs, and which are recorded: every one, a divisor, and others."""
@@ -57,16 +58,18 @@ def _tails() -> Iterator[Problem]:
 
 def _blocks() -> Iterator[Problem]:
     for n in _BLOCKS:
+        for d in (1, 2, 13):
+            yield _problem(n, d, epochs=1)
+    for n in _LARGE_BLOCKS:
         yield _problem(n, 1, epochs=1)
-        if n < 5_000:
-            yield _problem(n, 2, epochs=1)
-            yield _problem(n, 13, epochs=1)
+    yield _problem(4_099, 2, epochs=1)
 
 
 def _wide() -> Iterator[Problem]:
     for d in _WIDE:
-        yield _problem(d + 6, d, epochs=2, pieces=d in (3, 17, 131))
-        yield _problem(1 + d // 2, d, epochs=1)  # more features than samples
+        yield _problem(d + 6, d, epochs=1, pieces=d in (3, 17, 131))
+        if d < 50:
+            yield _problem(1 + d // 2, d, epochs=2)  # more features than samples
 
 
 def _thinned() -> Iterator[Problem]:

@@ -244,6 +244,12 @@ class TestPieces:
         w = np.array([0.5, -2.0, 1.0]) * scale
         return Problem("", self.DATA.X, self.DATA.y, 1.0, 1, w, 0.25 * scale)
 
+    def fault(self, pieces: dict[str, Floats], problem: Problem) -> str:
+        exact = exact_trajectory(
+            problem.X, problem.y, lr=1.0, epochs=1, w0=problem.w0, b0=problem.b0
+        )
+        return piece_fault(pieces, problem, exact)
+
     def pieces(self, problem: Problem, name: str = "numpy") -> dict[str, Floats]:
         module, X, y, w, b = backends.load(name), problem.X, problem.y, problem.w0, problem.b0
         with np.errstate(all="ignore"):
@@ -261,7 +267,7 @@ class TestPieces:
         self, name: str, scale: float
     ) -> None:
         problem = self.problem(scale)
-        assert piece_fault(self.pieces(problem, name), problem) == ""
+        assert self.fault(self.pieces(problem, name), problem) == ""
 
     @pytest.mark.parametrize("piece", ["predict", "loss", "gradients", "update"])
     @pytest.mark.parametrize("scale", [1.0, 1e150])
@@ -269,7 +275,7 @@ class TestPieces:
         problem = self.problem(scale)
         pieces = self.pieces(problem)
         pieces[piece] = pieces[piece] * (1 + 1e-12)
-        assert piece_fault(pieces, problem).startswith(f"{piece}(): got ")
+        assert self.fault(pieces, problem).startswith(f"{piece}(): got ")
 
     @pytest.mark.parametrize("piece", ["predict", "loss", "gradients", "update"])
     @pytest.mark.parametrize("value", [np.inf, np.nan])
@@ -277,4 +283,4 @@ class TestPieces:
         problem = self.problem()
         pieces = self.pieces(problem)
         pieces[piece][-1] = value
-        assert piece_fault(pieces, problem).startswith(f"{piece}(): got {value}")
+        assert self.fault(pieces, problem).startswith(f"{piece}(): got {value}")
