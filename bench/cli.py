@@ -96,6 +96,8 @@ TableFile = Annotated[
     ),
 ]
 
+MOST_FEATURES = 2_000  # the curvature takes O(d³): seconds up to there, an hour for 20,000
+
 P = ParamSpec("P")
 
 
@@ -791,7 +793,13 @@ def _samples(file: Path | None, target: str | None, features: list[str] | None) 
     from bench.tables import read_table
 
     if file is not None:
-        return read_table(file, target, features or ())
+        samples = read_table(file, target, features or ())
+        if (d := len(samples.features)) > MOST_FEATURES:
+            raise InputValueError(
+                f"{samples.name}: {d:,} features are too many, the limit is {MOST_FEATURES:,}; "
+                "--features picks some"
+            )
+        return samples
     if target is not None or features:
         raise InputValueError("--target and --features need a FILE")
     return reference_line()
