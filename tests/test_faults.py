@@ -1,6 +1,7 @@
 """What may be wrong around a command: names, files, streams, settings, memory, the installation."""
 
 import errno
+import json
 import os
 import stat
 import subprocess
@@ -153,6 +154,11 @@ def _picture(path: Path) -> None:
 
     with replacing(path) as temporary:
         save_picture(new_figure(9, 9), temporary)
+
+
+def test_json_holds_a_name_that_is_no_utf8(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"backend": "\udcff.py"})
+    assert json.loads((tmp_path / "x.json").read_text("utf-8")) == {"backend": "\udcff.py"}
 
 
 class TestFolders:
