@@ -14,7 +14,7 @@ race          settings and cases (what is raced), plan (in what order), trial (h
               runs in it), machine (what it runs on), race (all of it in order)
 conclusions   inference (the statistics), results (the file), cautions, comparison, advice; report
               is what the terminal says of them; noise measures how good all this is
-command line  cli, terminal, files
+command line  cli, terminal, text (made fit to be shown), files, interrupts (signals)
 """
 
 from typing import TYPE_CHECKING, Any

@@ -93,6 +93,9 @@ TableFile = Annotated[
     ),
 ]
 
+LEAST_MEMORY = 10**9  # bytes of addresses; with less, libraries end the process, or wait for ever
+MOST_FEATURES = 2_000  # the curvature takes O(d³): seconds up to there, an hour for 20,000
+
 P = ParamSpec("P")
 
 
@@ -152,6 +155,8 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
+            if (limit := _memory_limit()) is not None and limit < LEAST_MEMORY:
+                raise MemoryError(_allowed(limit) + f", {LEAST_MEMORY // 10**6} MB are needed")
             function(*args, **kwargs)
         except KeyboardInterrupt:
             _interrupted()
@@ -168,18 +173,38 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
 
 
 def _reason(error: Exception) -> str:
-    """Say in one line what the user caused; empty for what is a bug of ours."""
+    """Say in one line what the user caused; empty for what is a bug of ours.
+
+    Where memory is limited every library fails in its own way, so that nothing is held for a bug.
+    """
+    limit = _memory_limit()
+    if isinstance(error, MemoryError):
+        return f"out of memory: {error}"
     from backends.interface import InputError
     from bench.isolation import BackendError
 
     if isinstance(error, InputError | BackendError):
         return str(error)
-    if isinstance(error, MemoryError):
-        return f"out of memory: {error}"
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}"
+    if limit is not None:
+        return f"out of memory, it seems: {_allowed(limit)} ({type(error).__name__}: {error})"
     return ""
+
+
+def _memory_limit() -> int | None:
+    """Return how many bytes of addresses a process may have; None for as many as there are."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def _allowed(limit: int) -> str:
+    return f"ulimit -v allows {limit / 10**6:,.0f} MB"
 
 
 def _interrupted(kept: str = "") -> NoReturn:
@@ -788,7 +813,13 @@ def _samples(file: Path | None, target: str | None, features: list[str] | None) 
     from bench.tables import read_table
 
     if file is not None:
-        return read_table(file, target, features or ())
+        samples = read_table(file, target, features or ())
+        if (d := len(samples.features)) > MOST_FEATURES:
+            raise InputValueError(
+                f"{samples.name}: {d:,} features are too many, the limit is {MOST_FEATURES:,}; "
+                "--features picks some"
+            )
+        return samples
     if target is not None or features:
         raise InputValueError("--target and --features need a FILE")
     return reference_line()

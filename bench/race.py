@@ -471,7 +471,7 @@ def _finish(race: Race, folder: Path, path: Path | None = None) -> None:
     timed = race.content["benchmarks"] or not race.interrupted
     if timed:
         _write(race, path or folder / RESULT)
-    if errors in race.files:
+    if errors in race.files and errors.exists():
         with replacing(picture) as temporary:
             agreement_plot.draw(errors, temporary)
         race.files.append(picture)
@@ -518,9 +518,10 @@ def _check(race: Race, folder: Path, steps: _Steps) -> list[str]:
                 }
             )
     if any(result.trajectory is not None for result in checked):
-        (folder / "agreement.png").unlink(missing_ok=True)  # that of an earlier run
+        for name in (ERRORS, "agreement.png"):
+            (folder / name).unlink(missing_ok=True)  # that of an earlier run
+        race.files.append(folder / ERRORS)  # first: Ctrl-C may come as soon as it is there
         write_table(error_table(checked, exact), folder / ERRORS)
-        race.files.append(folder / ERRORS)
     agreeing = {result.verdict.backend for result in checked if result.verdict.agrees}
     return [spec for spec in race.settings.backends if spec in agreeing]
 

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -45,6 +46,11 @@ _REFUSED = {
     b"\xfe\xff": "is UTF-16 text; save it as UTF-8",
     b"\xd0\xcf\x11\xe0": "is an old Office document; save the table as CSV",
 }
+MOST_BYTES = 2**30
+"""Of a pipe, which is held in memory; less where a quarter of the memory is less."""
+MOST_OF_LINE = 2**26  # bytes of text
+_SNIFFED = 4_096  # bytes
+_CHUNK = 2**20
 _SNIFFED_LINES = 10
 _BATCH_ROWS = 8192  # what is copied from columns to rows at a time stays in the cache
 _NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
@@ -64,8 +70,7 @@ class Table:
     @property
     def listing(self) -> str:
         """The names of the columns, of many the first twenty."""
-        more = ", …" if len(self.columns) > 20 else ""
-        return ", ".join(self.columns[:20]) + more
+        return _listed(self.columns)
 
     def rows(self, columns: Sequence[str]) -> list[Floats]:
         """Return some of the columns as float64, in blocks (rows, len(columns)) below each other.
@@ -127,7 +132,8 @@ def open_table(path: Path) -> Table:
 
     """
     name, source = _source(path)
-    head = source[:8] if isinstance(source, bytes) else _first_bytes(source)
+    head = source[:_SNIFFED] if isinstance(source, bytes) else _first_bytes(source)
+    _refuse_binary(name, head)
     kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "CSV")
     for magic, why in _REFUSED.items():
         if head.startswith(magic):
@@ -150,19 +156,51 @@ Source = Path | bytes
 
 
 def _source(path: Path) -> tuple[str, Source]:
-    """Return the name of a file for messages, and the file; of a pipe, all it delivers."""
+    """Return the name of a file for messages, and the file; of a pipe, all it delivers.
+
+    Raises:
+        InputValueError: there is no such file, or a pipe delivers no table, or too much.
+
+    """
     if str(path) == STDIN:
-        return "standard input", sys.stdin.buffer.read()
+        return "standard input", _all_of("standard input", sys.stdin.buffer)
     if not path.exists():
         raise InputValueError(f"{path}: no such file")
     if path.is_dir():
         raise InputValueError(f"{path}: is a folder")
-    return str(path), path if path.is_file() else path.read_bytes()
+    if path.is_file():
+        return str(path), path
+    with path.open("rb") as pipe:
+        return str(path), _all_of(str(path), pipe)
+
+
+def _all_of(name: str, pipe: BinaryIO) -> bytes:
+    """Read a pipe to its end, as long as what it delivers can be a table that fits in memory."""
+    limit = min(MOST_BYTES, psutil.virtual_memory().available // 4)
+    try:
+        content = bytearray(pipe.read(_SNIFFED))
+        _refuse_binary(name, content)
+        while chunk := pipe.read(min(_CHUNK, limit + 1 - len(content))):
+            content += chunk
+            if len(content) > limit:
+                raise InputValueError(
+                    f"{name}: does not end after {limit / 2**20:,.0f} MiB, the most that is read "
+                    "from a pipe; save the table in a file"
+                )
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) from error
+    return bytes(content)
+
+
+def _refuse_binary(name: str, start: bytes | bytearray) -> None:
+    """Refuse what starts neither as text nor as a binary table that is known here."""
+    if b"\0" in start and not start.startswith(tuple(_MAGIC | _REFUSED)):
+        raise InputValueError(f"{name}: is no text, and no binary table that is known here")
 
 
 def _first_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(8)
+        return file.read(_SNIFFED)
 
 
 @contextmanager
@@ -189,8 +227,12 @@ def _choose(table: Table, target: str | None, features: tuple[str, ...]) -> list
     target = names[-1] if target is None else target
     chosen = [*(_split(names, features) or [name for name in names if name != target]), target]
     if len(set(chosen)) < len(chosen):
-        raise InputValueError(f"{table.name}: a column is used twice: {', '.join(chosen)}")
+        raise InputValueError(f"{table.name}: a column is used twice: {_listed(chosen)}")
     return chosen
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
 
 
 def _split(names: Sequence[str], features: tuple[str, ...]) -> list[str]:
@@ -241,11 +283,9 @@ def unnamed(count: int) -> tuple[str, ...]:
 
 
 def _open_csv(name: str, source: Source) -> Table:
-    lines = _first_lines(source)
+    lines = _first_lines(name, source)
     if not lines:
         raise InputValueError(f"{name}: is empty")
-    if any(b"\0" in line for line in lines):
-        raise InputValueError(f"{name}: is no text, and no binary table that is known here")
     delimiter = _delimiter(lines)
     cells = next(csv.reader([lines[0].decode("utf-8-sig")], delimiter=delimiter))
     headless = all(map(_is_value, cells))
@@ -290,15 +330,16 @@ def _arrow(source: Source) -> Any:
     return pa.BufferReader(source) if isinstance(source, bytes) else source
 
 
-def _first_lines(source: Source) -> list[bytes]:
-    """Return the first lines that are not empty."""
+def _first_lines(name: str, source: Source) -> list[bytes]:
+    """Return the first lines that are not empty, none of them endless."""
     lines: list[bytes] = []
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
-        for line in file:
+        while len(lines) < _SNIFFED_LINES and (line := file.readline(MOST_OF_LINE + 1)):
+            if len(line) > MOST_OF_LINE:
+                most = f"{MOST_OF_LINE / 2**20:,.0f} MiB"
+                raise InputValueError(f"{name}: is no table: a line is longer than {most}")
             if line.strip():
                 lines.append(line.rstrip(b"\r\n"))
-            if len(lines) == _SNIFFED_LINES:
-                break
     return lines
 
 
