@@ -567,6 +567,7 @@ def check(
         show(report.verdict_table(verdicts))
         show("w, b, loss: the worst error, as a share of the rounding bound, @ its epoch.")
         show(f"Yardstick: {YARDSTICK}.")
+        show(f"Judged on {len(suite())} problems made to betray, too; see bench/problems.py.")
     for verdict in verdicts:
         if not verdict.agrees:
             show(f"{verdict.backend}: {verdict.reason}")

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from bench.problems import suite
 from tests.conftest import ROOT
 from tests.variants import CORRECT, WRONG
 
@@ -35,3 +36,4 @@ def test_links_lead_somewhere(target: str) -> None:
 def test_the_loops_are_counted() -> None:
     assert f"{len(WRONG)} wrong loops" in README
     assert f"{len(CORRECT)} orders of evaluation" in README
+    assert f"{len(suite())} small problems" in README
