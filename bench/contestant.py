@@ -50,7 +50,8 @@ class Calls:
         self.result: Any = None
 
     def __call__(self) -> None:
-        """Train once."""
+        """Train once; the result before gives its memory back."""
+        self.result = None
         self.b0 = b0 = self._draw()
         self.lr = lr = self._job.lr * (1.0 + b0 * _LAST_BITS)
         self.result = _awaited(self._train(self._data, lr=lr, epochs=self.epochs, b0=b0))
