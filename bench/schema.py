@@ -89,8 +89,8 @@ class Settings(TypedDict):
     limit: bool
 
 
-class ExtraInfo(TypedDict):
-    """What gradrace notes of an arm."""
+class ArmInfo(TypedDict):
+    """What gradrace notes of an arm, in a session and in all of them."""
 
     backend: Spec
     duplicate: bool
@@ -98,8 +98,13 @@ class ExtraInfo(TypedDict):
     passes_once: bool
     place: Number
     signatures: tuple[Number, Number]
-    sessions: list[Number]
     repetitions: list[Number]
+
+
+class ExtraInfo(ArmInfo):
+    """What the sessions note of an arm."""
+
+    sessions: list[Number]
     first: list[Seconds]
     load: list[Seconds]
 
@@ -232,16 +237,9 @@ class ResultFile(TypedDict):
     gradrace: About
 
 
-class TimedInfo(TypedDict):
+class TimedInfo(ArmInfo):
     """What a single session notes of an arm."""
 
-    backend: Spec
-    duplicate: bool
-    epochs: Count
-    passes_once: bool
-    place: Number
-    signatures: tuple[Number, Number]
-    repetitions: list[Number]
     first: Seconds
     load: Seconds
     compile: Seconds

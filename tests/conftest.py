@@ -45,6 +45,18 @@ def gradrace(tmp_path: Path) -> Command:
     return run
 
 
+def write_forger(path: Path, folder: str, name: str, content: bytes) -> str:
+    """Write a backend that leaves a file of its own in `folder`, an expression, and ends well."""
+    path.write_text(
+        "import os, pathlib, sys\n"
+        "prepare = lambda X, y: None\n"
+        "def train(data, **job):\n"
+        f"    (pathlib.Path({folder}) / {name!r}).write_bytes({content!r})\n"
+        "    os._exit(0)\n"
+    )
+    return str(path)
+
+
 def assert_same_bits(a: Trajectory, b: Trajectory) -> None:
     for field, p, q in zip(Trajectory._fields, a, b, strict=True):
         np.testing.assert_array_equal(p, q, err_msg=field, strict=True)

@@ -11,7 +11,7 @@ from bench.data import Dataset
 from bench.isolation import BackendError, run_isolated
 from bench.oracle import exact_trajectory
 from bench.problems import Problem
-from tests.conftest import FOREIGN
+from tests.conftest import FOREIGN, write_forger
 
 GOOD, BAD = str(FOREIGN / "good.py"), str(FOREIGN / "bad.py")
 
@@ -154,13 +154,6 @@ def test_what_a_child_leaves_is_not_believed(
     line: Dataset, tmp_path: Path, name: str, file: str
 ) -> None:
     """The backend writes its own files, and ends its process with status 0."""
-    backend = tmp_path / "forger.py"
-    backend.write_text(
-        "import os, pathlib, sys\n"
-        "prepare = lambda X, y: None\n"
-        "def train(data, **job):\n"
-        f"    (pathlib.Path(sys.argv[1]) / {file!r}).write_bytes({LEAVINGS[name]!r})\n"
-        "    os._exit(0)\n"
-    )
+    backend = write_forger(tmp_path / "forger.py", "sys.argv[1]", file, LEAVINGS[name])
     with pytest.raises(BackendError, match=r"result|without a word|garbage|PK|NUMPY"):
-        run_isolated(str(backend), [Problem("", line.X, line.y, 0.1, 1)])
+        run_isolated(backend, [Problem("", line.X, line.y, 0.1, 1)])

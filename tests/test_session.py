@@ -11,7 +11,7 @@ from bench.cases import parse
 from bench.contestant import write_steps
 from bench.plan import Arm, Plan
 from bench.session import Event, Session, time_arms
-from tests.conftest import FOREIGN
+from tests.conftest import FOREIGN, write_forger
 
 GOOD, BAD = str(FOREIGN / "good.py"), str(FOREIGN / "bad.py")
 CASE = "20x1@50"
@@ -231,15 +231,7 @@ def test_what_a_session_leaves_is_not_believed(
     timer: Timer, tmp_path: Path, name: str, what: bytes
 ) -> None:
     """The backend writes its own files, and ends its process with status 0."""
-    backend = tmp_path / "forger.py"
-    backend.write_text(
-        "import os, pathlib, sys\n"
-        "prepare = lambda X, y: None\n"
-        "def train(data, **job):\n"
-        "    folder = pathlib.Path(sys.argv[sys.argv.index('--log') + 1]).parent\n"
-        f"    (folder / {name!r}).write_bytes({what!r})\n"
-        "    os._exit(0)\n"
-    )
-    session = timer(str(backend))
+    folder = "pathlib.Path(sys.argv[sys.argv.index('--log') + 1]).parent"
+    session = timer(write_forger(tmp_path / "forger.py", folder, name, what))
     assert session.failure.startswith("its process ")
     assert session.results["benchmarks"] == []
