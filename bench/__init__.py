@@ -3,8 +3,9 @@
 `from bench import fit` trains on your own arrays. Where things are:
 
 samples       data (synthetic ones), tables (files)
-proof         oracle (the exact trajectory and the bound), isolation (a process per backend),
-              agreement (the verdict)
+proof         oracle (the exact trajectory and the bound), problems (made to betray), isolation (a
+              process per backend), agreement (the verdict), steps (the verdict on any call);
+              studies/blindspots counts what can still hide
 limit         peak (what the machine can do), roofline (what follows), growth (with n, d, threads),
               figures (which figures are reached); peers/ is what people use instead
 laboratory    theory (curvature and rates), scaling, stopping, training, model, rates; lessons is
@@ -12,9 +13,10 @@ laboratory    theory (curvature and rates), scaling, stopping, training, model, 
 race          settings and cases (what is raced), plan (in what order), trial (how long a call
               may be), session (a process that times), conftest, test_speed and contestant (what
               runs in it), machine (what it runs on), race (all of it in order)
-conclusions   inference (the statistics), results (the file), cautions, comparison, advice; report
-              is what the terminal says of them; noise measures how good all this is
-command line  cli, terminal, text (made fit to be shown), files, interrupts (signals)
+conclusions   inference (the statistics), results and schema (the file), cautions, comparison,
+              advice; report is what the terminal says of them; noise measures how good all this is
+command line  cli, terminal, text (made fit to be shown), files, interrupts (signals), child
+              (processes)
 """
 
 from typing import TYPE_CHECKING, Any
