@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from backends.interface import Floats, InputError
+from bench import oracle
 from bench.data import Dataset, synthetic
 from bench.oracle import Exact, exact_gram, exact_trajectory
 
@@ -77,6 +78,21 @@ def test_iterates_are_exact_to_100_bits(d: int, lr: float) -> None:
                 k,
                 float(expected),
             )
+
+
+@pytest.mark.parametrize("room", [3, 4, 7, 50])
+def test_sums_of_many_blocks_are_exact(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the 64-bit sums are full, and however many slices a block has."""
+    monkeypatch.setattr(oracle, "_BLOCK", 4)
+    monkeypatch.setattr(oracle, "_ROOM", room)
+    M = synthetic(103, 3).X
+    M[7:9], M[50] = M[7:9] * 1e-20, 0.0
+    K, q = exact_gram(M)
+    for j in range(3):
+        for k in range(3):
+            terms = zip(M[:, j].tolist(), M[:, k].tolist(), strict=True)
+            expected = sum(Fraction(a) * Fraction(b) for a, b in terms)
+            assert int(K[j, k]) * Fraction(2) ** int(q[j] + q[k]) == expected
 
 
 def test_published_numbers(line: Dataset) -> None:
