@@ -37,7 +37,20 @@ def test_a_call_fills_the_budget(per_epoch: float, epochs: int) -> None:
 def test_no_call_is_much_longer_than_needed() -> None:
     arm = Timed(0.0, 0.5, 1000)
     arm.chosen()
-    assert arm.made == [1, 2]  # the second one has shown that none is affordable
+    assert arm.made == [1, 2, 2]  # the second one, again since it might have compiled
+
+
+def test_compiling_for_every_number_of_epochs_is_not_slowness() -> None:
+    class Compiling(Timed):
+        """Its first call of every number of epochs takes a second more."""
+
+        def _call(self, epochs: int) -> float:
+            new = epochs not in self.made
+            return super()._call(epochs) + float(new)
+
+    arm = Compiling(0.0, 1e-4, 1000)
+    arm._call(1)
+    assert arm.chosen() == pytest.approx(199, abs=2)
 
 
 def test_where_only_setting_up_takes_time_all_epochs_are_made() -> None:

@@ -197,7 +197,7 @@ class TestStreams:
     def test_closed_ones(self, tmp_path: Path, redirections: str, status: int) -> None:
         done = shell(f"{PYTHON} -m bench predict - t.csv {redirections}", tmp_path)
         assert done.returncode == status
-        assert done.stderr in ("", "gradrace: -: no such file\n")
+        assert done.stderr in ("", "gradrace: -: No such file or directory\n")
 
     def test_no_file_takes_the_place_of_a_closed_one(self, tmp_path: Path) -> None:
         code = (
