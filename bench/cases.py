@@ -1,5 +1,6 @@
 """The problems that are raced, named by their size: 100x1 has 100 samples of one feature."""
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,10 +52,11 @@ REFERENCE = Case(100, 1, REFERENCE_LR, REFERENCE_EPOCHS)
 def make_case(n: int, d: int, epochs: int | None = None) -> Case:
     """Return the case of n samples and d features.
 
-    100 × 1 is the reference line with α = 0.005. The others are synthetic; α = 0.1 / (1 + d/n) is
-    stable for them, since λmax is about 2(1 + √(d/n))². The default of the epochs makes
-    n(d + 1)·epochs about 5 · 10⁶, at most 10,000; but at least 1,000, of many features what the
-    exact trajectory can bear, 5 at least. Slow backends make fewer.
+    100 × 1 is the reference line with α = 0.005. The others are synthetic; α is a tenth of their
+    `stable_limit`, or 5/epochs of it if that is less: so descent still moves in the last epoch, and
+    nobody can stop before unnoticed. The default of the epochs makes n(d + 1)·epochs about 5 · 10⁶,
+    at most 10,000; but at least 1,000, of many features what exact arithmetic can bear, 5 at least.
+    Slow backends make fewer.
 
     Raises:
         InputValueError: n, d or epochs below 1, or more epochs than 10¹⁵.
@@ -67,7 +69,13 @@ def make_case(n: int, d: int, epochs: int | None = None) -> Case:
         least = max(min(_ENOUGH, _EXACT // (d + 2) ** 2), _FEWEST)
         epochs = min(max(_POINTS // (n * (d + 1)), least), REFERENCE_EPOCHS)
     reference = (n, d) == (REFERENCE.n, REFERENCE.d)
-    return Case(n, d, REFERENCE_LR if reference else 0.1 / (1 + d / n), epochs)
+    lr = min(0.1, 5 / epochs) * stable_limit(n, d)
+    return Case(n, d, REFERENCE_LR if reference else lr, epochs)
+
+
+def stable_limit(n: int, d: int) -> float:
+    """Return about the largest stable rate on `data.synthetic`, whose λmax is 2(1 + √(d/n))²."""
+    return 1 / (1 + math.sqrt(d / n)) ** 2
 
 
 def parse(text: str) -> Case:

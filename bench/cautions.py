@@ -11,6 +11,7 @@ _UNSTABLE = 0.10  # spread of the sessions' medians, as a share
 _OTHERS = 0.10  # cores that other processes keep busy
 _STOLEN = 0.02  # cores' worth of time that the host takes away
 _ABOVE = 1.05  # of the limit
+_MORE_CORES = 0.3
 _SHORTEST = 0.005  # seconds of a timed block
 
 
@@ -23,6 +24,7 @@ def cautions(content: Content) -> list[str]:
         *_about_machine(content["machine_info"], settings, about["sessions"]),
         *_about_blocks(content["benchmarks"]),
         *_about_limits(about["cases"]),
+        *_about_cores(content["benchmarks"], settings["threads"]),
     ]
 
 
@@ -104,6 +106,20 @@ def _about_limits(cases: list[Content]) -> list[str]:
         f"above the limit: {', '.join(above)}; the machine could do more while they were timed "
         "than while the limit was measured"
     ]
+
+
+def _about_cores(benchmarks: list[Benchmark], threads: int) -> list[str]:
+    """Whoever keeps more cores busy than there are threads has more than the others."""
+    found = [
+        f"{arm['extra_info']['backend']} on {arm['group']} kept {most:.1f} cores busy"
+        for arm in benchmarks
+        if (most := max(arm["extra_info"]["cores"])) > threads + _MORE_CORES
+    ]
+    return (
+        [f"{', '.join(found)}, with {threads} thread{'s' * (threads > 1)} for each"]
+        if found
+        else []
+    )
 
 
 def _about_blocks(benchmarks: list[Benchmark]) -> list[str]:

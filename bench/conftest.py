@@ -9,6 +9,7 @@ table, the JSON file and `pytest-benchmark compare` see what they always see.
 import json
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -131,6 +132,7 @@ def merged(blocks: list[Metadata]) -> list[Metadata]:
         first.name, first.fullname = name, _without_repetition(first.fullname)
         first.param = f"{first.params['case']}-{first.params['backend']}"
         first.extra_info["repetitions"] = [part.params["repetition"] for part in timed]
+        first.extra_info["cores"] = median(part.extra_info["cores"] for part in timed)
         first.extra_info["signatures"] = _most_compiled(
             part.extra_info["signatures"] for part in parts
         )

@@ -15,7 +15,7 @@ import numpy as np
 import backends
 from backends.interface import Backend, InputError
 from bench.agreement import Verdict
-from bench.cases import Case, parse
+from bench.cases import Case, parse, stable_limit
 from bench.data import Dataset, integers
 from bench.files import write_bytes
 from bench.isolation import BackendError, as_trajectory, describe
@@ -31,7 +31,10 @@ BLOCK = 0.008
 """The least seconds of calls that are timed as one."""
 
 _LAST_BITS = 2.0**-40  # the share by which a rate varies
-POWER = 2.0**-10  # a rate at which integers stay exact
+_THINNED = {"epochs": 7, "every": 3}  # of a run from a given start
+_PART = 8  # of the samples
+_ROUNDS, _MOST_ROUNDS, _LONG = 3, 8, 0.1  # the last one in seconds
+_CLEAR = 0.2  # of a call
 _BLOCKS = 64  # samples, at least, after which a loop may round what integers do not
 
 
@@ -44,7 +47,7 @@ class Calls:
 
     def __init__(self, module: Backend, data: Any, job: Case) -> None:
         """Call `module.train` on what its `prepare` made of the samples of `job`."""
-        self._train, self._data, self._job = module.train, data, job
+        self._train, self.data, self._job = module.train, data, job
         self._draw = random.Random().random
         self.epochs = job.epochs
         self.result: Any = None
@@ -54,7 +57,7 @@ class Calls:
         self.result = None
         self.b0 = b0 = self._draw()
         self.lr = lr = self._job.lr * (1.0 + b0 * _LAST_BITS)
-        self.result = _awaited(self._train(self._data, lr=lr, epochs=self.epochs, b0=b0))
+        self.result = _awaited(self._train(self.data, lr=lr, epochs=self.epochs, b0=b0))
 
     def fault(self, steps: Steps) -> str:
         """Return what is wrong with the result of the last call, or nothing."""
@@ -93,8 +96,9 @@ class Contestant:
     """The first call of `train`; with a budget, of one epoch."""
     compile = 0.0
     """With a budget: how much longer the first call of one epoch took than the second."""
-    one = 0.0
-    """With a budget: the quickest call of one epoch."""
+    growth: dict[str, float] | None = None
+    """With a budget: seconds per pass of `whole` calls, and by how much they are `more` than those
+    on an eighth of the samples; of a backend that passes once, per call of one epoch."""
     setup = 0.0
     """With a budget: what a call takes before its first epoch, where that is worth several."""
     memory: dict[str, int] | None = None
@@ -118,9 +122,10 @@ class Contestant:
         except (Exception, SystemExit) as error:  # a foreign backend may raise anything
             ours = isinstance(error, BackendError | InputError)
             fault = str(error) if ours else describe(error)
-        self._judge(fault)
+        self.judge(fault)
 
-    def _judge(self, fault: str) -> None:
+    def judge(self, fault: str) -> None:
+        """Set the verdict, and log it; nothing is wrong if `fault` is empty."""
         self.verdict = Verdict(self._arm.backend, agrees=not fault, reason=fault)
         self._log(
             "verdict", case=self.job.name, arm=self._arm.label, verdict=asdict(self.verdict),
@@ -130,7 +135,7 @@ class Contestant:
     def judge_last(self) -> None:
         """Judge the result of the last call, once the clock has stopped."""
         if fault := self.call.fault(self._steps):
-            self._judge(
+            self.judge(
                 f"a timed call returned something else: {fault} (no two calls have the same start "
                 "and rate)"
             )
@@ -157,7 +162,7 @@ class Contestant:
         if budget is None:
             return
         self.first = self._call(1)
-        again = self.one = self._call(1)
+        again = self._call(1)
         self.compile = max(0.0, self.first - again)
         if again > longest:
             self.too_slow = f"too slow: a call of one epoch takes {again:.3g} s"
@@ -176,7 +181,7 @@ class Contestant:
         nothing.
         """
         if one < budget:  # the first calls in a process take longer than those that are timed
-            one = self.one = min(one, *(self._call(1) for _ in range(_AGAIN)))
+            one = min(one, *(self._call(1) for _ in range(_AGAIN)))
         budget = max(budget, _HARDLY * one)
         epochs, seconds = 1, one
         while epochs < self.job.epochs:
@@ -223,18 +228,61 @@ class Contestant:
         self.memory = self.memory or self._memory.growth()
         fault = self.call.fault(self._steps)
         if budget is not None and not fault:
-            fault = self._fault_on_integers(on_integers)
+            fault = self._fault_elsewhere() or self._fault_on_integers(on_integers)
+            self.growth = self._growth()
         gc.collect()
         gc.freeze()  # the many lists of `python` would slow down every later collection
         return fault
 
+    def _fault_elsewhere(self) -> str:
+        """Judge a run from a given start, thinned, at a large rate: nothing that is timed is so."""
+        d, rng = self.job.d, np.random.default_rng()
+        w0, b0 = rng.uniform(-1, 1, d), float(rng.uniform(-1, 1))
+        lr = float(rng.uniform(0.7, 0.8)) * stable_limit(self.job.n, d)
+        result = self.module.train(self.call.data, lr=lr, w0=w0.copy(), b0=b0, **_THINNED)
+        fault = self._steps.fault(as_trajectory(result, d=d, **_THINNED), lr, w0, b0)
+        return fault and f"from a given w0, b0, with every={_THINNED['every']}: {fault}"
+
     def _fault_on_integers(self, steps: Steps) -> str:
-        """Judge an epoch whose sums round nothing: it shows what a bound of n terms would hide."""
-        samples = integers(self.job.n, self.job.d)
-        data = self.module.prepare(samples.X, samples.y)
-        path = as_trajectory(self.module.train(data, lr=POWER, epochs=1), 1, self.job.d)
-        fault = steps.fault(path, POWER, np.zeros(self.job.d), 0.0)
+        """Judge epochs whose sums round next to nothing: what a bound of n terms hides shows."""
+        samples, d = integers(self.job.n, self.job.d), self.job.d
+        data, lr = self.module.prepare(samples.X, samples.y), integer_rate(d)
+        path = as_trajectory(self.module.train(data, lr=lr, epochs=EPOCHS), EPOCHS, d)
+        fault = steps.fault(path, lr, np.zeros(d), 0.0)
         return fault and f"on {samples.name}: {fault}"
+
+    def _growth(self) -> dict[str, float] | None:
+        """Time calls on all samples and on an eighth, by turns, until the difference is clear.
+
+        Whoever does not go through the samples in `train` is as fast on all of them.
+        """
+        job = replace(
+            self.job, n=self.job.n // _PART, epochs=1 if self.passes_once else self.job.epochs
+        )
+        if not job.n:
+            return None
+        samples = _samples(self.job.n, job.d)
+        few = self.module.prepare(samples.X[: job.n].copy(), samples.y[: job.n].copy())
+        part = Calls(self.module, few, job)
+        _timed(part)  # compiles, maybe
+        passes = 1 if self.passes_once else job.epochs + 1
+        whole = least = float("inf")
+        for done in range(_MOST_ROUNDS):
+            enough = _ROUNDS if whole < _LONG else 1
+            if done >= enough and whole - least > _CLEAR * whole:
+                break
+            whole, least = min(whole, self._call(job.epochs)), min(least, _timed(part)[0])
+        self.call.epochs = self.job.epochs
+        return {"whole": whole / passes, "more": (whole - least) / passes}
+
+
+EPOCHS = 4
+"""Of the run on integers."""
+
+
+def integer_rate(d: int) -> float:
+    """Return a rate for `data.integers` of d features: a power of 2, and stable."""
+    return 2.0 ** -(51 + d.bit_length())
 
 
 def write_steps(job: Case, folder: Path) -> None:

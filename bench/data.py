@@ -11,7 +11,7 @@ REFERENCE_EPOCHS = 10_000
 
 _LOW_BITS, _THIRD = np.int64(2**29 - 1), np.int64(0x0AAAAAAA)  # 29 bits, and 0101… in them
 _OUTLIER = 8.0
-_KINDS, _TARGET_BITS = 13, 25
+_KINDS, _LARGE_BITS = 14, 25
 
 
 @dataclass(frozen=True)
@@ -60,21 +60,23 @@ def synthetic(n: int, d: int, seed: int = 0) -> Dataset:
 def integers(n: int, d: int) -> Dataset:
     """Return integers that no order of addition rounds: at least n samples, a power of two.
 
-    The features are 1 to 7, the targets odd and of 25 bits, or as many as keep the sum of all
-    |xᵢⱼyᵢ| below 2⁵³. Every partial sum of a gradient at zero is an integer below that; dividing by
-    n, or multiplying by α = 2ᵏ, moves the exponent only. So float64 makes no error in it, whatever
-    the order. There are 13 different samples, so what rounds one of them does so in many places.
+    Half of the samples have features from 1 to 7 and odd targets of 25 bits, the other half the
+    reverse; of fewer bits where the sum of all |xᵢⱼyᵢ| would not stay below 2⁵³. Every partial sum
+    of a gradient at zero is an integer below that; dividing by n, or multiplying by α = 2ᵏ, moves
+    the exponent only. So float64 makes no error in it, whatever the order. There are 14 different
+    samples, so what rounds one of them, or what is computed from it, does so in many places.
     """
     n = 2 ** (n - 1).bit_length()
-    bits = min(_TARGET_BITS, 53 - 3 - (n - 1).bit_length() - 1)
+    bits = min(_LARGE_BITS, 53 - 3 - (n - 1).bit_length() - 1)
     rng = np.random.default_rng(d)
-    kinds = rng.integers(1, 8, (_KINDS, d)).astype(np.float64)
-    targets = 2 * rng.integers(2 ** (bits - 2), 2 ** (bits - 1), _KINDS) + 1
-    chosen = rng.integers(0, _KINDS, n)
+    small = rng.integers(1, 8, (_KINDS, d + 1))
+    large = 2 * rng.integers(2 ** (bits - 2), 2 ** (bits - 1), (_KINDS, d + 1)) + 1
+    target = np.arange(d + 1) == d
+    kinds = np.where(target == (np.arange(_KINDS) % 2 == 0)[:, None], large, small)
+    samples = kinds[rng.integers(0, _KINDS, n)].astype(np.float64)
     names = tuple(f"x{j}" for j in range(1, d + 1))
-    return Dataset(
-        f"integers {n} × {d}", names, "y", kinds[chosen], targets[chosen].astype(np.float64)
-    )
+    X, y = np.ascontiguousarray(samples[:, :-1]), samples[:, -1].copy()
+    return Dataset(f"integers {n} × {d}", names, "y", X, y)
 
 
 def _ending_alike(values: Floats) -> Floats:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import psutil
 
 import backends
 from backends.interface import Backend, Floats, InputError, Trajectory, recorded_epochs
@@ -178,14 +179,14 @@ def _exercise(
         data, (X, y) = prepared[samples]
         start = None if problem.w0 is None else problem.w0.copy()
         path = _trained(backend, data, problem, start)
-        arrays[f"{i}_path"] = np.column_stack(path)
-        if problem.pieces and problem.w0 is not None:
-            pieces = _evaluate_pieces(backend, X, y, problem.w0, problem.b0)
-            arrays |= {f"{i}_{piece}": values for piece, values in pieces.items()}
         if not (np.array_equal(X, problem.X) and np.array_equal(y, problem.y)):
             raise BackendError("it changed the samples that prepare was given")
         if start is not None and (start != problem.w0).any():
             raise BackendError("it changed the w0 that train was given")
+        arrays[f"{i}_path"] = np.column_stack(path)
+        if problem.pieces and problem.w0 is not None:
+            pieces = _evaluate_pieces(backend, X, y, problem.w0, problem.b0)
+            arrays |= {f"{i}_{piece}": values for piece, values in pieces.items()}
     doing.unlink(missing_ok=True)
     time.sleep(_SETTLING)  # threads of a library may spin for a while before they sleep
     if (cores := _busy_cores()) > _BUSY:
@@ -193,10 +194,19 @@ def _exercise(
 
 
 def _busy_cores() -> float:
-    """Return how many cores this process keeps busy while it waits."""
-    before, start = time.process_time(), time.perf_counter()
+    """Return how many cores this process and what it has started keep busy while it waits."""
+    before, start = _seconds_of_family(), time.perf_counter()
     time.sleep(_WATCHED)
-    return (time.process_time() - before) / (time.perf_counter() - start)
+    return (_seconds_of_family() - before) / (time.perf_counter() - start)
+
+
+def _seconds_of_family() -> float:
+    """Return the processor time of this process and of all its descendants that still run."""
+    seconds = time.process_time()
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            seconds += sum(process.cpu_times()[:2])
+    return seconds
 
 
 def _trained(backend: Backend, data: Any, problem: Problem, w0: Floats | None) -> Trajectory:
@@ -210,7 +220,11 @@ def _trained(backend: Backend, data: Any, problem: Problem, w0: Floats | None) -
 
 def describe(error: BaseException) -> str:
     """Name the error and the line of the backend that raised it, on one line."""
-    message = " ".join(f"raised {type(error).__name__}: {error}".split())
+    try:
+        text = str(error)
+    except Exception:  # its own __str__ may raise anything
+        text = "without a word"
+    message = " ".join(f"raised {type(error).__name__}: {text}".split())
     last = traceback.extract_tb(error.__traceback__)[-1]
     if Path(last.filename).parent == Path(__file__).parent:
         return message
@@ -248,11 +262,11 @@ def _as_floats(name: str, values: Any, shape: tuple[int, ...]) -> Floats:
         array = np.asarray(values)
     except ValueError:
         raise BackendError(f"{name} has rows of unequal length") from None
-    if array.dtype != np.float64:
+    if array.dtype.newbyteorder("=") != np.float64:
         raise BackendError(f"{name} has dtype {array.dtype}, not float64")
     if array.shape != shape:
         raise BackendError(f"{name} has shape {array.shape}, not {shape}")
-    return array.copy()  # the backend may use its buffer again
+    return array.astype(np.float64)  # a copy: the backend may use its buffer again
 
 
 def _evaluate_pieces(

@@ -47,7 +47,8 @@ Overflow
 --------
 The bounds are computed in long double, whose exponents go on where those of float64 end. Once a
 sum of absolute values can exceed the largest float64, a correct backend may return inf or nan,
-sooner or later depending on its order of addition. A finite value must be within the bound for
+sooner or later depending on its order of addition. (Compensated sums, whose corrections then are
+inf − inf, go to nan at once.) A finite value must be within the bound for
 ever; so where exact value − bound exceeds the largest float64, nothing finite is right. (Where
 long double is no wider than float64, that last test is never made.)
 """
@@ -120,8 +121,6 @@ class ExactTrajectory:
     """(epochs + 1,)"""
     loss: Exact
     """(epochs + 1,)"""
-    loss_may_be_nan: Flags
-    """(epochs + 1,) whether residuals or their sums may overflow, not only their squares."""
     sums: "Sums"
     """What the samples contribute, for another trajectory on the same ones."""
 
@@ -131,7 +130,6 @@ class ExactTrajectory:
             self.w.at(epochs),
             self.b.at(epochs),
             self.loss.at(epochs),
-            self.loss_may_be_nan[epochs],
             self.sums,
         )
 
@@ -187,7 +185,6 @@ def exact_trajectory(
             w=exact(slice(d), bounds.state_may_overflow),
             b=exact(d, bounds.state_may_overflow),
             loss=exact(d + 1, bounds.loss_may_overflow),
-            loss_may_be_nan=bounds.sums_may_overflow,
             sums=sums,
         )
 
@@ -316,8 +313,6 @@ class _Bounds(NamedTuple):
     """(epochs + 1, d + 2) on w, b and L"""
     state_may_overflow: Flags
     """(epochs + 1,) w or b, themselves or on the way to them"""
-    sums_may_overflow: Flags
-    """(epochs + 1,) residuals or the sums over them"""
     loss_may_overflow: Flags
     """(epochs + 1,) the sum of squares"""
 
@@ -332,7 +327,7 @@ def _rounding_bounds(X: Floats, y: Floats, lr: float, eigen: _Eigen, path: _Path
     gamma = rounding_unit(n + d + 10)
     kappa = 10 * (d + 1) * UNIT_ROUNDOFF
     theta, loss = path.wide[:, :-1], path.wide[:, -1]
-    result = _Bounds(np.full_like(path.wide, np.inf), *np.ones((3, len(loss)), dtype=bool))
+    result = _Bounds(np.full_like(path.wide, np.inf), *np.ones((2, len(loss)), dtype=bool))
 
     with np.errstate(all="ignore"):  # what overflows here ends as an infinite bound
         G_abs, c_abs, s = absolute_sums(X, y)
@@ -357,7 +352,6 @@ def _rounding_bounds(X: Floats, y: Floats, lr: float, eigen: _Eigen, path: _Path
             sums = max(reach.max(), G_abs.max(), 1) * 2 * max(rate, 1)
             sums_may_overflow = state_may_overflow or not sums < LARGEST
             result.state_may_overflow[k] = state_may_overflow
-            result.sums_may_overflow[k] = sums_may_overflow
             result.loss_may_overflow[k] = sums_may_overflow or not n * (root + tau) ** 2 < LARGEST
             state_may_overflow = sums_may_overflow
 

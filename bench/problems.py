@@ -33,11 +33,16 @@ class Problem:
     """Whether predict, loss, gradients and update are tried at (w0, b0), too."""
 
 
-_TAILS = range(1, 41)  # samples, for blocks of up to 32 that are not filled
-_BLOCKS = [2**k + more for k in range(6, 12) for more in (-1, 0, 3)]
-_LARGE_BLOCKS = [2**k + 3 for k in range(12, 19)]
-"""Samples, just below, at and just above the sizes of blocks: 65,539 and 262,147 are prime."""
-_WIDE = (2, 3, 4, 5, 7, 8, 9, 12, 13, 16, 17, 24, 31, 33, 47, 65, 131, 257)
+_TAILS = {1: range(1, 41), 2: (1, 2, 3, 5, 8, 13, 19, 31), 3: (2, 4, 7, 11, 17, 23, 37)}
+"""Features: samples, for blocks of up to 32 that are not filled."""
+_BLOCKS = {
+    1: [2**k + more for k in range(6, 12) for more in (-1, 0, 3)],
+    2: [63, 64, 129, 257, 515, 1_027, 4_099, 65_539],
+    13: [127, 256, 1_027, 8_209],
+}
+"""Features: samples, just below, at and just above the sizes of blocks."""
+_LARGE_BLOCKS = [2**k + 3 for k in range(12, 19)]  # 65,539 and 262,147 are prime
+_WIDE = (4, 5, 7, 8, 9, 12, 16, 17, 24, 31, 33, 47, 65, 71, 100, 127, 131, 257)
 """Features: around every size of a register block, and beyond."""
 _THINNED = [(0, 1), (0, 3), (1, 1), (1, 2), (2, 2), (6, 3), (7, 3), (5, 9), (12, 1), (300, 7)]
 """Epochs, and which are recorded: every one, a divisor, and others."""
@@ -51,23 +56,23 @@ def suite() -> tuple[Problem, ...]:
 
 
 def _tails() -> Iterator[Problem]:
-    for n in _TAILS:
-        for d in (1, 2, 3):
-            yield _problem(n, d, epochs=2, pieces=n % 7 == 3)
+    for d, sizes in _TAILS.items():
+        for n in sizes:
+            yield _problem(n, d, epochs=2, pieces=n % 8 == 3)
 
 
 def _blocks() -> Iterator[Problem]:
-    for n in _BLOCKS:
-        for d in (1, 2, 13):
+    for d, sizes in _BLOCKS.items():
+        for n in sizes:
             yield _problem(n, d, epochs=1)
     for n in _LARGE_BLOCKS:
         yield _problem(n, 1, epochs=1)
-    yield _problem(4_099, 2, epochs=1)
+    yield _problem(65_539, 10, epochs=3, every=2)
 
 
 def _wide() -> Iterator[Problem]:
     for d in _WIDE:
-        yield _problem(d + 6, d, epochs=1, pieces=d in (3, 17, 131))
+        yield _problem(d + 6, d, epochs=1, pieces=d in (17, 131))
         if d < 50:
             yield _problem(1 + d // 2, d, epochs=2)  # more features than samples
 
@@ -75,7 +80,8 @@ def _wide() -> Iterator[Problem]:
 def _thinned() -> Iterator[Problem]:
     for epochs, every in _THINNED:
         yield _problem(23, 2, epochs, every)
-    yield _problem(3, 1, epochs=4_099, every=1_000)
+    yield _problem(131, 3, epochs=40, every=7)
+    yield _problem(3, 1, epochs=10_007, every=1_000)
 
 
 def _odd() -> Iterator[Problem]:
@@ -87,6 +93,8 @@ def _odd() -> Iterator[Problem]:
     yield _of(few, "with a column of zeros", blank, few.y, lr=few.lr)
     yield _of(few, "with targets of 0", few.X, np.zeros(19), lr=few.lr)
     yield _of(few, "that diverges", few.X, few.y, lr=40.0, epochs=200)
+    many = _problem(1_201, 2, epochs=9)
+    yield _of(many, "at a large rate", many.X, many.y, lr=0.87654321)
     yield Problem("on 19 × 3 from zero", few.X, few.y, few.lr, 9)
 
 

@@ -34,6 +34,7 @@ from bench.trial import Conditions, try_out
 
 RESULT = "benchmark.json"
 _DOUBTS = 3  # measurements of the limit after the race, before something is called impossible
+_CHECK_PATIENCE = 300.0  # seconds per backend; some compile for every shape of the samples
 ERRORS = "agreement.parquet"
 _NO_BACKEND = ("cannot be imported", "has no function")  # as `backends.load` says it
 
@@ -500,8 +501,9 @@ def _check(race: Race, folder: Path, steps: _Steps) -> list[str]:
     checked: list[Checked] = []
     steps("checking the backends", 0)
     for result in check_backends(
-        race.settings.backends, data.X, data.y, lr=lr, epochs=epochs, exact=exact, others=suite()
-    ):
+        race.settings.backends, data.X, data.y, lr=lr, epochs=epochs, exact=exact, others=suite(),
+        timeout=_CHECK_PATIENCE,
+    ):  # fmt: skip
         checked.append(result)
         steps("checking the backends")
         if result.verdict.reason.startswith(_NO_BACKEND):

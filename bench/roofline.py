@@ -97,10 +97,10 @@ def limit(
     return {"seconds": every["seconds"] + first["seconds"] / (epochs + 1), "by": longer["by"]}
 
 
-def least_call(roofline: Roofline, backend: str, n: int, d: int, threads: int) -> float | None:
-    """Return the seconds that a call takes at least, for it must read the samples once."""
+def least_pass(roofline: Roofline, backend: str, n: int, d: int, threads: int) -> float:
+    """Return the seconds that reading the samples once takes at least; 0 if that is not known."""
     found = _pass(roofline, _count(roofline, backend, threads), 8 * n * (d + 1), n * (d + 1))
-    return None if found is None else float(found["seconds"])
+    return 0.0 if found is None else float(found["seconds"])
 
 
 _ON_ONE_CORE = ("python", "numba", "numba-simd", "gram")

@@ -107,6 +107,7 @@ class ExtraInfo(ArmInfo):
     sessions: list[Number]
     first: list[Seconds]
     load: list[Seconds]
+    cores: Annotated[list[Cores], Meta(min_length=1)]
 
 
 class Stats(TypedDict):
@@ -184,13 +185,20 @@ class Memory(TypedDict):
     added: Number
 
 
+class Growth(TypedDict):
+    """How the time of a pass, or of a call, grows with the samples."""
+
+    whole: Seconds
+    more: Annotated[float, Meta(ge=-MOST_SECONDS, le=MOST_SECONDS)]
+
+
 class Trial(TypedDict):
     """What the trial found of an arm."""
 
     case: Size
     backend: Spec
     setup: Seconds
-    one: Seconds
+    growth: Growth | None
     memory: Memory
 
 
@@ -243,7 +251,8 @@ class TimedInfo(ArmInfo):
     first: Seconds
     load: Seconds
     compile: Seconds
-    one: Seconds
+    cores: Cores
+    growth: Growth | None
     setup: Seconds
     memory: Memory | None
 

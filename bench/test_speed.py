@@ -5,17 +5,43 @@
 
 import gc
 import random
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
+from timeit import default_timer
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.contestant import BLOCK, Contestant
+from bench.isolation import describe
 from bench.plan import Arm, Plan
 
 _contestant = cache(Contestant)
+
+
+def _time(benchmark: BenchmarkFixture, racer: Contestant) -> None:
+    """Time a block of calls, and judge the last one at once."""
+    if racer.calls is None:
+        benchmark(racer.call)
+        racer.judge_last()
+        if benchmark.enabled:  # not so with --benchmark-disable: then every arm is only verified
+            racer.calls = benchmark.stats.iterations
+        return
+    start, processor = default_timer(), time.process_time()
+    judgments = iter([racer.judge_last])
+
+    def judge() -> None:  # once: pytest-benchmark makes one more call, which is not timed
+        for due in judgments:
+            cores = (time.process_time() - processor) / (default_timer() - start)
+            benchmark.extra_info["cores"] = cores
+            due()
+
+    # One more or not, by chance: what is wrong in every other call comes last sooner or later.
+    calls = racer.calls + (racer.calls > 1 and random.getrandbits(1))
+    benchmark.pedantic(racer.call, rounds=1, iterations=calls, teardown=judge)
+    benchmark.stats.iterations = racer.calls  # the values are per call already
 
 
 # A block is 8 to 20 ms of calls. pytest-benchmark finds out how many, where the plan does not say.
@@ -38,27 +64,15 @@ def test_train(
         backend=arm.backend, duplicate=arm.duplicate, n=job.n, d=job.d, lr=job.lr,
         epochs=job.epochs, agreement=asdict(racer.verdict),
         load=racer.load, first=racer.first, compile=racer.compile, memory=racer.memory,
-        one=racer.one, setup=racer.setup, passes_once=racer.passes_once,
+        growth=racer.growth, setup=racer.setup, cores=0.0, passes_once=racer.passes_once,
         place=plan.arms.index(arm), calibrates=racer.calls is None,
     )  # fmt: skip
     before = racer.signatures()
     gc.collect()
-    if racer.calls is None:
-        benchmark(racer.call)
-        racer.judge_last()
-        if benchmark.enabled:  # not so with --benchmark-disable: then every arm is only verified
-            racer.calls = benchmark.stats.iterations
-    else:
-        judgments = iter([racer.judge_last])
-
-        def judge() -> None:  # at once, and once: one more call follows that is not timed
-            for due in judgments:
-                due()
-
-        # One more or not, by chance: what is wrong in every other call comes last sooner or later.
-        calls = racer.calls + (racer.calls > 1 and random.getrandbits(1))
-        benchmark.pedantic(racer.call, rounds=1, iterations=calls, teardown=judge)
-        benchmark.stats.iterations = racer.calls  # the values are per call already
+    try:
+        _time(benchmark, racer)
+    except BaseException as error:  # whatever a call may raise
+        racer.judge(describe(error))
     if not racer.verdict.agrees:
         benchmark.has_error = True  # so that no figure of this arm is kept
         pytest.fail(racer.verdict.reason)

@@ -34,8 +34,7 @@ class Trials:
     compile: list[dict[str, Any]] = field(default_factory=list)
     """`{"backend", "load", "cold", "cached"}` of every backend that compiles, in seconds."""
     calls: list[dict[str, Any]] = field(default_factory=list)
-    """`{"case", "backend", "memory", "setup", "one"}` of every arm, in bytes and in seconds: what a
-    call sets up, and what a call of one epoch takes."""
+    """`{"case", "backend", "memory", "setup", "growth"}` of every arm, as `Contestant` has them."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,7 @@ def _frozen(found: Trials, spec: str, case: Case, session: Session, repetitions:
             "backend": spec,
             "memory": info["memory"],
             "setup": info["setup"],
-            "one": info["one"],
+            "growth": info["growth"],
         }
     )
     block = stats["median"] * stats["iterations"]

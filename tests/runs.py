@@ -26,14 +26,14 @@ def write_run(
     roofline: Mapping[str, Any] | None = None,
     setups: Mapping[str, float] = MappingProxyType({}),
     once: Sequence[str] = ("gram",),
-    ones: Mapping[str, float] = MappingProxyType({}),
+    growths: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Write a file with these seconds per epoch, case → backend → time; return what it holds.
 
     Every session of every arm is off by up to `spread`, up and down by turns, so that the mean of
     the logarithms is all but the given time. The fastest arm has a duplicate. `setups` are the
-    seconds per call that a backend takes before its first epoch, `ones` those of a call of one
-    epoch. `once` names the backends that pass over the samples once a call.
+    seconds per call that a backend takes before its first epoch, `growths` how it grows with
+    the samples. `once` names the backends that pass over the samples once a call.
     """
     names = list(dict.fromkeys(name for arms in seconds.values() for name in arms))
     settings = replace(
@@ -75,7 +75,7 @@ def write_run(
             "case": parse(case).name,
             "backend": name,
             "setup": setups.get(name, 0.0),
-            "one": ones.get(name, 1.0),
+            "growth": growths.get(name),
             "memory": {"added": 10**6, "peak": 10**8},
         }
         for case, name, duplicate in arms
@@ -105,7 +105,8 @@ def benchmark(
             "backend": backend, "duplicate": duplicate, "n": job.n, "d": job.d, "lr": job.lr,
             "epochs": job.epochs, "yardstick": "", "agreement": {"agrees": True}, "load": 0.1,
             "first": 0.2, "compile": 0.0, "memory": None, "place": place, "calibrates": False,
-            "repetitions": [0, 1, 2, 3, 4], "signatures": [1, 1], "passes_once": False, **info,
+            "repetitions": [0, 1, 2, 3, 4], "signatures": [1, 1], "passes_once": False,
+            "cores": 1.0, **info,
         },
         "options": {"disable_gc": True},
         "stats": results.statistics([seconds] * 5, iterations=max(1, round(0.01 / seconds))),

@@ -135,7 +135,6 @@ def test_overflow_is_foreseen(line: Dataset) -> None:
     assert 0 < may <= 186 <= must <= may + 2  # the loss is inf from epoch 186 on
     may, must = (int(f.argmax()) for f in (exact.b.may_overflow, exact.b.must_overflow))
     assert 0 < may <= 373 <= must <= may + 5  # w and b from 373 on
-    assert not exact.loss_may_be_nan[:370].any()
 
 
 @pytest.mark.parametrize("scale", [1e200, 1e150, 1e-200, 1e-320])

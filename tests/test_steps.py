@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import backends
 from backends.interface import Floats, Trajectory
+from bench.contestant import integer_rate
 from bench.data import Dataset, integers, synthetic
 from bench.steps import Steps
 from bench.theory import hessian
@@ -70,7 +71,7 @@ class TestReason:
         path.b[17] += 1e-6
         reason = steps.fault(path, 0.005, np.zeros(1), 0.0)
         assert reason.startswith(f"b at epoch 17: got {path.b[17]!s}, ")
-        assert reason.endswith("× the bound away from what follows from the epoch before")
+        assert reason.endswith("× the bound away from what follows from the row before")
 
     def test_of_a_loss(self, line: Dataset, steps: Steps) -> None:
         path = self.path(line)
@@ -135,7 +136,7 @@ class TestAtAnySize:
         found = Steps.of(whole.X, whole.y, roundings=1)
         for name in backends.names():
             module = backends.load(name)
-            path = module.train(module.prepare(whole.X, whole.y), lr=2.0**-10, epochs=1)
-            assert found.fault(path, 2.0**-10, np.zeros(d), 0.0) == "", name
+            path = module.train(module.prepare(whole.X, whole.y), lr=integer_rate(d), epochs=1)
+            assert found.fault(path, integer_rate(d), np.zeros(d), 0.0) == "", name
             nearly = path.w * np.array([[1.0], [1 + 1e-13]])
-            assert found.fault(path._replace(w=nearly), 2.0**-10, np.zeros(d), 0.0)
+            assert found.fault(path._replace(w=nearly), integer_rate(d), np.zeros(d), 0.0)

@@ -17,7 +17,7 @@ import typer
 import backends
 from backends.interface import Floats, Trajectory
 from bench.cases import make_case
-from bench.contestant import POWER, known_steps
+from bench.contestant import integer_rate, known_steps
 from bench.data import Dataset, integers
 from bench.steps import Steps
 
@@ -135,7 +135,7 @@ def fields(n: int) -> list[Field]:
     on_samples, on_integers = known_steps(case)
     return [
         Field(case.samples(), on_samples, case.lr, varied=True),
-        Field(integers(n, FEATURES), on_integers, POWER, varied=False),
+        Field(integers(n, FEATURES), on_integers, integer_rate(FEATURES), varied=False),
     ]
 
 
