@@ -463,10 +463,12 @@ def plot(
     when compiling has paid. fastest.png: the fastest backend at every size. roofline.png: how close
     each comes to what the machine can do.
     """
+    from backends.interface import InputValueError
     from bench import race, results
     from bench.files import writable_folder
 
-    results.read(file)
+    if not results.read(file)["benchmarks"]:
+        raise InputValueError(f"{file}: nothing was timed in that run")
     folder = writable_folder(file.parent if out is None else out)
     show_saved(list(race.draw(file, folder)))
 

@@ -121,4 +121,5 @@ def _problem(n: int, d: int, epochs: int, every: int = 1, *, pieces: bool = Fals
 
 
 def _of(like: Problem, what: str, X: Floats, y: Floats, lr: float, epochs: int = 9) -> Problem:
-    return Problem(f"{like.name.split(',')[0]} {what}", X, y, lr, epochs, like.w0, like.b0)
+    n, d = X.shape
+    return Problem(f"on {n:,} × {d:,} {what}", X, y, lr, epochs, like.w0, like.b0)

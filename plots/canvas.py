@@ -84,6 +84,8 @@ def own_settings() -> Iterator[None]:
     """Draw with the settings that matplotlib comes with; a person's own are back afterwards."""
     with _quiet(), warnings.catch_warnings(), matplotlib.rc_context():
         warnings.filterwarnings("ignore", r"Glyph \d+")  # a name in a script that no font here has
+        warnings.filterwarnings("ignore", "Attempting to set identical")  # of a single size
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module="matplotlib")
         matplotlib.rcParams.update(
             {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
         )
