@@ -174,7 +174,7 @@ class FactorLast(Loop):
 
 CORRECT = (
     Loop, Forward, Reversed, Pairwise, Fsum, Blocked, Sorted, FourLanes, NormalEquations,
-    Kahan, LongDouble, ScaledFirst, RateFirst, FactorLast,
+    Kahan, RunningMean, LongDouble, ScaledFirst, RateFirst, FactorLast,
 )  # fmt: skip
 
 
