@@ -87,14 +87,15 @@ class TestCheck:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def test_a_table(self, gradrace: Command, table: str) -> None:
-        done = gradrace("check", "--data", table, "--target", "age", "--features", "price,size")
+        words = ["--data", table, "--target", "age", "--features", "price,size"]
+        done = gradrace("check", *words, "--backends", "numpy", "gram")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "houses.csv: n = 5, d = 2, α = " in done.stdout
 
     def test_divergence_agrees_and_is_shown(self, gradrace: Command) -> None:
-        done = gradrace("check", "--lr", "0.1", "--epochs", "500")
+        done = gradrace("check", "--lr", "0.1", "--epochs", "500", "--backends", "python", "gram")
         assert done.returncode == 0
-        assert done.stdout.count("186, 374") == len(backends.names())
+        assert done.stdout.count("186, 374") == 2
 
     def test_a_hanging_backend_costs_its_timeout(
         self, gradrace: Command, monkeypatch: pytest.MonkeyPatch
@@ -580,7 +581,7 @@ def test_misspelled_arguments_are_status_2(gradrace: Command, words: list[str]) 
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "bench", "check", "--epochs", "1"],
+            [sys.executable, "-m", "bench", "check", "--backend", "numpy", "--epochs", "1"],
             cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
@@ -590,7 +591,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "words", [["train", "--epochs", "50"], ["check", "--epochs", "5"], ["backends"]]
+    "words", [["train", "--epochs", "50"], ["check", "--backend", "numpy"], ["backends"]]
 )
 def test_a_reader_that_has_enough_costs_nothing(tmp_path: Path, words: list[str]) -> None:
     """The status is that of a closed pipe, not of a disagreement; what was found is saved."""
@@ -696,7 +697,7 @@ class TestInterrupt:
         assert [entry["backend"] for entry in found[key]] == ["numpy"]
         assert f"saved {name}" in out
 
-    @pytest.mark.parametrize("number", SIGNALS)
+    @pytest.mark.parametrize("number", SIGNALS[:2])
     def test_run_keeps_what_was_checked(self, tmp_path: Path, number: signal.Signals) -> None:
         errors = tmp_path / "results" / "agreement.parquet"
         status, out, err = self.interrupt(tmp_path, ["run"], errors, number)

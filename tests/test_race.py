@@ -261,22 +261,31 @@ def test_a_slow_moment_is_not_compiling(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.slow
 class TestResume:
-    @pytest.fixture
-    def partial(self, tmp_path: Path) -> Path:
-        """The file of a run that was interrupted in its second session."""
+    @pytest.fixture(scope="class")
+    def interrupted(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """The folder of a run that was interrupted in its second session."""
+        folder = tmp_path_factory.mktemp("interrupted")
 
         def interrupt(doing: str, _done: int, _all: int) -> None:
             if doing.startswith("session 2 of 2: "):
                 raise KeyboardInterrupt
 
-        (tmp_path / "mine.py").write_text((FOREIGN / "good.py").read_text())
+        (folder / "mine.py").write_text((FOREIGN / "good.py").read_text())
         settings = replace(
-            SMALL, backends=("numba", str(tmp_path / "mine.py")),
+            SMALL, backends=("numba", str(folder / "mine.py")),
             cases=tuple(grid([30], [1], epochs=60)),
         )  # fmt: skip
-        result = race.run(tmp_path, settings, interrupt)
+        result = race.run(folder, settings, interrupt)
         assert result.interrupted
         assert result.finished == 1
+        return folder
+
+    @pytest.fixture
+    def partial(self, interrupted: Path, tmp_path: Path) -> Path:
+        """Its result file, in a folder of its own."""
+        for name in ("mine.py", race.RESULT):
+            text = (interrupted / name).read_text("utf-8")
+            (tmp_path / name).write_text(text.replace(str(interrupted), str(tmp_path)), "utf-8")
         return tmp_path / race.RESULT
 
     def test_completes_the_file(self, partial: Path) -> None:
