@@ -259,27 +259,28 @@ def test_a_slow_moment_is_not_compiling(tmp_path: Path, monkeypatch: pytest.Monk
     assert result.about["compile"] == []
 
 
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was interrupted in its second session."""
+    folder = tmp_path_factory.mktemp("interrupted")
+
+    def interrupt(doing: str, _done: int, _all: int) -> None:
+        if doing.startswith("session 2 of 2: "):
+            raise KeyboardInterrupt
+
+    (folder / "mine.py").write_text((FOREIGN / "good.py").read_text())
+    settings = replace(
+        SMALL, backends=("numba", str(folder / "mine.py")),
+        cases=tuple(grid([30], [1], epochs=60)),
+    )  # fmt: skip
+    result = race.run(folder, settings, interrupt)
+    assert result.interrupted
+    assert result.finished == 1
+    return folder
+
+
 @pytest.mark.slow
 class TestResume:
-    @pytest.fixture(scope="class")
-    def interrupted(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        """The folder of a run that was interrupted in its second session."""
-        folder = tmp_path_factory.mktemp("interrupted")
-
-        def interrupt(doing: str, _done: int, _all: int) -> None:
-            if doing.startswith("session 2 of 2: "):
-                raise KeyboardInterrupt
-
-        (folder / "mine.py").write_text((FOREIGN / "good.py").read_text())
-        settings = replace(
-            SMALL, backends=("numba", str(folder / "mine.py")),
-            cases=tuple(grid([30], [1], epochs=60)),
-        )  # fmt: skip
-        result = race.run(folder, settings, interrupt)
-        assert result.interrupted
-        assert result.finished == 1
-        return folder
-
     @pytest.fixture
     def partial(self, interrupted: Path, tmp_path: Path) -> Path:
         """Its result file, in a folder of its own."""
