@@ -196,7 +196,9 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
             f"from cheats import prepare, {name} as train\n"
         )
     files = [str(folder / f"{name}.py") for name in (*WRONG_CALLS, *RIGHT_CALLS)]
-    arms = tuple(Arm(CASE, file, calls=4, repetitions=3) for file in files)
+    arms = tuple(
+        Arm(CASE, file, calls=4, repetitions=14) for file in files
+    )  # by chance, once in 2¹⁴
     session = time_arms(Plan(arms, "seed"), threads=1, cache=folder, timeout=100)
     assert session.failure == ""
     verdicts = {Path(event["arm"]).stem: event["verdict"] for event in session.verdicts}
