@@ -25,9 +25,9 @@ A run that diverges is a result like any other: finite values, then inf, then na
 warning and without an exception.
 
 A backend that does not pass over the samples in every epoch, since it condenses them when a call
-begins, says so by `PASSES_ONCE = True` in its module. Without that, whatever is faster than this
-machine can read the samples in every epoch is taken for a mistake; with it, whatever is faster than
-it can read them once a call.
+begins, declares `PASSES_ONCE = True` in its module. No backend can be faster than this machine can
+read the samples: once in every epoch or, with `PASSES_ONCE`, once per call. One that seems to be is
+taken to be wrong.
 """
 
 import math

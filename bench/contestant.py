@@ -1,4 +1,4 @@
-"""One arm made ready to be timed: loaded, prepared, tried, verified; and its calls."""
+"""One arm made ready to be timed (loaded, prepared, tried, verified), and its calls."""
 
 import gc
 import pickle
@@ -32,14 +32,14 @@ BLOCK = 0.008
 
 _LAST_BITS = 2.0**-40  # the share by which a rate varies
 POWER = 2.0**-10  # a rate at which integers stay exact
-_BLOCKS = 64  # samples, at least, after which a loop may round what integers do not
+_BLOCKS = 64  # even on integers, a loop may round once for so many samples
 
 
 class Calls:
-    """Calls of `train`, each from another bias and at a rate that is another in its last bits.
+    """Calls of `train`, each from a different bias and at a rate that differs in its last bits.
 
-    So what an earlier call has found serves no later one, and nothing can be known beforehand; to
-    a backend that works for its result all calls are alike. A call ends when its arrays exist.
+    So no call can use what an earlier one found, and nothing can be computed beforehand. To a
+    backend that does its work, all calls are alike. A call ends when its arrays exist.
     """
 
     def __init__(self, module: Backend, data: Any, job: Case) -> None:
@@ -50,7 +50,7 @@ class Calls:
         self.result: Any = None
 
     def __call__(self) -> None:
-        """Train once; the result before gives its memory back."""
+        """Train once, after freeing the memory of the last result."""
         self.result = None
         self.b0 = b0 = self._draw()
         self.lr = lr = self._job.lr * (1.0 + b0 * _LAST_BITS)
@@ -66,7 +66,7 @@ class Calls:
 
 
 def _awaited(result: Any) -> Any:
-    """Return what `train` gave back with its values as arrays, as soon as they are there."""
+    """Return what `train` returned, its values as arrays, as soon as they are there."""
     try:
         return tuple(map(np.asarray, result))
     except (TypeError, ValueError):
@@ -94,7 +94,7 @@ class Contestant:
     compile = 0.0
     """With a budget: how much longer the first call of one epoch took than the second."""
     one = 0.0
-    """With a budget: the quickest call of one epoch."""
+    """With a budget: how long the quickest call of one epoch took."""
     setup = 0.0
     """With a budget: what a call takes before its first epoch, where that is worth several."""
     memory: dict[str, int] | None = None
@@ -131,13 +131,13 @@ class Contestant:
         """Judge the result of the last call, once the clock has stopped."""
         if fault := self.call.fault(self._steps):
             self._judge(
-                f"a timed call returned something else: {fault} (no two calls have the same start "
+                f"a timed call returned a wrong result: {fault} (no two calls have the same start "
                 "and rate)"
             )
 
     @property
     def passes_once(self) -> bool:
-        """Whether the backend says that it passes over the samples once a call, see `interface`."""
+        """Whether the backend declares that it passes over the samples only once per call."""
         return getattr(self.module, "PASSES_ONCE", False) is True
 
     def signatures(self) -> int:
@@ -182,7 +182,7 @@ class Contestant:
         while epochs < self.job.epochs:
             more = min(2 * epochs, self.job.epochs)
             longer = self._call(more)
-            if longer > budget:  # a slow moment, or compiled for this number of epochs
+            if longer > budget:  # it was a slow moment, or it compiled for this number
                 longer = min(longer, self._call(more))
             per_epoch = max(longer - seconds, 0.0) / (more - epochs)
             if longer > budget:
@@ -213,7 +213,7 @@ class Contestant:
         return _timed(self.call)[0]
 
     def _fault(self, budget: float | None, on_integers: Steps) -> str:
-        """Make the call that will be timed, and judge it; with a budget, one on integers, too."""
+        """Make the call that will be timed, and judge it; with a budget, also one on integers."""
         seconds = self._call(self.job.epochs)
         self.first = self.first or seconds
         if budget is not None and seconds >= BLOCK:
@@ -229,7 +229,7 @@ class Contestant:
         return fault
 
     def _fault_on_integers(self, steps: Steps) -> str:
-        """Judge an epoch whose sums round nothing: it shows what a bound of n terms would hide."""
+        """Judge an epoch whose sums need no rounding: it shows what a bound for n terms hides."""
         samples = integers(self.job.n, self.job.d)
         data = self.module.prepare(samples.X, samples.y)
         path = as_trajectory(self.module.train(data, lr=POWER, epochs=1), 1, self.job.d)

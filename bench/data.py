@@ -43,10 +43,10 @@ def synthetic(n: int, d: int, seed: int = 0) -> Dataset:
 
     The Hessian is close to 2I, so any α well below 1 is stable if n is much greater than d.
 
-    They are made to betray mistakes that average out over many ordinary samples. Every mantissa
-    ends in 0101…, so rounding it to 24 bits, or to any number of bits from there on, errs by a
-    third of a unit to the same side everywhere. The noise is N(0, 1), but ±8 where blocks of
-    samples may begin or end: a sample that is lost or counted twice there makes a large difference.
+    They are made to expose mistakes that average out over many ordinary samples. Every mantissa
+    ends in 0101…, so rounding it to 24 bits or more errs by a third of a unit, in the same
+    direction everywhere. The noise is N(0, 1), but ±8 where blocks of samples may begin or end: a
+    sample that is lost or counted twice there makes a large difference.
     """
     rng = np.random.default_rng(seed)
     X = _ending_alike(rng.standard_normal((n, d)))
@@ -58,12 +58,13 @@ def synthetic(n: int, d: int, seed: int = 0) -> Dataset:
 
 
 def integers(n: int, d: int) -> Dataset:
-    """Return integers that no order of addition rounds: at least n samples, a power of two.
+    """Return integers that float64 adds exactly in any order: 2ᵏ samples, at least n.
 
     The features are 1 to 7, the targets odd and of 25 bits, or as many as keep the sum of all
     |xᵢⱼyᵢ| below 2⁵³. Every partial sum of a gradient at zero is an integer below that; dividing by
-    n, or multiplying by α = 2ᵏ, moves the exponent only. So float64 makes no error in it, whatever
-    the order. There are 13 different samples, so what rounds one of them does so in many places.
+    n, or multiplying by a power of two as α, changes only the exponent. So float64 makes no error
+    in it, whatever the order. There are only 13 different samples, so a loop that rounds one of
+    them does so in many places.
     """
     n = 2 ** (n - 1).bit_length()
     bits = min(_TARGET_BITS, 53 - 3 - (n - 1).bit_length() - 1)
@@ -95,7 +96,7 @@ def _borders(n: int) -> Integers:
 def affordable_epochs(data: Dataset) -> int:
     """Return how many epochs, from 10 to 1,000, take about ten seconds.
 
-    Plain Python takes O(nd) for each, and the exact trajectory O(d²) decimals.
+    Each takes O(nd) operations in plain Python, and O(d²) on decimals for the exact trajectory.
     """
     n, d = data.X.shape
     return int(np.clip(min(10**8 // (n * (d + 1)), 4 * 10**7 // d**2), 10, 1_000))

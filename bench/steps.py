@@ -1,16 +1,17 @@
 """The verdict on any training over known samples, step by step: no exact trajectory is needed.
 
-Where `agreement.py` compares a whole run with the exact one from the same start, here each row of a
-trajectory must follow from the row before it, up to what one epoch may round. With A = [X 1],
+`agreement.py` compares a whole run with the exact one from the same start. Here, each row of a
+trajectory must follow from the row before it, up to the rounding of one epoch. With A = [X 1],
 G = AᵀA, c = Aᵀy, s = yᵀy, computed without rounding, and δ, γ, τ, η as in `oracle.py`,
 
     |θ̂ₖ₊₁ − (θ̂ₖ − α (2/n)(Gθ̂ₖ − c))| ≤ αδ(θ̂ₖ) + u(|θ̂ₖ| + |θ̂ₖ₊₁|),    θ̂₀ = (w0, b0) exactly,
     |L̂ₖ − (θ̂ₖᵀ(Gθ̂ₖ − 2c) + s)/n| ≤ 2ητ + τ² + γ(η + τ)².
 
-By induction over the epochs that is the same bound: the derivation there adds up just these errors.
-(The second u|θ̂| is for a backend that records its state rounded and goes on with a better one.)
-Nothing has to be known of start and rate beforehand, so every call of a race can have its own. All
-is evaluated in long double, which errs by a thousandth of γ at most, and pays for that.
+By induction over the epochs, this gives the bound of `oracle.py`, whose derivation adds up just
+these errors. (The term u|θ̂ₖ₊₁| is for a backend that records a rounded state and goes on with a
+more precise one.) The start and the rate need not be known beforehand, so every call of a race can
+have its own. Everything is evaluated in long double; its error is a thousandth of γ at most, and
+the bound allows for it.
 """
 
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class Steps:
     c_abs: Wide
     """|A|ᵀ|y|"""
     roundings: int
-    """Of a term of the gradient; n + d + 10 on any data."""
+    """The most that a term of the gradient may go through; n + d + 10 on any data."""
 
     @classmethod
     def of(
@@ -65,7 +66,7 @@ class Steps:
         return float((wide @ (self.G @ wide - 2 * self.c) + self.s) / self.n)
 
     def fault(self, path: Trajectory, lr: float, w0: Floats, b0: float) -> str:
-        """Return the first thing that is wrong with a trajectory of every epoch, or nothing."""
+        """Return the first fault of a trajectory that records every epoch, or an empty string."""
         values = np.column_stack(path[1:])
         with np.errstate(all="ignore"):
             off = self._off(values[:, :-1], values[:, -1], np.longdouble(lr))
@@ -79,7 +80,7 @@ class Steps:
         source = "this w and b" if j > d else "the epoch before" if k else "the start"
         return (
             f"{name} at epoch {path.epoch[k]}: got {values[k, j]!s}, "
-            f"{off[k, j]:.2g} × the bound away from what follows from {source}"
+            f"off by {off[k, j]:.2g} × the bound from what follows from {source}"
         )
 
     def _off(self, theta: Floats, loss: Floats, rate: np.longdouble) -> Wide:
