@@ -137,7 +137,7 @@ def ensure_cache(spec: str) -> str:
 
 
 def _writable(folder: Path) -> bool:
-    """Whether a folder can be written to, or else created; not where ~ is nobody's home."""
+    """Whether a folder can be written to, or else created; not if its ~ was not resolved."""
     if not folder.is_absolute():
         return False
     nearest = next(place for place in (folder, *folder.parents) if os.path.exists(place))
@@ -147,7 +147,7 @@ def _writable(folder: Path) -> bool:
 def load(spec: str) -> "Backend":
     """Return the backend `spec`: a built-in name, a path to a .py file, or package.module.
 
-    While a foreign one is imported, it finds modules in the current folder and beside its file.
+    While a foreign backend is imported, it finds modules in the current folder and beside its file.
 
     Raises:
         InputValueError: as `require`, or importing it failed, or it lacks `prepare` or `train`.
@@ -177,7 +177,7 @@ _FUNCTIONS = ("prepare", "train")
 def _find(name: str) -> ModuleSpec | None:
     """Return where a module is, importing neither it nor the packages that it is in.
 
-    `importlib.util.find_spec` would import the packages, and what they run can be anything.
+    `importlib.util.find_spec` would import the packages, and their code may do anything.
     """
     if not all(name.split(".")) or name == "__main__":  # that is us
         return None
@@ -205,7 +205,7 @@ def _search(name: str, folders: list[str]) -> ModuleSpec | None:
         if finder is PathFinder:
             found = _in_folders(name, folders)
         elif hasattr(finder, "find_spec"):
-            with suppress(KeyError):  # by asking `PathFinder` for what it cannot do, as below
+            with suppress(KeyError):  # from `PathFinder`, if it asks that; see below
                 found = finder.find_spec(name, folders if "." in name else None)
         if found is not None:
             break
@@ -213,7 +213,7 @@ def _search(name: str, folders: list[str]) -> ModuleSpec | None:
 
 
 def _in_folders(name: str, folders: list[str]) -> ModuleSpec | None:
-    """Return what `PathFinder` does, which finds no namespace package in one not yet imported."""
+    """Search as `PathFinder`, which finds no namespace package in one not yet imported."""
     namespace: list[str] = []
     for folder in folders:
         finder = pkgutil.get_importer(folder)
@@ -247,9 +247,9 @@ def _import(spec: str) -> ModuleType:
 
 @contextmanager
 def _importable(*folders: str) -> Iterator[None]:
-    """Have what is in these folders found by imports, last, so that it shadows no library.
+    """Let imports find what is in these folders, last, so that it shadows no library.
 
-    Only for a while: a scipy.py lying there is not meant for libraries that would use SciPy.
+    Only for a while: a scipy.py there is not meant for libraries that use SciPy if they find it.
     """
     added = [folder for folder in folders if folder not in sys.path]
     sys.path += added
@@ -257,5 +257,5 @@ def _importable(*folders: str) -> Iterator[None]:
         yield
     finally:
         for folder in added:
-            with suppress(ValueError):  # the backend has taken it away
+            with suppress(ValueError):  # the backend has removed it
                 sys.path.remove(folder)

@@ -3,7 +3,7 @@
 `from bench import fit` trains on your own arrays. Where things are:
 
 samples       data (synthetic ones), tables (files)
-proof         oracle (the exact trajectory and the bound), problems (made to betray), isolation (a
+proof         oracle (the exact trajectory and the bound), problems (small ones), isolation (a
               process per backend), agreement (the verdict), steps (the verdict on any call);
               studies/blindspots counts what can still hide
 limit         peak (what the machine can do), roofline (what follows), growth (with n, d, threads),

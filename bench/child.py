@@ -1,18 +1,19 @@
-"""Child processes, whatever runs in them: how they start, and that none of them outlives us.
+"""Child processes: how they start, and how none outlives us, whatever runs in it.
 
-A child is two processes. The first one stays as the guardian of the second one, which does the
-work. When the worker ends, or the process that started them does, even by SIGKILL, or when
-`end` asks for it, the guardian kills whatever the worker has left running, and ends as it ended.
+A child is two processes: a guardian, and a worker, which does the work. The guardian waits until
+the worker ends, or the process that started them ends (even by SIGKILL), or `end` asks. Then it
+kills whatever still runs, the worker included, and ends the way the worker did.
 
-On Linux, orphans become children of the guardian, so that it finds daemons in sessions of their
-own, too; and the system tells it when its parent has died, and kills the worker when the guardian
-has. To Linux, the parent is the *thread* that called `start`: the child ends with it. Elsewhere
-the guardian looks for its parent twice a second, and finds what descends from a worker that still
-runs, or is in its process group. Windows has no guardians: there, `end` kills the child alone.
+On Linux, orphans become children of the guardian, so it also finds daemons in sessions of their
+own. The system tells the guardian when its parent has died, and kills the worker when the guardian
+has died. To Linux, the parent is the *thread* that called `start`: the child ends with it.
+Elsewhere, the guardian looks for its parent twice a second, and what is killed is what descends
+from a worker that still runs, or is in the child's process group. Windows has no guardians: there,
+`end` kills only the child itself.
 
-What can stay, on Linux, too: the family of a backend that kills or stops its guardian, except for
-what is in its process group; what another user runs (sudo), or another program for it (cron,
-systemd, containers, a debugger that holds it), and other hosts.
+Even on Linux, some processes can survive: those of a backend that kills or stops its guardian,
+unless they are in its process group; those of another user (sudo); those that another program runs
+for the backend (cron, systemd, containers) or holds (a debugger); and those on other hosts.
 """
 
 import contextlib
@@ -40,9 +41,9 @@ def start(
     output: int | IO[bytes],
     environment: Mapping[str, str] | None = None,
 ) -> Child:
-    """Start Python `code` with our packages at hand, its `output` being all that it prints.
+    """Start Python `code`, which can import our packages; all that it prints goes to `output`.
 
-    The current folder is not on its path. To be ended by `end`, in the same thread.
+    The current folder is not on its path. End it with `end`, in the same thread.
     """
     program = (
         f"import sys; sys.path.insert(0, {_ROOT!r}); from bench import child; "
@@ -59,7 +60,7 @@ def start(
 
 
 def end(child: Child) -> None:
-    """End a child, if it has not ended, with everything it started."""
+    """End a child, if it has not ended, and everything that it started."""
     if os.name != "posix":
         child.kill()
         child.wait()
@@ -106,7 +107,7 @@ def _prctl(option: int, value: int) -> None:
 
 def _outlive(worker: int, parent: int) -> int:
     """Return the worker's wait status when it ends, or that of a kill if it is to be ended."""
-    signal.signal(signal.SIGCHLD, lambda *_: None)  # some systems drop what nobody would handle
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # some systems drop signals without a handler
     heard = {signal.SIGCHLD, signal.SIGTERM, signal.SIGALRM}
     while os.getppid() == parent:
         ended, status = os.waitpid(-1, os.WNOHANG)
@@ -142,7 +143,7 @@ def _end_like(status: int) -> NoReturn:
     if code < 0:
         if sys.platform == "linux":
             _prctl(_SET_DUMPABLE, 0)  # one core dump is enough
-        with contextlib.suppress(OSError):  # SIGKILL is as it is
+        with contextlib.suppress(OSError):  # SIGKILL has no handler
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {-code})

@@ -156,7 +156,7 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             if (limit := _memory_limit()) is not None and limit < LEAST_MEMORY:
-                raise MemoryError(_allowed(limit) + f", {LEAST_MEMORY // 10**6} MB are needed")
+                raise MemoryError(_allowed(limit) + f"; {LEAST_MEMORY // 10**6} MB are needed")
             function(*args, **kwargs)
         except KeyboardInterrupt:
             _interrupted()
@@ -189,7 +189,7 @@ def _reason(error: Exception) -> str:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}"
     if limit is not None:
-        return f"out of memory, it seems: {_allowed(limit)} ({type(error).__name__}: {error})"
+        return f"probably out of memory: {_allowed(limit)} ({type(error).__name__}: {error})"
     return ""
 
 
@@ -569,7 +569,7 @@ def check(
         show(report.verdict_table(verdicts))
         show("w, b, loss: the worst error, as a share of the rounding bound, @ its epoch.")
         show(f"Yardstick: {YARDSTICK}.")
-        show(f"Judged on {len(suite())} problems made to betray, too; see bench/problems.py.")
+        show(f"Also judged on {len(suite())} small problems; see bench/problems.py.")
     for verdict in verdicts:
         if not verdict.agrees:
             show(f"{verdict.backend}: {verdict.reason}")
@@ -807,7 +807,7 @@ def _require(specs: Sequence[str]) -> None:
         backends.require(spec)
     for spec in specs:
         if folder := backends.ensure_cache(spec):
-            note(f"Numba cannot keep its machine code here; until the end it is in {folder}")
+            note(f"Numba cannot keep its machine code; until gradrace ends it is in {folder}")
 
 
 def _samples(file: Path | None, target: str | None, features: list[str] | None) -> "Dataset":
@@ -819,8 +819,8 @@ def _samples(file: Path | None, target: str | None, features: list[str] | None) 
         samples = read_table(file, target, features or ())
         if (d := len(samples.features)) > MOST_FEATURES:
             raise InputValueError(
-                f"{samples.name}: {d:,} features are too many, the limit is {MOST_FEATURES:,}; "
-                "--features picks some"
+                f"{samples.name}: {d:,} features are too many; the limit is {MOST_FEATURES:,}; "
+                "choose some with --features"
             )
         return samples
     if target is not None or features:

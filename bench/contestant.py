@@ -1,4 +1,4 @@
-"""One arm made ready to be timed: loaded, prepared, tried, verified; and its calls."""
+"""One arm made ready to be timed (loaded, prepared, tried, verified), and its calls."""
 
 import gc
 import pickle
@@ -39,10 +39,10 @@ _BLOCKS = 64  # samples, at least, after which a loop may round what integers do
 
 
 class Calls:
-    """Calls of `train`, each from another bias and at a rate that is another in its last bits.
+    """Calls of `train`, each from a different bias and at a rate that differs in its last bits.
 
-    So what an earlier call has found serves no later one, and nothing can be known beforehand; to
-    a backend that works for its result all calls are alike. A call ends when its arrays exist.
+    So no call can use what an earlier one found, and nothing can be computed beforehand. To a
+    backend that does its work, all calls are alike. A call ends when its arrays exist.
     """
 
     def __init__(self, module: Backend, data: Any, job: Case) -> None:
@@ -53,7 +53,7 @@ class Calls:
         self.result: Any = None
 
     def __call__(self) -> None:
-        """Train once; the result before gives its memory back."""
+        """Train once, after freeing the memory of the last result."""
         self.result = None
         self.b0 = b0 = self._draw()
         self.lr = lr = self._job.lr * (1.0 + b0 * _LAST_BITS)
@@ -69,7 +69,7 @@ class Calls:
 
 
 def _awaited(result: Any) -> Any:
-    """Return what `train` gave back with its values as arrays, as soon as they are there."""
+    """Return what `train` returned, its values as arrays, as soon as they are there."""
     try:
         return tuple(map(np.asarray, result))
     except (TypeError, ValueError):
@@ -142,7 +142,7 @@ class Contestant:
 
     @property
     def passes_once(self) -> bool:
-        """Whether the backend says that it passes over the samples once a call, see `interface`."""
+        """Whether the backend declares that it passes over the samples only once per call."""
         return getattr(self.module, "PASSES_ONCE", False) is True
 
     def signatures(self) -> int:
@@ -187,7 +187,7 @@ class Contestant:
         while epochs < self.job.epochs:
             more = min(2 * epochs, self.job.epochs)
             longer = self._call(more)
-            if longer > budget:  # a slow moment, or compiled for this number of epochs
+            if longer > budget:  # it was a slow moment, or it compiled for this number
                 longer = min(longer, self._call(more))
             per_epoch = max(longer - seconds, 0.0) / (more - epochs)
             if longer > budget:
@@ -218,7 +218,7 @@ class Contestant:
         return _timed(self.call)[0]
 
     def _fault(self, budget: float | None, on_integers: Steps) -> str:
-        """Make the call that will be timed, and judge it; with a budget, one on integers, too."""
+        """Make the call that will be timed, and judge it; with a budget, also one on integers."""
         seconds = self._call(self.job.epochs)
         self.first = self.first or seconds
         if budget is not None and seconds >= BLOCK:

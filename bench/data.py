@@ -43,10 +43,10 @@ def synthetic(n: int, d: int, seed: int = 0) -> Dataset:
 
     The Hessian is close to 2I, so any α well below 1 is stable if n is much greater than d.
 
-    They are made to betray mistakes that average out over many ordinary samples. Every mantissa
-    ends in 0101…, so rounding it to 24 bits, or to any number of bits from there on, errs by a
-    third of a unit to the same side everywhere. The noise is N(0, 1), but ±8 where blocks of
-    samples may begin or end: a sample that is lost or counted twice there makes a large difference.
+    They are made to expose mistakes that average out over many ordinary samples. Every mantissa
+    ends in 0101…, so rounding it to 24 bits or more errs by a third of a unit, in the same
+    direction everywhere. The noise is N(0, 1), but ±8 where blocks of samples may begin or end: a
+    sample that is lost or counted twice there makes a large difference.
     """
     rng = np.random.default_rng(seed)
     X = _ending_alike(rng.standard_normal((n, d)))
@@ -58,7 +58,7 @@ def synthetic(n: int, d: int, seed: int = 0) -> Dataset:
 
 
 def integers(n: int, d: int) -> Dataset:
-    """Return integers that no order of addition rounds: at least n samples, a power of two.
+    """Return integers that float64 adds exactly in any order: 2ᵏ samples, at least n.
 
     Half of the samples have features from 1 to 7 and odd targets of 25 bits, the other half the
     reverse; of fewer bits where the sum of all |xᵢⱼyᵢ| would not stay below 2⁵³. Every partial sum
@@ -97,7 +97,7 @@ def _borders(n: int) -> Integers:
 def affordable_epochs(data: Dataset) -> int:
     """Return how many epochs, from 10 to 1,000, take about ten seconds.
 
-    Plain Python takes O(nd) for each, and the exact trajectory O(d²) decimals.
+    Each takes O(nd) operations in plain Python, and O(d²) on decimals for the exact trajectory.
     """
     n, d = data.X.shape
     return int(np.clip(min(10**8 // (n * (d + 1)), 4 * 10**7 // d**2), 10, 1_000))

@@ -119,7 +119,7 @@ def writable_file(path: Path) -> Path:
 
     """
     if path.exists() and not path.is_file():  # a device would be replaced
-        what = "a folder" if path.is_dir() else "no ordinary file"
+        what = "a folder" if path.is_dir() else "not an ordinary file"
         raise InputValueError(f"{path}: cannot write here: is {what}")
     writable_folder(path.parent)
     return path

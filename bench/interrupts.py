@@ -1,7 +1,7 @@
 """SIGTERM and SIGHUP end a command as Ctrl-C does: what is finished is saved.
 
-Python turns Ctrl-C into a KeyboardInterrupt, and so does `heed` with the other two, whoever waits
-or computes. The status of the command tells them apart.
+Python turns Ctrl-C into a KeyboardInterrupt, and `heed` does the same with the other two. The exit
+status of the command tells them apart.
 """
 
 import signal
@@ -13,7 +13,7 @@ _received: list[int] = []
 
 
 def heed() -> None:
-    """Raise KeyboardInterrupt on each of the signals that is not ignored, as by nohup."""
+    """Raise KeyboardInterrupt on each of the signals, unless it is ignored, as under nohup."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
@@ -29,14 +29,17 @@ def status() -> int:
 def came() -> bool:
     """Tell whether one of the signals came, even if its exception got lost.
 
-    That happens where compiled code calls back: no exception passes through it, and what fails
+    That happens where compiled code calls Python: no exception passes through it. What fails
     afterwards is a consequence.
     """
     return bool(_received)
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:
-    """Raise KeyboardInterrupt; a terminal that closes hangs up twice, and once is enough."""
+    """Raise KeyboardInterrupt; after the first signal only on SIGINT.
+
+    A terminal that closes sends SIGHUP twice, and once is enough.
+    """
     repeated = bool(_received) and number != signal.SIGINT
     _received.append(number)
     if not repeated:

@@ -1,8 +1,9 @@
 """Run one backend in a process of its own, so that nothing it does can hurt the others.
 
 The parent writes the problems to a temporary folder and starts a child, which loads the backend,
-trains on one after the other, and writes plain float64 arrays back. A backend that raises, hangs,
-kills its process or returns something else than a trajectory ends in a `BackendError` that says so.
+trains on one after the other, and writes plain float64 arrays back. If a backend raises, hangs,
+kills its process or returns anything but a trajectory, the `Outcome` says so or, where there is not
+even a trajectory for the first problem, a `BackendError`.
 """
 
 import contextlib
@@ -40,7 +41,7 @@ class BackendError(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a backend delivered, problem by problem, the first one at least."""
+    """What a backend delivered, problem by problem, for the first one at least."""
 
     trajectories: list[Trajectory]
     pieces: list[dict[str, Floats]]
@@ -48,7 +49,7 @@ class Outcome:
     the new (w, b) (d + 1,) after a step with these gradients and α = 0.3. Empty where the problem
     does not ask for them."""
     failure: str
-    """Why there are not as many as there are problems; empty if there are."""
+    """What went wrong, such as why there are fewer trajectories than problems; empty if nothing."""
 
 
 def run_isolated(spec: str, problems: Sequence[Problem], timeout: float = 60.0) -> Outcome:
@@ -64,7 +65,7 @@ def run_isolated(spec: str, problems: Sequence[Problem], timeout: float = 60.0) 
         write_bytes(folder / "job.pickle", pickle.dumps((spec, list(problems))))
         failure = _failure(folder, timeout)
         if failure:
-            check_space(folder)  # else it is none of the backend's
+            check_space(folder)  # if there is none, that is why it failed
         doing = text_of(folder / "problem.txt")
         if failure and doing in {problem.name for problem in problems[1:]}:
             failure = f"{doing}: {failure}"
@@ -75,7 +76,7 @@ def run_isolated(spec: str, problems: Sequence[Problem], timeout: float = 60.0) 
 
 
 def _failure(folder: Path, timeout: float) -> str:
-    """Run the child to its end, and say why it has not done all; empty if it says it has."""
+    """Run the child to its end, and say why it did not finish; empty if it says that it did."""
     try:
         status = _run_child(folder, timeout)
     except BackendError as error:
@@ -83,7 +84,7 @@ def _failure(folder: Path, timeout: float) -> str:
     if status < 0:
         return f"its process was killed by {signal_name(-status)}"
     if (folder / "failure.txt").exists():
-        return text_of(folder / "failure.txt") or "raised something without a word"
+        return text_of(folder / "failure.txt") or "raised something without a message"
     if status or not (folder / "outcome.npz").exists():
         said = " ".join(text_of(folder / "output.txt").split("\n")[-2:]).strip()
         return f"its process ended with status {status} and no result" + (said and f": {said}")
@@ -91,7 +92,7 @@ def _failure(folder: Path, timeout: float) -> str:
 
 
 def _outcome(path: Path, problems: Sequence[Problem], failure: str) -> Outcome:
-    """Read what a child has left, believing nothing."""
+    """Read what a child has left, trusting nothing."""
     trajectories: list[Trajectory] = []
     pieces: list[dict[str, Floats]] = []
     try:
@@ -166,8 +167,8 @@ def _exercise(
 ) -> None:
     """Train on every problem, and use the pieces where it asks for them; fill `arrays`.
 
-    `doing` gets the name of the problem. Those that share their samples share what `prepare` made
-    of them.
+    `doing` receives the name of the current problem. Problems that share their samples share what
+    `prepare` made of them.
     """
     prepared: dict[tuple[int, int], Any] = {}
     for i, problem in enumerate(problems):
@@ -190,7 +191,7 @@ def _exercise(
     doing.unlink(missing_ok=True)
     time.sleep(_SETTLING)  # threads of a library may spin for a while before they sleep
     if (cores := _busy_cores()) > _BUSY:
-        raise BackendError(f"it goes on working after train has returned, on {cores:.1f} cores")
+        raise BackendError(f"it keeps {cores:.1f} cores busy after train has returned")
 
 
 def _busy_cores() -> float:

@@ -72,7 +72,7 @@ LARGEST = float(np.finfo(np.float64).max)
 _DECIMALS = Context(prec=50, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _BLOCK = 4096  # rows whose products float64 adds exactly before Python's integers take over
 _SLICE_BITS = 20  # 2 · 20 bits per product and 12 for the 4096 terms of a sum stay below 53
-_ROOM = 2_047  # such sums that 63 bits hold
+_ROOM = 2_047  # so many of these sums fit into 63 bits
 
 Flags = NDArray[np.bool_]
 Wide = NDArray[np.longdouble]
@@ -194,7 +194,7 @@ def exact_gram(M: Floats) -> tuple[Exacts, NDArray[np.int32]]:
 
     Each column is cut into slices of so few bits that float64 adds the products of two slices
     over a block of rows exactly, so BLAS can do the work. 64-bit integers add up the products of
-    many blocks, those of equal weight together, and Python's integers the rest.
+    many blocks, separately for each weight, and Python's integers add up the rest.
     Ozaki, Ogita, Oishi and Rump, "Error-free transformations of matrix multiplication by using
     fast routines of matrix multiplication and its applications", *Numerical Algorithms* 59 (2012).
     """
@@ -218,7 +218,7 @@ def exact_gram(M: Floats) -> tuple[Exacts, NDArray[np.int32]]:
 
 
 def _merged(K: Exacts, depth: int, sums: dict[int, NDArray[np.int64]]) -> tuple[Exacts, int]:
-    """Add sums of the products of slices s and t, by s + t, to K; return it and its new depth."""
+    """Add to K the `sums`, by s + t, of products of slices s and t; return K and its new depth."""
     deeper = max(depth, -(-max(sums, default=0) // 2))
     K = K * 4 ** (_SLICE_BITS * (deeper - depth))
     for weight, products in sums.items():

@@ -1,8 +1,8 @@
-"""Problems made to betray: small ones, on which a wrong loop shows.
+"""Small problems made to expose mistakes.
 
-One friendly problem hides much. A loop that forgets the samples beyond the last whole block is
-right where there are none; a rate that is fixed in the code is right where it is the one asked for.
-The `suite` has what such loops stumble over, and takes a backend about a second.
+One easy problem hides them. A loop that forgets the samples after the last whole block is right if
+there are none; a rate that is fixed in the code is right if it happens to be the one asked for. On
+the `suite`, such loops fail. It takes a backend about a second.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from bench.data import synthetic
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A training job: `epochs` updates at the rate lr from (w0, b0), every `every`-th recorded."""
+    """A training job: `epochs` updates at the rate lr from (w0, b0), recording every `every`-th."""
 
     name: str
     """What a verdict calls it; empty for the job that a verdict is about."""
@@ -45,7 +45,7 @@ _LARGE_BLOCKS = [2**k + 3 for k in range(12, 19)]  # 65,539 and 262,147 are prim
 _WIDE = (4, 5, 7, 8, 9, 12, 16, 17, 24, 31, 33, 47, 65, 71, 100, 127, 131, 257)
 """Features: around every size of a register block, and beyond."""
 _THINNED = [(0, 1), (0, 3), (1, 1), (1, 2), (2, 2), (6, 3), (7, 3), (5, 9), (12, 1), (300, 7)]
-"""Epochs, and which are recorded: every one, a divisor, and others."""
+"""Pairs of epochs and `every`: 1, a divisor of the epochs, and others."""
 _CALLS = 40
 
 
@@ -85,7 +85,7 @@ def _thinned() -> Iterator[Problem]:
 
 
 def _odd() -> Iterator[Problem]:
-    """Yield what neither size nor schedule makes special."""
+    """Yield problems that are special in neither size nor schedule."""
     few = _problem(19, 3, epochs=9)
     scaled = few.X * np.array([1e-6, 1e3, 1.0])
     yield _of(few, "with columns of unlike size", scaled, few.y, lr=1e-7)
@@ -99,7 +99,7 @@ def _odd() -> Iterator[Problem]:
 
 
 def _again() -> Iterator[Problem]:
-    """Yield many starts and rates on the same two data sets, by turns, for what calls may keep."""
+    """Yield many starts and rates on two data sets by turns, in case calls keep something."""
     first, second = _problem(29, 2, epochs=3), _problem(29, 3, epochs=3)
     for call in range(1, _CALLS + 1):
         like = first if call % 2 else second
@@ -109,7 +109,7 @@ def _again() -> Iterator[Problem]:
 
 
 def _problem(n: int, d: int, epochs: int, every: int = 1, *, pieces: bool = False) -> Problem:
-    """Return n samples of d features with a start and a rate that nobody has in the code."""
+    """Return n samples of d features, with a start and a rate that no loop has fixed."""
     rng = np.random.default_rng([n, d, epochs, every])
     data = synthetic(n, d, seed=n + d)
     lr = float(rng.uniform(0.02, 0.04)) / (1 + d / n)

@@ -80,7 +80,7 @@ class Race:
 
     @property
     def impossible(self) -> list[str]:
-        """What was faster than the machine can be, and in which way."""
+        """What was faster than the machine can be, and what shows it."""
         return [
             f"{row['backend']} on {case['name']}: {row['impossible']}"
             for case in self.about["cases"]
@@ -152,8 +152,8 @@ def resume(path: Path, on_progress: Progress = lambda _doing, _done, _all: None)
 
     Raises:
         InputValueError: it is no result file, was made on another machine or with other versions or
-            another state of a backend's file, was interrupted before its first session, or as
-            `Settings.resolved`.
+            another state of a backend's file, was interrupted before its first session, or
+            `Settings.resolved` refuses its settings.
         OSError: it cannot be read or written.
 
     """
@@ -432,7 +432,7 @@ def _add(race: Race, number: int, plan: Plan, session: Session) -> None:
             }
         )  # fmt: skip
     benchmarks = race.content["benchmarks"]
-    benchmarks[:] = [  # what was wrong once was not believable before
+    benchmarks[:] = [  # what is wrong once is not believed in earlier sessions either
         arm for arm in benchmarks if (arm["group"], arm["extra_info"]["backend"]) not in wrong
     ]
 
@@ -465,7 +465,7 @@ def _write(race: Race, path: Path) -> None:
 
 
 def _finish(race: Race, folder: Path, path: Path | None = None) -> None:
-    """Write the file even if nothing was timed, and draw what there is: no picture costs a race."""
+    """Write the file even if nothing was timed; only then draw, so that no picture costs a race."""
     from plots import agreement as agreement_plot  # here, since matplotlib takes its time
 
     errors, picture = folder / ERRORS, folder / "agreement.png"

@@ -24,7 +24,7 @@ SHORTEST_RUN = 1_000
 """Epochs of a training run, at least, where it is asked after how many runs compiling has paid."""
 
 _UNSURE = 1.25
-"""By how much what was measured as the limit may be surpassed: the machine has its hours."""
+"""How many times as fast as the measured limit a backend may be: the machine has good hours."""
 
 _GROWS = 7 / 8  # of a pass: what all samples take more than an eighth of them
 _VISIBLE = 0.05
@@ -219,7 +219,7 @@ def _impossible(
         times = limit["seconds"] / slowest
         return (
             f"{times:.3g} times as fast as this machine can go through the samples"
-            + "; a backend that does so once a call says PASSES_ONCE" * (not info["passes_once"])
+            + "; a backend that does so once per call sets PASSES_ONCE" * (not info["passes_once"])
         )
     growth = _trial(about, case["name"], info["backend"]).get("growth")
     if limit is not None and growth:
@@ -278,7 +278,7 @@ def read(path: Path) -> Content:
     """Read a file that `gradrace run` wrote; what follows from its data is computed anew.
 
     Raises:
-        InputValueError: it is no such file, is cut off or damaged, or of another schema.
+        InputValueError: it is no such file, is cut off or damaged, or has another schema.
         OSError: it cannot be read.
 
     """
@@ -293,7 +293,7 @@ def read(path: Path) -> Content:
     if found != SCHEMA:
         age = "a newer" if isinstance(found, int) and found > SCHEMA else "an older"
         raise InputValueError(
-            f"{path}: is of {age} schema, {reprlib.repr(found)}; this version reads {SCHEMA}"
+            f"{path}: has {age} schema, {reprlib.repr(found)}; this version reads {SCHEMA}"
         )
     schema.require_result(path, content)
     conclude(content)

@@ -24,10 +24,10 @@ _PATIENCE = 120  # seconds
 Roofline = dict[str, Any]
 """`sizes` in bytes; `read` and `fma`: per number of threads, as text since JSON has no other keys,
 the bytes a second at each size, and the multiply-adds a second, at best; `read_again` and
-`fma_again`, the second best repetition. `caches` as in `machine.facts`."""
+`fma_again`: the same of the second-best repetition. `caches` as in `machine.facts`."""
 
 _AGREE = 1.1
-"""How many times as fast as the second best repetition the best may be, to be believed."""
+"""The best repetition is believed if it is at most so many times as fast as the second best."""
 
 
 def measured(threads: int, cache: Path | None = None) -> Roofline:
@@ -81,10 +81,10 @@ def limit(
 ) -> dict[str, Any] | None:
     """Return the least `seconds` per pass over n samples of d features, and what sets them, `by`.
 
-    That is the cache, "L1d", "L2", …, "memory", or "FMA", the multiply-adds. A backend that passes
-    over the samples `once` a call makes a multiply-add then for each product of two columns, and
-    has as much to do in an epoch as with d + 2 samples. None where no two repetitions of the
-    measurement agree.
+    What sets them is the cache, "L1d", "L2", …, "memory", or "FMA", the multiply-adds. A backend
+    that passes over the samples only `once` per call makes a multiply-add in that pass for each
+    product of two columns; each epoch is then as much work as with d + 2 samples. None if no two
+    repetitions of the measurement agree.
     """
     count = _count(roofline, backend, threads)
     if not once:

@@ -1,8 +1,8 @@
-"""The files that gradrace reads again, and what of them must hold before anything believes them.
+"""The files that gradrace reads back, and what must hold before it trusts them.
 
-`ResultFile` and `ModelFile` describe what is read, no more: unknown keys may stand beside it, and
-conclusions are not believed but drawn anew. The limits are wide. They are there so that nothing
-that follows overflows, divides by 0 or never ends, whoever wrote the file.
+`ResultFile` and `ModelFile` describe only what is read: other keys are allowed, and conclusions are
+not trusted but drawn anew. The limits are wide. They ensure that no later step overflows, divides
+by 0 or never ends, whoever wrote the file.
 """
 
 import reprlib
@@ -18,10 +18,10 @@ from msgspec import Meta
 from backends.interface import MOST_EPOCHS, InputValueError
 
 LARGEST_FILE = 256 * 2**20  # bytes
-DEEPEST = 50  # lists and objects in one another; what is deeper ends Python's stack when written
+DEEPEST = 50  # nested lists and objects; deeper ones overflow Python's stack when written
 MOST_SESSIONS = MOST_REPETITIONS = MOST_THREADS = 10_000
 MOST_SECONDS = 1e6
-"""Of whatever takes time; a million are twelve days."""
+"""The most that anything may take; a million seconds are twelve days."""
 
 # The ratio of two times per epoch is at most 10²¹, so an interval of two sessions is finite
 PerEpoch = Annotated[float, Meta(ge=1e-15, le=MOST_SECONDS)]
@@ -31,11 +31,11 @@ Count = Annotated[int, Meta(ge=1, le=MOST_EPOCHS)]
 Number = Annotated[int, Meta(ge=0, le=MOST_EPOCHS)]
 PerSecond = Annotated[float, Meta(ge=1, le=1e18)]
 Spec = Annotated[str, Meta(min_length=1, max_length=4096)]  # a path, at the longest
-Text = Annotated[str, Meta(max_length=1_000)]  # of what a table or a line shows
+Text = Annotated[str, Meta(max_length=1_000)]  # what a table or a line shows
 Size = Annotated[str, Meta(pattern="^[0-9]{1,16}x[0-9]{1,16}$")]
 Job = Annotated[str, Meta(pattern="^[0-9]{1,16}x[0-9]{1,16}@[0-9]{1,16}$")]
 Caches = dict[Annotated[str, Meta(pattern="^L[0-9]d?$")], Count]
-Threads = Annotated[str, Meta(pattern="^[1-9][0-9]{0,4}$")]  # JSON has no other keys than text
+Threads = Annotated[str, Meta(pattern="^[1-9][0-9]{0,4}$")]  # JSON keys are always text
 
 
 class Cpu(TypedDict):
@@ -334,9 +334,10 @@ def timings(path: Path) -> Any:
 
 
 def events(log: Path) -> tuple[list[Any], bool]:
-    """Return the events in the finished lines of a session's log, up to the first that is none.
+    """Return the events in a session's log, and whether every finished line is one.
 
-    And whether that are all: the child may be writing the next line, but not something else.
+    They end at the first line that is none. An unfinished line is ignored: the child may be
+    writing it.
     """
     found: list[Any] = []
     try:
@@ -360,7 +361,7 @@ def decoded(path: Path) -> Any:
     """
     about = path.stat()
     if not stat.S_ISREG(about.st_mode):  # a pipe or a device may never end
-        raise InputValueError(f"{path}: is no regular file")
+        raise InputValueError(f"{path}: is not a regular file")
     if about.st_size > LARGEST_FILE:
         raise InputValueError(f"{path}: is larger than {LARGEST_FILE // 2**20} MB")
     try:
@@ -370,14 +371,14 @@ def decoded(path: Path) -> Any:
     except msgspec.ValidationError:
         raise InputValueError(f"{path}: holds a number beyond float64") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise InputValueError(f"{path}: is no JSON, or cut off") from None
+        raise InputValueError(f"{path}: is not JSON, or cut off") from None
     if _deeper(content, DEEPEST):
         raise InputValueError(f"{path}: is nested too deeply")
     return content
 
 
 def _deeper(content: Any, most: int) -> bool:
-    """Whether there are more than so many lists and objects in one another."""
+    """Whether lists and objects are nested more than so deep."""
     level: list[Any] = [[content]]
     for _ in range(most + 1):
         level = [
@@ -393,8 +394,8 @@ def require_result(path: Path, content: Any) -> None:
     """Make sure that `content` can be used as a result file.
 
     Raises:
-        InputValueError: something is missing, of another type, beyond reason, or contradicts the
-            rest.
+        InputValueError: something is missing, has another type, is out of range, or contradicts
+            the rest.
 
     """
     _require(path, content, ResultFile)
@@ -421,12 +422,12 @@ def require_model(path: Path, content: Any) -> None:
 def _require(path: Path, content: Any, kind: Any) -> None:
     try:
         msgspec.convert(content, type=kind)
-    except msgspec.ValidationError as error:  # says what and where, nothing out of the file
+    except msgspec.ValidationError as error:  # says what and where, and quotes nothing
         raise InputValueError(f"{path}: is damaged: {error}") from None
 
 
 def _contradictions(content: ResultFile) -> Iterator[str]:
-    """Yield what no type can say: whatever is named exists, each once, and lists match."""
+    """Yield what no type can exclude: unknown or repeated names, and lists that do not match."""
     about, settings = content["gradrace"], content["gradrace"]["settings"]
     names, specs = [case["name"] for case in settings["cases"]], settings["backends"]
     numbers = [session["number"] for session in about["sessions"]]
@@ -438,12 +439,12 @@ def _contradictions(content: ResultFile) -> Iterator[str]:
         ("case", names), ("backend", specs), ("session", numbers), ("timed arm", arms),
     ):  # fmt: skip
         if again := _twice(values):
-            yield f"the {what} {reprlib.repr(again[0])} is there twice"
+            yield f"the {what} {reprlib.repr(again[0])} appears twice"
     for case in settings["cases"]:
         if case["name"] != f"{case['n']}x{case['d']}":
-            yield f"the case {case['name']} has other numbers of samples and features"
+            yield f"the name of the case {case['name']} does not match its n and d"
     if set(about["fingerprints"]) != set(specs):
-        yield "the fingerprints are those of other backends"
+        yield "the fingerprints do not match the backends"
     used = [
         *((case, backend) for case, backend, _ in arms),
         *((trial["case"], trial["backend"]) for trial in about["trials"]),
@@ -466,22 +467,22 @@ def _about_times(arm: Benchmark, finished: set[int]) -> Iterator[str]:
     name = f"{reprlib.repr(info['backend'])} on {arm['group']}"
     times = {len(info["sessions"]), len(info["repetitions"]), len(arm["stats"]["data"])}
     if len(times) > 1:
-        yield f"{name} has other numbers of times, sessions and repetitions"
+        yield f"{name} has different numbers of times, sessions and repetitions"
     if _twice(list(zip(info["sessions"], info["repetitions"], strict=False))):
-        yield f"{name} has two times of the same repetition"
+        yield f"{name} has two times for the same repetition"
     if not finished.issuperset(info["sessions"]):
-        yield f"{name} has times of sessions that were not finished"
+        yield f"{name} has times from sessions that did not finish"
 
 
 def _about_roofline(roofline: Roofline, threads: int) -> Iterator[str]:
     read, again = roofline["read"], roofline["read_again"]
     if "1" not in read or str(min(threads, max(map(int, read)))) not in read:
-        yield "the roofline has no rates for these numbers of threads"
+        yield "the roofline has no rates for this number of threads"
     others = (again, roofline["fma"], roofline["fma_again"])
     if any(rates.keys() != read.keys() for rates in others):
-        yield "the roofline has different numbers of threads"
+        yield "the rates of the roofline are for different numbers of threads"
     if any(len(rates) != len(roofline["sizes"]) for rates in (*read.values(), *again.values())):
-        yield "the roofline has other numbers of sizes and rates"
+        yield "the roofline has different numbers of sizes and rates"
 
 
 def _twice(values: Sequence[Hashable]) -> list[Hashable]:

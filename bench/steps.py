@@ -89,7 +89,7 @@ class Steps:
         source = "this w and b" if j > d else "the row before" if k else "the start"
         return (
             f"{name} at epoch {path.epoch[k]}: got {values[k, j]!s}, "
-            f"{off[k, j]:.2g} × the bound away from what follows from {source}"
+            f"off by {off[k, j]:.2g} × the bound from what follows from {source}"
         )
 
     def _off(

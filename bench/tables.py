@@ -184,8 +184,8 @@ def _all_of(name: str, pipe: BinaryIO) -> bytes:
             content += chunk
             if len(content) > limit:
                 raise InputValueError(
-                    f"{name}: does not end after {limit / 2**20:,.0f} MiB, the most that is read "
-                    "from a pipe; save the table in a file"
+                    f"{name}: is longer than {limit / 2**20:,.0f} MiB, the most that is read "
+                    "from a pipe; save the table to a file"
                 )
     except OSError as error:
         raise OSError(error.errno, error.strerror, name) from error
@@ -195,7 +195,7 @@ def _all_of(name: str, pipe: BinaryIO) -> bytes:
 def _refuse_binary(name: str, start: bytes | bytearray) -> None:
     """Refuse what starts neither as text nor as a binary table that is known here."""
     if b"\0" in start and not start.startswith(tuple(_MAGIC | _REFUSED)):
-        raise InputValueError(f"{name}: is no text, and no binary table that is known here")
+        raise InputValueError(f"{name}: is neither text nor a known kind of binary table")
 
 
 def _first_bytes(path: Path) -> bytes:
@@ -337,7 +337,7 @@ def _first_lines(name: str, source: Source) -> list[bytes]:
         while len(lines) < _SNIFFED_LINES and (line := file.readline(MOST_OF_LINE + 1)):
             if len(line) > MOST_OF_LINE:
                 most = f"{MOST_OF_LINE / 2**20:,.0f} MiB"
-                raise InputValueError(f"{name}: is no table: a line is longer than {most}")
+                raise InputValueError(f"{name}: is not a table: a line is longer than {most}")
             if line.strip():
                 lines.append(line.rstrip(b"\r\n"))
     return lines

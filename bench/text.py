@@ -1,17 +1,17 @@
 """Text that others wrote, made fit to be shown.
 
-Names of columns, backends and files may hold anything. What a terminal, a web page or Markdown
-gets of them goes through here; files keep them as they are.
+Names of columns, backends and files may hold anything. Whatever goes to a terminal, a web page or
+Markdown passes through here first; files keep the names as they are.
 """
 
 import re
 
 
 def visible(text: str) -> str:
-    """Return a text on one line, with ? for what steers a terminal or cannot be seen.
+    """Return a text on one line, with ? for what controls a terminal or cannot be seen.
 
-    That is control and escape codes, marks that change the direction of writing, characters of no
-    width, and half a surrogate pair; a line break or a tab becomes a space.
+    That is control and escape codes, marks that change the direction of writing, characters without
+    width, and halves of surrogate pairs. A line break or a tab becomes a space.
     """
     if text.isprintable():
         return text

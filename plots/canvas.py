@@ -1,8 +1,8 @@
-"""matplotlib, whatever a person's own settings are.
+"""matplotlib, whatever the user's settings are.
 
-They come from MPLBACKEND and from a file `matplotlibrc`, which may lie in any folder in which one
-works. Some make importing or drawing fail, others change every picture. So what a picture needs of
-matplotlib is imported here, and drawn within `own_settings`.
+They come from MPLBACKEND and from a file `matplotlibrc`, for example in the current folder. Some
+make importing or drawing fail; others change every picture. So what pictures need of matplotlib is
+imported here, and they are drawn within `own_settings`.
 """
 
 import contextlib
@@ -28,9 +28,9 @@ def _quiet() -> Iterator[None]:
 
 
 def _import() -> None:
-    """Import matplotlib with the settings that it comes with; then let it have a person's own.
+    """Import matplotlib with its default settings; then apply the user's.
 
-    One that cannot be read, or names no backend, would make the import itself fail.
+    A setting that cannot be read, or that names no backend, would make the import itself fail.
     """
     if "matplotlib" in sys.modules:
         return
@@ -39,7 +39,7 @@ def _import() -> None:
     assert found.origin is not None
     backend = os.environ.pop("MPLBACKEND", None)
     try:
-        # of all the files it is the one in the current folder that counts
+        # of all `matplotlibrc` files, the one in the current folder counts
         with contextlib.chdir(Path(found.origin).parent / "mpl-data"):
             import matplotlib
     finally:
@@ -81,7 +81,7 @@ __all__ = [
 
 @contextlib.contextmanager
 def own_settings() -> Iterator[None]:
-    """Draw with the settings that matplotlib comes with; a person's own are back afterwards."""
+    """Draw with matplotlib's default settings; the user's are back afterwards."""
     with _quiet(), warnings.catch_warnings(), matplotlib.rc_context():
         warnings.filterwarnings("ignore", r"Glyph \d+")  # a name in a script that no font here has
         warnings.filterwarnings("ignore", "Attempting to set identical")  # of a single size

@@ -483,7 +483,7 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
     "tol": (["train", "--tol", "2"], "tol: must be at least 0 and less than 1, got 2.0"),
     "target too large": (["train", "far.csv", "--standardize"], "far.csv: 'y' is so large that"),
     "no model": (["predict", "no.json", "houses.csv"], "no.json: No such file or directory"),
-    "foreign model": (["predict", "text.csv", "houses.csv"], "text.csv: is no JSON, or cut off"),
+    "foreign model": (["predict", "text.csv", "houses.csv"], "text.csv: is not JSON, or cut off"),
     "no table to predict": (["predict", "model.json", "no.csv"], "no.csv: no such file"),
     "missing column": (["predict", "model.json", "text.csv"], "text.csv: has no column 'size'"),
     "predictions": (
@@ -512,7 +512,7 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
         "--resume: takes everything else from the file",
     ),
     "resume, foreign": (["run", "--resume", "model.json"], "model.json: is no result file of "),
-    "resume, table": (["run", "--resume", "one.csv"], "one.csv: is no JSON, or cut off"),
+    "resume, table": (["run", "--resume", "one.csv"], "one.csv: is not JSON, or cut off"),
     "compare, nothing": (["compare", "no.json", "x.json"], "no.json: No such file or directory"),
     "compare, format": (
         ["compare", "model.json", "model.json", "--format", "x"],
@@ -529,7 +529,7 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
     "plot, foreign": (["plot", "model.json", "--out", "new"], "model.json: is no result file of "),
     "advise, foreign": (
         ["advise", "one.csv", "--n", "9", "--d", "1", "--epochs", "9"],
-        "one.csv: is no JSON, or cut off",
+        "one.csv: is not JSON, or cut off",
     ),
     "backend, run": (["run", "--backend", "no.py"], "backend no.py: no such file"),
     "no folder": (["train", "--out", "houses.csv"], "houses.csv: cannot write here: File exists"),
@@ -537,9 +537,9 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
     "no folder to write": (["train", "--out", "/proc/no"], "/proc/no: cannot write here: "),
     "no JSON folder": (["check", "--json", "/proc/no/x"], "/proc/no: cannot write here: "),
     "rate, new JSON": (["check", "--json", "new/v.json", "--lr", "nan"], "lr: must be finite, got"),
-    "JSON is a device": (["check", "--json", "/dev/null"], "/dev/null: cannot write here: is no o"),
-    "an endless file": (["train", "/dev/zero"], "/dev/zero: is no text, and no binary table that"),
-    "wide": (["train", "wide.csv"], "wide.csv: 2,001 features are too many, the limit is 2,000; "),
+    "JSON is a device": (["check", "--json", "/dev/null"], "/dev/null: cannot write here: is not"),
+    "an endless file": (["train", "/dev/zero"], "/dev/zero: is neither text nor a known kind of"),
+    "wide": (["train", "wide.csv"], "wide.csv: 2,001 features are too many; the limit is 2,000; "),
     "JSON is a folder": (["check", "--epochs", "1", "--json", "."], ".: cannot write here: is a f"),
 }
 

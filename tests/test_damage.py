@@ -242,23 +242,23 @@ def info(content: dict[str, Any]) -> dict[str, Any]:
 CONTRADICTIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a case twice": (
         lambda c: settings(c)["cases"].append(settings(c)["cases"][0]),
-        "the case '100x1' is there twice",
+        "the case '100x1' appears twice",
     ),
     "an arm twice": (
         lambda c: c["benchmarks"].append(c["benchmarks"][0]),
-        "the timed arm ('100x1', 'python', False) is there twice",
+        "the timed arm ('100x1', 'python', False) appears twice",
     ),
     "a session twice": (
         lambda c: c["gradrace"]["sessions"].append(c["gradrace"]["sessions"][0]),
-        "the session 1 is there twice",
+        "the session 1 appears twice",
     ),
     "another size": (
         lambda c: settings(c)["cases"][0].update(n=7),
-        "the case 100x1 has other numbers of samples and features",
+        "the name of the case 100x1 does not match its n and d",
     ),
     "a backend too many": (
         lambda c: settings(c)["backends"].append("gram"),
-        "the fingerprints are those of other backends",
+        "the fingerprints do not match the backends",
     ),
     "an unknown backend": (
         lambda c: info(c).update(backend="x"), "'x' on 100x1 is not in the settings",
@@ -269,23 +269,23 @@ CONTRADICTIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "a time too few": (
         lambda c: c["benchmarks"][0]["stats"]["data"].pop(),
-        "'python' on 100x1 has other numbers of times, sessions and repetitions",
+        "'python' on 100x1 has different numbers of times, sessions and repetitions",
     ),
     "a repetition twice": (
         lambda c: info(c).update(repetitions=[0] * 10),
-        "'python' on 100x1 has two times of the same repetition",
+        "'python' on 100x1 has two times for the same repetition",
     ),
     "an unfinished session": (
         lambda c: c["gradrace"]["sessions"].pop(),
-        "'python' on 100x1 has times of sessions that were not finished",
+        "'python' on 100x1 has times from sessions that did not finish",
     ),
     "a rate too few": (
         lambda c: c["gradrace"]["roofline"]["sizes"].pop(),
-        "the roofline has other numbers of sizes and rates",
+        "the roofline has different numbers of sizes and rates",
     ),
     "no rate for one thread": (
         lambda c: c["gradrace"]["roofline"]["read"].pop("1"),
-        "the roofline has no rates for these numbers of threads",
+        "the roofline has no rates for this number of threads",
     ),
     "another job": (
         lambda c: c["gradrace"]["arms"][0].update(case="100x1@7"),
@@ -362,22 +362,22 @@ def instead(path: Path, make: Callable[[], object]) -> None:
 
 Spoil = Callable[[Path], object]
 SPOILED: dict[str, tuple[Spoil, str]] = {
-    "empty": (lambda path: path.write_bytes(b""), "is no JSON, or cut off"),
+    "empty": (lambda path: path.write_bytes(b""), "is not JSON, or cut off"),
     "cut off": (
-        lambda path: path.write_bytes(path.read_bytes()[:-20]), "is no JSON, or cut off",
+        lambda path: path.write_bytes(path.read_bytes()[:-20]), "is not JSON, or cut off",
     ),
     "another encoding": (
-        lambda path: path.write_text(path.read_text("utf-8"), "utf-16"), "is no JSON, or cut off",
+        lambda path: path.write_text(path.read_text("utf-8"), "utf-16"), "is not JSON, or cut off",
     ),
     "a byte order mark": (
         lambda path: path.write_text(path.read_text("utf-8"), "utf-8-sig"),
-        "is no JSON, or cut off",
+        "is not JSON, or cut off",
     ),
-    "bytes": (lambda path: path.write_bytes(b'{"gradrace": "\xff"}'), "is no JSON, or cut off"),
-    "a folder": (lambda path: instead(path, path.mkdir), "is no regular file"),
-    "a pipe": (lambda path: instead(path, lambda: os.mkfifo(path)), "is no regular file"),
+    "bytes": (lambda path: path.write_bytes(b'{"gradrace": "\xff"}'), "is not JSON, or cut off"),
+    "a folder": (lambda path: instead(path, path.mkdir), "is not a regular file"),
+    "a pipe": (lambda path: instead(path, lambda: os.mkfifo(path)), "is not a regular file"),
     "a device": (
-        lambda path: instead(path, lambda: path.symlink_to("/dev/zero")), "is no regular file",
+        lambda path: instead(path, lambda: path.symlink_to("/dev/zero")), "is not a regular file",
     ),
     "endless": (
         lambda path: os.truncate(path, schema.LARGEST_FILE + 1), "is larger than 256 MB",

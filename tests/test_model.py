@@ -186,7 +186,7 @@ def test_what_is_no_model(model: Path, content: str, name: str) -> None:
 @pytest.mark.parametrize("length", [0, 1, 100])
 def test_a_truncated_model(model: Path, content: str, length: int) -> None:
     write(model, content[:length])
-    with pytest.raises(InputValueError, match=r"model\.json: is no JSON, or cut off"):
+    with pytest.raises(InputValueError, match=r"model\.json: is not JSON, or cut off"):
         read_model(model)
 
 
@@ -200,7 +200,7 @@ def test_no_model_at_all(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_model(tmp_path / "m.json")
     (tmp_path / "m.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputValueError, match="is no JSON, or cut off"):
+    with pytest.raises(InputValueError, match="is not JSON, or cut off"):
         read_model(tmp_path / "m.json")
 
 

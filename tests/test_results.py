@@ -199,7 +199,7 @@ def test_what_spoils_a_run_is_said(run: Content, spoil: Callable[[Content], None
 
 PLAIN = json.dumps({"benchmarks": [], "machine_info": {}})
 UNUSABLE = {
-    "empty": ("", "is no JSON, or cut off"),
+    "empty": ("", "is not JSON, or cut off"),
     "a list": ("[1]", "is no result file of gradrace run"),
     "pytest-benchmark's own": (PLAIN, "is no result file of gradrace run"),
     "a model": (
@@ -208,14 +208,14 @@ UNUSABLE = {
     ),
 }
 CHANGES = {
-    "older": ('"schema": 3', '"schema": 2', "is of an older schema, 2; this version reads 3"),
-    "newer": ('"schema": 3', '"schema": 4', "is of a newer schema, 4; this version reads 3"),
+    "older": ('"schema": 3', '"schema": 2', "has an older schema, 2; this version reads 3"),
+    "newer": ('"schema": 3', '"schema": 4', "has a newer schema, 4; this version reads 3"),
     "without": (
         '"verdicts": [',
         '"x": [',
         "is damaged: Object missing required field `verdicts` - at `$.gradrace`",
     ),
-    "cut off": ('"gradrace"', "", "is no JSON, or cut off"),
+    "cut off": ('"gradrace"', "", "is not JSON, or cut off"),
     "edited": (
         '"iterations": ',
         '"iterations": -',

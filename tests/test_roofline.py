@@ -159,7 +159,7 @@ class TestImpossible:
         assert race.about["cases"][0]["fastest"] is None
         assert race.faults == [
             "numba-simd on 50000x1: 2 times as fast as this machine can go through the samples; a "
-            "backend that does so once a call says PASSES_ONCE"
+            "backend that does so once per call sets PASSES_ONCE"
         ]
 
     def test_in_one_session_it_is_none(self, tmp_path: Path) -> None:

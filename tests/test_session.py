@@ -219,7 +219,7 @@ def test_what_works_for_its_result_is_timed(judged: dict[str, list[Any]], name: 
 
 
 def test_a_wrong_call_is_named(judged: dict[str, list[Any]]) -> None:
-    assert judged["float32_once_warm"][1].startswith("a timed call returned something else: ")
+    assert judged["float32_once_warm"][1].startswith("a timed call returned a wrong result: ")
 
 
 FORGED = {

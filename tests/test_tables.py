@@ -358,7 +358,7 @@ CSV: dict[str, tuple[str | bytes, str]] = {
     "too large": ("x,y\n1,2\n1e999,3\n", "column 'x', row 2: inf is not finite"),
     "a short row": ("x,y\n1,2\n3\n", "is no readable CSV file: .*Expected 2 columns, got 1"),
     "the same name twice": ("x,x,y\n1,2,3\n", "has more than one column 'x'"),
-    "binary": (b"\x00\xff\xfe\x01\n\x00", "is no text, and no binary table"),
+    "binary": (b"\x00\xff\xfe\x01\n\x00", "is neither text nor a known kind"),
 }
 
 

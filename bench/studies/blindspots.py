@@ -1,10 +1,10 @@
 """Which mistakes can still hide? `python -m bench.studies.blindspots` counts, at four sizes.
 
-The suite of small problems finds what is wrong at any size. What is wrong at large sizes only must
-show in what a race judges there: the raced samples, from any start, and integers of that size, see
-`data.py`. So this study makes mistakes of each kind, on random samples and features, from large to
-small, and prints the smallest that was caught in every try; and it counts right loops, in other
-orders of addition, that were rejected: there must be none.
+The suite of small problems finds mistakes made at every size. A mistake made only at large sizes
+must show in what a race judges there: the raced samples, from any start, and integers of that size
+(see `data.py`). So this study makes mistakes of each kind, from large to small, on random samples
+and features, and prints the smallest that was caught in every try. It also counts the right loops,
+in other orders of addition, that were rejected; there must be none.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -33,14 +33,14 @@ class Field:
     steps: Steps
     lr: float
     varied: bool
-    """Whether b0 varies from call to call; integers are exact from zero only."""
+    """Whether b0 varies from call to call; integers are exact only from zero."""
 
     def start(self, rng: np.random.Generator) -> float:
         """Return a b0."""
         return float(rng.uniform()) if self.varied else 0.0
 
     def caught(self, sums: Floats, b0: float) -> bool:
-        """Whether an epoch from (0, b0) by these Σ rᵢxᵢ, Σ rᵢ and Σ rᵢ² is found to be wrong."""
+        """Whether an epoch from (0, b0) with these Σ rᵢxᵢ, Σ rᵢ and Σ rᵢ² is found to be wrong."""
         n, d = self.data.X.shape
         theta = np.append(np.zeros(d), b0)
         after = theta - self.lr * (2 / n * sums[:-1])
@@ -63,7 +63,7 @@ def _added(rows: Floats) -> Floats:
 
 
 Mistake = Callable[[Field, float, float, np.random.Generator], Floats]
-"""The sums of a wrong loop: of a mistake of this size, from this b0."""
+"""The sums of a wrong loop, for a mistake of this size, from this b0."""
 
 
 def _sums(X: Floats, y: Floats, b0: float) -> Floats:
