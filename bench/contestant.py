@@ -136,7 +136,7 @@ class Contestant:
         """Judge the result of the last call, once the clock has stopped."""
         if fault := self.call.fault(self._steps):
             self.judge(
-                f"a timed call returned something else: {fault} (no two calls have the same start "
+                f"a timed call returned a wrong result: {fault} (no two calls have the same start "
                 "and rate)"
             )
 

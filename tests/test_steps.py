@@ -71,7 +71,7 @@ class TestReason:
         path.b[17] += 1e-6
         reason = steps.fault(path, 0.005, np.zeros(1), 0.0)
         assert reason.startswith(f"b at epoch 17: got {path.b[17]!s}, ")
-        assert reason.endswith("× the bound away from what follows from the row before")
+        assert reason.endswith("× the bound from what follows from the row before")
 
     def test_of_a_loss(self, line: Dataset, steps: Steps) -> None:
         path = self.path(line)
