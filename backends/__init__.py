@@ -115,7 +115,7 @@ def ensure_cache(spec: str) -> str:
     where it can write to neither. Child processes inherit the folder; it is removed at the end.
 
     Raises:
-        OSError: there is no folder for temporary files either.
+        OSError: no temporary folder can be created either.
 
     """
     folders = [Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache"))]

@@ -27,7 +27,7 @@ def _open_closed_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the least number that is free, this one
-            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115 (open to the end)
 
 
 def _leave_current_folder() -> None:
@@ -41,8 +41,8 @@ def _leave_current_folder() -> None:
         return
     if not sys.flags.safe_path and sys.path[0] == here:
         sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        import backends  # noqa: F401
-        import plots  # noqa: F401
+        import backends  # noqa: F401 (found while our folder is on the path)
+        import plots  # noqa: F401 (the same)
 
         del sys.path[0]
 

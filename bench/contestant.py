@@ -213,7 +213,7 @@ class Contestant:
         return max(seconds - one, 0.0) / max(epochs - 1, 1)
 
     def _call(self, epochs: int) -> float:
-        """Return the seconds that a call of so many epochs takes."""
+        """Return the seconds that a call with this many epochs takes."""
         self.call.epochs = epochs
         return _timed(self.call)[0]
 

@@ -60,7 +60,7 @@ def write_json(path: Path, content: Any) -> None:
     """
     text = json.dumps(_finite(content), indent=2, allow_nan=False, ensure_ascii=False)
     with replacing(path) as temporary:
-        # half a surrogate pair, as of a file name that is no UTF-8, becomes its escape
+        # a lone surrogate, as in a file name that is not valid UTF-8, is written as its escape
         temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 

@@ -72,7 +72,7 @@ LARGEST = float(np.finfo(np.float64).max)
 _DECIMALS = Context(prec=50, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _BLOCK = 4096  # rows whose products float64 adds exactly before Python's integers take over
 _SLICE_BITS = 20  # 2 · 20 bits per product and 12 for the 4096 terms of a sum stay below 53
-_ROOM = 2_047  # so many of these sums fit into 63 bits
+_ROOM = 2_047  # sums that add up within 63 bits
 
 Flags = NDArray[np.bool_]
 Wide = NDArray[np.longdouble]

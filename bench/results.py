@@ -278,7 +278,7 @@ def read(path: Path) -> Content:
     """Read a file that `gradrace run` wrote; what follows from its data is computed anew.
 
     Raises:
-        InputValueError: it is no such file, is cut off or damaged, or has another schema.
+        InputValueError: it is not a result file, is cut off or damaged, or has another schema.
         OSError: it cannot be read.
 
     """

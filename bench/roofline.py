@@ -27,7 +27,7 @@ the bytes a second at each size, and the multiply-adds a second, at best; `read_
 `fma_again`: the same of the second-best repetition. `caches` as in `machine.facts`."""
 
 _AGREE = 1.1
-"""The best repetition is believed if it is at most so many times as fast as the second best."""
+"""The largest ratio of the best repetition to the second best at which the best is believed."""
 
 
 def measured(threads: int, cache: Path | None = None) -> Roofline:

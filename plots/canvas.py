@@ -54,6 +54,7 @@ def _import() -> None:
 with _quiet():
     _import()
 
+# E402: these must follow `_import`, which keeps a person's settings out of the import.
 import matplotlib  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402

@@ -122,9 +122,9 @@ KINDS: dict[str, tuple[Mistake, Sequence[float], str]] = {
     "the loss too large by": (_loss, _SHARES, "{:.0e}"),
     "samples lost": (_lost, _COUNTS, "{:.0f}"),
     "samples counted twice": (_twice, _COUNTS, "{:.0f}"),
-    "samples stored with so many bits": (_stored, _BITS, "{:.0f}"),
-    "features stored with so many bits": (_features_stored, _BITS, "{:.0f}"),
-    "products rᵢxᵢ rounded to so many bits": (_products, _BITS, "{:.0f}"),
+    "samples stored with this many bits": (_stored, _BITS, "{:.0f}"),
+    "features stored with this many bits": (_features_stored, _BITS, "{:.0f}"),
+    "products rᵢxᵢ rounded to this many bits": (_products, _BITS, "{:.0f}"),
 }
 """Name → what it does, sizes of the mistake from large to small, and how they are written."""
 
@@ -179,11 +179,15 @@ def rejected(judged: Sequence[Field], tries: int) -> Iterator[str]:
 
 def main(
     sizes: Annotated[
-        list[str], typer.Option("--size", metavar="N", help="Numbers of samples; repeatable.")
-    ] = ["100", "1e4", "1e6", "1e7"],  # noqa: B006
+        list[str] | None,
+        typer.Option(
+            "--size", metavar="N", help="Numbers of samples; repeatable.  [default: 100 to 1e7]"
+        ),
+    ] = None,
     tries: Annotated[int, typer.Option(help="How often each mistake is made.")] = 10,
 ) -> None:
     """Print a Markdown table of the smallest mistakes that are always caught."""
+    sizes = sizes or ["100", "1e4", "1e6", "1e7"]
     columns: list[list[str]] = [[*KINDS, "right loops rejected"]]
     for n in (int(float(text)) for text in sizes):
         judged = fields(n)
