@@ -270,7 +270,7 @@ def run(
     with those of the others. On one thread `numba-parallel` is `numba-simd`, and is left out.
     Writes benchmark.json, agreement.png, speed.png, speedup.png, breakeven.png, fastest.png,
     roofline.png, and what `train` writes. The exit status is 1 if a backend disagrees with the
-    exact trajectory or a session breaks off.
+    exact trajectory, is faster than this machine can be, or a session breaks off.
     """
     from backends.interface import InputValueError
     from bench import race, report, settings
@@ -525,7 +525,8 @@ def check(
     """Prove that backends compute the exact trajectory.
 
     w, b and every loss are compared with the exact values; the table shows the worst of each as
-    a share of the largest error that rounding can cause. The exit status is 1 if one disagrees.
+    a share of the largest error that rounding can cause. Each backend must also solve small problems
+    that expose mistakes. The exit status is 1 if one disagrees.
     """
     from bench import agreement, report
     from bench.data import REFERENCE_EPOCHS, affordable_epochs
