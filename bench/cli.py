@@ -525,8 +525,8 @@ def check(
     """Prove that backends compute the exact trajectory.
 
     w, b and every loss are compared with the exact values; the table shows the worst of each as
-    a share of the largest error that rounding can cause. Each backend must also solve small problems
-    that expose mistakes. The exit status is 1 if one disagrees.
+    a share of the largest error that rounding can cause. Each backend must also solve small
+    problems that expose mistakes. The exit status is 1 if one disagrees.
     """
     from bench import agreement, report
     from bench.data import REFERENCE_EPOCHS, affordable_epochs
