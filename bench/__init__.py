@@ -22,7 +22,7 @@ command line  cli, terminal, text (made fit to be shown), files, interrupts (sig
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.training import Fit, fit
+    from bench.learning.training import Fit, fit
 
 __all__ = ["Fit", "fit"]
 
@@ -31,6 +31,6 @@ def __getattr__(name: str) -> Any:
     """Import `fit` and `Fit` when they are asked for, so that `gradrace --help` stays quick."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from bench import training
+    from bench.learning import training
 
     return getattr(training, name)

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from bench import interrupts
+from bench.machine import interrupts
 
 
 def main() -> None:
@@ -11,9 +11,9 @@ def main() -> None:
     interrupts.heed()
     _open_closed_streams()
     try:
-        from bench import cli
+        from bench.cli import main
 
-        cli.main()
+        main.main()
     except (KeyboardInterrupt, SystemExit):
         if interrupts.came():
             sys.exit(interrupts.status())

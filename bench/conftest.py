@@ -16,9 +16,9 @@ import pytest
 from pytest_benchmark.stats import Metadata
 
 import backends
-from bench.cases import QUICK, parse
-from bench.machine import facts, libraries
-from bench.plan import Arm, Plan, interleaved
+from bench.machine.facts import libraries, machine_info
+from bench.race.cases import QUICK, parse
+from bench.race.plan import Arm, Plan, interleaved
 
 _PLAN = pytest.StashKey[Plan]()
 
@@ -159,5 +159,5 @@ def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, A
 
     Under a plan, `gradrace run` has looked at the machine already, once for all sessions.
     """
-    about = {} if config.getoption("--plan") else facts()
+    about = {} if config.getoption("--plan") else machine_info()
     return {**about, "libraries": libraries()}

@@ -14,9 +14,9 @@ from timeit import default_timer
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.contestant import BLOCK, Contestant
-from bench.isolation import describe
-from bench.plan import Arm, Plan
+from bench.proof.isolation import describe
+from bench.race.plan import Arm, Plan
+from bench.race.timed_backend import BLOCK, Contestant
 
 _contestant = cache(Contestant)
 

@@ -25,10 +25,10 @@ from typing import NamedTuple
 import numpy as np
 
 from backends.interface import Floats
-from bench.data import Dataset
-from bench.lessons import digits
-from bench.tables import read_table
-from bench.training import Fit, train
+from bench.data.samples import Dataset
+from bench.data.tables import read_table
+from bench.learning.theory import digits
+from bench.learning.training import Fit, train
 
 TABLES = Path(__file__).resolve().parent / "tables"
 

@@ -9,7 +9,7 @@ import pytest
 
 import backends
 from backends.interface import Backend, Trajectory
-from bench.data import Dataset, reference_line
+from bench.data.samples import Dataset, reference_line
 
 ROOT = Path(__file__).resolve().parent.parent
 FOREIGN = Path(__file__).resolve().parent / "foreign"

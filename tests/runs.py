@@ -7,9 +7,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from bench import race, results
-from bench.cases import parse
-from bench.settings import QUICK_SETTINGS
+from bench.findings import results
+from bench.race import record
+from bench.race.cases import parse
+from bench.race.settings import QUICK_SETTINGS
 
 NUMBA = {"backend": "numba", "load": 0.2, "cold": 4.0, "cached": 0.2}
 
@@ -40,7 +41,7 @@ def write_run(
         QUICK_SETTINGS, backends=tuple(names), cases=tuple(map(parse, seconds)),
         sessions=sessions, seed=seed, threads=threads,
     ).resolved()  # fmt: skip
-    content = race.new_content(settings)
+    content = record.new_content(settings)
     about = content["gradrace"]
     arms = [(case, name, False) for case, times in seconds.items() for name in times]
     arms += [(case, min(times, key=times.__getitem__), True) for case, times in seconds.items()]
@@ -109,5 +110,5 @@ def benchmark(
             "cores": 1.0, **info,
         },
         "options": {"disable_gc": True},
-        "stats": results.statistics([seconds] * 5, iterations=max(1, round(0.01 / seconds))),
+        "stats": results.pooled_stats([seconds] * 5, iterations=max(1, round(0.01 / seconds))),
     }  # fmt: skip

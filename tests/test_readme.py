@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from bench.problems import suite
+from bench.proof.problems import suite
 from tests.conftest import ROOT
 from tests.variants import CORRECT, WRONG
 

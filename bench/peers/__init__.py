@@ -62,9 +62,9 @@ def raceable() -> tuple[list[str], list[str]]:
 
     What is installed but broken is among the reasons, in the words of whoever found out.
     """
-    from bench.data import synthetic  # here, since NumPy takes its time
-    from bench.isolation import BackendError, run_isolated
-    from bench.problems import Problem
+    from bench.data.samples import synthetic  # here, since NumPy takes its time
+    from bench.proof.isolation import BackendError, run_isolated
+    from bench.proof.problems import Problem
 
     (files, reasons), data = available(), synthetic(2, 1)
     sound = []

@@ -16,10 +16,10 @@ import typer
 
 import backends
 from backends.interface import Floats, Trajectory
-from bench.cases import make_case
-from bench.contestant import integer_rate, known_steps
-from bench.data import Dataset, integers
-from bench.steps import Steps
+from bench.data.samples import Dataset, integers
+from bench.proof.steps import Steps
+from bench.race.cases import make_case
+from bench.race.timed_backend import integer_rate, known_steps
 
 FEATURES = 2
 _RIGHT = ("numpy", "numba", "numba-simd", "numba-parallel", "gram")

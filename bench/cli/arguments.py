@@ -1,0 +1,149 @@
+"""What several commands take, and how it is read."""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+import typer.core
+
+import backends
+from bench.report.terminal import (
+    note,
+)
+
+if TYPE_CHECKING:
+    from bench.data.samples import Dataset
+    from bench.learning.theory import Rate
+
+Backends = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--backend",
+        "--backends",
+        metavar="NAME|FILE.py|MODULE …",
+        help="Built-in backends, your file or an importable module.  [default: all built-in ones]",
+        show_default=False,
+    ),
+]
+
+Target = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="The column to predict.  [default: the last]")
+]
+
+Features = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN,COLUMN,…",
+        help="The columns to predict from; repeatable.  [default: all others]",
+        show_default=False,
+    ),
+]
+
+RateText = Annotated[
+    str | None,
+    typer.Option(
+        "--lr",
+        metavar="α|auto",
+        help="Learning rate; auto is the fastest stable one.  "
+        "[default: 0.005 for the reference line, auto for a table]",
+    ),
+]
+
+Standardize = Annotated[
+    bool,
+    typer.Option("--standardize", help="Center and scale the columns; report in their units."),
+]
+
+Timeout = Annotated[
+    float, typer.Option(metavar="SECONDS", min=0.1, help="How long each backend may take.")
+]
+
+TABLE = "CSV, TSV, Parquet, Feather, NPZ or NPY; - is standard input."
+
+TableFile = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="FILE", help=f"{TABLE}  [default: the reference line]", show_default=False
+    ),
+]
+
+MOST_FEATURES = 2_000  # the curvature takes O(d³): seconds up to there, an hour for 20,000
+
+
+def usable(specs: Sequence[str]) -> None:
+    """Make sure that there are such backends, and a place for what Numba compiles.
+
+    Raises:
+        InputValueError: as `backends.require`.
+
+    """
+    for spec in specs:
+        backends.require(spec)
+    for spec in specs:
+        if folder := backends.ensure_cache(spec):
+            note(f"Numba cannot keep its machine code; until gradrace ends it is in {folder}")
+
+
+def samples_of(file: Path | None, target: str | None, features: list[str] | None) -> "Dataset":
+    """Return the samples of a file, or the reference line.
+
+    Raises:
+        InputValueError: as `read_table`, or there are too many features, or no file to take
+            columns from.
+        OSError: it cannot be read.
+
+    """
+    from backends.interface import InputValueError
+    from bench.data.samples import reference_line
+    from bench.data.tables import read_table
+
+    if file is not None:
+        samples = read_table(file, target, features or ())
+        if (d := len(samples.features)) > MOST_FEATURES:
+            raise InputValueError(
+                f"{samples.name}: {d:,} features are too many; the limit is {MOST_FEATURES:,}; "
+                "choose some with --features"
+            )
+        return samples
+    if target is not None or features:
+        raise InputValueError("--target and --features need a FILE")
+    return reference_line()
+
+
+def rate_of(text: str | None, file: Path | None) -> "Rate":
+    """Return the given rate, or the default one: automatic for a table."""
+    from backends.interface import InputValueError
+    from bench.data.samples import REFERENCE_LR
+
+    if text is None:
+        return REFERENCE_LR if file is None else "auto"
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise InputValueError(f"--lr: needs a number or auto, got {text!r}") from None
+
+
+def whole_number(option: str, text: str) -> int:
+    """Return a whole number, 1 or more, that may be written 1e4."""
+    from backends.interface import InputValueError
+
+    with contextlib.suppress(ValueError, OverflowError):
+        number = float(text)
+        if number == int(number) >= 1:
+            return int(number)
+    raise InputValueError(f"{option}: needs whole numbers, 1 or more, got {text!r}")
+
+
+def share_of(option: str, text: str) -> float:
+    """Return a share that may be written in percent."""
+    from backends.interface import InputValueError
+
+    with contextlib.suppress(ValueError):
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        if 0 <= value < (float("inf") if text.endswith("%") else 1):
+            return value
+    raise InputValueError(f"{option}: needs a share like 10% or 0.1, got {text!r}")

@@ -1,0 +1,150 @@
+"""What makes a function a command: its words, its errors, its exit status.
+
+NumPy, Numba and matplotlib are imported inside the commands, so that --help answers at once.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn, ParamSpec
+
+import typer
+import typer.core
+
+from bench.machine import interrupts
+from bench.report.terminal import (
+    end,
+    silence,
+    silenced,
+)
+
+# exit statuses
+DISAGREES = 1
+UNUSABLE = 2
+PIPE_CLOSED = 141  # what a shell reports for a program that wrote into a closed pipe
+
+app = typer.Typer(
+    help="One gradient-descent loop in Python, NumPy and Numba: proved equal, then timed.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+LEAST_MEMORY = 10**9  # bytes of addresses; with less, libraries end the process, or wait for ever
+
+P = ParamSpec("P")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"gradrace {version('gradrace')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_version),
+    ] = False,
+) -> None:
+    """One gradient-descent loop in Python, NumPy and Numba: proved equal, then timed."""
+
+
+class _Command(typer.core.TyperCommand):
+    """A command whose repeatable options take several words: --lr 0.1 0.2 is --lr 0.1 --lr 0.2."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the option in front of every further word that belongs to it."""
+        several = {
+            name for option in self.params if getattr(option, "multiple", False)
+            for name in option.opts
+        }  # fmt: skip
+        arguments = any(option.param_type_name == "argument" for option in self.params)
+        words: list[str] = []
+        for word in args:
+            before = words[-2] if len(words) > 1 else ""
+            if words and words[-1].partition("=")[0] in several and "=" in words[-1]:
+                before = words[-1].partition("=")[0]
+            # Where a command takes a FILE, only what is a number can belong to the option.
+            belongs = _is_rate(word) or not (arguments or word.startswith("-"))
+            if before in several and belongs:
+                words.append(before)
+            words.append(word)
+        return super().parse_args(ctx, words)
+
+
+def _is_rate(word: str) -> bool:
+    try:
+        for text in word.replace("auto", "1").split(","):
+            float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def command(function: Callable[P, None]) -> Callable[P, None]:
+    """Register a command; what the user caused ends in one line on stderr and exit status 2."""
+
+    @functools.wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            if (limit := _memory_limit()) is not None and limit < LEAST_MEMORY:
+                raise MemoryError(_allowed(limit) + f"; {LEAST_MEMORY // 10**6} MB are needed")
+            function(*args, **kwargs)
+        except KeyboardInterrupt:
+            end_interrupted()
+        except BrokenPipeError:  # the reader of a pipe has enough, and there is nothing to save
+            silence()
+        except Exception as error:
+            if reason := _reason(error):
+                end(reason, UNUSABLE)
+            raise
+        if silenced():
+            raise typer.Exit(PIPE_CLOSED)
+
+    return app.command(function.__name__.removeprefix("list_"), cls=_Command)(guarded)
+
+
+def _reason(error: Exception) -> str:
+    """Say in one line what the user caused; empty for what is a bug of ours.
+
+    Where memory is limited every library fails in its own way, so that nothing is held for a bug.
+    """
+    limit = _memory_limit()
+    if isinstance(error, MemoryError):
+        return f"out of memory: {error}"
+    from backends.interface import InputError
+    from bench.proof.isolation import BackendError
+
+    if isinstance(error, InputError | BackendError):
+        return str(error)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}"
+    if limit is not None:
+        return f"probably out of memory: {_allowed(limit)} ({type(error).__name__}: {error})"
+    return ""
+
+
+def _memory_limit() -> int | None:
+    """Return how many bytes of addresses a process may have; None for as many as there are."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def _allowed(limit: int) -> str:
+    return f"ulimit -v allows {limit / 10**6:,.0f} MB"
+
+
+def end_interrupted(kept: str = "") -> NoReturn:
+    """End an interrupted command; say what is kept."""
+    end("interrupted" + kept, interrupts.status())

@@ -1,0 +1,21 @@
+"""The whole command line: `main` runs it."""
+
+import io
+import sys
+
+from bench.cli import learning, races, verdicts  # noqa: F401 (register their commands)
+from bench.cli.command import UNUSABLE, app
+from bench.report.terminal import (
+    end,
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without α still shows the rest
+    try:
+        app()
+    except OSError as error:  # not even the help can be written
+        end(f"standard output: {error.strerror}", UNUSABLE)

@@ -1,0 +1,1 @@
+"""Samples: made here, read from tables; and files, written so that none is ever half-written."""

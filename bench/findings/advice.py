@@ -1,0 +1,232 @@
+"""Which backend for a job? Times of a result file, carried over to another size.
+
+Between measured sizes the time of an epoch is taken as linear in n for every d, and then as linear
+in d, since a pass over the data costs a + bn + cd + e·nd. The range covers the same lines through
+the logarithms, too, and the 95 % intervals of the measured points around. Beyond the largest size
+it widens to what lies between "grows as between the last two" and "grows in proportion", below the
+smallest one to what lies between "in proportion" and "no less".
+
+Machines are less smooth than that: caches end, and vector units like some numbers of features more
+than others. So at a size that was not measured the range is wider by a quarter, or by the median
+error of predicting each measured size from the others, if that is more.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import exp, log
+from pathlib import Path
+from statistics import median
+
+from backends.interface import InputValueError
+from bench.findings import results
+from bench.findings.results import Content
+from bench.findings.statistics import Estimate, break_even
+
+FARTHEST = 10.0
+"""How many times beyond the measured sizes a job may be."""
+
+
+_LEAST_SLACK = 1.25
+_UNSURE = 0.2  # of the time to set up, which is measured once
+_LEAST_TIME = 1e-12  # seconds; of no setup at all there is no logarithm
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a job would take with one backend, in seconds."""
+
+    backend: str
+    epoch: Estimate
+    """Per epoch."""
+    steady: Estimate
+    """All runs, once everything is compiled."""
+    cached: float
+    """What loading compiled code from the cache adds to the first run; 0 if nothing compiles."""
+    cold: float
+    """What compiling adds to the first run."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The options for a job, the quickest first, once all is compiled."""
+
+    n: int
+    d: int
+    epochs: int
+    runs: int
+    options: list[Option]
+    extrapolated: str
+    """What lies outside of the measured sizes; empty if nothing does."""
+
+    @property
+    def best(self) -> Option:
+        """The quickest once everything is compiled."""
+        return self.options[0]
+
+    @property
+    def best_cold(self) -> Option:
+        """The quickest if everything must be compiled first."""
+        return min(self.options, key=lambda option: option.steady.value + option.cold)
+
+    @property
+    def best_cached(self) -> Option:
+        """The quickest in a fresh process whose machine code is in the cache."""
+        return min(self.options, key=lambda option: option.steady.value + option.cached)
+
+    def overtakes(self, option: Option, other: Option, extra: float) -> int | None:
+        """Return after how many runs `option`, which starts by `extra` seconds late, is ahead."""
+        run, rival = option.steady.value / self.runs, other.steady.value / self.runs
+        return break_even(run + extra, run, rival)
+
+
+def advise(path: Path, *, n: int, d: int, epochs: int, runs: int = 1) -> Advice:
+    """Return what `runs` trainings of `epochs` epochs on n samples of d features would take.
+
+    Raises:
+        InputValueError: no result file, nothing timed in it, a number below 1, or a size more than
+            ten times beyond what was measured.
+        OSError: the file cannot be read.
+
+    """
+    for name, value in (("n", n), ("d", d), ("epochs", epochs), ("runs", runs)):
+        if value < 1:
+            raise InputValueError(f"{name}: must be at least 1, got {value}")
+    about = results.read(path)["gradrace"]
+    cases = [case for case in about["cases"] if case["arms"]]
+    if not cases:
+        raise InputValueError(f"{path}: nothing was timed in that run")
+    outside = _outside(path, cases, n, d)
+    extra = {entry["backend"]: entry for entry in about["compile"]}
+    options = []
+    for name in dict.fromkeys(row["backend"] for case in cases for row in case["arms"]):
+        points = _points(cases, name)
+        epoch = _at(points, n, d)
+        if epoch is None:
+            continue
+        setup = _setup(cases, name, n, d)
+        if n not in dict(points.get(d, ())):
+            slack = max(_LEAST_SLACK, _surprise(points))
+            epoch, setup = _widened(epoch, slack), _widened(setup, slack)
+        passes = epochs + 1
+        steady = Estimate(
+            runs * (setup.value + passes * epoch.value),
+            runs * (setup.low + passes * epoch.low),
+            runs * (setup.high + passes * epoch.high),
+        )
+        compiles = extra.get(name, {"cached": 0.0, "cold": 0.0})
+        options.append(Option(name, epoch, steady, compiles["cached"], compiles["cold"]))
+    options.sort(key=lambda option: option.steady.value)
+    return Advice(n, d, epochs, runs, options, outside)
+
+
+def _outside(path: Path, cases: list[Content], n: int, d: int) -> str:
+    """Return in words what is beyond the measured sizes; refuse what is far beyond."""
+    found = []
+    for name, value in (("n", n), ("d", d)):
+        sizes = [case[name] for case in cases]
+        low, high = min(sizes), max(sizes)
+        if not low / FARTHEST <= value <= high * FARTHEST:
+            raise InputValueError(
+                f"{name} = {value:,}: too far from what {path} measured, {low:,} to {high:,}; "
+                "run that size, gradrace run --sizes … --features …"
+            )
+        if not low <= value <= high:
+            found.append(f"{name} = {value:,} is outside of what was measured, {low:,} to {high:,}")
+    return "; ".join(found)
+
+
+_Point = tuple[int, Estimate]
+
+
+def _setup(cases: list[Content], backend: str, n: int, d: int) -> Estimate:
+    """Return the seconds that a call takes before its first epoch."""
+    if not any(row["setup"] for case in cases for row in case["arms"] if row["backend"] == backend):
+        return Estimate(0.0, 0.0, 0.0)
+    return _at(_points(cases, backend, "setup"), n, d) or Estimate(0.0, 0.0, 0.0)
+
+
+def _widened(estimate: Estimate, slack: float) -> Estimate:
+    return Estimate(estimate.value, estimate.low / slack, estimate.high * slack)
+
+
+def _points(cases: list[Content], backend: str, what: str = "pass") -> dict[int, list[_Point]]:
+    """Return d → (n, seconds per epoch, or of the `setup` of a call), in order of n."""
+    found: dict[int, list[_Point]] = {}
+    for case in sorted(cases, key=lambda case: (case["d"], case["n"])):
+        for row in case["arms"]:
+            if row["backend"] == backend:
+                interval, center = row["time"]["interval"], row["time"]["median"]
+                time = max(row[what], _LEAST_TIME)
+                low = time * (interval["low"] or center / _LEAST_SLACK) / center
+                high = time * (interval["high"] or center * _LEAST_SLACK) / center
+                if what == "pass":  # a small difference of two times, where a call sets up much
+                    unsure = _UNSURE * row["setup"] / (row["epochs"] + 1)
+                    low, high = max(low - unsure, _LEAST_TIME), high + unsure
+                found.setdefault(case["d"], []).append(
+                    (case["n"], Estimate(time, min(low, time), max(high, time)))
+                )
+    return found
+
+
+def _at(levels: dict[int, list[_Point]], n: int, d: int) -> Estimate | None:
+    """Return the seconds per epoch at (n, d); None where a backend was measured far from there."""
+    near = [
+        (level, _along(points, n))
+        for level, points in levels.items()
+        if points[0][0] / FARTHEST <= n <= points[-1][0] * FARTHEST
+    ]
+    if not near or not near[0][0] / FARTHEST <= d <= near[-1][0] * FARTHEST:
+        return None
+    return _along(near, d)
+
+
+def _surprise(levels: dict[int, list[_Point]]) -> float:
+    """Return the median factor by which a size differs from what those around it predict."""
+    found = []
+    for points in levels.values():
+        for i in range(1, len(points) - 1):
+            n, time = points[i]
+            found.append(_along(points[:i] + points[i + 1 :], n).value / time.value)
+    for d in sorted(levels)[1:-1]:
+        others = {level: points for level, points in levels.items() if level != d}
+        for n, time in levels[d]:
+            guess = _at(others, n, d)
+            if guess is not None:
+                found.append(guess.value / time.value)
+    return median(max(ratio, 1 / ratio) for ratio in found) if found else 1.0
+
+
+def _along(points: Sequence[_Point], x: int) -> Estimate:
+    """Return the time at x from the times at other places, in increasing order."""
+    (first, start), (last, end) = points[0], points[-1]
+    if x <= first:  # between proportional and constant
+        share = x / first
+        value = share * start.value
+        if len(points) > 1:
+            value = max(value, _line(points[0], points[1], x))
+        return Estimate(min(value, start.value), share * start.low, start.high)
+    if x >= last:
+        share = x / last
+        value, slope = share * end.value, 0.0
+        if len(points) > 1:
+            value = min(value, max(end.value, _line(points[-2], points[-1], x)))
+            slope = log(end.value / points[-2][1].value) / log(last / points[-2][0])
+        return Estimate(value, end.low * share ** min(max(slope, 0.0), 1.0), share * end.high)
+    left, right = next(pair for pair in pairwise(points) if pair[0][0] <= x <= pair[1][0])
+    value, other = _line(left, right, x), _power(left, right, x)
+    low = min(side[1].low / side[1].value for side in (left, right))
+    high = max(side[1].high / side[1].value for side in (left, right))
+    return Estimate(value, min(value, other) * low, max(value, other) * high)
+
+
+def _line(left: _Point, right: _Point, x: int) -> float:
+    """Return the straight line through two points."""
+    share = (x - left[0]) / (right[0] - left[0])
+    return left[1].value + share * (right[1].value - left[1].value)
+
+
+def _power(left: _Point, right: _Point, x: int) -> float:
+    """Return the straight line through the logarithms of two points."""
+    share = log(x / left[0]) / log(right[0] / left[0])
+    return left[1].value * exp(share * log(right[1].value / left[1].value))

@@ -1,0 +1,224 @@
+"""Compare two result files: which backends became faster or slower, by the rule of one race."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from backends.interface import InputValueError
+from bench.findings import results, statistics
+from bench.findings.results import Content
+from bench.findings.statistics import FASTER, SLOWER, UNJUDGED, Estimate
+
+_DRIFT = 0.05  # a change that all arms share is the machine's, unless all were changed
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of one backend on one case."""
+
+    case: str
+    n: int
+    d: int
+    backend: str
+    old: float
+    """Median seconds per epoch."""
+    new: float
+    speed_up: Estimate
+    """Speed of the new run in units of the old one: above 1, it is faster."""
+    floor: float | None
+    """The larger A/A floor of the two runs."""
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs side by side."""
+
+    changes: list[Change]
+    differences: list[str]
+    """What else differs: machine, threads, versions, cases. Any of them can be the cause."""
+    comparable: bool
+    """Whether both ran on the same kind of machine with the same threads."""
+    drift: float
+    """The median speed-up of all arms."""
+    gone: list[str]
+    """What the new run has not: backend on case."""
+
+    def regressions(self, limit: float) -> list[Change]:
+        """Return what is shown to be slower by more than `limit`, a share: 0.1 for 10 %."""
+        return [
+            change
+            for change in self.changes
+            if change.verdict == SLOWER and 1 / change.speed_up.value - 1 > limit
+        ]
+
+    @property
+    def judged(self) -> bool:
+        """Whether both runs have the two sessions that an interval needs, for every arm."""
+        return all(change.verdict != UNJUDGED for change in self.changes)
+
+    def unseen(self, limit: float) -> list[Change]:
+        """Return what may be slower by more than `limit` although that is not shown."""
+        return [
+            change
+            for change in self.changes
+            if change not in self.regressions(limit)
+            and change.verdict != FASTER
+            and (change.speed_up.low < 1 / (1 + limit) or (change.floor or 0) > limit)
+        ]
+
+
+def compare(old: Path, new: Path) -> Comparison:
+    """Compare the run in `new` with the run in `old`, case by case.
+
+    The runs share no sessions, so this is Welch's interval (`statistics.change`), and a difference
+    is shown by the rule of `statistics.verdict` with the larger A/A floor of the two.
+
+    Raises:
+        InputValueError: one is no result file, or they have no backend on a case in common.
+        OSError: one cannot be read.
+
+    """
+    contents = [results.read(path) for path in (old, new)]
+    before, after = (_arms(content) for content in contents)
+    changes = []
+    for key in before:
+        if key in after:
+            changes.append(_change(before[key], after[key]))
+    if not changes:
+        raise InputValueError(f"{old} and {new}: have no backend on the same case in common")
+    unlike = _machines(*contents)
+    return Comparison(
+        changes,
+        [
+            *unlike,
+            *_hosts(*contents),
+            *_versions(*contents),
+            *_cases(before, after),
+            *_partial(contents, (old, new)),
+        ],
+        comparable=not unlike,
+        drift=median(change.speed_up.value for change in changes),
+        gone=[f"{backend} on {case}" for case, backend in before if (case, backend) not in after],
+    )
+
+
+def drift_warning(comparison: Comparison) -> str:
+    """Return a warning if everything became slower or faster together, else nothing."""
+    share = max(comparison.drift, 1 / comparison.drift) - 1
+    if len(comparison.changes) < 3 or share <= _DRIFT:
+        return ""
+    word = "faster" if comparison.drift > 1 else "slower"
+    return (
+        f"half of all arms are {100 * share:.0f} % or more {word}: if not all of them were "
+        "changed, it is the machine; the speed-ups within each run do not suffer from that"
+    )
+
+
+def _arms(content: Content) -> dict[tuple[str, str], tuple[Content, Content]]:
+    """Return case and row of every arm."""
+    return {
+        (case["name"], row["backend"]): (case, row)
+        for case in content["gradrace"]["cases"]
+        for row in case["arms"]
+    }
+
+
+def _change(before: tuple[Content, Content], after: tuple[Content, Content]) -> Change:
+    case, row = after
+    sessions = [list(r["time"]["sessions"].values()) for _, r in (after, before)]
+    ratio = statistics.change(*sessions)
+    assert ratio is not None  # a row has at least one session
+    floors = [side[0]["floor"] for side in (before, after)]
+    noise = None if None in floors else max(floors)
+    return Change(
+        case["name"], case["n"], case["d"], row["backend"],
+        before[1]["time"]["median"], row["time"]["median"], ratio, noise,
+        statistics.verdict(ratio, noise),
+    )  # fmt: skip
+
+
+def _machines(old: Content, new: Content) -> list[str]:
+    """Return what makes a comparison of times unfair."""
+    facts = [_facts(content) for content in (old, new)]
+    return [
+        f"{label}: {_short(before)} → {_short(after)}"
+        for (label, before), after in zip(facts[0].items(), facts[1].values(), strict=True)
+        if before != after
+    ]
+
+
+def _facts(content: Content) -> dict[str, Any]:
+    machine = content["machine_info"]
+    return {
+        "processor": machine["cpu"].get("brand_raw"),
+        "usable cores": len(machine["cores"]["usable"]),
+        "caches": machine["caches"],
+        "memory": machine["memory"],
+        "threads": content["gradrace"]["settings"]["threads"],
+    }
+
+
+def _hosts(old: Content, new: Content) -> list[str]:
+    """Return that the hosts have other names; they may still be equal machines."""
+    names = [content["machine_info"]["node"] for content in (old, new)]
+    return [] if names[0] == names[1] else [f"host: {names[0]} → {names[1]}"]
+
+
+def _versions(old: Content, new: Content) -> list[str]:
+    """Return what runs in other versions than before; a reason to compare, often."""
+    found = []
+    libraries = [_libraries(content) for content in (old, new)]
+    for name in sorted(libraries[0].keys() | libraries[1].keys()):
+        values = [side.get(name) for side in libraries]
+        if values[0] != values[1]:
+            found.append(f"{name}: {_short(values[0])} → {_short(values[1])}")
+    prints = [content["gradrace"]["fingerprints"] for content in (old, new)]
+    found += [
+        f"{name}: another state of its file or library"
+        for name in prints[0]
+        if prints[1].get(name, prints[0][name]) != prints[0][name]
+    ]
+    return found
+
+
+def _libraries(content: Content) -> dict[str, Any]:
+    sessions = content["gradrace"]["sessions"]
+    found: Content = next((s["libraries"] for s in sessions if s["libraries"]), {})
+    return {key: value for key, value in found.items() if key != "pools"}
+
+
+def _cases(
+    before: dict[tuple[str, str], tuple[Content, Content]],
+    after: dict[tuple[str, str], tuple[Content, Content]],
+) -> list[str]:
+    found = []
+    for words, one, other in (("only before", before, after), ("only after", after, before)):
+        missing = [f"{backend} on {case}" for case, backend in one if (case, backend) not in other]
+        if missing:
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            found.append(f"{words}: {', '.join(missing[:3])}{more}")
+    jobs = {
+        key[0]
+        for key in before.keys() & after.keys()
+        if any(before[key][0][part] != after[key][0][part] for part in ("lr", "epochs"))
+    }
+    if jobs:
+        found.append(f"other epochs or learning rates: {', '.join(sorted(jobs))}")
+    return found
+
+
+def _partial(contents: list[Content], paths: tuple[Path, Path]) -> list[str]:
+    return [
+        f"{path}: partial, {sum(not s['failure'] for s in about['sessions'])} of "
+        f"{about['settings']['sessions']} sessions"
+        for about, path in zip((c["gradrace"] for c in contents), paths, strict=True)
+        if about["interrupted"]
+    ]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    return "none" if value is None else str(value)

@@ -1,0 +1,36 @@
+"""Every picture of a result file."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.data.files import replacing
+from bench.findings import results
+
+
+def draw(source: Path, folder: Path) -> Iterator[Path]:
+    """Draw every picture of a result file into `folder`; yield what was written.
+
+    speed.png, speedup.png, breakeven.png, fastest.png, roofline.png. Those for which the file has
+    no data are left out, and removed if they lie beside the file, from another run.
+
+    Raises:
+        InputValueError: it is no result file.
+        OSError: it cannot be read, or the folder cannot be written to.
+
+    """
+    from plots import breakeven, fastest, speed, speedup
+    from plots import roofline as roofline_plot
+
+    content = results.read(source)
+    with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
+        concluded = Path(name) / source.name  # from the data alone, whatever `source` concludes
+        results.write(concluded, content)
+        for module in (speed, speedup, breakeven, fastest, roofline_plot):
+            picture = folder / f"{module.__name__.removeprefix('plots.')}.png"
+            if module.drawable(content["gradrace"]):
+                with replacing(picture) as target:
+                    module.draw(concluded, target)
+                yield picture
+            elif folder == source.parent:
+                picture.unlink(missing_ok=True)  # that of an earlier run would tell a lie

@@ -1,0 +1,1 @@
+"""Descent itself: rates, standardizing, stopping, training, the model, the study of rates."""

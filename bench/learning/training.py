@@ -1,0 +1,285 @@
+"""Train one backend on one data set, watched and interruptible."""
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+import backends
+from backends.interface import (
+    Backend,
+    Floats,
+    InputError,
+    InputValueError,
+    Trajectory,
+    check_samples,
+    check_schedule,
+)
+from bench.data.samples import Dataset
+from bench.data.tables import unnamed
+from bench.learning.standardizing import Scaling
+from bench.learning.stopping import STALLED, Stopping
+from bench.learning.theory import (
+    Hessian,
+    LeastSquares,
+    Rate,
+    chosen_rate,
+    hessian,
+    least_squares,
+    restored,
+)
+from bench.machine import interrupts
+from bench.proof.isolation import BackendError, as_trajectory, describe
+
+CHUNK_SECONDS = 0.1
+MOST_ROWS = 100_000
+MOST_VALUES = 10_000_000  # of w, b and the loss, that a trajectory keeps
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A finished, diverged or interrupted training run; all numbers in the units of the data."""
+
+    data: Dataset
+    backend: str
+    lr: float
+    trajectory: Trajectory
+    """Up to the last epoch made, or up to the first whose loss is not finite"""
+    interrupted: bool
+    stopped: str
+    """Why `tol` ended the training early; empty if it did not"""
+    tol: float | None
+    least_squares: LeastSquares
+    hessian: Hessian
+    """Of the columns that were trained on, scaled or not"""
+    scaling: Scaling | None
+    """If the columns were standardized"""
+    height: float
+    """ŷ at `center`: b, or, if standardized, what rounding would take from b far away from 0"""
+
+    @property
+    def w(self) -> Floats:
+        """The weights (d,) after the last epoch."""
+        w: Floats = self.trajectory.w[-1]
+        return w
+
+    @property
+    def b(self) -> float:
+        """The bias after the last epoch."""
+        return float(self.trajectory.b[-1])
+
+    @property
+    def loss(self) -> float:
+        """L = (1/n) Σ rᵢ² after the last epoch."""
+        return float(self.trajectory.loss[-1])
+
+    @property
+    def center(self) -> Floats:
+        """The point (d,) from which `predict` measures: the mean of X if standardized, else 0."""
+        return np.zeros(len(self.w)) if self.scaling is None else self.scaling.mean
+
+    @property
+    def failure(self) -> str:
+        """Say when and why the run diverged; empty if it did not."""
+        epoch, limit = int(self.trajectory.epoch[-1]), self.hessian.limit
+        first = float(self.trajectory.loss[0])
+        if not np.isfinite(self.loss):
+            what = f"the loss overflows at epoch {epoch:,}"
+        elif self.lr >= limit and self.loss > first:
+            what = f"the loss grows from {first:.4g} to {self.loss:.4g} in {epoch:,} epochs"
+        elif self.lr >= limit and self.stopped.startswith(STALLED):
+            what = f"the loss falls no more at epoch {epoch:,}"
+        else:
+            return ""
+        if not self.lr >= limit > 0:
+            return f"{what}: the values are too large for float64; scale them"
+        return (
+            f"diverged: {what}, because α = {self.lr:g} exceeds 2/λmax = {limit:.6g}; "
+            "choose a rate below that"
+        )
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss left the range of float64, or grew because the rate is too large."""
+        return bool(self.failure)
+
+    def predict(self, X: ArrayLike) -> Floats:
+        """Return ŷ = Xw + b, shape (m,), of samples X (m, d) in the units of the training data.
+
+        Raises:
+            InputTypeError, InputValueError: X cannot be used, or the training diverged.
+
+        """
+        if self.diverged:
+            raise InputValueError("the training diverged, there is nothing to predict with")
+        rows = np.shape(X)[:1]
+        X, _ = check_samples(X, np.zeros(rows))
+        if X.shape[1] != len(self.w):
+            raise InputValueError(f"X: needs {len(self.w)} columns, got {X.shape[1]}")
+        with np.errstate(over="ignore", invalid="ignore"):
+            y_hat: Floats = (X - self.center) @ self.w + self.height
+        if not np.isfinite(y_hat).all():
+            raise InputValueError("X: a prediction is beyond float64")
+        return y_hat
+
+
+def fit(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    backend: str = "numba",
+    lr: Rate = "auto",
+    epochs: int = 10_000,
+    standardize: bool = False,
+    tol: float | None = None,
+) -> Fit:
+    """Train on samples X (n, d) and targets y (n,) as `train` does; warn of what goes wrong.
+
+    Raises:
+        InputTypeError, InputValueError, BackendError: as `train`; X or y cannot be used.
+
+    """
+    X, y = check_samples(X, y)
+    data = Dataset("the samples", unnamed(X.shape[1]), "y", X, y, headless=True)
+    result = train(data, backend=backend, lr=lr, epochs=epochs, standardize=standardize, tol=tol)
+    for note in filter(None, (result.least_squares.ambiguity, result.failure)):
+        warnings.warn(note, stacklevel=2)
+    return result
+
+
+def train(
+    data: Dataset,
+    *,
+    backend: str = "numba",
+    lr: Rate = "auto",
+    epochs: int = 10_000,
+    standardize: bool = False,
+    tol: float | None = None,
+    on_progress: Callable[[int, float], None] = lambda _epoch, _loss: None,
+) -> Fit:
+    """Train from zero in chunks of about 0.1 s; the trajectory is the same as in one go.
+
+    `lr` "auto" is `theory.auto_rate`. With `standardize` the backend sees centered and scaled
+    columns, the target's too, so it starts at w = 0 and b = the mean of y. With `tol` it may end
+    earlier, as `Stopping` says. Every epoch is kept; of more than 100,000, every k-th, so that the
+    history stays small. `on_progress` is called with (epoch, loss) after each chunk. Ctrl-C ends
+    the training and returns what was made so far.
+
+    Raises:
+        InputTypeError, InputValueError: an argument or the backend cannot be used.
+        BackendError: a foreign backend raised or returned no trajectory.
+
+    """
+    d = data.X.shape[1]
+    check_schedule(d, 1.0 if lr == "auto" else lr, epochs)
+    stopping = None if tol is None else Stopping(tol, np.zeros(d + 1))
+    module = backends.load(backend)
+    scaling = Scaling.of(data) if standardize else None
+    samples = data if scaling is None else scaling.apply(data)
+    best = least_squares(samples)
+    H = hessian(samples.X, best.null)
+    rate = chosen_rate(lr, data, H, epochs)
+    if scaling is not None:
+        best = restored(data, scaling, best)
+    unit = 1.0 if scaling is None else scaling.target_deviation**2
+    pieces: list[Trajectory] = []
+    every = max(1, -(-int(epochs) // min(MOST_ROWS, MOST_VALUES // (d + 2))))
+    interrupted, stopped = False, ""
+    try:
+        for piece, reason in _pieces(module, samples, rate, int(epochs), every, stopping):
+            pieces.append(piece)
+            stopped = reason
+            on_progress(int(piece.epoch[-1]), float(piece.loss[-1]) * unit)
+            if interrupts.came():
+                raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        if not pieces:
+            raise
+        interrupted = True
+    except (InputError, BackendError):
+        raise
+    except (Exception, SystemExit) as error:  # a foreign backend may raise anything
+        if not (_is_interrupt(error) or interrupts.came()):
+            raise BackendError(f"backend {backend}: {describe(error)}") from error
+        if not pieces:
+            raise KeyboardInterrupt from error
+        interrupted = True
+    whole = Trajectory._make(np.concatenate(rows) for rows in zip(*pieces, strict=True))
+    whole = _thinned(whole, every)
+    height = float(whole.b[-1])
+    if scaling is not None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            height = scaling.target_mean + scaling.target_deviation * height
+        whole = scaling.restore(whole)
+    return Fit(data, backend, rate, whole, interrupted, stopped, tol, best, H, scaling, height)
+
+
+def _pieces(
+    module: Backend,
+    data: Dataset,
+    lr: float,
+    epochs: int,
+    every: int,
+    stopping: Stopping | None,
+) -> Iterator[tuple[Trajectory, str]]:
+    """Yield the trajectory piece by piece, up to the first loss that is not finite or to the stop.
+
+    Besides every `every`-th epoch the pieces hold the epochs at which they end. With the last one
+    comes the reason for stopping, if it is that.
+    """
+    samples, d = module.prepare(data.X.copy(), data.y.copy()), data.X.shape[1]
+    w, b = np.zeros(d), 0.0
+    done, length = 0, 0  # the first call makes no update; it compiles, and delivers row 0
+    while True:
+        start = time.perf_counter()
+        stride = every if length >= every else max(1, length)
+        stride = stride if stopping is None else 1  # it wants to see every step
+        go_on = partial(module.train, samples, lr=lr, epochs=length, w0=w.copy(), b0=b)
+        path = as_trajectory(go_on(every=stride), length, d, stride)
+        if stride > 1 and not np.isfinite(path.loss).all():  # find the very epoch
+            path = as_trajectory(go_on(), length, d)
+        path = _until_not_finite(path._replace(epoch=path.epoch + done))
+        path = Trajectory._make(rows[1:] for rows in path) if length else path
+        end = stopping.end(path) if stopping is not None and length else None
+        if end is not None:
+            path = Trajectory._make(rows[: end[0]] for rows in path)
+        yield _thinned(path, every), end[1] if end is not None else ""
+        done, w, b = int(path.epoch[-1]), path.w[-1], float(path.b[-1])
+        if end is not None or done == epochs or not np.isfinite(path.loss[-1]):
+            return
+        wish = _next_length(length, time.perf_counter() - start)
+        to_multiple = -done % every  # where the next kept row is due, 0 if it is due now
+        length = min(wish, to_multiple or (wish // every * every or wish), epochs - done)
+        if stopping is not None:
+            length = min(wish, MOST_VALUES // (d + 2), stopping.checkpoint - done, epochs - done)
+
+
+def _thinned(path: Trajectory, every: int) -> Trajectory:
+    """Return every `every`-th epoch and the last."""
+    kept = path.epoch % every == 0
+    kept[-1] = True
+    return Trajectory._make(rows[kept] for rows in path)
+
+
+def _until_not_finite(path: Trajectory) -> Trajectory:
+    """Cut a trajectory behind its first loss that is not finite."""
+    broken = ~np.isfinite(path.loss)
+    if not broken.any():
+        return path
+    return Trajectory._make(rows[: int(np.argmax(broken)) + 1] for rows in path)
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Tell whether Ctrl-C is behind an error: in compiled code it surfaces as a SystemError."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _next_length(last: int, seconds: float) -> int:
+    """Return how many epochs to make next: about CHUNK_SECONDS' worth, growing tenfold at most."""
+    return max(1, int(last * min(10.0, CHUNK_SECONDS / max(seconds, 1e-9))))

@@ -1,0 +1,136 @@
+"""The limit: how fast this machine reads memory and multiplies and adds, and what follows for us.
+
+A pass over the samples reads n(d + 1) numbers and makes n(2d + 1) multiply-adds: d for ŷ, d for
+Xᵀr, one for Σ rᵢ². It can be no faster than the slower of the two, whatever the code (Williams,
+Waterman and Patterson, "Roofline: an insightful visual performance model for multicore
+architectures", *Communications of the ACM* 52 (2009)). Both rates are measured, on one core and on
+as many as there are threads, for working sets from the first cache to four times the last, up to
+256 MB. Where the data of a size fit a cache, that cache's rate counts, since the pass before has
+left them there.
+
+`python -m bench.studies.limit` prints what it finds.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from bench.machine import child, facts
+
+_PATIENCE = 120  # seconds
+
+Roofline = dict[str, Any]
+"""`sizes` in bytes; `read` and `fma`: per number of threads, as text since JSON has no other keys,
+the bytes a second at each size, and the multiply-adds a second, at best; `read_again` and
+`fma_again`: the same of the second-best repetition. `caches` as in `facts.facts`."""
+
+_AGREE = 1.1
+"""The largest ratio of the best repetition to the second best at which the best is believed."""
+
+
+def measured(threads: int, cache: Path | None = None) -> Roofline:
+    """Measure in a fresh process that may use so many threads; `cache` is Numba's.
+
+    Raises:
+        RuntimeError: that process failed; the message is the last line it wrote.
+
+    """
+    environment = {**os.environ, **facts.thread_environment(threads)}
+    if cache is not None:
+        environment["NUMBA_CACHE_DIR"] = str(cache)
+    process = child.start(_CHILD, str(threads), output=subprocess.PIPE, environment=environment)
+    try:
+        output, _ = process.communicate(timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"no result after {_PATIENCE} s") from None
+    finally:
+        child.end(process)
+    last = (output.decode(errors="replace").strip().splitlines() or ["no result"])[-1]
+    if process.returncode:
+        raise RuntimeError(last)
+    found: Roofline = json.loads(last)
+    return found
+
+
+_CHILD = (
+    "import json; from bench.machine import peak; print(json.dumps(peak.measure(int(sys.argv[1]))))"
+)
+
+
+def best(first: Roofline | None, second: Roofline) -> Roofline:
+    """Return the two best rates of two measurements: other users of the machine only take away."""
+    if first is None:
+        return second
+    found = {**second, "read": {}, "read_again": {}, "fma": {}, "fma_again": {}}
+    for count in second["read"]:
+        rates = [roofline[key][count] for key in _READ for roofline in (first, second)]
+        best_two = [sorted(at_size)[:-3:-1] for at_size in zip(*rates, strict=True)]
+        for key, column in zip(_READ, zip(*best_two, strict=True), strict=True):
+            found[key][count] = list(column)
+        fma = [roofline[key][count] for key in _FMA for roofline in (first, second)]
+        for key, rate in zip(_FMA, sorted(fma)[:-3:-1], strict=True):
+            found[key][count] = rate
+    return found
+
+
+_READ, _FMA = ("read", "read_again"), ("fma", "fma_again")
+
+
+def limit(
+    roofline: Roofline, backend: str, n: int, d: int, epochs: int, threads: int, *, once: bool
+) -> dict[str, Any] | None:
+    """Return the least `seconds` per pass over n samples of d features, and what sets them, `by`.
+
+    What sets them is the cache, "L1d", "L2", …, "memory", or "FMA", the multiply-adds. A backend
+    that passes over the samples only `once` per call makes a multiply-add in that pass for each
+    product of two columns; each epoch is then as much work as with d + 2 samples. None if no two
+    repetitions of the measurement agree.
+    """
+    count = _count(roofline, backend, threads)
+    if not once:
+        return _pass(roofline, count, 8 * n * (d + 1), n * (2 * d + 1))
+    first = _pass(roofline, count, 8 * n * (d + 1), n * (d * (d + 3) // 2 + 1))
+    every = _pass(roofline, count, 4 * (d + 2) * (d + 3), (d + 1) * (d + 2))
+    if first is None or every is None:
+        return None
+    longer = max(every, first, key=lambda part: part["seconds"] / (1 if part is every else epochs))
+    return {"seconds": every["seconds"] + first["seconds"] / (epochs + 1), "by": longer["by"]}
+
+
+def least_pass(roofline: Roofline, backend: str, n: int, d: int, threads: int) -> float:
+    """Return the seconds that reading the samples once takes at least; 0 if that is not known."""
+    found = _pass(roofline, _count(roofline, backend, threads), 8 * n * (d + 1), n * (d + 1))
+    return 0.0 if found is None else float(found["seconds"])
+
+
+_ON_ONE_CORE = ("python", "numba", "numba-simd", "gram")
+
+
+def _count(roofline: Roofline, backend: str, threads: int) -> str:
+    most = max(map(int, roofline["read"]))  # more threads than cores read no faster
+    return str(min(threads, most) if backend not in _ON_ONE_CORE else 1)
+
+
+def _pass(
+    roofline: Roofline, count: str, size: float, multiply_adds: float
+) -> dict[str, Any] | None:
+    """Return the seconds to read so many bytes and make so many multiply-adds, and what sets them.
+
+    Between measured sizes the higher of the two rates counts: nothing may be faster than a limit.
+    """
+    sizes, rates = roofline["sizes"], roofline["read"][count]
+    above = next((i for i, other in enumerate(sizes) if other >= size), len(sizes) - 1)
+    around = {max(above - 1, 0), above}
+    confirmed = [(rates[i], roofline["read_again"][count][i]) for i in around]
+    confirmed.append((roofline["fma"][count], roofline["fma_again"][count]))
+    if any(rate > _AGREE * again for rate, again in confirmed):
+        return None
+    reading = size / max(rates[i] for i in around)
+    computing = multiply_adds / roofline["fma"][count]
+    if computing > reading:
+        return {"seconds": computing, "by": "FMA"}
+    caches = roofline["caches"]
+    fits = (name for name in sorted(caches, key=caches.__getitem__) if caches[name] >= size)
+    return {"seconds": reading, "by": next(fits, "memory") if caches else "reading"}

@@ -1,0 +1,75 @@
+"""Who uses the machine: our memory, and what other processes take while ours work."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from timeit import default_timer
+from typing import Any, cast
+
+import psutil
+
+_PROCESS = Path("/proc/self")
+
+
+class Memory:
+    """Watches how much memory this process takes from now on."""
+
+    def __init__(self) -> None:
+        """Forget the peak so far, where the system lets us (Linux)."""
+        with suppress(OSError):
+            (_PROCESS / "clear_refs").write_text("5")
+        self._before = psutil.Process().memory_info().rss
+
+    def growth(self) -> dict[str, int]:
+        """Return in bytes the `peak` of the process, and what was `added` at most since then."""
+        peak = _peak()
+        return {"added": max(0, peak - self._before), "peak": peak}
+
+
+class Meter:
+    """Watches who else uses the machine while our child processes work."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        self._start = default_timer()
+        self._load = psutil.getloadavg()[0]
+        self._all, self._own = psutil.cpu_times(), _own_seconds()
+
+    def read(self) -> dict[str, float]:
+        """Return what happened since the beginning.
+
+        `seconds`; `load_before` and `load_after`, averages of the last minute; `others`, how many
+        cores other processes kept busy on average; `stolen`, how many cores' worth of time the host
+        of a virtual machine took away.
+        """
+        seconds = max(default_timer() - self._start, 1e-9)
+        now = psutil.cpu_times()
+        busy = _busy(now) - _busy(self._all) - (_own_seconds() - self._own)
+        stolen = getattr(now, "steal", 0.0) - getattr(self._all, "steal", 0.0)
+        return {
+            "seconds": seconds,
+            "load_before": self._load,
+            "load_after": psutil.getloadavg()[0],
+            "others": max(0.0, busy / seconds),
+            "stolen": max(0.0, stolen / seconds),
+        }
+
+
+def _busy(times: Any) -> float:
+    names = ("user", "nice", "system", "irq", "softirq")
+    return sum(getattr(times, name, 0.0) for name in names)
+
+
+def _own_seconds() -> float:
+    """Return the processor time of this process and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _peak() -> int:
+    """Return the largest resident memory of this process, in bytes."""
+    with suppress(OSError, StopIteration):
+        lines = (_PROCESS / "status").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+    info = psutil.Process().memory_info()
+    return cast(int, getattr(info, "peak_wset", info.rss))

@@ -1,0 +1,317 @@
+"""The verdict: whether a backend's trajectory lies within the rounding bound of the exact one.
+
+A backend agrees iff every w, b and loss is within the bound of `oracle.py`, and, in a run that
+diverges, finite values give way to inf and nan when float64 overflows, and only then. There is no
+tolerance to choose: a disagreement is a bug, never noise.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from backends.interface import Floats, Integers, Trajectory
+from bench.proof.isolation import PIECES_LR, BackendError, Outcome, run_isolated
+from bench.proof.oracle import (
+    LARGEST,
+    UNDERFLOW,
+    UNIT_ROUNDOFF,
+    Exact,
+    ExactTrajectory,
+    Flags,
+    exact_trajectory,
+)
+from bench.proof.problems import Problem
+
+_RESUMED_EPOCHS, _RESUMED_EVERY = 20, 3
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """The value of a trajectory that strays furthest from the exact one, measured in bounds."""
+
+    error: float
+    """|value − exact|"""
+    epoch: int
+    multiple: float
+    """error / bound; at most 1 in a backend that agrees."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the check found about one backend."""
+
+    backend: str
+    agrees: bool
+    reason: str
+    """Empty if the backend agrees; otherwise the first thing that is wrong."""
+    w: Deviation | None = None
+    """None where nothing can be compared: no trajectory, or every value may overflow."""
+    b: Deviation | None = None
+    loss: Deviation | None = None
+    bitwise: bool | None = None
+    """Whether w, b and every loss equal `python` bit for bit; None where `python` did not run."""
+    first_inf: int | None = None
+    """The epoch of the first loss that is inf, None if there is none."""
+    first_nan: int | None = None
+    pieces: tuple[str, ...] = ()
+    """Which of predict, loss, gradients and update the backend has; these were checked too."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A verdict and the trajectory it is about, None if the backend delivered none."""
+
+    verdict: Verdict
+    trajectory: Trajectory | None = None
+
+
+def check_backends(
+    specs: Iterable[str],
+    X: Floats,
+    y: Floats,
+    *,
+    lr: float,
+    epochs: int,
+    exact: ExactTrajectory,
+    others: Sequence[Problem] = (),
+    timeout: float = 60.0,
+) -> Iterator[Checked]:
+    """Train each backend from zero, in a process of its own, and judge it; one after the other.
+
+    A second, short run starts from a given (w0, b0) and is thinned; the four pieces are evaluated
+    where the backend has them; then come the `others`, such as `problems.suite()`.
+    `exact` is the `exact_trajectory` of this run; `timeout` is in seconds per backend. `python`
+    goes first if it is among the backends, since the others are compared with it bit for bit.
+    """
+    job = Problem("", X, y, lr, epochs)
+    more = [*_resumed(job, exact), *others]
+    reference: Trajectory | None = None
+    for spec in sorted(dict.fromkeys(specs), key=lambda name: name != "python"):
+        try:
+            outcome = run_isolated(spec, [job, *more], timeout)
+        except BackendError as error:
+            yield Checked(Verdict(spec, agrees=False, reason=str(error)))
+            continue
+        path = outcome.trajectories[0]
+        if spec == "python":
+            reference = path
+        verdict = judge(spec, path, exact, reference)
+        verdict = replace(verdict, pieces=tuple(dict.fromkeys(chain(*outcome.pieces))))
+        if verdict.agrees and (fault := _first_fault(more, outcome)):
+            verdict = replace(verdict, agrees=False, reason=fault)
+        yield Checked(verdict, path)
+
+
+def _resumed(job: Problem, exact: ExactTrajectory) -> Iterator[Problem]:
+    """Yield a short run from the state after one update, at which no gradient is trivially zero."""
+    w, b = exact.w.near[:2][-1], float(exact.b.near[:2][-1])
+    if np.isfinite(w).all() and np.isfinite(b):
+        epochs = min(job.epochs, _RESUMED_EPOCHS)
+        yield Problem(
+            "from a given w0, b0, with every=3", job.X, job.y, job.lr, epochs, w, b,
+            _RESUMED_EVERY, pieces=True,
+        )  # fmt: skip
+
+
+def _first_fault(problems: Sequence[Problem], outcome: Outcome) -> str:
+    """Return what is wrong on the first problem on which something is, or nothing."""
+    for problem, path, pieces in zip(
+        problems, outcome.trajectories[1:], outcome.pieces[1:], strict=False
+    ):
+        exact = _exact(problem)
+        fault = judge("", path, exact.run).reason
+        if exact.epoch is not None and not fault:
+            fault = piece_fault(pieces, problem, exact.epoch)
+        if fault:
+            return f"{problem.name}: {fault}"
+    return outcome.failure
+
+
+class _Exact(NamedTuple):
+    run: ExactTrajectory
+    epoch: ExactTrajectory | None
+    """One epoch with α = 1 from the same start, where the pieces are tried."""
+
+
+_known: WeakKeyDictionary[Problem, _Exact] = WeakKeyDictionary()
+
+
+def _exact(problem: Problem) -> _Exact:
+    """Return the exact trajectories of a problem, computed once for all backends."""
+    if problem not in _known:
+        X, y = problem.X, problem.y
+        start: dict[str, Any] = {"w0": problem.w0, "b0": problem.b0}
+        run = exact_trajectory(X, y, lr=problem.lr, epochs=problem.epochs, **start)
+        epoch = None
+        if problem.pieces:
+            epoch = exact_trajectory(X, y, lr=1.0, epochs=1, sums=run.sums, **start)
+        _known[problem] = _Exact(run, epoch)
+    return _known[problem]
+
+
+def judge(
+    backend: str,
+    trajectory: Trajectory,
+    exact: ExactTrajectory,
+    reference: Trajectory | None = None,
+) -> Verdict:
+    """Compare a trajectory, thinned or not, with the exact one, and bit for bit with `reference`.
+
+    `exact` covers every epoch up to the last one of the trajectory.
+    """
+    epoch, w, b, loss = trajectory
+    exact = exact.at(epoch)
+    faults = [
+        *_faults("w", w, exact.w, epoch),
+        *_faults("b", b, exact.b, epoch),
+        *_faults("loss", loss, exact.loss, epoch),
+        *_pattern_faults(trajectory),
+    ]
+    first = min(faults, key=lambda fault: fault[0], default=None)
+    return Verdict(
+        backend,
+        agrees=first is None,
+        reason="" if first is None else first[1],
+        w=_deviation(w, exact.w, epoch),
+        b=_deviation(b, exact.b, epoch),
+        loss=_deviation(loss, exact.loss, epoch),
+        bitwise=None if reference is None else _equal_bits(trajectory, reference),
+        first_inf=_first_epoch(np.isinf(loss), epoch),
+        first_nan=_first_epoch(np.isnan(loss), epoch),
+    )
+
+
+def piece_fault(pieces: Mapping[str, Floats], problem: Problem, exact: ExactTrajectory) -> str:
+    """Return what is wrong with the pieces evaluated at (w0, b0), or an empty string.
+
+    `exact` is one epoch with α = 1 from there. It gives the exact loss and, since θ₁ = θ₀ − ∇L, the
+    exact gradients.
+    """
+    X, b = problem.X, problem.b0
+    w = np.zeros(X.shape[1]) if problem.w0 is None else problem.w0
+    slope, slope_bound, slope_may_overflow = _slope(exact, w, b)
+    start, gradients = np.append(w, b), pieces.get("gradients", slope)
+    with np.errstate(over="ignore", invalid="ignore"):
+        # ŷ and θ are computed here by the same rounded operations: twice the bound of one
+        y_hat, reach = X @ w + b, np.abs(X) @ np.abs(w) + abs(b)
+        y_hat_bound = 2 * (UNIT_ROUNDOFF * (len(start) + 1) * reach + len(start) * UNDERFLOW)
+        new = start - PIECES_LR * gradients
+        new_reach = np.abs(start) + PIECES_LR * np.abs(gradients)
+    expected = {
+        "predict": (y_hat, y_hat_bound, ~(reach < LARGEST)),
+        "loss": (exact.loss.near[:1], exact.loss.bound[:1], exact.loss.may_overflow[:1]),
+        "gradients": (slope, slope_bound, slope_may_overflow),
+        "update": (new, 4 * UNIT_ROUNDOFF * new_reach + UNDERFLOW, ~(new_reach < LARGEST)),
+    }
+    for piece, values in pieces.items():
+        right, bound, may_overflow = expected[piece]
+        comparable = np.isfinite(right) & np.isfinite(bound)
+        with np.errstate(invalid="ignore"):
+            close = ~comparable | (np.abs(values - right) <= bound)
+        wrong = np.flatnonzero(~np.where(np.isfinite(values), close, may_overflow))
+        if wrong.size:
+            i = wrong[0]
+            return f"{piece}(): got {values[i]!s}, exact {right[i]!s}"
+    return ""
+
+
+def _slope(exact: ExactTrajectory, w: Floats, b: float) -> tuple[Floats, Floats, Flags]:
+    """Return ∇L = θ₀ − θ₁, its bound, and where it may overflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        of_w = w - exact.w.near[1] - exact.w.rest[1]
+        of_b = b - exact.b.near[1] - exact.b.rest[1]
+    return (
+        np.append(of_w, of_b),
+        np.append(exact.w.bound[1], exact.b.bound[1]),
+        np.append(exact.w.may_overflow[1], exact.b.may_overflow[1]),
+    )
+
+
+def _faults(name: str, values: Floats, exact: Exact, epoch: Integers) -> Iterator[tuple[int, str]]:
+    """Yield the first epoch at which a value is outside of what is right, and the words for it."""
+    error = exact.error(values)
+    finite, comparable = np.isfinite(values), np.isfinite(exact.near)
+    outside = np.where(
+        finite,
+        (comparable & ~(error <= exact.bound)) | exact.must_overflow,
+        ~exact.may_overflow,
+    )
+    if outside.any():
+        at = _first(outside)
+        words = f"{_label(name, at)} at epoch {epoch[at[0]]}: got {values[at]!s}, "
+        if exact.must_overflow[at]:
+            words += "but the exact value is beyond float64"
+        elif not finite[at]:
+            words += f"exact {exact.near[at]!s}; nothing can overflow yet"
+        else:
+            times = _ratio(error, exact.bound)[at]
+            words += (
+                f"exact {exact.near[at]!s}; the error {error[at]:.2g} is {times:.2g} × the bound"
+            )
+        yield int(epoch[at[0]]), words
+
+
+def _pattern_faults(trajectory: Trajectory) -> Iterator[tuple[int, str]]:
+    """Yield what is wrong with the pattern finite → inf → nan, whatever the values are."""
+    epoch, w, b, loss = trajectory
+    broken = ~np.isfinite(np.column_stack([w, b])).all(axis=1)
+    for name, values, wrong, words in (
+        ("w", w, _returns(w), "got {} after inf or nan"),
+        ("b", b, _returns(b), "got {} after inf or nan"),
+        ("loss", loss, np.isneginf(loss), "got {}; a mean of squares is positive"),
+        ("loss", loss, np.isfinite(loss) & broken, "got {} while w or b is not finite"),
+        ("loss", loss, _returns(np.where(broken, loss, 0.0)), "got {} after nan"),
+    ):
+        if wrong.any():
+            at = _first(wrong)
+            k = int(epoch[at[0]])
+            yield k, f"{_label(name, at)} at epoch {k}: {words.format(values[at])}"
+
+
+def _returns(values: Floats) -> Flags:
+    """Flag a finite value after an inf or nan in its column, and an inf after a nan."""
+    severity = np.where(np.isnan(values), 2, np.where(np.isinf(values), 1, 0))
+    flags: Flags = severity < np.maximum.accumulate(severity, axis=0)
+    return flags
+
+
+def _deviation(values: Floats, exact: Exact, epoch: Integers) -> Deviation | None:
+    """Return the value with the largest error / bound, of those that can be compared."""
+    error = exact.error(values)
+    comparable = np.isfinite(exact.near) & np.isfinite(exact.bound)
+    comparable &= np.isfinite(values) | ~exact.may_overflow
+    if not comparable.any():
+        return None
+    ratio = np.where(comparable, _ratio(error, exact.bound), -1.0)
+    at = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
+    return Deviation(float(error[at]), int(epoch[at[0]]), float(ratio[at]))
+
+
+def _ratio(error: Floats, bound: Floats) -> Floats:
+    """Return error / bound; 0 for a zero error, inf for any other over a zero bound."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(error == 0, 0.0, error / bound)
+
+
+def _equal_bits(a: Trajectory, b: Trajectory) -> bool:
+    """Compare w, b and loss bit for bit; any nan equals any nan."""
+    return all(
+        bool(((p.view(np.int64) == q.view(np.int64)) | (np.isnan(p) & np.isnan(q))).all())
+        for p, q in zip(a[1:], b[1:], strict=True)
+    )
+
+
+def _first(flags: Flags) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.argwhere(flags)[0])
+
+
+def _first_epoch(flags: Flags, epoch: Integers) -> int | None:
+    return int(epoch[np.argmax(flags)]) if flags.any() else None
+
+
+def _label(name: str, at: tuple[int, ...]) -> str:
+    return f"{name}[{at[1]}]" if len(at) > 1 else name

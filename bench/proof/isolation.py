@@ -1,0 +1,293 @@
+"""Run one backend in a process of its own, so that nothing it does can hurt the others.
+
+The parent writes the problems to a temporary folder and starts a child, which loads the backend,
+trains on one after the other, and writes plain float64 arrays back. If a backend raises, hangs,
+kills its process or returns anything but a trajectory, the `Outcome` says so or, where there is not
+even a trajectory for the first problem, a `BackendError`.
+"""
+
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import psutil
+
+import backends
+from backends.interface import Backend, Floats, InputError, Trajectory, recorded_epochs
+from bench.data.files import check_space, write_bytes
+from bench.machine import child
+from bench.proof.problems import Problem
+
+PIECES_LR = 0.3  # the rate at which `update` is tried
+_SETTLING, _WATCHED, _BUSY = 0.25, 0.1, 0.1  # seconds, seconds, cores
+
+_CHILD = "from bench.proof import isolation; isolation._child()"
+
+
+class BackendError(Exception):
+    """The backend delivered no trajectory; the message says what happened instead."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a backend delivered, problem by problem, for the first one at least."""
+
+    trajectories: list[Trajectory]
+    pieces: list[dict[str, Floats]]
+    """Per piece that the backend has: ŷ (n,), L (1,), (∂L/∂w, ∂L/∂b) (d + 1,), and for `update`
+    the new (w, b) (d + 1,) after a step with these gradients and α = 0.3. Empty where the problem
+    does not ask for them."""
+    failure: str
+    """What went wrong, such as why there are fewer trajectories than problems; empty if nothing."""
+
+
+def run_isolated(spec: str, problems: Sequence[Problem], timeout: float = 60.0) -> Outcome:
+    """Train backend `spec` on every problem in a child process; `timeout` in seconds covers all.
+
+    Raises:
+        BackendError: no trajectory for the first problem came back in time.
+        OSError: the folder for temporary files is full.
+
+    """
+    with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
+        folder = Path(name)
+        write_bytes(folder / "job.pickle", pickle.dumps((spec, list(problems))))
+        failure = _failure(folder, timeout)
+        if failure:
+            check_space(folder)  # if there is none, that is why it failed
+        doing = text_of(folder / "problem.txt")
+        if failure and doing in {problem.name for problem in problems[1:]}:
+            failure = f"{doing}: {failure}"
+        outcome = _outcome(folder / "outcome.npz", problems, failure)
+    if not outcome.trajectories:
+        raise BackendError(outcome.failure)
+    return outcome
+
+
+def _failure(folder: Path, timeout: float) -> str:
+    """Run the child to its end, and say why it did not finish; empty if it says that it did."""
+    try:
+        status = _run_child(folder, timeout)
+    except BackendError as error:
+        return str(error)
+    if status < 0:
+        return f"its process was killed by {signal_name(-status)}"
+    if (folder / "failure.txt").exists():
+        return text_of(folder / "failure.txt") or "raised something without a message"
+    if status or not (folder / "outcome.npz").exists():
+        said = " ".join(text_of(folder / "output.txt").split("\n")[-2:]).strip()
+        return f"its process ended with status {status} and no result" + (said and f": {said}")
+    return ""
+
+
+def _outcome(path: Path, problems: Sequence[Problem], failure: str) -> Outcome:
+    """Read what a child has left, trusting nothing."""
+    trajectories: list[Trajectory] = []
+    pieces: list[dict[str, Floats]] = []
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            for i, problem in enumerate(problems):
+                if failure and f"{i}_path" not in arrays:
+                    break
+                d = problem.X.shape[1]
+                epoch, *w, b, loss = arrays[f"{i}_path"].T
+                found = (epoch, np.reshape(w, (d, -1)).T, b, loss)
+                trajectories.append(as_trajectory(found, problem.epochs, d, problem.every))
+                sizes = {"predict": len(problem.y), "loss": 1, "gradients": d + 1, "update": d + 1}
+                pieces.append(
+                    {
+                        piece: _as_floats(piece, arrays[f"{i}_{piece}"], (size,))
+                        for piece, size in sizes.items()
+                        if f"{i}_{piece}" in arrays
+                    }
+                )
+    except Exception as error:  # the file may be anything, or missing
+        failure = failure or f"its process left no readable result: {error}"
+    return Outcome(trajectories[: len(pieces)], pieces, failure)
+
+
+def text_of(path: Path) -> str:
+    """Return what a child has left in a text file; of a long one, the end."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4096))
+        return file.read(4096).decode("utf-8", "replace")
+    return ""
+
+
+def _run_child(folder: Path, timeout: float) -> int:
+    """Return the exit status of the child, negative for a signal, as `subprocess` has it."""
+    with (folder / "output.txt").open("wb") as output:
+        process = child.start(_CHILD, str(folder), output=output)
+        try:
+            return process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise BackendError(f"no result after {timeout:g} s") from None
+        finally:
+            child.end(process)
+
+
+def signal_name(number: int) -> str:
+    """Return what a signal is called: SIGKILL."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
+
+
+def _child() -> None:
+    folder = Path(sys.argv[1])
+    spec, problems = pickle.loads((folder / "job.pickle").read_bytes())
+    arrays: dict[str, Floats] = {}
+    try:
+        _exercise(backends.load(spec), problems, folder / "problem.txt", arrays)
+    except BaseException as error:  # whatever a foreign backend raises, SystemExit included
+        traceback.print_exc()
+        ours = isinstance(error, BackendError | InputError)
+        text = str(error).removeprefix(f"backend {spec}: ") if ours else describe(error)
+        (folder / "failure.txt").write_text(text, "utf-8", "backslashreplace")
+    np.savez(folder / "partial.npz", allow_pickle=False, **cast(Any, arrays))
+    (folder / "partial.npz").rename(folder / "outcome.npz")
+    sys.stdout.flush()
+    os._exit(0)  # whatever threads the backend has left
+
+
+def _exercise(
+    backend: Backend, problems: Sequence[Problem], doing: Path, arrays: dict[str, Any]
+) -> None:
+    """Train on every problem, and use the pieces where it asks for them; fill `arrays`.
+
+    `doing` receives the name of the current problem. Problems that share their samples share what
+    `prepare` made of them.
+    """
+    prepared: dict[tuple[int, int], Any] = {}
+    for i, problem in enumerate(problems):
+        doing.write_text(problem.name, "utf-8")
+        samples = id(problem.X), id(problem.y)
+        if samples not in prepared:
+            given = problem.X.copy(), problem.y.copy()
+            prepared[samples] = backend.prepare(*given), given
+        data, (X, y) = prepared[samples]
+        start = None if problem.w0 is None else problem.w0.copy()
+        path = _trained(backend, data, problem, start)
+        if not (np.array_equal(X, problem.X) and np.array_equal(y, problem.y)):
+            raise BackendError("it changed the samples that prepare was given")
+        if start is not None and (start != problem.w0).any():
+            raise BackendError("it changed the w0 that train was given")
+        arrays[f"{i}_path"] = np.column_stack(path)
+        if problem.pieces and problem.w0 is not None:
+            pieces = _evaluate_pieces(backend, X, y, problem.w0, problem.b0)
+            arrays |= {f"{i}_{piece}": values for piece, values in pieces.items()}
+    doing.unlink(missing_ok=True)
+    time.sleep(_SETTLING)  # threads of a library may spin for a while before they sleep
+    if (cores := _busy_cores()) > _BUSY:
+        raise BackendError(f"it keeps {cores:.1f} cores busy after train has returned")
+
+
+def _busy_cores() -> float:
+    """Return how many cores this process and what it has started keep busy while it waits."""
+    before, start = _seconds_of_family(), time.perf_counter()
+    time.sleep(_WATCHED)
+    return (_seconds_of_family() - before) / (time.perf_counter() - start)
+
+
+def _seconds_of_family() -> float:
+    """Return the processor time of this process and of all its descendants that still run."""
+    seconds = time.process_time()
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            seconds += sum(process.cpu_times()[:2])
+    return seconds
+
+
+def _trained(backend: Backend, data: Any, problem: Problem, w0: Floats | None) -> Trajectory:
+    job: dict[str, Any] = {"lr": problem.lr, "epochs": problem.epochs}
+    if w0 is not None:
+        job |= {"w0": w0, "b0": problem.b0, "every": problem.every}
+    return as_trajectory(
+        backend.train(data, **job), problem.epochs, problem.X.shape[1], problem.every
+    )
+
+
+def describe(error: BaseException) -> str:
+    """Name the error and the line of the backend that raised it, on one line."""
+    try:
+        text = str(error)
+    except Exception:  # its own __str__ may raise anything
+        text = "without a word"
+    message = " ".join(f"raised {type(error).__name__}: {text}".split())
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    if Path(last.filename).parent == Path(__file__).parent:
+        return message
+    return f"{message} ({Path(last.filename).name}, line {last.lineno})"
+
+
+def as_trajectory(result: Any, epochs: int, d: int, every: int = 1) -> Trajectory:
+    """Return what `train` gave back as a `Trajectory` of float64 arrays.
+
+    Raises:
+        BackendError: it is no (epoch, w, b, loss) of the right shapes, rows and types.
+
+    """
+    try:
+        epoch, w, b, loss = result
+    except (TypeError, ValueError):
+        raise BackendError(
+            f"train returned {type(result).__name__}, not the four of (epoch, w, b, loss)"
+        ) from None
+    recorded = recorded_epochs(epochs, every)
+    rows = len(recorded)
+    path = Trajectory(
+        epoch=cast(Any, np.asarray(epoch)),
+        w=_as_floats("w", w, (rows, d)),
+        b=_as_floats("b", b, (rows,)),
+        loss=_as_floats("loss", loss, (rows,)),
+    )
+    if not np.array_equal(path.epoch, recorded):
+        raise BackendError(f"epoch is not 0, {every}, …, {epochs}")
+    return path._replace(epoch=recorded)
+
+
+def _as_floats(name: str, values: Any, shape: tuple[int, ...]) -> Floats:
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise BackendError(f"{name} has rows of unequal length") from None
+    if array.dtype.newbyteorder("=") != np.float64:
+        raise BackendError(f"{name} has dtype {array.dtype}, not float64")
+    if array.shape != shape:
+        raise BackendError(f"{name} has shape {array.shape}, not {shape}")
+    return array.astype(np.float64)  # a copy: the backend may use its buffer again
+
+
+def _evaluate_pieces(
+    backend: Backend, X: Floats, y: Floats, w: Floats, b: float
+) -> dict[str, Floats]:
+    """Evaluate the pieces that the backend has at (w, b); X, y and w are passed as arrays."""
+    values: dict[str, Floats] = {}
+    d = len(w)
+    if hasattr(backend, "predict"):
+        values["predict"] = _as_floats("predict", backend.predict(X, w, b), y.shape)
+    if hasattr(backend, "loss"):
+        values["loss"] = _as_floats("loss", [backend.loss(X, y, w, b)], (1,))
+    if hasattr(backend, "gradients"):
+        grad_w, grad_b = backend.gradients(X, y, w, b)
+        values["gradients"] = np.append(
+            _as_floats("grad_w", grad_w, (d,)), _as_floats("grad_b", [grad_b], (1,))
+        )
+        if hasattr(backend, "update"):
+            new_w, new_b = backend.update(w.copy(), b, grad_w, grad_b, PIECES_LR)
+            values["update"] = np.append(
+                _as_floats("w", new_w, (d,)), _as_floats("b", [new_b], (1,))
+            )
+    return values

@@ -1,0 +1,137 @@
+"""The verdict on any training over known samples, step by step: no exact trajectory is needed.
+
+Where `agreement.py` compares a whole run with the exact one from the same start, here each row of a
+trajectory must follow from the row before it, up to what the epochs in between may round. With
+A = [X 1], G = AᵀA, c = Aᵀy, s = yᵀy, computed without rounding, and δ, γ, τ, η as in `oracle.py`,
+
+    |θ̂ₖ₊₁ − (θ̂ₖ − α (2/n)(Gθ̂ₖ − c))| ≤ αδ(θ̂ₖ) + u(|θ̂ₖ| + |θ̂ₖ₊₁|),    θ̂₀ = (w0, b0) exactly,
+    |L̂ₖ − (θ̂ₖᵀ(Gθ̂ₖ − 2c) + s)/n| ≤ 2ητ + τ² + γ(η + τ)².
+
+By induction over the epochs that is the same bound: the derivation there adds up just these errors.
+(The second u|θ̂| is for a backend that records its state rounded and goes on with a better one.)
+Where rows are left out, the errors e of the epochs in between go on as |I − αH| e.
+
+Nothing has to be known of start and rate beforehand, so every call of a race can have its own. All
+is evaluated in long double, which errs by a thousandth of γ at most, and pays for that.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from backends.interface import Floats, Trajectory
+from bench.proof.oracle import (
+    UNDERFLOW,
+    UNIT_ROUNDOFF,
+    Exacts,
+    Flags,
+    Sums,
+    Wide,
+    absolute_sums,
+    rounding_unit,
+    sums_without_rounding,
+)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What the samples contribute to every epoch, and how often rounding may hit a term."""
+
+    n: int
+    G: Wide
+    """(d + 1, d + 1)"""
+    c: Wide
+    """(d + 1,)"""
+    s: np.longdouble
+    G_abs: Wide
+    """|A|ᵀ|A|"""
+    c_abs: Wide
+    """|A|ᵀ|y|"""
+    roundings: int
+    """Of a term of the gradient, in the first epoch; in the others n + d + 10, as on any data."""
+
+    @classmethod
+    def of(
+        cls, X: Floats, y: Floats, sums: Sums | None = None, roundings: int | None = None
+    ) -> "Steps":
+        """Return what the samples contribute; takes O(n·d²) operations, most for the `sums`."""
+        n, d = X.shape
+        G, c, s = sums or sums_without_rounding(X, y)
+        return cls(
+            n, _wide(G), _wide(c), _wide(np.array([s], dtype=object))[0], *absolute_sums(X, y)[:2],
+            n + d + 10 if roundings is None else roundings,
+        )  # fmt: skip
+
+    def loss(self, theta: Floats) -> float:
+        """Return L at (w, b), rounded once."""
+        wide = theta.astype(np.longdouble)
+        return float((wide @ (self.G @ wide - 2 * self.c) + self.s) / self.n)
+
+    def fault(self, path: Trajectory, lr: float, w0: Floats, b0: float) -> str:
+        """Return the first thing that is wrong with a trajectory, thinned or not, or nothing."""
+        values = np.column_stack(path[1:])
+        off = np.full(values.shape, np.inf)
+        with np.errstate(all="ignore"):
+            off[0, :-1] = np.where(values[0, :-1] == np.append(w0, b0), 0.0, np.inf)
+            off[:, -1] = self._loss_off(values[:, :-1], values[:, -1])
+            gaps = np.diff(path.epoch)
+            for gap in np.unique(gaps):
+                rows = np.flatnonzero(gaps == gap)
+                off[rows + 1, :-1] = self._off(
+                    values[rows, :-1], values[rows + 1, :-1], np.longdouble(lr), int(gap), rows == 0
+                )
+        wrong = ~(off <= 1) | ~np.isfinite(values)
+        if not wrong.any():
+            return ""
+        k, j = (int(i) for i in np.argwhere(wrong)[0])
+        d = path.w.shape[1]
+        name = f"w[{j}]" if j < d else ("b", "loss")[j - d]
+        source = "this w and b" if j > d else "the row before" if k else "the start"
+        return (
+            f"{name} at epoch {path.epoch[k]}: got {values[k, j]!s}, "
+            f"off by {off[k, j]:.2g} × the bound from what follows from {source}"
+        )
+
+    def _off(
+        self, before: Floats, after: Floats, rate: np.longdouble, epochs: int, first: Flags
+    ) -> Floats:
+        """Return (m, d + 1) errors of states so many epochs after others, in units of the bound.
+
+        `first` (m,) says which of the others are the start of the run.
+        """
+        n, d = self.n, before.shape[1] - 1
+        own = (d + 4) * np.finfo(np.longdouble).eps  # what long double errs by here
+        any_order, exactly = rounding_unit(n + d + 12), rounding_unit(self.roundings + 2)
+        spread = np.abs(np.eye(d + 1) - rate * (2 / np.longdouble(n)) * self.G)
+        state, bound = before.astype(np.longdouble), np.zeros(before.shape, dtype=np.longdouble)
+        for epoch in range(epochs):
+            size = np.abs(state) + bound
+            reach = size @ self.G_abs + self.c_abs  # |A|ᵀ(|A||θ̂| + |y|)
+            gamma = np.where(first & (epoch == 0), exactly, any_order)[:, None] + own
+            underflow = UNDERFLOW * (1 + rate) * (reach + (d + 3) * self.G_abs[:, -1] + n + 1)
+            local = rate * 2 / n * gamma * reach + UNIT_ROUNDOFF * size + underflow
+            state = state - rate * (2 / np.longdouble(n)) * (state @ self.G - self.c)
+            bound = bound @ spread + local if epoch else local
+        bound += UNIT_ROUNDOFF * np.abs(after)
+        return np.asarray(np.abs(after - state) / (1.01 * bound), dtype=np.float64)
+
+    def _loss_off(self, theta: Floats, loss: Floats) -> Floats:
+        """Return (m,) errors of the losses at these w and b, in units of the bound."""
+        n, d = self.n, theta.shape[1] - 1
+        wide, size = theta.astype(np.longdouble), np.abs(theta).astype(np.longdouble)
+        square = (np.sum(wide * (wide @ self.G - 2 * self.c), axis=1) + self.s) / n  # L
+        most = (np.sum(size * (size @ self.G_abs + 2 * self.c_abs), axis=1) + self.s) / n
+        gamma = rounding_unit(n + d + 12)
+        tau = gamma * np.sqrt(most) + d * UNDERFLOW
+        root = np.sqrt(np.maximum(square, 0))
+        own = (d + 4) * np.finfo(np.longdouble).eps
+        bound = (2 * root + tau) * tau + gamma * (root + tau) ** 2 + UNDERFLOW + own * most
+        return np.asarray(np.abs(loss - square) / (1.01 * bound), dtype=np.float64)
+
+
+def _wide(values: Exacts) -> Wide:
+    """Return decimals as long doubles, to all their digits."""
+    near = values.astype(np.float64)
+    rest = (values - np.vectorize(type(values.flat[0]), otypes=[object])(near)).astype(np.float64)
+    wide: Wide = near.astype(np.longdouble) + rest
+    return wide

@@ -1,0 +1,108 @@
+"""The problems that are raced, named by their size: 100x1 has 100 samples of one feature."""
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from backends.interface import MOST_EPOCHS, InputValueError
+from bench.data.samples import REFERENCE_EPOCHS, REFERENCE_LR, Dataset, reference_line, synthetic
+
+_POINTS = 5_000_000  # n(d + 1)·epochs of one call: some milliseconds of compiled code
+_FEWEST = 5  # epochs
+_ENOUGH = 1_000  # epochs, so that what a backend does once per call does not decide the race
+_EXACT = 200_000  # (d + 2)²·epochs: a fraction of a second of exact arithmetic
+_NAME = re.compile(r"(\d+)x(\d+)(?:@(\d+))?")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One training job: `epochs` updates at the rate `lr` on n samples of d features."""
+
+    n: int
+    d: int
+    lr: float
+    epochs: int
+
+    @property
+    def name(self) -> str:
+        """The case as test parameter and in result files: 100x1."""
+        return f"{self.n}x{self.d}"
+
+    @property
+    def spec(self) -> str:
+        """The name with the epochs, as `parse` takes it: 100x1@10000."""
+        return f"{self.name}@{self.epochs}"
+
+    @property
+    def data_bytes(self) -> int:
+        """The size of X and y in float64."""
+        return 8 * self.n * (self.d + 1)
+
+    def samples(self) -> Dataset:
+        """Return the reference line for 100 × 1, synthetic data otherwise."""
+        if (self.n, self.d) == (REFERENCE.n, REFERENCE.d):
+            return reference_line()
+        return synthetic(self.n, self.d)
+
+
+REFERENCE = Case(100, 1, REFERENCE_LR, REFERENCE_EPOCHS)
+
+
+def make_case(n: int, d: int, epochs: int | None = None) -> Case:
+    """Return the case of n samples and d features.
+
+    100 × 1 is the reference line with α = 0.005. The others are synthetic; α is a tenth of their
+    `stable_limit`, or 5/epochs of it if that is less: so descent still moves in the last epoch, and
+    nobody can stop before unnoticed. The default of the epochs makes n(d + 1)·epochs about 5 · 10⁶,
+    at most 10,000; but at least 1,000, of many features what exact arithmetic can bear, 5 at least.
+    Slow backends make fewer.
+
+    Raises:
+        InputValueError: n, d or epochs below 1, or more epochs than 10¹⁵.
+
+    """
+    for name, value in (("n", n), ("d", d), ("epochs", epochs or 1)):
+        if not 1 <= value <= MOST_EPOCHS:
+            raise InputValueError(f"{name}: must be from 1 to {MOST_EPOCHS:,}, got {value}")
+    if epochs is None:
+        least = max(min(_ENOUGH, _EXACT // (d + 2) ** 2), _FEWEST)
+        epochs = min(max(_POINTS // (n * (d + 1)), least), REFERENCE_EPOCHS)
+    reference = (n, d) == (REFERENCE.n, REFERENCE.d)
+    lr = min(0.1, 5 / epochs) * stable_limit(n, d)
+    return Case(n, d, REFERENCE_LR if reference else lr, epochs)
+
+
+def stable_limit(n: int, d: int) -> float:
+    """Return about the largest stable rate on `data.synthetic`, whose λmax is 2(1 + √(d/n))²."""
+    return 1 / (1 + math.sqrt(d / n)) ** 2
+
+
+def parse(text: str) -> Case:
+    """Return the case of a name, 100x1, or of a name with epochs, 100x1@500.
+
+    Raises:
+        InputValueError: it is no such text, or as `make_case`.
+
+    """
+    found = _NAME.fullmatch(text)
+    if not found:
+        raise InputValueError(
+            f"case: needs SAMPLESxFEATURES, like 100x1 or 100x1@500, got {text!r}"
+        )
+    n, d, epochs = found.groups()
+    return make_case(int(n), int(d), int(epochs) if epochs else None)
+
+
+def grid(sizes: Iterable[int], features: Iterable[int], epochs: int | None = None) -> list[Case]:
+    """Return a case for every size and number of features, in order of d, then n, each once."""
+    pairs = sorted({(d, n) for n in sizes for d in features})
+    return [make_case(n, d, epochs) for d, n in pairs]
+
+
+QUICK = [*grid((100, 100_000), (1,)), *grid((100, 10_000), (10,))]
+FULL = [
+    job
+    for job in grid((100, 1_000, 10_000, 100_000, 1_000_000), (1, 10, 100))
+    if job.n * job.d <= 10_000_000  # what plain Python passes over in seconds
+]

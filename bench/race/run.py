@@ -1,0 +1,202 @@
+"""The main job: verify the backends, time those that agree in several sessions, save and draw."""
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from backends.interface import InputValueError
+from bench.data.files import replacing
+from bench.findings import results
+from bench.findings.pictures import draw
+from bench.learning.model import save
+from bench.learning.training import train
+from bench.machine import facts, roofline
+from bench.machine.progress import Progress, silent
+from bench.race.cases import REFERENCE, parse
+from bench.race.record import fingerprints, new_content, settings_of
+from bench.race.sessions import arms_of, fill_cache, time_sessions, write
+from bench.race.settings import QUICK_SETTINGS, Settings
+from bench.race.state import RESULT, Race, Steps
+from bench.race.timed_backend import write_steps
+from bench.race.trial import Conditions, try_out
+from bench.race.verification import ERRORS, check
+
+_DOUBTS = 3  # measurements of the limit after the race, before something is called impossible
+
+
+def run(
+    folder: Path,
+    settings: Settings = QUICK_SETTINGS,
+    on_progress: Progress = silent,
+) -> Race:
+    """Verify backends and race them on cases; save results and pictures in `folder`.
+
+    Writes agreement.parquet, agreement.png, benchmark.json, what `draw` writes, and what
+    `model.save` writes for the reference line. `on_progress` gets what is being done, and how many
+    of how many steps are done, of 0 before the sessions. Ctrl-C keeps the sessions that are
+    finished, sets `interrupted`, and `resume` can complete the file.
+
+    Raises:
+        InputValueError: as `Settings.resolved`, or a backend cannot be imported or is none.
+        OSError: the folder cannot be written to.
+
+    """
+    settings = settings.resolved()
+    race = Race(settings, new_content(settings))
+    steps = Steps(on_progress)
+    try:
+        agreeing = check(race, folder, steps)
+        if agreeing:
+            _measure(race, agreeing, folder / RESULT, steps)
+        _finish(race, folder)
+        _train(race, folder, steps)
+    except KeyboardInterrupt:
+        race.interrupted = True
+        _finish(race, folder)
+    return race
+
+
+def measure(
+    path: Path,
+    settings: Settings,
+    on_progress: Progress = silent,
+) -> Race:
+    """Time the backends and write the result file, nothing else: no pictures, no model.
+
+    Ctrl-C keeps the sessions that are finished, and sets `interrupted`.
+
+    Raises:
+        InputValueError: as `Settings.resolved`.
+        OSError: the file cannot be written.
+
+    """
+    settings = settings.resolved()
+    race = Race(settings, new_content(settings))
+    try:
+        _measure(race, settings.backends, path, Steps(on_progress))
+    except KeyboardInterrupt:
+        race.interrupted = True
+    return race
+
+
+def resume(path: Path, on_progress: Progress = silent) -> Race:
+    """Complete a result file whose run was interrupted: time the sessions that are missing.
+
+    The arms, calls and seeds are those of the file. Beside it are written the pictures and the
+    model of the reference line, as `run` does.
+
+    Raises:
+        InputValueError: it is no result file, was made on another machine or with other versions or
+            another state of a backend's file, was interrupted before its first session, or
+            `Settings.resolved` refuses its settings.
+        OSError: it cannot be read or written.
+
+    """
+    content = results.read(path)
+    about = content["gradrace"]
+    settings = settings_of(about["settings"]).resolved()
+    if not about["arms"]:
+        raise InputValueError(f"{path}: was interrupted before the first session; run it again")
+    if any(parse(arm["case"]) not in settings.cases for arm in about["arms"]):
+        raise InputValueError(f"{path}: is damaged: its arms have other cases than its settings")
+    race = Race(settings, content)
+    now = fingerprints(settings.backends)
+    for name, before in about["fingerprints"].items():
+        if now[name] != before:
+            what = "has changed since" if now[name] else "is not there any more"
+            raise InputValueError(f"{path}: {name} {what}; two states would be mixed")
+    here = facts.machine_info()
+    for key in ("cpu", "cores", "memory", "python_version"):
+        if here[key] != content["machine_info"][key]:
+            raise InputValueError(f"{path}: was begun on another machine ({key} differs)")
+    about["sessions"] = [session for session in about["sessions"] if not session["failure"]]
+    steps = Steps(on_progress)
+    try:
+        with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
+            conditions = _set_up(Path(name), settings, steps)
+            fill_cache(arms_of(race), conditions, steps)
+            time_sessions(race, path, conditions, steps)
+        _finish(race, path.parent, path)
+        _train(race, path.parent, steps)
+    except KeyboardInterrupt:
+        race.interrupted = True
+        _finish(race, path.parent, path)
+    return race
+
+
+def _measure(race: Race, specs: Sequence[str], path: Path, steps: Steps) -> None:
+    """Try every backend on every case, then time the sessions; everything is verified first."""
+    with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
+        conditions = _set_up(Path(name), race.settings, steps)
+        _measure_limit(race, conditions, steps)
+        _try_out(race, specs, conditions, steps)
+        time_sessions(race, path, conditions, steps)
+        if race.about["sessions"]:
+            for _ in range(_DOUBTS):
+                _measure_limit(race, conditions, steps)
+                write(race, path)
+                if not race.impossible:
+                    break
+
+
+def _measure_limit(race: Race, conditions: Conditions, steps: Steps) -> None:
+    """Measure what the machine can do; of several measurements the best rates count."""
+    if race.settings.limit:
+        steps("measuring what the machine can do", 0)
+        with suppress(RuntimeError):  # without a limit the race is a race all the same
+            threads = min(race.settings.threads, len(facts.affinity()))
+            found = roofline.measured(threads, conditions.cache)
+            race.about["roofline"] = roofline.best(race.about["roofline"], found)
+
+
+def _set_up(folder: Path, settings: Settings, steps: Steps) -> Conditions:
+    """Compute the exact sums, by which every session judges what it times."""
+    exact, caches = folder / "exact", folder / "caches"
+    for place in (exact, caches):
+        place.mkdir()
+    for case in settings.cases:
+        steps(f"adding up {case.name} without rounding", 0)
+        write_steps(case, exact)
+    return Conditions(exact, caches, settings.threads, settings.budget, settings.longest)
+
+
+def _try_out(race: Race, specs: Sequence[str], conditions: Conditions, steps: Steps) -> None:
+    """Find out what each backend needs on each case, and freeze it."""
+    found = try_out(
+        specs, race.settings.cases, conditions,
+        repetitions=race.settings.repetitions, colds=3 if race.settings.kind == "full" else 1,
+        on_trial=steps,
+    )  # fmt: skip
+    race.about.update(
+        arms=[asdict(arm) for arm in found.arms],
+        compile=found.compile,
+        trials=found.calls,
+    )
+    race.about["verdicts"] += found.verdicts
+    race.about["left_out"] += found.left_out
+
+
+def _finish(race: Race, folder: Path, path: Path | None = None) -> None:
+    """Write the file even if nothing was timed; only then draw, so that no picture costs a race."""
+    from plots import agreement as agreement_plot  # here, since matplotlib takes its time
+
+    errors, picture = folder / ERRORS, folder / "agreement.png"
+    timed = race.content["benchmarks"] or not race.interrupted
+    if timed:
+        write(race, path or folder / RESULT)
+    if errors in race.files and errors.exists():
+        with replacing(picture) as temporary:
+            agreement_plot.draw(errors, temporary)
+        race.files.append(picture)
+    if timed:
+        race.files.extend(draw(path or folder / RESULT, folder))
+
+
+def _train(race: Race, folder: Path, steps: Steps) -> None:
+    """Train on the reference line and save the model."""
+    steps("training on the reference line")
+    fit = train(REFERENCE.samples(), lr=REFERENCE.lr, epochs=REFERENCE.epochs)
+    race.interrupted = fit.interrupted
+    race.files.extend(save(fit, folder))

@@ -1,0 +1,129 @@
+"""A timing session: the suite `test_speed.py` under pytest-benchmark, in a process of its own."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.data.files import check_space
+from bench.findings import schema
+from bench.machine import child
+from bench.machine.facts import thread_environment
+from bench.machine.usage import Meter
+from bench.proof.isolation import signal_name, text_of
+from bench.race.plan import Plan
+
+_HERE = Path(__file__).resolve().parent.parent
+_PYTEST = "import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+_TESTS_FAILED = 1  # pytest's exit status; an arm that disagrees is a test that fails
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one session timed and found."""
+
+    results: dict[str, Any]
+    """pytest-benchmark's JSON; `benchmarks` is empty if the session broke off."""
+    events: list[Event]
+    """What it reported, in order: a verdict per arm, then its timed blocks."""
+    failure: str
+    """Why the session broke off, empty if it did not."""
+    timed_out: bool
+    usage: dict[str, float]
+    """What `machine.Meter` saw."""
+
+    @property
+    def verdicts(self) -> list[Event]:
+        """The verdict events, one per arm that was tried."""
+        return [event for event in self.events if event["event"] == "verdict"]
+
+
+def time_arms(
+    plan: Plan,
+    *,
+    threads: int,
+    cache: Path,
+    timeout: float,
+    on_event: Callable[[Event], None] = lambda _: None,
+) -> Session:
+    """Verify and time the arms of `plan`, in a fresh process whose libraries get `threads` threads.
+
+    `cache` is where Numba keeps its machine code, `timeout` is in seconds. `on_event` gets every
+    event soon after it happened. Whatever ends this function ends the process, too.
+
+    Raises:
+        OSError: the folder for temporary files is full.
+
+    """
+    with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
+        folder = Path(name)
+        log, output = folder / "log.jsonl", folder / "output.txt"
+        log.touch()
+        plan.write(folder / "plan.json")
+        meter, timed_out, seen, size = Meter(), False, 0, 0
+        with output.open("wb") as stream:
+            process = _start(folder, log, stream, {**thread_environment(threads), **_cached(cache)})
+            try:
+                deadline = time.monotonic() + timeout
+                while process.poll() is None and not timed_out:
+                    time.sleep(0.1)
+                    written = log.stat().st_size if log.exists() else 0
+                    if written > size:  # else there is nothing to read, and nobody is disturbed
+                        size, (events, _) = written, schema.events(log)
+                        for event in events[seen:]:
+                            on_event(event)
+                        seen = len(events)
+                    timed_out = time.monotonic() > deadline
+            finally:
+                child.end(process)
+        usage, (events, readable) = meter.read(), schema.events(log)
+        results = schema.timings(folder / "timings.json")
+        if process.returncode or not readable:
+            check_space(folder)  # else it is nobody's fault in there
+        last = text_of(output).split("\n")[-4:]
+    failure = ""
+    if timed_out:
+        failure = f"no end after {timeout:.0f} s"
+    elif not readable:
+        failure = "its process left a log that cannot be read"
+    elif process.returncode < 0:
+        failure = f"its process was killed by {signal_name(-process.returncode)}"
+    elif process.returncode > _TESTS_FAILED or _missing(plan, events, results):
+        failure = f"its process ended with status {process.returncode}: {' '.join(last).strip()}"
+    return Session(results, events, failure, timed_out, usage)
+
+
+def _missing(plan: Plan, events: list[Event], results: dict[str, Any]) -> bool:
+    """Whether a block of an arm that is fit was not timed."""
+    fit = {
+        (event["case"], event["arm"]): event["verdict"]["agrees"] and not event["too_slow"]
+        for event in events
+        if event["event"] == "verdict"
+    }
+    blocks = sum(event["event"] == "block" for event in events)
+    arms = [arm for arm in plan.arms if fit.get((arm.job.name, arm.label), True)]
+    return blocks < sum(arm.repetitions for arm in arms) or len(results["benchmarks"]) < len(arms)
+
+
+def _cached(folder: Path) -> dict[str, str]:
+    return {"NUMBA_CACHE_DIR": str(folder)}
+
+
+def _start(folder: Path, log: Path, stream: Any, environment: dict[str, str]) -> child.Child:
+    """Start pytest on the suite, out of reach of the user's own pytest settings."""
+    arguments = [
+        str(_HERE / "test_speed.py"),
+        "-c", os.devnull, "--rootdir", str(_HERE), "-p", "no:cacheprovider",
+        "-p", "pytest_benchmark.plugin", "--benchmark-only", "-q", "--tb=short",
+        "--benchmark-json", str(folder / "timings.json"),
+        "--plan", str(folder / "plan.json"), "--log", str(log),
+    ]  # fmt: skip
+    foreign = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
+    inherited = {key: value for key, value in os.environ.items() if key not in foreign}
+    environment = {**inherited, **environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return child.start(_PYTEST, *arguments, output=stream, environment=environment)

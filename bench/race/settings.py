@@ -1,0 +1,162 @@
+"""What is raced, and how long: the quick and the full race, and everything in between."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import backends
+from backends.interface import InputValueError
+from bench.findings.schema import MOST_REPETITIONS, MOST_SECONDS, MOST_SESSIONS, MOST_THREADS
+from bench.machine import facts
+from bench.race.cases import FULL, QUICK, Case, make_case
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is raced, and how long."""
+
+    kind: str = "quick"
+    """quick, full or custom; only a label."""
+    backends: tuple[str, ...] = ()
+    """Empty for all built-in ones; but `numba-parallel` only if there is more than one thread."""
+    cases: tuple[Case, ...] = tuple(QUICK)
+    baseline: str | None = None
+    """The backend that speed-ups refer to; None for `python`, or the first where it is missing."""
+    sessions: int = 3
+    repetitions: int = 10
+    """Timed blocks per arm and session; slow arms make fewer, at least four."""
+    budget: float = 0.02
+    """Seconds that one call should take; slower arms make fewer epochs."""
+    longest: float = 1.0
+    """Seconds that a call of one epoch may take; slower arms are not timed."""
+    spacing: float = 5.0
+    """Seconds from the start of a session to that of the next, at least: a machine has moods."""
+    threads: int = 1
+    seed: int = 0
+    limit: bool = True
+    """Whether to measure what the machine can do at best; takes about five seconds."""
+
+    def resolved(self) -> "Settings":
+        """Return the settings with the backends and the baseline filled in.
+
+        Raises:
+            InputValueError: the baseline is none of the backends, two files have the same name, a
+                number is below 1 or beyond what a result file may hold, two cases have the same
+                size, or the cases need more memory than there is.
+
+        """
+        specs = tuple(dict.fromkeys(self.backends)) or default_backends(self.threads)
+        files = [Path(spec).name for spec in specs if spec.endswith(".py")]
+        twins = {name for name in files if files.count(name) > 1}
+        if twins:
+            raise InputValueError(f"backends: two files are called {twins.pop()}; rename one")
+        baseline = self.baseline or ("python" if "python" in specs else specs[0])
+        if baseline not in specs:
+            raise InputValueError(
+                f"baseline {baseline}: is not raced; there are {', '.join(specs)}"
+            )
+        for name, most in _MOST.items():
+            value = getattr(self, name)
+            if not 1 <= value <= most:
+                raise InputValueError(f"{name}: must be from 1 to {most:,}, got {value}")
+        for name in ("budget", "longest", "spacing"):
+            if not 0 <= getattr(self, name) <= MOST_SECONDS:
+                raise InputValueError(f"{name}: must be from 0 to {MOST_SECONDS:,.0f} seconds")
+        if not self.cases:
+            raise InputValueError("cases: there is none")
+        if len({case.name for case in self.cases}) < len(self.cases):
+            raise InputValueError("cases: two have the same size")
+        needed = sum(case.data_bytes for case in self.cases) * (_COPIES + len(specs))
+        needed += max(_JUDGED * (case.epochs + 1) * (case.d + 2) for case in self.cases)
+        available = facts.available_memory()
+        if needed > available:
+            raise InputValueError(
+                f"these sizes need about {needed / 1e9:.0f} GB of memory, and "
+                f"{available / 1e9:.0f} GB are free; race fewer or smaller ones at a time"
+            )
+        return replace(self, backends=specs, baseline=baseline)
+
+    def seconds(self) -> float:
+        """Return about how long the race takes, before anything is known of the backends.
+
+        One backend is taken to be as slow as `python`, the others to fill their blocks.
+        """
+        passes = [_SLOW_PASS * job.n * (job.d + 1) for job in self.cases]
+        slow = sum(max(self.repetitions * 0.01, 4 * 2 * one) for one in passes)
+        quick = len(self.cases) * (len(self.backends) + 1) * self.repetitions * 0.016
+        trials = len(self.cases) * len(self.backends) * 0.75 + sum(passes) * 10
+        session = max(self.spacing, 2 + 1.35 * (quick + slow + 4 * sum(passes)))
+        return 12 + trials + self.sessions * session
+
+
+def default_backends(threads: int) -> tuple[str, ...]:
+    """Return the built-in backends; with one thread, `numba-parallel` is `numba-simd`."""
+    return tuple(name for name in backends.names() if name != "numba-parallel" or threads > 1)
+
+
+_SLOW_PASS = 1.2e-7  # seconds per sample and feature, of Python's loop
+
+
+def choose(
+    *,
+    full: bool = False,
+    sizes: Sequence[int] = (),
+    features: Sequence[int] = (),
+    epochs: int | None = None,
+    backends: Sequence[str] = (),
+    baseline: str | None = None,
+    sessions: int | None = None,
+    threads: int = 1,
+    seed: int = 0,
+) -> Settings:
+    """Return the quick or the full settings, with what is given in place of theirs.
+
+    Of sizes and features, the ones that are not given are those of the settings.
+
+    Raises:
+        InputValueError: as `Settings.resolved`.
+
+    """
+    base = FULL_SETTINGS if full else QUICK_SETTINGS
+    kind, cases = base.kind, base.cases
+    if sizes or features or epochs is not None:
+        kind = "custom"
+        usual = [(case.n, case.d) for case in cases]
+        chosen = [
+            (n, d)
+            for n in sizes or sorted({n for n, _ in usual})
+            for d in features or sorted({d for _, d in usual})
+        ]
+        if not (sizes or features):
+            chosen = usual
+        cases = tuple(make_case(n, d, epochs) for d, n in sorted({(d, n) for n, d in chosen}))
+    changed = replace(
+        base, kind=kind, cases=cases, backends=tuple(backends), baseline=baseline,
+        sessions=base.sessions if sessions is None else sessions, threads=threads, seed=seed,
+    )  # fmt: skip
+    return changed.resolved()
+
+
+def announcement(settings: Settings) -> str:
+    """Say what is about to be raced, and about how long it takes."""
+    seconds = settings.seconds()
+    length = f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+    return (
+        f"{settings.kind} run: {_count(len(settings.cases), 'size')}, "
+        f"{_count(len(settings.backends), 'backend')}, {_count(settings.sessions, 'session')}; "
+        f"about {length}"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+_COPIES = 12  # of the data: the samples, a backend's own, and the lists of `python`
+_JUDGED = 200  # bytes of a value of a trajectory, while it is judged
+_MOST = {"sessions": MOST_SESSIONS, "repetitions": MOST_REPETITIONS, "threads": MOST_THREADS}
+
+QUICK_SETTINGS = Settings()
+FULL_SETTINGS = Settings(
+    "full", cases=tuple(FULL), sessions=8, repetitions=40, longest=5.0, spacing=15.0
+)

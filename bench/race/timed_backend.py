@@ -1,0 +1,319 @@
+"""One arm made ready to be timed (loaded, prepared, tried, verified), and its calls."""
+
+import gc
+import pickle
+import random
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+from timeit import default_timer
+from typing import Any
+
+import numpy as np
+
+import backends
+from backends.interface import Backend, InputError
+from bench.data.files import write_bytes
+from bench.data.samples import Dataset, integers
+from bench.machine.usage import Memory
+from bench.proof.agreement import Verdict
+from bench.proof.isolation import BackendError, as_trajectory, describe
+from bench.proof.steps import Steps
+from bench.race.cases import Case, parse, stable_limit
+from bench.race.plan import Arm
+
+_HARDLY = 1.4
+_WORTH = 4  # epochs
+_AGAIN = 5  # calls
+_MANY = 1_000_000  # epochs times features
+BLOCK = 0.008
+"""The least seconds of calls that are timed as one."""
+
+_LAST_BITS = 2.0**-40  # the share by which a rate varies
+_THINNED = {"epochs": 7, "every": 3}  # of a run from a given start
+_PART = 8  # of the samples
+_ROUNDS, _MOST_ROUNDS, _LONG = 3, 8, 0.1  # the last one in seconds
+_CLEAR = 0.2  # of a call
+_BLOCKS = 64  # samples, at least, after which a loop may round what integers do not
+
+
+class Calls:
+    """Calls of `train`, each from a different bias and at a rate that differs in its last bits.
+
+    So no call can use what an earlier one found, and nothing can be computed beforehand. To a
+    backend that does its work, all calls are alike. A call ends when its arrays exist.
+    """
+
+    def __init__(self, module: Backend, data: Any, job: Case) -> None:
+        """Call `module.train` on what its `prepare` made of the samples of `job`."""
+        self._train, self.data, self._job = module.train, data, job
+        self._draw = random.Random().random
+        self.epochs = job.epochs
+        self.result: Any = None
+
+    def __call__(self) -> None:
+        """Train once, after freeing the memory of the last result."""
+        self.result = None
+        self.b0 = b0 = self._draw()
+        self.lr = lr = self._job.lr * (1.0 + b0 * _LAST_BITS)
+        self.result = _awaited(self._train(self.data, lr=lr, epochs=self.epochs, b0=b0))
+
+    def fault(self, steps: Steps) -> str:
+        """Return what is wrong with the result of the last call, or nothing."""
+        try:
+            path = as_trajectory(self.result, self.epochs, self._job.d)
+        except BackendError as error:
+            return str(error)
+        return steps.fault(path, self.lr, np.zeros(self._job.d), self.b0)
+
+
+def _awaited(result: Any) -> Any:
+    """Return what `train` returned, its values as arrays, as soon as they are there."""
+    try:
+        return tuple(map(np.asarray, result))
+    except (TypeError, ValueError):
+        return result  # `as_trajectory` says what is wrong with it
+
+
+class Contestant:
+    """A backend with its data for one case; what it did wrong on the way is its `verdict`.
+
+    Times are in seconds, and of single calls: what happens only once in a process.
+    """
+
+    job: Case
+    """The case, with as many epochs as a call makes within the budget."""
+    module: Backend
+    call: Calls
+    verdict: Verdict
+    too_slow = ""
+    """Why it is not timed although it may be right; empty if it is timed."""
+    calls: int | None
+    load = 0.0
+    """Importing the backend and its library."""
+    first = 0.0
+    """The first call of `train`; with a budget, of one epoch."""
+    compile = 0.0
+    """With a budget: how much longer the first call of one epoch took than the second."""
+    growth: dict[str, float] | None = None
+    """With a budget: seconds per pass of `whole` calls, and by how much they are `more` than those
+    on an eighth of the samples; of a backend that passes once, per call of one epoch."""
+    setup = 0.0
+    """With a budget: what a call takes before its first epoch, where that is worth several."""
+    memory: dict[str, int] | None = None
+    """Bytes that preparing and training added at their peak, and of the whole process then."""
+
+    def __init__(
+        self,
+        arm: Arm,
+        budget: float | None,
+        longest: float,
+        exact: str | None,
+        log: Callable[..., None],
+    ) -> None:
+        """Get `arm` ready; the limits and `exact` are of `plan.Plan`, `log` takes the verdict."""
+        self.job, self.calls = arm.job, arm.calls
+        self._arm, self._log = arm, log
+        self._steps, on_integers = _known(arm.case, exact)
+        try:
+            self._make_ready(arm.backend, _samples(self.job.n, self.job.d), budget, longest)
+            fault = "" if self.too_slow else self._fault(budget, on_integers)
+        except (Exception, SystemExit) as error:  # a foreign backend may raise anything
+            ours = isinstance(error, BackendError | InputError)
+            fault = str(error) if ours else describe(error)
+        self.judge(fault)
+
+    def judge(self, fault: str) -> None:
+        """Set the verdict, and log it; nothing is wrong if `fault` is empty."""
+        self.verdict = Verdict(self._arm.backend, agrees=not fault, reason=fault)
+        self._log(
+            "verdict", case=self.job.name, arm=self._arm.label, verdict=asdict(self.verdict),
+            too_slow=self.too_slow, epochs=self.job.epochs,
+        )  # fmt: skip
+
+    def judge_last(self) -> None:
+        """Judge the result of the last call, once the clock has stopped."""
+        if fault := self.call.fault(self._steps):
+            self.judge(
+                f"a timed call returned a wrong result: {fault} (no two calls have the same start "
+                "and rate)"
+            )
+
+    @property
+    def passes_once(self) -> bool:
+        """Whether the backend declares that it passes over the samples only once per call."""
+        return getattr(self.module, "PASSES_ONCE", False) is True
+
+    def signatures(self) -> int:
+        """Return how many signatures of the module's functions Numba has compiled or loaded."""
+        functions = vars(self.module).values()
+        compiled = [f for f in functions if type(f).__module__.startswith("numba.")]
+        return sum(len(getattr(f, "signatures", ())) for f in compiled)
+
+    def _make_ready(
+        self, backend: str, samples: Dataset, budget: float | None, longest: float
+    ) -> None:
+        """Load and prepare; with a budget, choose the epochs that it allows."""
+        self.load, self.module = _timed(backends.load, backend)
+        self._memory = Memory()
+        data = self.module.prepare(samples.X.copy(), samples.y.copy())
+        self.call = Calls(self.module, data, self.job)
+        if budget is None:
+            return
+        self.first = self._call(1)
+        again = self._call(1)
+        self.compile = max(0.0, self.first - again)
+        if again > longest:
+            self.too_slow = f"too slow: a call of one epoch takes {again:.3g} s"
+            return
+        epochs = self._affordable(again, budget)
+        if epochs < self.job.epochs:
+            self.job = replace(self.job, epochs=epochs)
+        self.call.epochs = self.job.epochs
+
+    def _affordable(self, one: float, budget: float) -> int:
+        """Return the epochs that fit into a call of `budget` seconds; find out what it sets up.
+
+        `one` is the time of a call of one epoch, which passes over the data twice: before the
+        update and after. Doubled for as long as the calls stay within the budget, or are hardly
+        longer than that one: then setting up is all that takes time, and epochs cost next to
+        nothing.
+        """
+        if one < budget:  # the first calls in a process take longer than those that are timed
+            one = min(one, *(self._call(1) for _ in range(_AGAIN)))
+        budget = max(budget, _HARDLY * one)
+        epochs, seconds = 1, one
+        while epochs < self.job.epochs:
+            more = min(2 * epochs, self.job.epochs)
+            longer = self._call(more)
+            if longer > budget:  # it was a slow moment, or it compiled for this number
+                longer = min(longer, self._call(more))
+            per_epoch = max(longer - seconds, 0.0) / (more - epochs)
+            if longer > budget:
+                epochs += int((budget - seconds) / per_epoch)
+                break
+            epochs, seconds = more, longer
+        else:
+            per_epoch = self._per_epoch(one, epochs, seconds)
+        setup = one - 2 * per_epoch
+        self.setup = setup if epochs > 1 and setup > _WORTH * per_epoch else 0.0
+        return max(epochs, 1)
+
+    def _per_epoch(self, one: float, epochs: int, seconds: float) -> float:
+        """Return the seconds of an epoch, where a call of `epochs` takes `seconds`.
+
+        Where that is hardly longer than `one`, the call of a single epoch, the epochs are lost in
+        the wobble of the setting up. Then calls of more epochs than the case has tell them apart.
+        """
+        while 1 < epochs < _MANY // self.job.d and seconds < _HARDLY * one:
+            self.memory = self.memory or self._memory.growth()  # of the case, not of what follows
+            epochs *= 4
+            seconds = min(self._call(epochs), self._call(epochs))  # the first may compile
+        return max(seconds - one, 0.0) / max(epochs - 1, 1)
+
+    def _call(self, epochs: int) -> float:
+        """Return the seconds that a call with this many epochs takes."""
+        self.call.epochs = epochs
+        return _timed(self.call)[0]
+
+    def _fault(self, budget: float | None, on_integers: Steps) -> str:
+        """Make the call that will be timed, and judge it; with a budget, also one on integers."""
+        seconds = self._call(self.job.epochs)
+        self.first = self.first or seconds
+        if budget is not None and seconds >= BLOCK:
+            seconds = min(seconds, self._call(self.job.epochs))  # it may have compiled
+        if budget is not None and seconds >= BLOCK:
+            self.calls = 1  # what pytest-benchmark would find out with three calls more
+        self.memory = self.memory or self._memory.growth()
+        fault = self.call.fault(self._steps)
+        if budget is not None and not fault:
+            fault = self._fault_elsewhere() or self._fault_on_integers(on_integers)
+            self.growth = self._growth()
+        gc.collect()
+        gc.freeze()  # the many lists of `python` would slow down every later collection
+        return fault
+
+    def _fault_elsewhere(self) -> str:
+        """Judge a run from a given start, thinned, at a large rate: nothing that is timed is so."""
+        d, rng = self.job.d, np.random.default_rng()
+        w0, b0 = rng.uniform(-1, 1, d), float(rng.uniform(-1, 1))
+        lr = float(rng.uniform(0.7, 0.8)) * stable_limit(self.job.n, d)
+        result = self.module.train(self.call.data, lr=lr, w0=w0.copy(), b0=b0, **_THINNED)
+        fault = self._steps.fault(as_trajectory(result, d=d, **_THINNED), lr, w0, b0)
+        return fault and f"from a given w0, b0, with every={_THINNED['every']}: {fault}"
+
+    def _fault_on_integers(self, steps: Steps) -> str:
+        """Judge epochs whose sums round next to nothing: what a bound of n terms hides shows."""
+        samples, d = integers(self.job.n, self.job.d), self.job.d
+        data, lr = self.module.prepare(samples.X, samples.y), integer_rate(d)
+        path = as_trajectory(self.module.train(data, lr=lr, epochs=EPOCHS), EPOCHS, d)
+        fault = steps.fault(path, lr, np.zeros(d), 0.0)
+        return fault and f"on {samples.name}: {fault}"
+
+    def _growth(self) -> dict[str, float] | None:
+        """Time calls on all samples and on an eighth, by turns, until the difference is clear.
+
+        Whoever does not go through the samples in `train` is as fast on all of them.
+        """
+        job = replace(
+            self.job, n=self.job.n // _PART, epochs=1 if self.passes_once else self.job.epochs
+        )
+        if not job.n:
+            return None
+        samples = _samples(self.job.n, job.d)
+        few = self.module.prepare(samples.X[: job.n].copy(), samples.y[: job.n].copy())
+        part = Calls(self.module, few, job)
+        _timed(part)  # compiles, maybe
+        passes = 1 if self.passes_once else job.epochs + 1
+        whole = least = float("inf")
+        for done in range(_MOST_ROUNDS):
+            enough = _ROUNDS if whole < _LONG else 1
+            if done >= enough and whole - least > _CLEAR * whole:
+                break
+            whole, least = min(whole, self._call(job.epochs)), min(least, _timed(part)[0])
+        self.call.epochs = self.job.epochs
+        return {"whole": whole / passes, "more": (whole - least) / passes}
+
+
+EPOCHS = 4
+"""Of the run on integers."""
+
+
+def integer_rate(d: int) -> float:
+    """Return a rate for `data.integers` of d features: a power of 2, and stable."""
+    return 2.0 ** -(51 + d.bit_length())
+
+
+def write_steps(job: Case, folder: Path) -> None:
+    """Leave in `folder` what the sessions judge a case by: exact sums, and no trajectory."""
+    known = pickle.dumps(known_steps(job), protocol=pickle.HIGHEST_PROTOCOL)
+    write_bytes(folder / job.name, known)
+    _samples.cache_clear()
+
+
+def known_steps(job: Case) -> tuple[Steps, Steps]:
+    """Return the steps on the samples of a case, and on integers of its size."""
+    samples, whole = _samples(job.n, job.d), integers(job.n, job.d)
+    few = len(whole.y) // _BLOCKS + job.d + 10
+    return Steps.of(samples.X, samples.y), Steps.of(whole.X, whole.y, roundings=few)
+
+
+@cache
+def _samples(n: int, d: int) -> Dataset:
+    return Case(n, d, 1.0, 1).samples()
+
+
+@cache
+def _known(case: str, folder: str | None) -> tuple[Steps, Steps]:
+    job = parse(case)
+    if folder is None:
+        return known_steps(job)
+    known: tuple[Steps, Steps] = pickle.loads((Path(folder) / job.name).read_bytes())
+    return known
+
+
+def _timed(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[float, Any]:
+    start = default_timer()
+    result = function(*args, **kwargs)
+    return default_timer() - start, result

@@ -1,0 +1,198 @@
+"""The trial before the race: what each backend needs on each case, in a process of its own.
+
+It finds out which arms can be timed at all, how many calls make a block, how many epochs fit the
+budget, what the first call costs, and how much memory the arm takes. From then on these numbers are
+frozen, for every session alike.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.race.cases import Case
+from bench.race.plan import Arm, Plan
+from bench.race.session import Session, time_arms
+
+_LONG = 0.01  # seconds; an arm with longer blocks gets fewer repetitions
+_FEWEST = 4
+_COMPILES = 0.01  # seconds that the first call takes longer, at least, if it compiles
+_PATIENCE = 60.0  # seconds for one trial, and ten of the longest calls on top
+
+
+@dataclass
+class Trials:
+    """What the trials found."""
+
+    arms: list[Arm] = field(default_factory=list)
+    """The arms to race, frozen, with one duplicate per case."""
+    verdicts: list[dict[str, Any]] = field(default_factory=list)
+    """`{"case": …, "verdict": …}` of every arm that was judged."""
+    left_out: list[dict[str, Any]] = field(default_factory=list)
+    """`{"case", "backend", "reason", "fault"}` of every arm that is not raced."""
+    compile: list[dict[str, Any]] = field(default_factory=list)
+    """`{"backend", "load", "cold", "cached"}` of every backend that compiles, in seconds."""
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    """`{"case", "backend", "memory", "setup", "growth"}` of every arm, as `Contestant` has them."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Where and how trials and sessions run."""
+
+    exact: Path
+    """The folder of the exact sums."""
+    caches: Path
+    """A folder for Numba's caches, empty at first: no machine code is older than the run."""
+    threads: int
+    budget: float
+    longest: float
+    """As in `plan.Plan`, in seconds."""
+
+    @property
+    def cache(self) -> Path:
+        """The cache that all processes share, but those that measure a cold start."""
+        return self.caches / "shared"
+
+
+def try_out(
+    specs: Sequence[str],
+    cases: Sequence[Case],
+    conditions: Conditions,
+    *,
+    repetitions: int,
+    colds: int,
+    on_trial: Callable[[str], None],
+) -> Trials:
+    """Try every backend on every case, with `colds` cold starts; `on_trial` gets what is next."""
+    found = Trials()
+    smallest = min(cases, key=lambda case: case.data_bytes)
+    for spec in specs:
+        for case in sorted(cases, key=lambda case: case is not smallest):
+            on_trial(f"trying {spec} on {case.name}")
+            session = _try(spec, case, conditions, conditions.cache)
+            if case is smallest:
+                session = _measure_compiling(
+                    found, spec, case, conditions, session, colds, on_trial
+                )
+            arm = _frozen(found, spec, case, session, repetitions)
+            if arm is not None:
+                found.arms.append(arm)
+    found.arms = _with_duplicates(found.arms, cases)
+    return found
+
+
+def _try(spec: str, case: Case, conditions: Conditions, cache: Path) -> Session:
+    plan = Plan(
+        (Arm(case.spec, spec, repetitions=1),), "0",
+        conditions.budget, conditions.longest, str(conditions.exact),
+    )  # fmt: skip
+    patience = _PATIENCE + 10 * conditions.longest
+    return time_arms(plan, threads=conditions.threads, cache=cache, timeout=patience)
+
+
+def _measure_compiling(
+    found: Trials,
+    spec: str,
+    case: Case,
+    conditions: Conditions,
+    session: Session,
+    colds: int,
+    on_trial: Callable[[str], None],
+) -> Session:
+    """Tell cold from cached starts, if there is a difference; return a trial that starts cached.
+
+    `session` was the first trial of this backend in the run, hence with a cold cache.
+    """
+    if not _compiles(session):
+        return session
+    cold, cached = [session], []
+    on_trial(f"measuring how long {spec} compiles")
+    sure = bool(_info(session)["signatures"][0])
+    for number in range(1, colds if sure else max(2, colds)):
+        cold.append(
+            _try(spec, case, conditions, conditions.caches / f"{len(found.compile)}-{number}")
+        )
+    if not (sure or all(_compiles(trial) for trial in cold)):
+        return session  # a slow moment of the machine
+    for _ in range(colds):
+        cached.append(_try(spec, case, conditions, conditions.cache))
+    if not all(trial.results["benchmarks"] for trial in (*cold, *cached)):
+        return cached[-1]
+    found.compile.append(
+        {
+            "backend": spec,
+            "load": median(_info(trial)["load"] for trial in cached),
+            "cold": median(_info(trial)["compile"] for trial in cold),
+            "cached": median(_info(trial)["compile"] for trial in cached),
+        }
+    )
+    return cached[-1]
+
+
+def _compiles(session: Session) -> bool:
+    if not session.results["benchmarks"]:
+        return False
+    info = _info(session)
+    return bool(info["signatures"][0]) or (
+        info["compile"] > max(_COMPILES, info["first"] / 2)  # not only a wobble of a long call
+    )
+
+
+def _info(session: Session) -> dict[str, Any]:
+    info: dict[str, Any] = session.results["benchmarks"][0]["extra_info"]
+    return info
+
+
+def _frozen(found: Trials, spec: str, case: Case, session: Session, repetitions: int) -> Arm | None:
+    """Return the arm with its calls, epochs and repetitions, or note why it is left out."""
+    event = session.verdicts[-1] if session.verdicts else None
+    reason, fault = session.failure, bool(session.failure)
+    if session.timed_out:  # not a fault: it has passed the check on the reference line
+        reason, fault = f"too slow: {reason}", False
+    if event is not None:
+        found.verdicts.append({"case": case.name, "verdict": event["verdict"]})
+        if not event["verdict"]["agrees"]:
+            reason, fault = event["verdict"]["reason"], True
+        elif event["too_slow"]:
+            reason = event["too_slow"]
+    if reason:
+        found.left_out.append(
+            {"case": case.name, "backend": spec, "reason": reason, "fault": fault}
+        )
+        return None
+    stats, info = session.results["benchmarks"][0]["stats"], _info(session)
+    found.calls.append(
+        {
+            "case": case.name,
+            "backend": spec,
+            "memory": info["memory"],
+            "setup": info["setup"],
+            "growth": info["growth"],
+        }
+    )
+    block = stats["median"] * stats["iterations"]
+    share = min(1.0, _LONG / block)
+    return Arm(
+        case.spec,
+        spec,
+        epochs=info["epochs"],
+        calls=stats["iterations"] // (info["epochs"] + 1),
+        repetitions=min(repetitions, max(_FEWEST, round(repetitions * share))),
+        block=block,
+    )
+
+
+def _with_duplicates(arms: Sequence[Arm], cases: Sequence[Case]) -> list[Arm]:
+    """Return the arms case by case, each case with a copy of its fastest arm at the end."""
+
+    def per_epoch(arm: Arm) -> float:
+        return arm.block / ((arm.calls or 1) * (arm.job.epochs + 1))
+
+    result = []
+    for case in cases:
+        rivals = [arm for arm in arms if arm.case == case.spec]
+        if rivals:
+            result += [*rivals, replace(min(rivals, key=per_epoch), duplicate=True)]
+    return result

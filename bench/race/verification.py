@@ -1,0 +1,86 @@
+"""What every backend must pass before it is timed, and the table of its errors."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from backends.interface import InputValueError
+from bench.data.files import write_table
+from bench.proof.agreement import Checked, check_backends
+from bench.proof.oracle import ExactTrajectory, exact_trajectory
+from bench.proof.problems import suite
+from bench.race.cases import REFERENCE
+from bench.race.state import Race, Steps
+
+_CHECK_PATIENCE = 300.0  # seconds per backend; some compile for every shape of the samples
+
+ERRORS = "agreement.parquet"
+
+_NO_BACKEND = ("cannot be imported", "has no function")  # as `backends.load` says it
+
+
+def check(race: Race, folder: Path, steps: Steps) -> list[str]:
+    """Judge all on the reference line, each in a process of its own; return those that agree.
+
+    Raises:
+        InputValueError: one cannot be imported or lacks a function, so that it is no backend.
+
+    """
+    data, lr, epochs = REFERENCE.samples(), REFERENCE.lr, REFERENCE.epochs
+    steps("computing the exact trajectory", 0)
+    exact = exact_trajectory(data.X, data.y, lr=lr, epochs=epochs)
+    checked: list[Checked] = []
+    steps("checking the backends", 0)
+    for result in check_backends(
+        race.settings.backends, data.X, data.y, lr=lr, epochs=epochs, exact=exact, others=suite(),
+        timeout=_CHECK_PATIENCE,
+    ):  # fmt: skip
+        checked.append(result)
+        steps("checking the backends")
+        if result.verdict.reason.startswith(_NO_BACKEND):
+            raise InputValueError(f"backend {result.verdict.backend}: {result.verdict.reason}")
+        if not result.verdict.agrees:
+            verdict = asdict(result.verdict)
+            race.about["verdicts"].append({"case": REFERENCE.name, "verdict": verdict})
+            race.about["left_out"].append(
+                {
+                    "case": "every case",
+                    "backend": verdict["backend"],
+                    "reason": f"on {REFERENCE.name}, {verdict['reason']}",
+                    "fault": True,
+                }
+            )
+    if any(result.trajectory is not None for result in checked):
+        for name in (ERRORS, "agreement.png"):
+            (folder / name).unlink(missing_ok=True)  # that of an earlier run
+        race.files.append(folder / ERRORS)  # first: Ctrl-C may come as soon as it is there
+        write_table(error_table(checked, exact), folder / ERRORS)
+    agreeing = {result.verdict.backend for result in checked if result.verdict.agrees}
+    return [spec for spec in race.settings.backends if spec in agreeing]
+
+
+def error_table(checked: Sequence[Checked], exact: ExactTrajectory) -> pa.Table:
+    """Return a row per backend and epoch: backend, epoch, and |error| and bound of w, b and loss.
+
+    Of several weights, the largest |error| and the largest bound.
+    """
+    tables = []
+    for result in checked:
+        if result.trajectory is None:
+            continue
+        epoch, w, b, loss = result.trajectory
+        columns = {
+            "backend": np.full(len(epoch), result.verdict.backend),
+            "epoch": epoch,
+            "w_error": exact.w.error(w).max(axis=1),
+            "w_bound": exact.w.bound.max(axis=1),
+            "b_error": exact.b.error(b),
+            "b_bound": exact.b.bound,
+            "loss_error": exact.loss.error(loss),
+            "loss_bound": exact.loss.bound,
+        }
+        tables.append(pa.table(columns))
+    return pa.concat_tables(tables)

@@ -1,0 +1,1 @@
+"""What the terminal shows: words and tables for people."""

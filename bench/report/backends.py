@@ -1,0 +1,17 @@
+"""The backends, and what they need."""
+
+from rich.table import Table
+
+import backends
+from bench.report.tables import empty_table
+
+
+def backend_table() -> Table:
+    """Give each built-in backend a row: its package's version or how to get it, and its idea."""
+    table = empty_table("backend", "package", "its one idea")
+    for name, rung in backends.LADDER.items():
+        version = backends.package_version(name)
+        package = rung.package or "Python"
+        found = f"{package} {version}" if version else f"missing: pip install {package}"
+        table.add_row(name, found, rung.idea)
+    return table

@@ -1,0 +1,151 @@
+"""How far do the figures of identical code differ? pytest-benchmark as it comes, and our sessions.
+
+`python -m bench.studies.noise` races a backend against itself, again and again, in both ways by
+turns, with a second of timed calls for every arm:
+
+(a) two equal tests in one file, under pytest-benchmark with its defaults;
+(b) `race.measure` with three sessions, whose duplicate arm is the same.
+
+It prints how far the ratio of the two equal arms strays in each, and how often two runs of (b) that
+lie minutes apart agree on the speed-up of `numba` over `numpy`, on four sizes.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from math import exp, log
+from pathlib import Path
+from statistics import stdev
+from typing import Annotated, Any
+
+import typer
+
+from bench.data.files import write_json
+from bench.findings import results
+from bench.machine.facts import thread_environment
+from bench.race import run as race
+from bench.race.cases import REFERENCE
+from bench.race.settings import choose
+
+_TEST = """\
+import backends
+from bench.data.samples import REFERENCE_EPOCHS, REFERENCE_LR, reference_line
+
+numba, data = backends.load("numba"), reference_line()
+a, b = (numba.prepare(data.X.copy(), data.y.copy()) for _ in range(2))
+numba.train(a, lr=REFERENCE_LR, epochs=1)
+
+
+def test_a(benchmark):
+    benchmark(numba.train, a, lr=REFERENCE_LR, epochs=REFERENCE_EPOCHS)
+
+
+def test_b(benchmark):
+    benchmark(numba.train, b, lr=REFERENCE_LR, epochs=REFERENCE_EPOCHS)
+"""
+APART = 4
+"""Two runs that are compared lie so many runs apart: about two minutes."""
+
+FIGURES = ("min", "mean", "median")
+"""What pytest-benchmark compares arms by; `min` is what its table is sorted by."""
+
+Run = dict[str, Any]
+
+
+def measure(folder: Path) -> Run:
+    """Return the A/A ratios of one run of (a) and one of (b), and the speed-up that (b) found."""
+    return {**_plain_run(folder), **_session_run(folder)}
+
+
+def _plain_run(folder: Path) -> Run:
+    """Race two equal tests under pytest-benchmark with its defaults."""
+    test, saved = folder / "test_equal.py", folder / "plain.json"
+    test.write_text(_TEST)
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run(
+        [sys.executable, "-m", "pytest", str(test), "--benchmark-only", "-q",
+         "-p", "no:cacheprovider", f"--benchmark-json={saved}"],
+        cwd=root, check=True, capture_output=True,
+        env={**os.environ, **thread_environment(1)},
+    )  # fmt: skip
+    a, b = (arm["stats"] for arm in json.loads(saved.read_text())["benchmarks"])
+    return {figure: a[figure] / b[figure] for figure in FIGURES}
+
+
+def _session_run(folder: Path) -> Run:
+    """Race `numba`, its duplicate and `numpy`, in as many sessions as --quick makes."""
+    chosen = choose(sizes=[100, 10_000], features=[1, 10], backends=["numpy", "numba"])
+    path = folder / "sessions.json"
+    if race.measure(path, replace(chosen, repetitions=40)).interrupted:
+        raise KeyboardInterrupt
+    cases = results.read(path)["gradrace"]["cases"]
+    return {
+        "aa": {c["name"]: c["aa"] for c in cases},
+        "speed_up": {c["name"]: _numba(c) for c in cases},
+    }
+
+
+def _numba(case: Run) -> Run:
+    speed_up: Run = next(r["speed_up"] for r in case["arms"] if r["backend"] == "numba")
+    return speed_up
+
+
+def table(runs: Sequence[Run]) -> list[str]:
+    """Return the lines of a Markdown table: the A/A ratio of every method over all runs."""
+    columns = {f"pytest-benchmark, {figure}": [run[figure] for run in runs] for figure in FIGURES}
+    columns["sessions"] = [run["aa"][REFERENCE.name]["value"] for run in runs]
+    lines = [
+        "| A/A ratio, truly 1 | runs | lowest | highest | highest / lowest | standard deviation |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, values in columns.items():
+        deviation = exp(stdev(map(log, values))) - 1
+        lines.append(
+            f"| {name} | {len(values)} | {min(values):.3f} | {max(values):.3f} | "
+            f"+{100 * (max(values) / min(values) - 1):.1f} % | {100 * deviation:.2f} % |"
+        )
+    return lines
+
+
+def agreement(runs: Sequence[Run]) -> list[str]:
+    """Return what pairs of runs that lie minutes apart say of the speed-up."""
+    sizes = list(runs[0]["speed_up"])
+    pairs = [
+        (a["speed_up"][size], b["speed_up"][size])
+        for a, b in zip(runs, runs[APART:], strict=False)
+        for size in sizes
+    ]
+    mutual = sum(_holds(a, b["value"]) and _holds(b, a["value"]) for a, b in pairs)
+    overlap = sum(a["low"] <= b["high"] and b["low"] <= a["high"] for a, b in pairs)
+    covered = sum(_holds(run["aa"][size], 1.0) for run in runs for size in sizes)
+    return [
+        f"Of {len(pairs)} pairs of speed-ups, each lies within the other's 95 % interval in "
+        f"{mutual}; the intervals overlap in {overlap}.",
+        f"The 95 % interval of A/A holds 1 in {covered} of {len(runs) * len(sizes)} cases.",
+    ]
+
+
+def _holds(estimate: Run, value: float) -> bool:
+    return bool(estimate["low"] <= value <= estimate["high"])
+
+
+def main(
+    runs: Annotated[int, typer.Option(help="How many runs of each kind; half a minute each.")] = 24,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Keeps the runs.")] = Path("noise.json"),
+) -> None:
+    """Measure how far identical code differs from itself, and print a Markdown table of it."""
+    done: list[Run] = json.loads(out.read_text()) if out.exists() else []
+    with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
+        while len(done) < runs:
+            done.append(measure(Path(name)))
+            write_json(out, done)
+            print(f"run {len(done)} of {runs}", file=sys.stderr)
+    print("\n".join([*table(done), "", *agreement(done)]))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,244 @@
+"""Which targets does each backend reach here? `python -m bench.studies.targets` prints them.
+
+Two races, one with one thread and one with all, and a few timings that are no races. Every ratio is
+the geometric mean over the sessions of their median paired ratio, as in every race. A figure that
+needs a C compiler or several cores says so where there is none.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from timeit import default_timer
+from typing import Annotated, Any
+
+import typer
+
+import backends
+from bench.data.samples import synthetic
+from bench.findings import results, statistics
+from bench.findings.results import Content
+from bench.machine import facts
+from bench.machine.progress import Progress, silent
+from bench.peers import missing, path
+from bench.race import run as race
+from bench.race.cases import grid, make_case
+from bench.race.settings import QUICK_SETTINGS, Settings
+from bench.report.tables import empty_table
+from bench.report.terminal import progress_bar, show
+
+SIMD, PARALLEL = "numba-simd", "numba-parallel"
+TEXTBOOK = path("textbook")
+
+_ALONE = [
+    *grid([100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000], [1]),
+    *grid([100, 10_000, 1_000_000], [10]),
+    *grid([100, 10_000, 100_000], [100]),
+]
+_TOGETHER = [*grid([100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000], [1]), make_case(10**6, 10)]
+_REPEATS = 9
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure to reach."""
+
+    claim: str
+    least: float
+    """What it should be at least."""
+    found: float | None
+    """None where it cannot be measured here."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether it is."""
+        return self.found is not None and self.found >= self.least
+
+
+def measure(folder: Path, on_progress: Progress = silent) -> list[Figure]:
+    """Return every figure, in the order of the ladder; the result files stay in `folder`.
+
+    Raises:
+        OSError: the folder cannot be written to.
+
+    """
+    c = [] if missing("c") else [path("c")]
+    base = replace(QUICK_SETTINGS, kind="figures")
+    alone = _race(
+        folder / "figures-1.json",
+        replace(
+            base, cases=tuple(_ALONE), backends=("numpy", SIMD, "gram", TEXTBOOK, *c),
+        ),
+        on_progress,
+    )  # fmt: skip
+    threads = len(facts.affinity())
+    together: Content | None = None
+    if threads > 1:
+        together = _race(
+            folder / f"figures-{threads}.json",
+            replace(base, cases=tuple(_TOGETHER), backends=(SIMD, PARALLEL), threads=threads),
+            on_progress,
+        )
+    return [
+        *_numpy(alone),
+        *_simd(alone),
+        *_parallel(together),
+        *_gram(alone),
+        Figure(
+            f"import numba, in units of gradrace train to its first line, {SIMD}", 1 / 1.5, _start()
+        ),
+    ]
+
+
+def _race(path: Path, settings: Settings, on_progress: Progress) -> Content:
+    result = race.measure(path, settings, on_progress)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return result.content
+
+
+def _numpy(content: Content) -> Iterator[Figure]:
+    for name, least in (("100x1", 3), ("100x10", 3), ("1000000x1", 2), ("1000000x10", 2)):
+        yield Figure(
+            f"numpy over textbook NumPy on {name}", least, _ratio(content, name, TEXTBOOK, "numpy")
+        )
+
+
+def _simd(content: Content) -> Iterator[Figure]:
+    for case in _ALONE:
+        if case.n <= 100_000:
+            least = 1.3 if case.d == 1 else 1.0
+            found = _ratio(content, case.name, path("c"), SIMD)
+            yield Figure(f"{SIMD} over the C loop on {case.name}", least, found)
+    for name in _beyond_the_caches(content):
+        yield Figure(f"{SIMD}, share of the limit on {name}", 0.9, _share(content, name, SIMD))
+
+
+def _parallel(content: Content | None) -> Iterator[Figure]:
+    for case in _TOGETHER:
+        small = case.n < 100_000
+        if small or case.n >= 1_000_000:
+            found = None if content is None else _ratio(content, case.name, SIMD, PARALLEL)
+            yield Figure(f"{PARALLEL} over {SIMD} on {case.name}", 0.95 if small else 1.8, found)
+    if content is not None:
+        for name in _beyond_the_caches(content):
+            found = _share(content, name, PARALLEL)
+            yield Figure(f"{PARALLEL}, share of the limit on {name}", 0.9, found)
+
+
+def _gram(content: Content) -> Iterator[Figure]:
+    yield Figure(f"gram over {SIMD} on 100x1", 8, _ratio(content, "100x1", SIMD, "gram"))
+    yield Figure(
+        "gram: another 1,000 epochs on 100x1, in units of those on 1000000x1",
+        0.9,
+        _second_thousand(),
+    )
+
+
+def _ratio(content: Content, case: str, slow: str, fast: str) -> float | None:
+    """Return how many times as fast `fast` is."""
+    arms = {
+        arm["extra_info"]["backend"]: results.times(arm)
+        for arm in content["benchmarks"]
+        if arm["group"] == case and not arm["extra_info"]["duplicate"]
+    }
+    if not {slow, fast} <= set(arms):
+        return None
+    estimate = statistics.speed_up(arms[slow], arms[fast])
+    return None if estimate is None else estimate.value
+
+
+def _share(content: Content, case: str, backend: str) -> float | None:
+    """Return the limit of a pass, in units of a backend's best."""
+    shares: list[float] = [
+        row["limit"]["share"]
+        for entry in content["gradrace"]["cases"]
+        for row in entry["arms"]
+        if entry["name"] == case and row["backend"] == backend
+    ]
+    return shares[0] if shares else None
+
+
+def _beyond_the_caches(content: Content) -> list[str]:
+    last = max(content["gradrace"]["roofline"]["caches"].values(), default=2**25)
+    return [
+        entry["name"]
+        for entry in content["gradrace"]["cases"]
+        if 8 * entry["n"] * (entry["d"] + 1) > 2 * last
+    ]
+
+
+def _second_thousand() -> Any:
+    """Return what 1,000 more epochs take with n = 100, in units of n = 10⁶."""
+    module = backends.load("gram")
+    ends = [module.prepare(data.X, data.y) for data in (synthetic(100, 1), synthetic(10**6, 1))]
+    extra: list[list[float]] = [[], []]
+    for data in ends:
+        module.train(data, lr=0.1, epochs=1)
+    for _ in range(_REPEATS):
+        for data, found in zip(ends, extra, strict=True):
+            short, long = (
+                _seconds(module.train, data, lr=0.1, epochs=epochs) for epochs in (1_000, 101_000)
+            )
+            found.append((long - short) / 100)
+    return median(a / b for a, b in zip(*extra, strict=True))
+
+
+def _start() -> float:
+    """Return how long `import numba` takes, in units of `gradrace train` up to its first line."""
+    with tempfile.TemporaryDirectory() as folder:
+        bare = [sys.executable, "-c", "import numba; print()"]
+        train = [
+            sys.executable, "-m", "bench", "train", "--backend", SIMD, "--out", folder,
+        ]  # fmt: skip
+        ratios = [
+            _seconds(_first_line, bare) / _seconds(_first_line, train) for _ in range(_REPEATS)
+        ]
+    return median(ratios)
+
+
+def _first_line(command: list[str]) -> None:
+    """Start a program and wait for its first line; then let it go."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **_AT_ONCE}
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.kill()
+
+
+_AT_ONCE = {"PYTHONUNBUFFERED": "1"}
+
+
+def _seconds(function: Callable[..., Any], *args: Any, **kwargs: Any) -> float:
+    start = default_timer()
+    function(*args, **kwargs)
+    return default_timer() - start
+
+
+def print_figures(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path("results"),
+) -> None:
+    """Measure which figures of the ladder are reached on this machine; about three minutes."""
+    out.mkdir(parents=True, exist_ok=True)
+    with progress_bar() as on_progress:
+        found = measure(out, on_progress)
+    show(figure_table(found))
+
+
+def figure_table(found: Sequence[Figure]) -> Any:
+    """Give each figure a row: what it is, what it should be, what it is, and whether it will do."""
+    table = empty_table("figure", "at least", "found", "reached")
+    for figure in found:
+        value = "–" if figure.found is None else f"{figure.found:.3g}"
+        reached = "yes" if figure.reached else "–" if figure.found is None else "no"
+        table.add_row(figure.claim, f"{figure.least:.3g}", value, reached)
+    return table
+
+
+if __name__ == "__main__":
+    typer.run(print_figures)

@@ -1,0 +1,243 @@
+"""What each rung above `numba` promises of its own."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import backends
+from backends.interface import Backend, Floats, Trajectory, recorded_epochs
+from bench.data.samples import synthetic
+from bench.learning.theory import hessian
+from bench.proof.agreement import Verdict, judge
+from bench.proof.oracle import exact_trajectory
+from tests.conftest import ROOT
+
+NEW = ("numba-simd", "numba-parallel", "gram")
+
+
+def verdict(path: Trajectory, X: Floats, y: Floats, lr: float) -> Verdict:
+    exact = exact_trajectory(X, y, lr=lr, epochs=int(path.epoch[-1]))
+    return judge("", path, exact)
+
+
+def trained(backend: Backend, X: Floats, y: Floats, lr: float, epochs: int) -> Trajectory:
+    return backend.train(backend.prepare(X, y), lr=lr, epochs=epochs)
+
+
+def by_products(X: Floats, y: Floats, lr: float, epochs: int) -> Trajectory:
+    """What `gram` does not do: descend on AᵀA, Aᵀy and yᵀy themselves."""
+    A = np.column_stack([X, np.ones(len(y))])
+    G, c, s, n = A.T @ A, A.T @ y, y @ y, len(y)
+    theta, path, losses = np.zeros(A.shape[1]), [], []
+    for _ in range(epochs + 1):
+        path.append(theta)
+        losses.append((theta @ (G @ theta - 2 * c) + s) / n)
+        theta = theta - lr * (2 / n) * (G @ theta - c)
+    states = np.array(path)
+    return Trajectory(recorded_epochs(epochs, 1), states[:, :-1], states[:, -1], np.array(losses))
+
+
+class TestGram:
+    def test_the_loss_keeps_its_digits_down_to_nothing(self) -> None:
+        rng = np.random.default_rng(3)
+        X = rng.standard_normal((60, 3))
+        y = X @ np.array([1.0, -2.0, 0.5]) + 4.0  # no noise
+        lr = 0.9 * hessian(X).limit
+        path = trained(backends.load("gram"), X, y, lr, 1500)
+        assert path.loss[-1] < 1e-28
+        assert verdict(path, X, y, lr).agrees
+        products = verdict(by_products(X, y, lr, 1500), X, y, lr)
+        assert not products.agrees
+        assert products.reason.startswith("loss at epoch")
+
+    @pytest.mark.parametrize("name", NEW)
+    def test_columns_that_say_the_same(self, name: str) -> None:
+        rng = np.random.default_rng(4)
+        half = rng.standard_normal((40, 2))
+        X, y = np.hstack([half, half, np.zeros((40, 1))]), rng.standard_normal(40)
+        lr = 0.9 * hessian(X).limit
+        found = verdict(trained(backends.load(name), X, y, lr, 2000), X, y, lr)
+        assert found.agrees, found.reason
+
+    @pytest.mark.parametrize("name", NEW)
+    @pytest.mark.parametrize("noise", [0.0, 1.0])
+    def test_a_condition_number_of_1e12(self, name: str, noise: float) -> None:
+        rng = np.random.default_rng(5)
+        X = rng.standard_normal((50, 4)) * np.array([1.0, 1e-4, 1e-8, 1e-12])
+        X = X @ np.linalg.qr(rng.standard_normal((4, 4)))[0]
+        y = X @ rng.standard_normal(4) + noise * rng.standard_normal(50)
+        lr = 0.9 * hessian(X).limit
+        found = verdict(trained(backends.load(name), X, y, lr, 3000), X, y, lr)
+        assert found.agrees, found.reason
+
+    @pytest.mark.parametrize("n", [1, 2, 255, 256, 257, 700])
+    @pytest.mark.parametrize("d", [1, 2, 70])
+    def test_any_number_of_blocks(self, n: int, d: int) -> None:
+        data = synthetic(n, d)
+        lr = 0.5 * hessian(data.X).limit
+        found = verdict(trained(backends.load("gram"), data.X, data.y, lr, 40), data.X, data.y, lr)
+        assert found.agrees, found.reason
+
+    @pytest.mark.parametrize("n", [1, 2, 3, 30, 300])
+    @pytest.mark.parametrize("share", [1e-9, 1e-4, 1e-2, 0.5, 0.999, 1.001, 100.0])
+    def test_one_feature_at_any_rate(self, n: int, share: float) -> None:
+        """From just above a power of 2, where the bound leaves no room for a second rounding."""
+        rng, data, gram = np.random.default_rng(n), synthetic(n, 1), backends.load("gram")
+        samples, lr = gram.prepare(data.X, data.y), share * hessian(data.X).limit
+        for start in 2.0**20 * rng.uniform(1.0, 1.1, 40):
+            job: dict[str, Any] = {"lr": lr, "epochs": 1, "w0": [start], "b0": -start}
+            exact = exact_trajectory(data.X, data.y, **job)
+            found = judge("", gram.train(samples, **job), exact)
+            assert found.agrees, found.reason
+
+    @pytest.mark.parametrize("d", [1, 2, 12])
+    def test_an_outlier_that_meets_a_zero(self, d: int) -> None:
+        """Its product with y is nothing, whatever a rounding of the columns' lengths would be."""
+        X, y = np.zeros((33, d)), np.zeros(33)
+        X[3], X[4:, 0], y[7] = 1e5, 1e-3, 1.0
+        lr = 0.5 * hessian(X).limit
+        found = verdict(trained(backends.load("gram"), X, y, lr, 5), X, y, lr)
+        assert found.agrees, found.reason
+
+    @pytest.mark.parametrize("size", [1e-300, 1e-313, 1e-318, 5e-324])
+    @pytest.mark.parametrize("start", [0.0, 1.0, 1e300])
+    def test_a_column_of_numbers_with_few_digits(self, size: float, start: float) -> None:
+        rng, gram = np.random.default_rng(7), backends.load("gram")
+        X, y = rng.standard_normal((50, 3)), rng.standard_normal(50)
+        X[:, 1] *= size
+        job: dict[str, Any] = {"lr": 0.1, "epochs": 20, "w0": [1.0, start, 1.0]}
+        exact = exact_trajectory(X, y, **job)
+        found = judge("", gram.train(gram.prepare(X, y), **job), exact)
+        assert found.agrees, found.reason
+
+    BORDER = """
+import numpy as np
+import backends
+from bench.proof.agreement import judge
+from bench.proof.oracle import exact_trajectory
+X, y = np.resize([[1.0], [-1.0]], (1000, 1)), np.ones(1000)
+gram, rng, sums = backends.load("gram"), np.random.default_rng(0), None
+data = gram.prepare(X, y)
+for _ in range(200):
+    lr, b0 = 0.25e-3 * rng.uniform(1, 1.01), 2.0**20 * rng.uniform(1, 1.02)
+    exact = exact_trajectory(X, y, lr=lr, epochs=1, b0=b0, sums=sums)
+    sums = exact.sums
+    verdict = judge("gram", gram.train(data, lr=lr, epochs=1, b0=b0), exact)
+    assert verdict.agrees, verdict.reason
+"""
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("processor", ["", "generic"])
+    def test_at_the_border_of_its_short_cut(self, processor: str, tmp_path: Path) -> None:
+        """On a processor, too, that cannot fuse a multiplication and an addition."""
+        features = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""} if processor else {}
+        environment = {**os.environ, **features, "NUMBA_CACHE_DIR": str(tmp_path)}
+        subprocess.run([sys.executable, "-c", self.BORDER], cwd=ROOT, check=True, env=environment)
+
+
+@pytest.mark.parametrize("n", [50, 60_000])
+def test_two_trainings_at_once_on_the_same_data(n: int) -> None:
+    numpy = backends.load("numpy")
+    samples = synthetic(n, 10)
+    data = numpy.prepare(samples.X, samples.y)
+
+    def train(b0: float) -> Trajectory:
+        return numpy.train(data, lr=0.05, epochs=400_000 // n, b0=b0)
+
+    alone = [train(b0) for b0 in (0.0, 50.0)]
+    with ThreadPoolExecutor() as pool:
+        together = list(pool.map(train, (0.0, 50.0)))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one.loss, other.loss)
+
+
+@pytest.mark.parametrize("n", [2**14, 2**14 + 1, 2**18, 2**18 + 1])
+def test_numpy_agrees_with_products_and_in_strips(n: int) -> None:
+    data, numpy = synthetic(n, 1), backends.load("numpy")
+    found = verdict(trained(numpy, data.X, data.y, 0.1, 8), data.X, data.y, 0.1)
+    assert found.agrees, found.reason
+
+
+class TestSimd:
+    @pytest.mark.parametrize("d", [1, 2, 11, 12, 13])
+    @pytest.mark.parametrize("n", [1, 63, 64, 255, 256, 257, 1001])
+    def test_every_path_and_every_rest(self, n: int, d: int) -> None:
+        data = synthetic(n, d)
+        lr = 0.5 * hessian(data.X).limit
+        for name in ("numba-simd", "numba-parallel"):
+            path = trained(backends.load(name), data.X, data.y, lr, 40)
+            found = verdict(path, data.X, data.y, lr)
+            assert found.agrees, found.reason
+
+    def test_its_samples_begin_a_cache_line(self) -> None:
+        for d in (1, 5, 20):
+            data = synthetic(33, d)
+            X, y = backends.load("numba-simd").prepare(data.X, data.y)
+            assert (X.ctypes.data % 64, y.ctypes.data % 64) == (0, 0)
+            np.testing.assert_array_equal(X, data.X)
+
+
+@pytest.mark.slow
+class TestParallel:
+    SCRIPT = """
+import sys
+import numpy as np
+import backends, numba
+from bench.data.samples import synthetic
+data, module = synthetic(int(sys.argv[1]), int(sys.argv[2])), backends.load("numba-parallel")
+threads = numba.get_num_threads()
+path = module.train(module.prepare(data.X, data.y), lr=0.1, epochs=30)
+assert numba.get_num_threads() == threads
+np.savez(sys.argv[3], **path._asdict())
+"""
+
+    def run(
+        self, n: int, d: int, file: Path, threads: int = 2, layer: str = "default"
+    ) -> Trajectory:
+        """Train in a process with so many threads, whatever the machine has."""
+        subprocess.run(
+            [sys.executable, "-c", self.SCRIPT, str(n), str(d), str(file)],
+            cwd=ROOT, check=True,
+            env={**os.environ, "NUMBA_NUM_THREADS": str(threads), "NUMBA_THREADING_LAYER": layer},
+        )  # fmt: skip
+        with np.load(file) as arrays:
+            return Trajectory(*(arrays[field] for field in Trajectory._fields))
+
+    @pytest.mark.parametrize(("n", "d"), [(40_001, 1), (9_001, 9), (3_001, 30)])
+    def test_two_threads_agree_and_give_the_same_bits_every_time(
+        self, n: int, d: int, tmp_path: Path
+    ) -> None:
+        data = synthetic(n, d)
+        first, second = (self.run(n, d, tmp_path / f"{i}.npz") for i in range(2))
+        for p, q in zip(first, second, strict=True):
+            np.testing.assert_array_equal(p, q)
+        found = verdict(first, data.X, data.y, 0.1)
+        assert found.agrees, found.reason
+        alone = trained(backends.load("numba-simd"), data.X, data.y, 0.1, 30)
+        assert not np.array_equal(first.loss, alone.loss)  # it was shared out
+
+    def test_the_team_is_as_large_as_there_are_shares(self) -> None:
+        code = (
+            "import numba; from backends.numba_parallel import _team, _threads_worth_it as worth\n"
+            "with _team(worth(80_002)): assert numba.get_num_threads() == 2\n"
+            "assert (worth(80_002), worth(10**6), numba.get_num_threads()) == (2, 4, 4)"
+        )
+        environment = {**os.environ, "NUMBA_NUM_THREADS": "4"}
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, env=environment)
+
+    def test_threads_that_would_get_too_little_stay_out(self, tmp_path: Path) -> None:
+        """80,002 numbers are worth two threads, however many there are."""
+        two, four = (self.run(40_001, 1, tmp_path / f"{n}.npz", threads=n) for n in (2, 4))
+        np.testing.assert_array_equal(two.loss, four.loss)
+
+    def test_where_threads_start_slowly_they_get_more(self, tmp_path: Path) -> None:
+        data = synthetic(40_001, 1)
+        path = self.run(40_001, 1, tmp_path / "slow.npz", layer="workqueue")
+        alone = trained(backends.load("numba-simd"), data.X, data.y, 0.1, 30)
+        np.testing.assert_array_equal(path.loss, alone.loss)

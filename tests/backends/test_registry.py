@@ -1,0 +1,168 @@
+"""Finding backends, and importing nothing before it is needed."""
+
+import py_compile
+import re
+import subprocess
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import pytest
+
+import backends
+from backends.interface import InputError, InputValueError
+from tests.conftest import ROOT
+
+FILE = """
+import numpy as np
+def prepare(X, y): return X, y
+def train(data, **job): return np.arange(1), np.zeros((1, 1)), np.zeros(1), np.zeros(1)
+"""
+
+
+def imported_after(code: str) -> set[str]:
+    """The modules that a fresh interpreter has imported after `code`."""
+    script = f"{code}\nimport sys; print(*sys.modules, sep='\\n')"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import backends; backends.names()", {"numpy", "numba", "matplotlib", "pyarrow"}),
+        ("import bench.cli.command", {"numpy", "numba", "matplotlib", "pyarrow", "pytest"}),
+        ("import backends; backends.require('numba')", {"numba", "matplotlib", "pyarrow"}),
+        ("import backends; backends.load('python')", {"numba", "matplotlib", "pyarrow"}),
+        ("import backends; backends.load('numpy')", {"numba", "matplotlib", "pyarrow"}),
+        ("import plots.fit, plots.loss, plots.speed, plots.agreement", {"backends", "bench"}),
+        ("import bench.proof.oracle", {"numba", "matplotlib"}),
+    ],
+)  # fmt: skip
+def test_nothing_is_imported_before_it_is_needed(code: str, absent: set[str]) -> None:
+    assert not imported_after(code) & absent
+
+
+def test_loading_numba_imports_numba() -> None:
+    assert "numba" in imported_after("import backends; backends.load('numba')")
+
+
+def test_names_are_the_rungs_in_order() -> None:
+    assert backends.names() == (
+        "python", "numpy", "numba", "numba-simd", "numba-parallel", "gram",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", backends.names())
+def test_load_by_name(name: str) -> None:
+    assert backends.load(name) is backends.load(f"backends.{backends.LADDER[name].module}")
+
+
+def test_load_by_path(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(FILE)
+    module = backends.load(str(tmp_path / "mine.py"))
+    assert module.prepare(1, 2) == (1, 2)
+
+
+def test_load_by_module_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "package_of_mine").mkdir()
+    (tmp_path / "package_of_mine" / "__init__.py").write_text("")
+    (tmp_path / "package_of_mine" / "mine.py").write_text(FILE)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert backends.load("package_of_mine.mine").prepare(1, 2) == (1, 2)
+
+
+NOWHERE = (
+    "nope", "nope.sub", "numpyy", "", ".", ".json", "json.", "json..tool", "nope.py", "os.path.x",
+    "__main__",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("spec", NOWHERE)
+def test_what_is_not_there(spec: str) -> None:
+    with pytest.raises(
+        InputValueError, match=rf"backend {re.escape(spec)}: (is not python|no such file)"
+    ):
+        backends.require(spec)
+    with pytest.raises(InputError):
+        backends.load(spec)
+
+
+@pytest.mark.parametrize("spec", ["mine_in_a_package.fast", "other/mine.py"])
+def test_folders_are_on_the_path_only_while_a_foreign_backend_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str
+) -> None:
+    for name in ("mine_in_a_package/fast.py", "other/mine.py"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(f"import sys\nPATH = list(sys.path)\n{FILE}")
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    backends.require(spec)
+    found = backends.load(spec)
+    beside = [str(tmp_path / "other")] if spec.endswith(".py") else []
+    assert vars(found)["PATH"] == [*before, *beside, str(tmp_path)]
+    assert sys.path == before
+
+
+@pytest.mark.parametrize("name", ["evil.mod", "evil.inner.mod", "space.evil.mod", "space.deep.mod"])
+@pytest.mark.parametrize("statement", ["raise SystemExit(0)", "1 / 0", "raise GeneratorExit"])
+def test_nothing_of_a_module_runs_before_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, statement: str
+) -> None:
+    """Nor of the packages that it is in, which may be namespaces: folders without __init__.py."""
+    file = tmp_path.joinpath(*name.split(".")).with_suffix(".py")
+    file.parent.mkdir(parents=True)
+    file.write_text(statement)
+    for folder in file.parents:
+        if folder.name in ("evil", "inner"):
+            (folder / "__init__.py").write_text(statement)
+    monkeypatch.syspath_prepend(tmp_path)
+    backends.require(name)
+    assert backends.source(name) == file
+    with pytest.raises(InputValueError, match=rf"backend {name}: cannot be imported: .*(Ex|Zero)"):
+        backends.load(name)
+
+
+def test_modules_without_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text(FILE)
+    compiled = tmp_path / "compiled_by_me.pyc"
+    py_compile.compile(str(tmp_path / "mine.py"), str(compiled))
+    library = tmp_path / f"linked_by_me{EXTENSION_SUFFIXES[0]}"
+    library.touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert backends.load("compiled_by_me").prepare(1, 2) == (1, 2)
+    assert backends.source("compiled_by_me") == compiled
+    assert backends.source("linked_by_me") == library
+    with pytest.raises(InputValueError, match="linked_by_me: cannot be imported: ImportError"):
+        backends.load("linked_by_me")
+    assert backends.source("time") is None  # part of the interpreter
+    with pytest.raises(InputValueError, match=r"time: has no function prepare\(\)"):
+        backends.load("time")
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("def prepare(:", "cannot be imported: SyntaxError"),
+        ("import not_installed_here", "cannot be imported: ModuleNotFoundError.*not_installed"),
+        ("1 / 0", "cannot be imported: ZeroDivisionError"),
+        ("def train(): ...", r"has no function prepare\(\)"),
+        ("def prepare(): ...\ntrain = 3", r"has no function train\(\)"),
+        ("raise SystemExit(0)", "cannot be imported: SystemExit: 0"),
+        ("raise type('Mine', (BaseException,), {})", "cannot be imported: Mine:"),
+        ("def __getattr__(name): raise SystemExit(0)", "cannot be imported: SystemExit: 0"),
+    ],
+)
+def test_a_file_that_is_no_backend(tmp_path: Path, source: str, reason: str) -> None:
+    (tmp_path / "broken.py").write_text(source)
+    with pytest.raises(InputValueError, match=reason):
+        backends.load(str(tmp_path / "broken.py"))
+
+
+def test_a_missing_library_is_one_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(backends.LADDER, "gpu", backends.Rung("gpu", "no-such-library", ""))
+    assert backends.package_version("gpu") is None
+    with pytest.raises(InputValueError, match=r"pip install no-such-library$"):
+        backends.load("gpu")

@@ -1,0 +1,327 @@
+"""What may be wrong around a command: names, files, streams, settings, memory, the installation."""
+
+import errno
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import matplotlib
+import pyarrow as pa
+import pytest
+from rich.table import Table
+
+import backends
+from backends.interface import InputValueError
+from bench.data import tables
+from bench.data.files import check_space, replacing, writable_folder, write_json, write_table
+from bench.data.samples import Dataset
+from bench.learning.model import save
+from bench.learning.training import train
+from bench.report.terminal import show
+from bench.report.text import markdown_cell, visible
+from plots import fit, loss
+from tests.conftest import ROOT, Command
+
+full_disk = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+
+
+class TestNames:
+    """Columns, backends and files may be called anything; a terminal gets what can be seen."""
+
+    STEERING: ClassVar = [
+        "\x1b[31m",
+        "\x9b2J",
+        "\a",
+        "\x7f",
+        "\u202e",
+        "\u2066",
+        "\u200b",
+        "\ufeff",
+        "\ud800",
+    ]
+
+    @pytest.mark.parametrize("mark", STEERING)
+    def test_what_steers_is_shown_as_a_question_mark(self, mark: str) -> None:
+        assert visible(f"a{mark}b") == f"a?{mark[1:]}b"
+
+    @pytest.mark.parametrize("text", ["α = 0.1", "価格", "größe", "n × d", "e\u0301", "😀"])
+    def test_what_can_be_seen_stays(self, text: str) -> None:
+        assert visible(text) == text
+
+    @pytest.mark.parametrize("space", ["\n", "\r\n", "\t", "\u2028", "\x85", "\u3000"])
+    def test_one_line(self, space: str) -> None:
+        assert visible(f"a{space}b").split() == ["a", "b"]
+        assert visible(space).strip(" ") == ""
+
+    @pytest.mark.parametrize("mark", ["\x1b[31m", "\u202e", "\n"])
+    def test_in_cells_captions_and_lines(
+        self, capsys: pytest.CaptureFixture[str], mark: str
+    ) -> None:
+        table = Table("head", caption=f"x{mark}")
+        table.add_row(f"a{mark}b")
+        table.add_row("plain")
+        show(table)
+        show(f"line{mark}")
+        out = capsys.readouterr().out
+        assert "\x1b" not in out
+        assert "\u202e" not in out
+        assert len({len(line) for line in out.splitlines() if "│" in line or "┃" in line}) == 1
+        assert f"a{visible(mark)}b" in out
+
+    def test_nothing_is_markup_in_markdown(self) -> None:
+        assert markdown_cell("a|b\n<i>`[x]*\\") == r"a\|b \<i\>\`\[x\]\*\\"
+
+    def test_end_to_end(self, gradrace: Command, tmp_path: Path) -> None:
+        name = "ev\x1b[31mil\u202e.csv"
+        (tmp_path / name).write_text("a\x1b[2J,c\u202ed,y\n1,2,3\n2,4,5\n3,7,8\n")
+        done = gradrace("rates", name, "--epochs", "5", "--backend", "numpy")
+        said = done.stdout + done.stderr
+        assert done.returncode == 0, said
+        assert "a?[2J" in said
+        assert not {"\x1b", "\u202e"} & set(said)
+
+
+class TestTemporaryNames:
+    def test_a_link_that_waits_is_not_followed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("secrets.token_hex", lambda _: "foretold")
+        victim = tmp_path / "victim"
+        victim.write_text("mine")
+        (tmp_path / ".foretold.tmp").symlink_to(victim)
+        with pytest.raises(FileExistsError):
+            write_json(tmp_path / "x.json", {})
+        assert victim.read_text() == "mine"
+
+    def test_no_two_are_alike(self, tmp_path: Path) -> None:
+        with replacing(tmp_path / "x") as one, replacing(tmp_path / "x") as other:
+            assert one != other
+
+    @pytest.mark.parametrize(("mask", "expected"), [(0o022, 0o644), (0o077, 0o600), (0, 0o666)])
+    def test_permissions_are_those_of_a_new_file(
+        self, tmp_path: Path, mask: int, expected: int
+    ) -> None:
+        before = os.umask(mask)
+        try:
+            write_json(tmp_path / "x.json", {})
+        finally:
+            os.umask(before)
+        assert stat.S_IMODE((tmp_path / "x.json").stat().st_mode) == expected
+
+
+class TestFullDisk:
+    WRITERS: ClassVar[dict[str, Callable[[Path], None]]] = {
+        "JSON": lambda path: write_json(path, ["x" * 100_000]),
+        "Parquet": lambda path: write_table(pa.table({"x": [str(i) for i in range(50_000)]}), path),
+        "a picture": lambda path: _picture(path),
+    }
+
+    @pytest.mark.parametrize("kind", WRITERS)
+    def test_the_error_names_the_file_and_nothing_is_left(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    ) -> None:
+        monkeypatch.setattr(Path, "touch", lambda path, **_: path.symlink_to("/dev/full"))
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            self.WRITERS[kind](tmp_path / "x")
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "x"))
+        assert list(tmp_path.iterdir()) == []
+
+    def test_check_space(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        check_space(tmp_path)
+        assert list(tmp_path.iterdir()) == []
+        monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: open("/dev/full", "wb"))  # noqa: SIM115
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            check_space(tmp_path)
+        assert caught.value.filename == str(tmp_path)
+
+    @pytest.mark.parametrize("words", [["--help"], ["backends"], ["--version"]])
+    @full_disk
+    def test_standard_output_names_itself(self, words: list[str]) -> None:
+        done = shell(f"exec {PYTHON} -m bench {' '.join(words)} >/dev/full", ROOT)
+        assert (done.returncode, done.stderr) == (
+            2, "gradrace: standard output: No space left on device\n",
+        )  # fmt: skip
+
+
+def _picture(path: Path) -> None:
+    from plots.style import new_figure
+    from plots.style import save as save_picture
+
+    with replacing(path) as temporary:
+        save_picture(new_figure(9, 9), temporary)
+
+
+def test_json_holds_a_name_that_is_no_utf8(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"backend": "\udcff.py"})
+    assert json.loads((tmp_path / "x.json").read_text("utf-8")) == {"backend": "\udcff.py"}
+
+
+class TestFolders:
+    def test_one_that_can_be_created_is_not_yet(self, tmp_path: Path) -> None:
+        writable_folder(tmp_path / "a/b/c")
+        assert list(tmp_path.iterdir()) == []
+        write_json(tmp_path / "a/b/c/x.json", {})
+        assert (tmp_path / "a/b/c/x.json").exists()
+
+    @pytest.mark.parametrize("place", ["file", "file/below", "file/a/b", "link", "/proc/no/where"])
+    def test_one_that_cannot_is_refused(self, tmp_path: Path, place: str) -> None:
+        (tmp_path / "file").touch()
+        (tmp_path / "link").symlink_to("file")
+        with pytest.raises(InputValueError, match="cannot write here: "):
+            writable_folder(tmp_path / place)
+
+
+PYTHON = sys.executable
+
+
+def shell(
+    command: str, folder: Path, environment: dict[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command line in a folder; what it ends with, and says."""
+    return subprocess.run(
+        ["sh", "-c", command], cwd=folder, capture_output=True, text=True, check=False, timeout=100,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
+    )  # fmt: skip
+
+
+class TestStreams:
+    @pytest.mark.parametrize(
+        ("redirections", "status"),
+        [("<&-", 2), (">&-", 2), ("2>&-", 2), ("<&- >&- 2>&-", 2), ("2>/dev/full", 2)],
+    )
+    def test_closed_ones(self, tmp_path: Path, redirections: str, status: int) -> None:
+        done = shell(f"{PYTHON} -m bench predict - t.csv {redirections}", tmp_path)
+        assert done.returncode == status
+        assert done.stderr in ("", "gradrace: -: No such file or directory\n")
+
+    def test_no_file_takes_the_place_of_a_closed_one(self, tmp_path: Path) -> None:
+        code = (
+            "import os; from bench import __main__ as m; m._open_closed_streams(); "
+            "name = os.open('x', os.O_CREAT | os.O_WRONLY); print('lost'); os.write(2, b'lost'); "
+            "os._exit(name)"
+        )
+        done = shell(f'{PYTHON} -c "{code}" <&- >&- 2>&-', tmp_path)
+        assert done.returncode == 3
+        assert (tmp_path / "x").read_bytes() == b""
+
+    @pytest.mark.parametrize("source", ["yes 1,2", "yes ''", "yes | tr -d '\\n'"])
+    def test_an_endless_pipe_is_refused_at_the_limit(
+        self, monkeypatch: pytest.MonkeyPatch, source: str
+    ) -> None:
+        monkeypatch.setattr(tables, "MOST_BYTES", 2**20)
+        with subprocess.Popen(["sh", "-c", source], stdout=subprocess.PIPE) as process:
+            monkeypatch.setattr("sys.stdin", process)
+            process.buffer = process.stdout  # type: ignore[attr-defined]
+            with pytest.raises(InputValueError, match=r"is longer than 1 MiB"):
+                tables.open_table(Path("-"))
+            process.kill()
+
+    def test_an_endless_line(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tables, "MOST_OF_LINE", 2**20)
+        (tmp_path / "t.csv").write_text("1," * 2**20)
+        with pytest.raises(InputValueError, match="a line is longer than 1 MiB"):
+            tables.open_table(tmp_path / "t.csv")
+
+    @pytest.mark.parametrize("path", ["/dev/zero", "/dev/urandom"])
+    def test_what_is_no_text_is_refused_at_once(self, path: str) -> None:
+        with pytest.raises(InputValueError, match="is neither text nor a known kind"):
+            tables.open_table(Path(path))
+
+    def test_a_pipe_of_ordinary_size(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        (tmp_path / "rows").write_text("".join(f"{i},{2 * i}\n" for i in range(30_000)))
+        with subprocess.Popen(["sh", "-c", "cat rows > pipe"], cwd=tmp_path):
+            assert tables.read_table(tmp_path / "pipe").X.shape == (30_000, 1)
+
+
+class TestMemory:
+    @pytest.mark.parametrize("megabytes", [100, 300, 600])
+    def test_too_little_is_one_line(self, megabytes: int) -> None:
+        done = shell(f"ulimit -v {megabytes}000; exec {PYTHON} -m bench train", ROOT)
+        assert done.returncode == 2
+        allowed = f"ulimit -v allows {megabytes * 1.024:,.0f} MB; 1000 MB are needed"
+        assert done.stderr == f"gradrace: out of memory: {allowed}\n"
+
+
+class TestSettings:
+    """Pictures are the same whatever a person has set for matplotlib, and her settings stay."""
+
+    LINES: ClassVar = [
+        "text.usetex: True", "figure.dpi: nonsense", "backend: nonsense", "font.family: serif",
+        "savefig.bbox: tight", "image.cmap: nonsense", "path.sketch: 1, 2, 3", "\xff", "nonsense",
+    ]  # fmt: skip
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def saved(tmp_path_factory: pytest.TempPathFactory, line: Dataset) -> Path:
+        folder = tmp_path_factory.mktemp("saved")
+        list(save(train(line, lr=0.005, epochs=20), folder))
+        return folder
+
+    def test_of_one_who_has_matplotlib_already(self, saved: Path, tmp_path: Path) -> None:
+        hers: Any = {"text.usetex": True, "font.family": ["serif"], "savefig.bbox": "tight"}
+        with matplotlib.rc_context(hers):
+            before = dict(matplotlib.rcParams)
+            loss.draw([saved / "history.parquet"], tmp_path / "loss.png")
+            fit.draw(saved / "fit.parquet", tmp_path / "fit.png")
+            assert dict(matplotlib.rcParams) == before
+        for name in ("loss.png", "fit.png"):
+            assert (tmp_path / name).read_bytes() == (saved / name).read_bytes()
+
+    @pytest.mark.parametrize("setting", LINES)
+    @pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline"])
+    def test_in_the_current_folder(
+        self, saved: Path, tmp_path: Path, setting: str, backend: str
+    ) -> None:
+        (tmp_path / "matplotlibrc").write_bytes(setting.encode("latin-1"))
+        code = f"from pathlib import Path; from plots import loss; loss.draw([Path({str(saved)!r})"
+        code += " / 'history.parquet'], Path('loss.png'))"
+        done = shell(f'exec {PYTHON} -P -c "{code}"', tmp_path, {"MPLBACKEND": backend})
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (tmp_path / "loss.png").read_bytes() == (saved / "loss.png").read_bytes()
+
+    @pytest.mark.parametrize("backend", ["nonsense", "module://nonsense"])
+    def test_no_backend_ends_train(self, tmp_path: Path, backend: str) -> None:
+        done = shell(f"exec {PYTHON} -m bench train --epochs 5", tmp_path, {"MPLBACKEND": backend})
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (tmp_path / "results/train/fit.png").exists()
+
+
+class TestCache:
+    """Where Numba can keep its machine code nowhere, it is kept in a temporary folder."""
+
+    @pytest.fixture
+    def nowhere(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setenv("NUMBA_CACHE_DIR", "")
+        monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/caches")
+        monkeypatch.setenv("TMPDIR", str(tmp_path))
+        monkeypatch.setattr("tempfile.tempdir", None)
+        monkeypatch.setattr(backends, "__file__", "/dev/null/__init__.py")
+        monkeypatch.setattr("numba.config.CACHE_DIR", "")
+
+    @pytest.mark.usefixtures("nowhere")
+    @pytest.mark.parametrize("spec", ["numba", "gram", "/dev/null/mine.py", "some.module"])
+    def test_a_temporary_one_is_made_once(self, tmp_path: Path, spec: str) -> None:
+        folder = backends.ensure_cache(spec)
+        assert Path(folder).parent == tmp_path
+        assert os.environ["NUMBA_CACHE_DIR"] == folder
+        assert backends.ensure_cache(spec) == ""
+
+    @pytest.mark.usefixtures("nowhere")
+    @pytest.mark.parametrize("spec", ["python", "numpy"])
+    def test_what_does_not_compile_needs_none(self, spec: str) -> None:
+        assert backends.ensure_cache(spec) == ""
+
+    @pytest.mark.usefixtures("nowhere")
+    @pytest.mark.parametrize("variable", ["NUMBA_CACHE_DIR", "XDG_CACHE_HOME"])
+    def test_a_persons_own_is_respected(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+    ) -> None:
+        monkeypatch.setenv(variable, str(tmp_path / "hers"))
+        assert backends.ensure_cache("numba") == ""
+        assert os.environ[variable] == str(tmp_path / "hers")

@@ -1,0 +1,248 @@
+"""The result file: what follows from the data, and what is refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backends.interface import InputValueError
+from bench.findings import results
+from tests.runs import benchmark, write_run
+
+Content = dict[str, Any]
+TIMES = {
+    "100x1": {"python": 4e-5, "numpy": 8e-6, "numba": 1e-7},
+    "1000x1": {"python": 4e-4, "numpy": 1e-5, "numba": 1e-5},
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Content:
+    return write_run(tmp_path / "run.json", TIMES)
+
+
+def rows(content: Content, case: str) -> dict[str, Content]:
+    found = next(c for c in content["gradrace"]["cases"] if c["name"] == case)
+    return {row["backend"]: row for row in found["arms"]}
+
+
+class TestConclusions:
+    def test_times(self, run: Content) -> None:
+        row = rows(run, "100x1")["numpy"]
+        assert row["time"]["median"] == pytest.approx(8e-6, rel=0.01)
+        assert row["time"]["minimum"] <= row["time"]["median"]
+        assert set(row["time"]["sessions"]) == {1, 2, 3}
+        assert row["time"]["interval"]["low"] < 8e-6 < row["time"]["interval"]["high"]
+        assert row["rate"] == pytest.approx(100 / row["time"]["median"])
+        assert row["run"] == pytest.approx(10_001 * row["time"]["median"])
+
+    def test_speed_ups_and_verdicts(self, run: Content) -> None:
+        row = rows(run, "100x1")
+        assert row["python"]["verdict"] == "baseline"
+        assert row["python"]["speed_up"] is None
+        assert row["numba"]["speed_up"]["value"] == pytest.approx(400, rel=0.02)
+        assert row["numba"]["speed_up"]["minima"] == pytest.approx(400, rel=0.02)
+        assert row["numba"]["verdict"] == row["numpy"]["verdict"] == "faster"
+
+    def test_the_floor_is_that_of_the_duplicate(self, run: Content) -> None:
+        for case in run["gradrace"]["cases"]:
+            assert case["doubled"] == ("numba" if case["name"] == "100x1" else "numpy")
+            assert 0 < case["floor"] < 0.1
+            assert case["aa"]["low"] <= 1 <= case["aa"]["high"]
+
+    def test_the_fastest(self, run: Content) -> None:
+        first, second = (case["fastest"] for case in run["gradrace"]["cases"])
+        assert (first["backend"], first["second"], first["verdict"]) == ("numba", "numpy", "faster")
+        assert first["speed_up"]["value"] == pytest.approx(80, rel=0.02)
+        assert {second["backend"], second["second"]} == {"numba", "numpy"}
+        assert second["verdict"] == "no difference shown"
+
+    def test_break_even(self, run: Content) -> None:
+        row = rows(run, "100x1")
+        assert row["numpy"]["break_even"] == {}
+        # 4 s of compiling, 80 ms a run saved against numpy, 400 ms against python
+        pays = row["numba"]["break_even"]
+        assert pays["numpy"]["cold"] == pytest.approx(51, abs=1)
+        assert pays["numpy"]["cached"] == 3
+        assert pays["python"] == {"cold": pytest.approx(11, abs=1), "cached": 1}
+
+    def test_another_baseline(self, run: Content) -> None:
+        run["gradrace"]["settings"]["baseline"] = "numba"
+        results.conclude(run)
+        assert rows(run, "100x1")["python"]["verdict"] == "slower"
+        assert rows(run, "100x1")["python"]["speed_up"]["value"] == pytest.approx(1 / 400, rel=0.02)
+
+    def test_a_baseline_that_was_left_out(self, run: Content) -> None:
+        run["benchmarks"] = [
+            arm for arm in run["benchmarks"] if arm["extra_info"]["backend"] != "python"
+        ]
+        results.conclude(run)
+        row = rows(run, "100x1")["numba"]
+        assert (row["speed_up"], row["verdict"]) == (None, "")
+
+    def test_one_session_shows_nothing(self, tmp_path: Path) -> None:
+        run = write_run(tmp_path / "run.json", TIMES, sessions=1)
+        row = rows(run, "100x1")["numba"]
+        assert (row["speed_up"]["low"], row["verdict"]) == (None, "not judged")
+        assert run["gradrace"]["warnings"][0].startswith("fewer than two sessions")
+
+
+class TestMerge:
+    def test_every_value_keeps_its_session_and_repetition(self) -> None:
+        merged: list[Content] = []
+        for session in (1, 2):
+            results.merge(merged, session, [benchmark("10x1@9", "numpy", False, session * 1e-3, 0)])
+        (arm,) = merged
+        assert arm["extra_info"]["sessions"] == [1] * 5 + [2] * 5
+        assert arm["extra_info"]["repetitions"] == [0, 1, 2, 3, 4] * 2
+        assert arm["stats"]["data"] == pytest.approx([1e-3] * 5 + [2e-3] * 5)
+        assert arm["stats"]["median"] == pytest.approx(1.5e-3)
+        assert arm["stats"]["rounds"] == 10
+        assert results.times(arm)[2] == pytest.approx(dict.fromkeys(range(5), 2e-3))
+
+    def test_arms_keep_their_places(self) -> None:
+        merged: list[Content] = []
+        results.merge(merged, 1, [benchmark("10x1", "b", False, 1e-3, 1)])
+        results.merge(merged, 2, [benchmark("10x1", "a", False, 1e-3, 0)])
+        assert [arm["extra_info"]["backend"] for arm in merged] == ["a", "b"]
+
+    def test_signatures_are_counted_over_all_sessions(self) -> None:
+        merged: list[Content] = []
+        for session, counts in enumerate(([2, 2], [1, 3], [2, 2])):
+            arm = benchmark("10x1", "a", False, 1e-3, 0, signatures=counts)
+            results.merge(merged, session, [arm])
+        assert merged[0]["extra_info"]["signatures"] == [1, 3]
+
+
+def busy(run: Content) -> None:
+    run["gradrace"]["sessions"][1]["others"] = 0.8
+
+
+def stolen(run: Content) -> None:
+    run["gradrace"]["sessions"][1]["stolen"] = 0.31
+
+
+def broken(run: Content) -> None:
+    run["gradrace"]["sessions"].append({**run["gradrace"]["sessions"][0], "failure": "no end"})
+
+
+def unstable(run: Content) -> None:
+    arm = next(arm for arm in run["benchmarks"] if arm["extra_info"]["backend"] == "numpy")
+    arm["stats"]["data"][:5] = [2 * value for value in arm["stats"]["data"][:5]]
+
+
+def blurred(run: Content) -> None:
+    arm = next(arm for arm in run["benchmarks"] if arm["extra_info"]["duplicate"])
+    arm["stats"]["data"][:5] = [1.4 * value for value in arm["stats"]["data"][:5]]
+
+
+def compiled(run: Content) -> None:
+    run["benchmarks"][0]["extra_info"]["signatures"] = [1, 2]
+
+
+def mixed(run: Content) -> None:
+    run["benchmarks"][0]["options"]["mixed"] = True
+
+
+def other_versions(run: Content) -> None:
+    run["gradrace"]["sessions"][1]["libraries"]["numpy"] = "2.1"
+
+
+def many_threads(run: Content) -> None:
+    run["gradrace"]["settings"]["threads"] = 1024
+
+
+def a_pool(run: Content) -> None:
+    run["gradrace"]["sessions"][0]["libraries"]["pools"][0]["num_threads"] = 7
+
+
+def governor(run: Content) -> None:
+    run["machine_info"]["governor"] = "powersave"
+
+
+def short(run: Content) -> None:
+    run["benchmarks"][0]["stats"]["iterations"] = 1
+    run["benchmarks"][0]["stats"]["median"] = 1e-3  # of one epoch, hence of the block
+
+
+WARNINGS: dict[Callable[[Content], None], str] = {
+    busy: "the machine was busy: other processes kept up to 0.8 cores working in 1 of 3 sessions",
+    stolen: "the host of this virtual machine took up to 31 % of a core",
+    broken: "session 1 broke off: no end",
+    unstable: "unstable: the sessions of numpy on 100x1 differ by ",
+    blurred: "the A/A floor is above 5 % on 100x1 (",
+    compiled: "python on 100x1: something was compiled while it was timed",
+    mixed: "python on 100x1: timed with different options of pytest-benchmark",
+    other_versions: "the sessions ran with different versions or threads",
+    many_threads: "1024 threads on ",
+    a_pool: "blas ran with 7 threads instead of 1",
+    governor: "the frequency governor is powersave, not performance",
+    short: "python on 100x1: timed blocks of less than 5 ms",
+}
+
+
+def test_a_calm_run_warns_of_nothing(run: Content) -> None:
+    run["machine_info"]["governor"] = None
+    results.conclude(run)
+    assert run["gradrace"]["warnings"] == []
+
+
+@pytest.mark.parametrize("spoil", WARNINGS, ids=lambda spoil: spoil.__name__)
+def test_what_spoils_a_run_is_said(run: Content, spoil: Callable[[Content], None]) -> None:
+    run["machine_info"]["governor"] = None
+    spoil(run)
+    results.conclude(run)
+    assert [w for w in run["gradrace"]["warnings"] if w.startswith(WARNINGS[spoil])]
+
+
+PLAIN = json.dumps({"benchmarks": [], "machine_info": {}})
+UNUSABLE = {
+    "empty": ("", "is not JSON, or cut off"),
+    "a list": ("[1]", "is no result file of gradrace run"),
+    "pytest-benchmark's own": (PLAIN, "is no result file of gradrace run"),
+    "a model": (
+        json.dumps({"format": "gradrace model"}),
+        "is no result file of gradrace run (a model; see gradrace predict)",
+    ),
+}
+CHANGES = {
+    "older": ('"schema": 3', '"schema": 2', "has an older schema, 2; this version reads 3"),
+    "newer": ('"schema": 3', '"schema": 4', "has a newer schema, 4; this version reads 3"),
+    "without": (
+        '"verdicts": [',
+        '"x": [',
+        "is damaged: Object missing required field `verdicts` - at `$.gradrace`",
+    ),
+    "cut off": ('"gradrace"', "", "is not JSON, or cut off"),
+    "edited": (
+        '"iterations": ',
+        '"iterations": -',
+        "is damaged: Expected `int` >= 1 - at `$.benchmarks[0].stats.iterations`",
+    ),
+}
+
+
+def refusal(path: Path, text: str) -> str:
+    path.write_text(text, "utf-8")
+    with pytest.raises(InputValueError) as caught:
+        results.read(path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_what_is_no_result_file(tmp_path: Path, name: str) -> None:
+    text, message = UNUSABLE[name]
+    assert refusal(tmp_path / "r.json", text) == f"{tmp_path / 'r.json'}: {message}"
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_result_file_that_cannot_be_used(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "run.json"
+    write_run(path, TIMES)
+    before, after, message = CHANGES[name]
+    text = path.read_text("utf-8")
+    assert before in text
+    changed = text.replace(before, after, 1) if after else text[: text.index(before)]
+    assert refusal(path, changed) == f"{path}: {message}"

@@ -1,0 +1,312 @@
+"""The learning-rate study: regimes, predictions against measurements, and what is saved."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute
+import pyarrow.parquet
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backends.interface import InputError
+from bench.data.samples import Dataset, reference_line, synthetic
+from bench.learning.rates import (
+    REFERENCE_RATES,
+    Study,
+    arrival,
+    measured_contraction,
+    measured_epochs,
+    save,
+    study,
+)
+from bench.learning.theory import (
+    Hessian,
+    directions,
+    epochs_needed,
+    hessian,
+    least_squares,
+    quickest_rate,
+    regime,
+)
+from bench.learning.training import train
+from bench.report.rates import advice, direction_table, limits, result_table, speed_table
+from tests.conftest import FOREIGN
+
+
+@pytest.fixture(scope="module")
+def reference() -> Study:
+    return study(reference_line(), REFERENCE_RATES)
+
+
+class TestReferenceLine:
+    """What the teaching project found: slow, stable, diverging; b comes in after w."""
+
+    def test_regimes(self, reference: Study) -> None:
+        assert [run.regime for run in reference.runs] == ["slow", "stable", "diverges"]
+
+    def test_all_runs_are_verified(self, reference: Study) -> None:
+        assert [run.verdict.agrees for run in reference.runs] == [True, True, True]
+        diverging = reference.runs[2].verdict
+        assert (diverging.first_inf, diverging.first_nan) == (186, 374)
+
+    def test_contraction_is_as_predicted(self, reference: Study) -> None:
+        for run in reference.runs:
+            assert run.measured_contraction == pytest.approx(run.contraction, rel=1e-8)
+        assert reference.runs[2].contraction == pytest.approx(6.590986, abs=1e-6)
+
+    def test_epochs_are_as_predicted(self, reference: Study) -> None:
+        assert [run.epochs for run in reference.runs] == [5099, 1019, None]
+        assert [run.measured_epochs for run in reference.runs] == [5099, 1019, None]
+
+    def test_b_lags(self, reference: Study) -> None:
+        path = reference.runs[1].trajectory
+        assert path is not None
+        w, b = arrival(path, reference.least_squares)
+        assert (w, b) == (1038, 2368)
+        steep, flat = reference.directions
+        assert flat.share_of_b > 0.7 > 0.1 > flat.share_of_w
+        assert steep.time_constant(0.005) < 3 < 500 < flat.time_constant(0.005) < 600
+
+    def test_what_is_said(self, reference: Study) -> None:
+        take, scale, fails, lags = advice(reference)
+        assert take == (
+            "Take α = 0.0258, about the quickest there is: it comes within 1 % of the least loss "
+            "after 197 epochs; 0.001 needs 5,099; 0.005 needs 1,019."
+        )
+        assert scale == (
+            "With --standardize far fewer epochs are needed: the condition number falls from 209 "
+            "to 1."
+        )
+        assert fails == (
+            "α = 0.1 fails, being above the limit 0.02635: every step overshoots the valley and "
+            "lands 6.59 times as far from its floor as it was, until the loss overflows at epoch "
+            "186."
+        )
+        assert lags == (
+            "b lags behind w: at α = 0.005, w has come 99 % of its way after 1,038 epochs, b after "
+            "2,368. For 74% of the error of b lies along 0.99 b − 0.15 w[x], where the loss curves "
+            "209 times less than across."
+        )
+        assert "stable below 2/λmax = 0.02635" in limits(reference)
+        assert "2/(λmin + λmax) = 0.02622; --lr auto takes it, or less in a run" in limits(
+            reference
+        )
+
+    def test_the_rate_to_take_keeps_its_promise(self, reference: Study) -> None:
+        assert reference.quickest is not None
+        path = train(reference.data, lr=reference.quickest, epochs=1000).trajectory
+        assert measured_epochs(path, 1.01 * reference.least_squares.loss) == 197
+        for lr in (0.02, 0.0255, 0.0261):
+            other = train(reference.data, lr=lr, epochs=1000).trajectory
+            reached = measured_epochs(other, 1.01 * reference.least_squares.loss)
+            assert reached is not None
+            assert reached >= 197
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [(0.09, "slow"), (0.11, "stable"), (0.5, "stable"), (0.51, "oscillating"),
+     (0.999, "oscillating"), (1.0, "diverges"), (5.0, "diverges")],
+)  # fmt: skip
+def test_regimes_by_the_share_of_the_limit(line: Dataset, share: float, expected: str) -> None:
+    H = hessian(line.X)
+    assert regime(H, share * H.limit) == expected
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 4), st.integers(0, 10**6), st.floats(0.02, 0.98))
+def test_predicted_epochs_are_those_of_a_run(d: int, seed: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    plain = synthetic(15, d, seed)
+    data = Dataset("mixed", plain.features, "y", plain.X * 3.0 ** rng.integers(-1, 2, d), plain.y)
+    H, best = hessian(data.X), least_squares(data)
+    lr = share * H.limit
+    along = directions(H, -np.append(best.w, best.b))
+    predicted = epochs_needed(along, lr, 0.01 * best.loss)
+    path = train(data, lr=lr, epochs=20_000).trajectory
+    assert measured_epochs(path, 1.01 * best.loss) == (
+        predicted if predicted is not None and predicted <= 20_000 else None
+    )
+
+
+def test_time_constants_have_all_their_digits() -> None:
+    (flat,) = directions(Hessian(np.array([3e-13]), np.eye(1)), np.ones(1))
+    assert flat.time_constant(0.01) == pytest.approx(1 / 3e-15, rel=1e-12)
+    assert flat.time_constant(1 / 3e-13) == 0
+    assert flat.time_constant(3 / 3e-13) == pytest.approx(-1 / np.log(2))
+    assert flat.time_constant(1e-300) == pytest.approx(1 / 3e-313, rel=1e-3)
+
+
+def test_never_is_never(line: Dataset) -> None:
+    H, best = hessian(line.X), least_squares(line)
+    along = directions(H, -np.append(best.w, best.b))
+    assert epochs_needed(along, 1.001 * H.limit, 1.0) is None
+    assert epochs_needed(along, 0.01, 0.0) is None
+    assert epochs_needed(along, 1e-300, 1.0) is None
+    assert epochs_needed(along, 0.01, 1e9) == 0
+    assert quickest_rate(H, along, 0.0) is None
+
+
+def test_contraction_is_not_measured_where_there_is_nothing_to_measure(line: Dataset) -> None:
+    assert measured_contraction(train(line, epochs=0).trajectory) is None
+    assert measured_contraction(train(line, epochs=1).trajectory) is None
+    one_step = train(line, standardize=True, epochs=10)  # κ = 1: all is done in one epoch
+    assert measured_contraction(one_step.trajectory) is None
+
+
+class TestTables:
+    def test_the_default_rates_show_every_regime(self) -> None:
+        found = study(synthetic(60, 4), epochs=200)
+        assert [run.regime for run in found.runs] == ["slow", "stable", "oscillating", "diverges"]
+        assert all(run.verdict.agrees for run in found.runs)
+
+    def test_standardized_runs_are_reported_in_the_units_of_the_data(self) -> None:
+        plain = synthetic(60, 2)
+        data = Dataset("far", plain.features, "y", plain.X * 100 + 1000, plain.y * 10)
+        found = study(data, ["auto"], epochs=300, standardize=True)
+        (run,) = found.runs
+        assert run.trajectory is not None
+        path, best = found.original(run.trajectory), least_squares(data)
+        np.testing.assert_allclose(path.w[-1], best.w, rtol=1e-8)
+        assert path.loss[-1] == pytest.approx(best.loss, rel=1e-9)
+        assert found.original_least_squares.b == pytest.approx(best.b, rel=1e-9)
+
+    def test_dependent_columns_have_no_direction(self) -> None:
+        plain = synthetic(40, 2)
+        data = Dataset("twice", ("a", "b", "c"), "y", plain.X[:, [0, 1, 0]], plain.y)
+        found = study(data, epochs=100)
+        assert len(found.directions) == 3
+        assert found.least_squares.ambiguity == "w is not unique: 'c' follows from 'a'"
+        assert all(run.verdict.agrees for run in found.runs)
+
+    def test_many_features_are_cut_short(self) -> None:
+        found = study(synthetic(80, 30), epochs=60)
+        assert len(direction_table(found).rows) == 5
+        assert len(result_table(found).columns) == 6
+        assert len(speed_table(found).rows) == 4
+
+
+class TestExactFits:
+    """Where the least loss is 0 but for rounding, 1 % of it is no goal."""
+
+    @pytest.mark.parametrize("n", [2, 4, 50])
+    def test_come_as_close_as_rounding_lets_them(self, n: int) -> None:
+        x = np.random.default_rng(0).standard_normal((n, 1))
+        exact = Dataset("exact", ("x",), "y", x, 2 * x[:, 0] + 1)
+        found = study(exact, [0.1, 0.45], epochs=300, standardize=True)
+        assert found.least_squares.loss < found.goal < 1e-20
+        assert found.quickest is not None
+        for run in found.runs:
+            assert run.epochs is not None
+            assert run.epochs == run.measured_epochs
+
+    def test_of_a_target_that_is_0_need_no_training(self, line: Dataset) -> None:
+        found = study(Dataset("zero", ("x",), "y", line.X, np.zeros(100)), epochs=50)
+        assert [run.epochs for run in found.runs] == [0, 0, 0, 0]
+        assert list(advice(found)) == [
+            "The start is already within 1 % of the least loss; there is nothing to learn."
+        ]
+
+    def test_of_a_feature_too_small_to_matter_never_come(self, line: Dataset) -> None:
+        found = study(Dataset("tiny", ("x",), "y", line.X * 1e-200, line.y), epochs=50)
+        assert [run.epochs for run in found.runs] == [None] * 4
+        first, second, _ = advice(found)
+        assert first == "No rate comes within 1 % of the least loss in any time one can wait for."
+        assert second.startswith("With --standardize far fewer epochs are needed")
+
+
+def test_overflow_is_told_in_the_units_of_the_data(line: Dataset) -> None:
+    large = Dataset("large", ("x",), "y", line.X, line.y * 1e100)
+    found = study(large, [1.1], epochs=3000, standardize=True)
+    (run,) = found.runs
+    assert run.verdict.agrees
+    assert run.verdict.first_inf is not None
+    assert run.trajectory is not None
+    loss = found.original(run.trajectory).loss
+    assert found.overflow(run)[0] == np.flatnonzero(np.isinf(loss))[0] < run.verdict.first_inf
+
+
+def test_a_loss_beyond_float64_is_refused(line: Dataset) -> None:
+    for standardize in (False, True):
+        with pytest.raises(InputError, match="'y' is so large that the loss is beyond float64"):
+            study(Dataset("huge", ("x",), "y", line.X, line.y * 1e160), standardize=standardize)
+
+
+def test_a_wrong_backend_is_found_out(line: Dataset) -> None:
+    wrong = str(FOREIGN / "wrong.py")
+    found = study(line, [0.005], backends=["numba", wrong], epochs=50)
+    assert [(run.backend, run.verdict.agrees) for run in found.runs] == [
+        ("numba", True), (wrong, False),
+    ]  # fmt: skip
+
+
+def test_rates_are_sorted_and_taken_once(line: Dataset) -> None:
+    found = study(line, [0.01, 0.001, 0.01], epochs=5)
+    assert found.rates == [0.001, 0.01]
+
+
+@pytest.mark.parametrize("lr", [0.0, -1.0, float("nan"), float("inf")])
+def test_what_is_no_rate_is_refused(line: Dataset, lr: float) -> None:
+    with pytest.raises(InputError, match="lr: must be"):
+        study(line, [0.001, lr], epochs=5)
+
+
+SAVED = (
+    "rates.json", "history.parquet", "path.parquet", "loss.png", "path.png",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(reference: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rates")
+    assert [path.name for path in save(reference, folder)] == list(SAVED)
+    return folder
+
+
+class TestSaved:
+    def test_nothing_else_is_left(self, folder: Path) -> None:
+        assert {path.name for path in folder.iterdir()} == set(SAVED)
+
+    def test_the_numbers(self, folder: Path, reference: Study) -> None:
+        found = json.loads((folder / "rates.json").read_text("utf-8"))
+        assert (found["format"], found["schema"]) == ("gradrace rates", 1)
+        assert found["limit"] == reference.hessian.limit
+        assert [run["epochs_to_1_percent"] for run in found["runs"]] == [
+            {"predicted": 5099, "measured": 5099},
+            {"predicted": 1019, "measured": 1019},
+            {"predicted": None, "measured": None},
+        ]
+        assert found["runs"][1]["w"] == [pytest.approx(3.015325855)]
+        assert found["runs"][2]["loss"] is None  # nan
+
+    def test_a_diverging_history_ends_with_inf(self, folder: Path) -> None:
+        table = pyarrow.parquet.read_table(folder / "history.parquet")
+        assert table.column_names == ["lr", "epoch", "loss", "w[x]", "b"]
+        loss = table.filter(pyarrow.compute.field("lr") == 0.1).column("loss").to_numpy()
+        assert (len(loss), loss[-1]) == (187, np.inf)
+        assert np.isfinite(loss[:-1]).all()
+
+    def test_the_path_is_in_the_plane_of_w_and_b(self, folder: Path, reference: Study) -> None:
+        table = pyarrow.parquet.read_table(folder / "path.parquet")
+        plane = json.loads(table.schema.metadata[b"plane"])
+        assert plane["labels"] == ["w[x]", "b"]
+        assert plane["hessian"] == pytest.approx(
+            np.array([[2 * np.mean(reference.data.X**2), 11.0], [11.0, 2.0]])
+        )
+        rows = table.filter(pyarrow.compute.field("lr") == 0.005)
+        path = reference.runs[1].trajectory
+        assert path is not None
+        epoch = rows.column("epoch").to_numpy()
+        np.testing.assert_array_equal(rows.column("x").to_numpy(), path.w[epoch, 0])
+        assert epoch[-1] == 10_000
+
+    def test_an_interrupted_study_gets_no_pictures(self, tmp_path: Path, line: Dataset) -> None:
+        def interrupt(_doing: str, done: int, _all: int) -> None:
+            if done == 1:
+                raise KeyboardInterrupt
+
+        found = study(line, [0.001, 0.01], epochs=20, on_progress=interrupt)
+        assert (found.interrupted, len(found.runs)) == (True, 1)
+        assert [path.name for path in save(found, tmp_path)] == list(SAVED[:3])

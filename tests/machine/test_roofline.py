@@ -1,0 +1,201 @@
+"""The limit of a pass: what the machine reads, multiplies and adds, and what follows from it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.findings import results
+from bench.machine import roofline
+from bench.race.settings import QUICK_SETTINGS
+from bench.race.state import Race
+from bench.report.race import limit_legend, limit_table
+from bench.studies.limit import roofline_table
+from tests.runs import write_run
+
+# 1,000 bytes fit the first cache, 10,000 the second; then comes memory
+MACHINE: dict[str, Any] = {
+    "sizes": [1_000, 10_000, 100_000, 1_000_000],
+    "caches": {"L1d": 1_000, "L2": 10_000},
+    "read": {"1": [100e9, 50e9, 10e9, 10e9], "2": [200e9, 100e9, 12e9, 12e9]},
+    "read_again": {"1": [99e9, 49e9, 10e9, 10e9], "2": [190e9, 98e9, 12e9, 11e9]},
+    "fma": {"1": 10e9, "2": 20e9},
+    "fma_again": {"1": 10e9, "2": 19e9},
+}
+
+
+def limit(backend: str, n: int, epochs: int = 10, threads: int = 1, **machine: Any) -> Any:
+    """The limit of a pass over n samples of one feature."""
+    once = backend == "gram"
+    return roofline.limit({**MACHINE, **machine}, backend, n, 1, epochs, threads, once=once)
+
+
+class TestLimit:
+    def test_in_memory_it_is_reading(self) -> None:
+        # 16 bytes a sample at 10 GB/s
+        assert limit("numba-simd", 50_000) == {
+            "seconds": pytest.approx(80e-6), "by": "memory",
+        }  # fmt: skip
+
+    def test_in_the_first_cache_it_is_multiplying(self) -> None:
+        # three multiply-adds a sample at 10 G/s, against 16 bytes at 100 GB/s
+        assert limit("numba-simd", 60) == {
+            "seconds": pytest.approx(18e-9), "by": "FMA",
+        }  # fmt: skip
+
+    def test_between_two_sizes_the_faster_rate_counts(self) -> None:
+        found = limit("numpy", 4_000)  # 64,000 bytes, at 50 GB/s
+        assert found == {"seconds": pytest.approx(1.28e-6), "by": "memory"}
+
+    @pytest.mark.parametrize(
+        ("backend", "seconds"), [("numba-simd", 80e-6), ("numba-parallel", 800e-6 / 12)]
+    )
+    def test_only_some_backends_use_all_cores(self, backend: str, seconds: float) -> None:
+        assert limit(backend, 50_000, threads=2)["seconds"] == pytest.approx(seconds)
+
+    def test_gram_passes_once_per_call(self) -> None:
+        short, long = (limit("gram", 50_000, epochs) for epochs in (1, 10**9))
+        assert short["seconds"] == pytest.approx(40e-6, rel=1e-3)
+        assert short["by"] == "memory"
+        assert long["seconds"] == pytest.approx(6 / 10e9, rel=1e-3)
+        assert long["by"] == "FMA"
+
+    @pytest.mark.parametrize(
+        ("machine", "n"),
+        [
+            ({"read_again": {"1": [80e9, 49e9, 10e9, 10e9]}}, 60),
+            ({"read_again": {"1": [99e9, 49e9, 9e9, 10e9]}}, 50_000),
+            ({"fma_again": {"1": 8e9}}, 50_000),
+        ],
+    )
+    def test_what_no_second_repetition_confirms_is_not_known(
+        self, machine: dict[str, Any], n: int
+    ) -> None:
+        assert limit("numba-simd", n, **machine) is None
+        assert limit("gram", n, **machine) is None
+
+
+class TestReport:
+    def test_every_row_has_its_share(self, tmp_path: Path) -> None:
+        content = write_run(
+            tmp_path / "b.json", {"50000x1@10": {"numba-simd": 160e-6, "gram": 1e-6}},
+            roofline=MACHINE, spread=0.0,
+        )  # fmt: skip
+        (case,) = content["gradrace"]["cases"]
+        assert case["arms"][0]["limit"]["share"] == pytest.approx(0.5)
+        table = limit_table(content["gradrace"])
+        assert table is not None
+        assert [list(column.cells) for column in table.columns][:3] == [
+            ["50,000 × 1"], ["80.0 µs memory"], ["50 %"],
+        ]  # fmt: skip
+        assert "gram reads the samples only when a call begins" in limit_legend(content["gradrace"])
+
+    def test_without_a_measured_limit_there_is_none(self, tmp_path: Path) -> None:
+        content = write_run(tmp_path / "b.json", {"100x1": {"numba": 1e-7}})
+        assert content["gradrace"]["cases"][0]["arms"][0]["limit"] is None
+        assert limit_table(content["gradrace"]) is None
+        assert limit_legend(content["gradrace"]) == ""
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    return roofline.measured(2)
+
+
+@pytest.mark.slow
+class TestMeasured:
+    def test_has_a_rate_for_every_size_and_number_of_threads(self, found: dict[str, Any]) -> None:
+        assert set(found["read"]) == set(found["fma"]) == {"1", "2"}
+        for count in ("1", "2"):
+            best, second = found["read"][count], found["read_again"][count]
+            assert len(best) == len(second) == len(found["sizes"])
+            assert all(0 < again <= rate for rate, again in zip(best, second, strict=True))
+            assert 0 < found["fma_again"][count] <= found["fma"][count]
+        assert found["sizes"][-1] >= min(4 * max(found["caches"].values(), default=0), 2**28)
+        assert json.loads(json.dumps(found)) == found
+
+    def test_its_table_has_a_row_per_size(self, found: dict[str, Any]) -> None:
+        assert roofline_table(found).row_count == len(found["sizes"]) + 1
+
+    def test_a_process_that_fails_says_why(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(roofline, "_CHILD", "raise SystemExit('no numba')")
+        with pytest.raises(RuntimeError, match="no numba"):
+            roofline.measured(1)
+
+
+def test_of_two_measurements_the_higher_rates_count() -> None:
+    slower = {
+        **MACHINE,
+        "read": {"1": [1e9] * 4, "2": [300e9, 99e9, 1e9, 1e9]},
+        "read_again": {"1": [1e9] * 4, "2": [250e9, 1e9, 1e9, 1e9]},
+    }
+    found = roofline.best(slower, MACHINE)
+    assert (found["read"]["1"], found["read_again"]["1"]) == (
+        MACHINE["read"]["1"], MACHINE["read_again"]["1"],
+    )  # fmt: skip
+    assert found["read"]["2"] == [300e9, 100e9, 12e9, 12e9]
+    assert found["read_again"]["2"] == [250e9, 99e9, 12e9, 11e9]
+    assert (found["fma"], found["fma_again"]) == ({"1": 10e9, "2": 20e9}, {"1": 10e9, "2": 20e9})
+    assert roofline.best(None, MACHINE) is MACHINE
+
+
+class TestImpossible:
+    """What is faster than the machine can be has no verdict, and is a fault."""
+
+    def race(self, tmp_path: Path, seconds: float, **more: Any) -> Race:
+        times = {"50000x1@10": {"numpy": 400e-6, "numba-simd": seconds}}
+        content = write_run(tmp_path / "b.json", times, roofline=MACHINE, spread=0.0, **more)
+        return Race(QUICK_SETTINGS, content)
+
+    def test_within_the_uncertainty_it_is_a_warning(self, tmp_path: Path) -> None:
+        race = self.race(tmp_path, 70e-6)  # the limit is 80
+        (warning,) = (w for w in race.about["warnings"] if w.startswith("above the limit"))
+        assert warning.startswith("above the limit: numba-simd on 50000x1 (114 %); ")
+        assert race.faults == []
+
+    def test_beyond_it_is_a_fault(self, tmp_path: Path) -> None:
+        race = self.race(tmp_path, 40e-6)
+        (row,) = (r for r in race.about["cases"][0]["arms"] if r["backend"] == "numba-simd")
+        assert (row["verdict"], row["speed_up"]) == ("impossible", None)
+        assert race.about["cases"][0]["fastest"] is None
+        assert race.faults == [
+            "numba-simd on 50000x1: 2 times as fast as this machine can go through the samples; a "
+            "backend that does so once per call sets PASSES_ONCE"
+        ]
+
+    def test_in_one_session_it_is_none(self, tmp_path: Path) -> None:
+        race = self.race(tmp_path, 40e-6)
+        for arm in race.content["benchmarks"]:
+            slow = [s == 2 for s in arm["extra_info"]["sessions"]]
+            data = arm["stats"]["data"]
+            data[:] = [3 * t if late else t for t, late in zip(data, slow, strict=True)]
+        results.conclude(race.content)
+        assert race.faults == []
+
+    def test_who_passes_once_a_call_has_a_limit_of_his_own(self, tmp_path: Path) -> None:
+        assert self.race(tmp_path, 50e-6, once=("numba-simd",)).faults == []
+
+    @pytest.mark.parametrize(
+        ("whole", "more", "faults"),
+        [(500e-6, 1e-6, 1), (500e-6, -1e-6, 1), (500e-6, 90e-6, 0), (5e-3, 1e-6, 0)],
+    )
+    @pytest.mark.parametrize("once", [True, False])
+    def test_who_works_beforehand_is_as_fast_on_all_samples(
+        self, tmp_path: Path, whole: float, more: float, faults: int, once: bool
+    ) -> None:
+        """Reading them takes 80 µs; in a call of 5 ms that could not be seen."""
+        race = self.race(
+            tmp_path, 500e-6, once=("numba-simd",) if once else (),
+            growths={"numba-simd": {"whole": whole, "more": more}},
+        )  # fmt: skip
+        assert len(race.faults) == faults
+        for fault in race.faults:
+            assert fault.startswith("numba-simd on 50000x1: its time hardly grows with the samples")
+
+    def test_nobody_is_judged_by_such_a_baseline(self, tmp_path: Path) -> None:
+        race = self.race(tmp_path, 40e-6)
+        race.about["settings"]["baseline"] = "numba-simd"
+        results.conclude(race.content)
+        verdicts = {row["backend"]: row["verdict"] for row in race.about["cases"][0]["arms"]}
+        assert verdicts == {"numpy": "not judged", "numba-simd": "impossible"}

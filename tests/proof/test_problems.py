@@ -1,0 +1,162 @@
+"""The suite betrays every loop that is wrong somewhere, and no loop that is right."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backends.interface import Floats, Trajectory, recorded_epochs
+from bench.proof.agreement import judge
+from bench.proof.oracle import ExactTrajectory, exact_trajectory
+from bench.proof.problems import Problem, suite
+
+Samples = tuple[Floats, Floats]
+Change = Callable[[Any], Any]
+
+
+def train(problem: Problem, **changes: Change) -> Trajectory:
+    """Descend, with some of `samples`, `rate`, `start`, `gradient` and `path` changed."""
+
+    def change(what: str, value: Any) -> Any:
+        return changes.get(what, lambda same: same)(value)
+
+    X, y = change("samples", (problem.X, problem.y))
+    n, d = problem.X.shape
+    w, b = (np.zeros(d) if problem.w0 is None else problem.w0.copy()), problem.b0
+    w, b = change("start", (w, b))
+    rate, kept = change("rate", problem.lr), recorded_epochs(problem.epochs, problem.every)
+    states = []
+    with np.errstate(all="ignore"):
+        for _ in range(problem.epochs + 1):
+            r = X @ w + b - y
+            states.append((w, b, float(r @ r) / n))
+            grad_w, grad_b = change("gradient", (2 / n * (r @ X), 2 / n * r.sum()))
+            w, b = w - rate * grad_w, b - rate * grad_b
+    path = Trajectory(kept, *(np.array(part)[kept] for part in zip(*states, strict=True)))
+    changed: Trajectory = change("path", path)
+    return changed
+
+
+@pytest.fixture(scope="module")
+def judged() -> list[tuple[Problem, ExactTrajectory]]:
+    return [
+        (p, exact_trajectory(p.X, p.y, lr=p.lr, epochs=p.epochs, w0=p.w0, b0=p.b0)) for p in suite()
+    ]
+
+
+def betrayed(judged: list[tuple[Problem, ExactTrajectory]], **changes: Change) -> str:
+    """The name of the first problem on which a loop is wrong."""
+    for problem, exact in judged:
+        if not judge("", train(problem, **changes), exact).agrees:
+            return problem.name
+    return ""
+
+
+def without_tail(size: int) -> Change:
+    return lambda s: tuple(part[: len(part) // size * size] for part in s)
+
+
+def without_last_block(size: int) -> Change:
+    def forget(samples: Samples) -> Samples:
+        X, y = samples
+        last = (len(y) - 1) // size * size
+        return (X[:last], y[:last]) if last else samples
+
+    return forget
+
+
+def float32_above(most: int) -> Change:
+    def store(samples: Samples) -> Samples:
+        X, y = samples
+        return (X.astype(np.float32).astype(np.float64), y) if len(y) > most else samples
+
+    return store
+
+
+def twice(i: int) -> Change:
+    def count(samples: Samples) -> Samples:
+        X, y = samples
+        return (np.vstack([X, X[i]]), np.append(y, y[i])) if len(y) > i else samples
+
+    return count
+
+
+def wrong_from_feature(j: int) -> Change:
+    def scale(gradient: tuple[Floats, float]) -> tuple[Floats, float]:
+        grad_w, grad_b = gradient
+        return np.append(grad_w[:j], grad_w[j:] * (1 + 1e-9)), grad_b
+
+    return scale
+
+
+def rounded_to(digits: int) -> Change:
+    return lambda rate: round(rate, digits)
+
+
+def stale_end(least: int) -> Change:
+    """The last row is the one before, in runs of more than `least` rows."""
+    return lambda path: (
+        Trajectory(path.epoch, *(np.concatenate([p[:-1], p[-2:-1]]) for p in path[1:]))
+        if len(path.epoch) > least
+        else path
+    )
+
+
+WRONG: dict[str, dict[str, Change]] = {
+    **{f"no tail of {m}": {"samples": without_tail(m)} for m in (2, 3, 4, 8, 16, 32, 64, 100)},
+    **{
+        f"last block of {m} forgotten": {"samples": without_last_block(m)}
+        for m in (32, 100, 256, 1_000, 1_024, 4_096, 10_000, 65_536, 100_000, 262_144)
+    },
+    **{f"float32 above {m}": {"samples": float32_above(m)} for m in (0, 99, 10_000, 200_000)},
+    **{f"sample {i} twice": {"samples": twice(i)} for i in (0, 7, 63, 4_095, 262_143)},
+    **{
+        f"gradient wrong from feature {j}": {"gradient": wrong_from_feature(j)}
+        for j in (0, 1, 8, 16, 17, 32, 64, 128, 200, 256)
+    },
+    **{f"stale end of {m} rows": {"path": stale_end(m)} for m in (1, 3, 7)},
+    **{f"rate to {k} decimals": {"rate": rounded_to(k)} for k in (2, 3, 6, 12)},
+    "rate in the code": {"rate": lambda _: 0.005},
+    "rate in float32": {"rate": lambda a: float(np.float32(a))},
+    "rate off by 1e-13": {"rate": lambda a: a * (1 + 1e-13)},
+    "start from zero": {"start": lambda s: (0 * s[0], 0.0)},
+    "bias from zero": {"start": lambda s: (s[0], 0.0)},
+    "gradient off by 1e-13": {"gradient": lambda g: (g[0] * (1 + 1e-13), g[1])},
+    "loss off by 1e-13": {"path": lambda p: p._replace(loss=p.loss * (1 + 1e-13))},
+    "targets reversed": {"samples": lambda s: (s[0], s[1][::-1])},
+    "never inf": {"path": lambda p: p._replace(loss=np.nan_to_num(p.loss))},
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_loop_is_betrayed(judged: list[tuple[Problem, ExactTrajectory]], name: str) -> None:
+    assert betrayed(judged, **WRONG[name]).startswith("on ")
+
+
+def in_blocks(samples: Samples) -> Samples:
+    """Whole blocks first and the tail behind them, as vector loops have it."""
+    X, y = samples
+    full = len(y) // 32 * 32
+    return np.vstack([X[full:], X[:full]]), np.append(y[full:], y[:full])
+
+
+RIGHT: dict[str, dict[str, Change]] = {
+    "as it stands": {},
+    "the tail apart": {"samples": in_blocks},
+    "samples reversed": {"samples": lambda s: (s[0][::-1], s[1][::-1])},
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_loop_is_not(judged: list[tuple[Problem, ExactTrajectory]], name: str) -> None:
+    assert betrayed(judged, **RIGHT[name]) == ""
+
+
+def test_there_is_every_kind_of_problem() -> None:
+    problems = suite()
+    assert {p.epochs for p in problems} >= {0, 1, 2, 300, 10_007}
+    assert {p.X.shape[1] for p in problems} >= {1, 2, 3, 17, 257}
+    assert any(p.X.shape[0] < p.X.shape[1] for p in problems)
+    assert any(p.epochs % p.every for p in problems)
+    assert any(p.every > 1 and p.epochs and not p.epochs % p.every for p in problems)

@@ -1,0 +1,131 @@
+"""What gradrace relies on in pytest-benchmark beyond its documentation, and what it gives back.
+
+If a new version of pytest-benchmark fails here, `bench/conftest.py`, `bench/test_speed.py` and
+`bench/results.py` are the places that use it.
+"""
+
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_benchmark import plugin
+from pytest_benchmark.fixture import BenchmarkFixture
+from pytest_benchmark.session import BenchmarkSession
+from pytest_benchmark.stats import Metadata, Stats
+
+from bench.findings import results
+from tests.conftest import FOREIGN, ROOT
+
+
+class TestContract:
+    def test_statistics(self) -> None:
+        stats = results.pooled_stats([3.0, 1.0, 2.0], iterations=7)
+        assert set(Stats.fields) <= set(stats)
+        assert (stats["min"], stats["median"], stats["rounds"]) == (1.0, 2.0, 3)
+        assert (stats["data"], stats["iterations"]) == ([3.0, 1.0, 2.0], 7)
+
+    def test_what_the_merging_of_blocks_uses(self) -> None:
+        source = inspect.getsource(Metadata.__init__)
+        for name in ("name", "fullname", "param", "params", "extra_info", "stats"):
+            assert f"self.{name} = " in source
+        assert isinstance(inspect.getattr_static(Metadata, "has_error"), property)
+        assert "self.benchmarks = []" in inspect.getsource(BenchmarkSession.__init__)
+        assert "add_stats=bs.benchmarks.append" in inspect.getsource(plugin)
+
+    def test_saving_begins_before_the_hooks_of_others(self) -> None:
+        """Therefore the merging hook must be a wrapper that goes first."""
+        source = inspect.getsource(plugin.pytest_sessionfinish)
+        assert "hookwrapper=True" in source
+        assert source.index("finish()") < source.index("yield")
+
+    def test_the_marker_takes_our_options(self) -> None:
+        parameters = inspect.signature(BenchmarkFixture.__init__).parameters
+        ours = {"min_time", "max_time", "min_rounds", "calibration_precision", "disable_gc"}
+        assert ours <= set(parameters)
+        assert all(f"'{name}'" in inspect.getsource(plugin.pytest_runtest_setup) for name in ours)
+
+    def test_blocks_of_a_fixed_number_of_calls(self) -> None:
+        parameters = inspect.signature(BenchmarkFixture.pedantic).parameters
+        assert {"target", "rounds", "iterations", "teardown"} <= set(parameters)
+        source = inspect.getsource(BenchmarkFixture._raw_pedantic)
+        assert source.index("teardown(*args") < source.rindex("target(*args")  # what comes untimed
+
+
+def run_suite(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run the suite as a person who lives in pytest does."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", str(ROOT / "bench"), "--benchmark-only",
+         "-p", "no:cacheprovider", "--rootdir", str(ROOT), *words],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("suite")
+    done = run_suite(
+        folder, "--case=20x1@50", "--case=30x2@40", "--backend=numpy", "--backend=numba",
+        "--repetitions=4", "--benchmark-json=b.json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    return done.stdout, json.loads((folder / "b.json").read_text("utf-8"))
+
+
+@pytest.mark.slow
+class TestSuite:
+    """`pytest bench --benchmark-only` without gradrace around it."""
+
+    def test_makes_one_benchmark_of_every_arm(self, done: tuple[str, dict[str, Any]]) -> None:
+        output, saved = done
+        assert [arm["name"] for arm in saved["benchmarks"]] == [
+            "test_train[20x1-numpy]", "test_train[20x1-numba]",
+            "test_train[30x2-numpy]", "test_train[30x2-numba]",
+        ]  # fmt: skip
+        for arm in saved["benchmarks"]:
+            assert arm["group"] == arm["params"]["case"]
+            assert arm["params"] == {"case": arm["group"], "backend": arm["extra_info"]["backend"]}
+            assert arm["extra_info"]["repetitions"] == [1, 2, 3]  # the first one calibrates
+            assert len(arm["stats"]["data"]) == arm["stats"]["rounds"] == 3
+            assert arm["stats"]["iterations"] > 1
+            assert arm["options"]["disable_gc"] is True
+            assert arm["extra_info"]["agreement"]["agrees"] is True
+        assert "benchmark '20x1': 2 tests" in output
+        assert "test_train[20x1-numpy]" in output
+
+    def test_says_what_the_libraries_are(self, done: tuple[str, dict[str, Any]]) -> None:
+        machine = done[1]["machine_info"]
+        assert {"cpu", "cores", "caches", "memory"} <= set(machine)
+        assert {"numpy", "numba", "llvm", "pools"} <= set(machine["libraries"])
+
+    def test_compares_with_what_was_saved(self, tmp_path: Path) -> None:
+        words = ["--case=20x1@50", "--backend=numpy", "--repetitions=2", "-k", "numpy"]
+        first = run_suite(tmp_path, *words, "--benchmark-autosave")
+        assert first.returncode == 0, first.stdout
+        second = run_suite(tmp_path, *words, "--benchmark-compare")
+        assert second.returncode == 0, second.stdout
+        assert "(0001_" in second.stdout
+        assert "(NOW)" in second.stdout
+
+    def test_can_be_made_to_verify_only(self, tmp_path: Path) -> None:
+        words = ["-m", "pytest", str(ROOT / "bench"), "--benchmark-disable", "--case=20x1@50"]
+        done = subprocess.run(
+            [sys.executable, *words, "--backend=numpy", "-p", "no:cacheprovider"],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+        assert "10 passed" in done.stdout
+
+    def test_what_disagrees_is_not_timed(self, tmp_path: Path) -> None:
+        wrong = str(FOREIGN / "wrong.py")
+        done = run_suite(
+            tmp_path, "--case=20x1@50", f"--backend={wrong}", "--backend=numpy",
+            "--repetitions=2", "--benchmark-json=b.json",
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert "not timed, loss at epoch 0: got " in done.stdout
+        saved = json.loads((tmp_path / "b.json").read_text("utf-8"))
+        assert [arm["extra_info"]["backend"] for arm in saved["benchmarks"]] == ["numpy"]

@@ -1,0 +1,86 @@
+"""How many epochs a call makes within a budget, and what it takes before the first one."""
+
+import pytest
+
+from bench.machine.usage import Memory
+from bench.race.cases import Case
+from bench.race.timed_backend import Contestant
+
+BUDGET = 0.02
+
+
+class Timed(Contestant):
+    """A backend whose calls take exactly so long, in seconds: setup + (epochs + 1)·per_epoch."""
+
+    def __init__(self, setup: float, per_epoch: float, epochs: int) -> None:
+        self.job = Case(100, 1, 0.1, epochs)
+        self._memory = Memory()
+        self.true_setup, self.per_epoch = setup, per_epoch
+        self.made: list[int] = []
+
+    def _call(self, epochs: int) -> float:
+        self.made.append(epochs)
+        wobble = self.true_setup * (0.01 if len(self.made) % 2 else -0.01)
+        return self.true_setup + wobble + (epochs + 1) * self.per_epoch
+
+    def chosen(self) -> int:
+        return self._affordable(self._call(1), BUDGET)
+
+
+@pytest.mark.parametrize(("per_epoch", "epochs"), [(1e-3, 19), (1e-4, 199), (1e-9, 1000), (0.5, 1)])
+def test_a_call_fills_the_budget(per_epoch: float, epochs: int) -> None:
+    arm = Timed(0.0, per_epoch, 1000)
+    assert arm.chosen() == pytest.approx(epochs, abs=1)
+    assert arm.setup == pytest.approx(0.0, abs=1e-12)
+
+
+def test_no_call_is_much_longer_than_needed() -> None:
+    arm = Timed(0.0, 0.5, 1000)
+    arm.chosen()
+    assert arm.made == [1, 2, 2]  # the second one, again since it might have compiled
+
+
+def test_compiling_for_every_number_of_epochs_is_not_slowness() -> None:
+    class Compiling(Timed):
+        """Its first call of every number of epochs takes a second more."""
+
+        def _call(self, epochs: int) -> float:
+            new = epochs not in self.made
+            return super()._call(epochs) + float(new)
+
+    arm = Compiling(0.0, 1e-4, 1000)
+    arm._call(1)
+    assert arm.chosen() == pytest.approx(199, abs=2)
+
+
+def test_where_only_setting_up_takes_time_all_epochs_are_made() -> None:
+    arm = Timed(0.1, 1e-7, 1000)
+    assert arm.chosen() == 1000
+    assert arm.setup == pytest.approx(0.1, rel=0.02)
+
+
+@pytest.mark.parametrize("epochs", [19, 1000])
+def test_epochs_that_the_setting_up_hides_are_resolved_by_longer_calls(epochs: int) -> None:
+    """The wobble of a call, 1 %, is a thousand times what all epochs of the case take."""
+    arm = Timed(0.25, 4e-6, epochs)
+    assert arm.chosen() == epochs
+    assert arm.setup == pytest.approx(0.25, rel=0.02)
+    assert arm.memory is not None
+
+
+def test_epochs_that_cannot_be_resolved_leave_all_to_the_setting_up() -> None:
+    arm = Timed(0.25, 0.0, 19)
+    assert arm.chosen() == 19
+    assert arm.setup == pytest.approx(0.25, rel=0.02)
+    assert max(arm.made) < 10**7
+
+
+def test_a_call_that_sets_up_and_then_works_has_both_told_apart() -> None:
+    arm = Timed(0.004, 1e-4, 1000)
+    assert arm.chosen() == pytest.approx(159, abs=2)
+    assert arm.setup == pytest.approx(0.004, rel=0.05)
+
+
+def test_a_single_epoch_is_a_single_epoch() -> None:
+    arm = Timed(0.0, 1e-3, 1)
+    assert (arm.chosen(), arm.setup) == (1, 0.0)  # one call cannot tell the two apart
