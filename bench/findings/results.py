@@ -271,9 +271,10 @@ def read(path: Path) -> Content:
         OSError: it cannot be read.
 
     """
+    from bench.data import reading
     from bench.findings import schema  # here, since `gradrace train` needs none of it
 
-    content: Content = schema.decoded(path)
+    content: Content = reading.decoded(path)
     about = content.get("gradrace") if isinstance(content, dict) else None
     if not isinstance(about, dict) or "benchmarks" not in content:
         hint = " (a model; see gradrace predict)" if _is_model(content) else ""

@@ -6,19 +6,15 @@ by 0 or never ends, whoever wrote the file.
 """
 
 import reprlib
-import stat
-from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
-import msgspec
 from msgspec import Meta
 
 from backends.interface import MOST_EPOCHS, InputValueError
+from bench.data.reading import repeated, require_type
 
-LARGEST_FILE = 256 * 2**20  # bytes
-DEEPEST = 50  # nested lists and objects; deeper ones overflow Python's stack when written
 MOST_SESSIONS = MOST_REPETITIONS = MOST_THREADS = 10_000
 MOST_SECONDS = 1e6
 """The most that anything may take; a million seconds are twelve days."""
@@ -267,129 +263,6 @@ class Timed(TypedDict):
     stats: Stats
 
 
-class TimingsFile(TypedDict):
-    """What a session leaves."""
-
-    machine_info: Any
-    benchmarks: list[Timed]
-
-
-class Judged(TypedDict):
-    """A verdict, as far as it is read."""
-
-    backend: Spec
-    agrees: bool
-    reason: str
-
-
-class VerdictEvent(TypedDict):
-    """A line of a session's log: an arm was judged."""
-
-    event: Literal["verdict"]
-    case: Size
-    arm: str
-    verdict: Judged
-    too_slow: str
-
-
-class BlockEvent(TypedDict):
-    """A line of a session's log: a block was timed."""
-
-    event: Literal["block"]
-    case: Size
-    arm: str
-    repetition: Number
-
-
-class Range(TypedDict):
-    """The least and the largest value of each feature in training."""
-
-    low: list[float]
-    high: list[float]
-
-
-class ModelFile(TypedDict):
-    """What `predict` reads of a trained model."""
-
-    features: Annotated[list[str], Meta(min_length=1)]
-    target: str
-    w: list[float]
-    center: list[float]
-    height: float
-    range: Range
-
-
-def timings(path: Path) -> Any:
-    """Return what a session left in pytest-benchmark's file; no benchmarks if that is unusable."""
-    try:
-        content = msgspec.json.decode(path.read_bytes())
-        found: TimingsFile = msgspec.convert(content, type=TimingsFile)
-    except (OSError, ValueError, RecursionError):  # missing, cut off by a kill, or forged
-        return {"benchmarks": []}
-    whole = all(
-        len(arm["stats"]["data"]) == len(arm["extra_info"]["repetitions"])
-        for arm in found["benchmarks"]
-    )
-    return content if whole else {"benchmarks": []}
-
-
-def events(log: Path) -> tuple[list[Any], bool]:
-    """Return the events in a session's log, and whether every finished line is one.
-
-    They end at the first line that is none. An unfinished line is ignored: the child may be
-    writing it.
-    """
-    found: list[Any] = []
-    try:
-        for line in log.read_bytes().split(b"\n")[:-1]:
-            event = msgspec.json.decode(line)
-            verdict = isinstance(event, dict) and event.get("event") == "verdict"
-            msgspec.convert(event, type=VerdictEvent if verdict else BlockEvent)
-            found.append(event)
-    except (OSError, ValueError, RecursionError):
-        return found, False
-    return found, True
-
-
-def decoded(path: Path) -> Any:
-    """Return what a JSON file holds, whatever that is.
-
-    Raises:
-        InputValueError: it is no JSON file, or too large, or nested too deeply.
-        OSError: it cannot be read.
-
-    """
-    about = path.stat()
-    if not stat.S_ISREG(about.st_mode):  # a pipe or a device may never end
-        raise InputValueError(f"{path}: is not a regular file")
-    if about.st_size > LARGEST_FILE:
-        raise InputValueError(f"{path}: is larger than {LARGEST_FILE // 2**20} MB")
-    try:
-        content = msgspec.json.decode(path.read_bytes())
-    except RecursionError:
-        raise InputValueError(f"{path}: is nested too deeply") from None
-    except msgspec.ValidationError:
-        raise InputValueError(f"{path}: holds a number beyond float64") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise InputValueError(f"{path}: is not JSON, or cut off") from None
-    if _deeper(content, DEEPEST):
-        raise InputValueError(f"{path}: is nested too deeply")
-    return content
-
-
-def _deeper(content: Any, most: int) -> bool:
-    """Whether lists and objects are nested more than so deep."""
-    level: list[Any] = [[content]]
-    for _ in range(most + 1):
-        level = [
-            child
-            for parent in level
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, dict | list)
-        ]
-    return bool(level)
-
-
 def require_result(path: Path, content: Any) -> None:
     """Make sure that `content` can be used as a result file.
 
@@ -398,32 +271,9 @@ def require_result(path: Path, content: Any) -> None:
             the rest.
 
     """
-    _require(path, content, ResultFile)
+    require_type(path, content, ResultFile)
     for contradiction in _contradictions(content):
         raise InputValueError(f"{path}: is damaged: {contradiction}")
-
-
-def require_model(path: Path, content: Any) -> None:
-    """Make sure that `content` can be used as a model.
-
-    Raises:
-        InputValueError: as `require_result`.
-
-    """
-    _require(path, content, ModelFile)
-    model: ModelFile = content
-    columns = [model["w"], model["center"], model["range"]["low"], model["range"]["high"]]
-    if {len(column) for column in columns} != {len(model["features"])}:
-        raise InputValueError(f"{path}: is damaged: its features and weights differ in number")
-    if _twice([*model["features"], model["target"]]):
-        raise InputValueError(f"{path}: is damaged: two columns have the same name")
-
-
-def _require(path: Path, content: Any, kind: Any) -> None:
-    try:
-        msgspec.convert(content, type=kind)
-    except msgspec.ValidationError as error:  # says what and where, and quotes nothing
-        raise InputValueError(f"{path}: is damaged: {error}") from None
 
 
 def _contradictions(content: ResultFile) -> Iterator[str]:
@@ -438,7 +288,7 @@ def _contradictions(content: ResultFile) -> Iterator[str]:
     for what, values in (
         ("case", names), ("backend", specs), ("session", numbers), ("timed arm", arms),
     ):  # fmt: skip
-        if again := _twice(values):
+        if again := repeated(values):
             yield f"the {what} {reprlib.repr(again[0])} appears twice"
     for case in settings["cases"]:
         if case["name"] != f"{case['n']}x{case['d']}":
@@ -468,7 +318,7 @@ def _about_times(arm: Benchmark, finished: set[int]) -> Iterator[str]:
     times = {len(info["sessions"]), len(info["repetitions"]), len(arm["stats"]["data"])}
     if len(times) > 1:
         yield f"{name} has different numbers of times, sessions and repetitions"
-    if _twice(list(zip(info["sessions"], info["repetitions"], strict=False))):
+    if repeated(list(zip(info["sessions"], info["repetitions"], strict=False))):
         yield f"{name} has two times for the same repetition"
     if not finished.issuperset(info["sessions"]):
         yield f"{name} has times from sessions that did not finish"
@@ -483,8 +333,3 @@ def _about_roofline(roofline: Roofline, threads: int) -> Iterator[str]:
         yield "the rates of the roofline are for different numbers of threads"
     if any(len(rates) != len(roofline["sizes"]) for rates in (*read.values(), *again.values())):
         yield "the roofline has different numbers of sizes and rates"
-
-
-def _twice(values: Sequence[Hashable]) -> list[Hashable]:
-    """Return the values that are there more than once."""
-    return [value for value, count in Counter(values).items() if count > 1]

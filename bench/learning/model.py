@@ -159,9 +159,10 @@ def read_model(path: Path) -> Model:
         OSError: it cannot be read.
 
     """
-    from bench.findings import schema  # here, since `gradrace train` needs none of it
+    from bench.data import reading
+    from bench.learning import model_file
 
-    content = schema.decoded(path)
+    content = reading.decoded(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputValueError(f"{path}: is no model; `gradrace train` writes one as model.json")
     if content.get("schema") != SCHEMA:
@@ -169,7 +170,7 @@ def read_model(path: Path) -> Model:
             f"{path}: has schema {reprlib.repr(content.get('schema'))}, "
             f"this version of gradrace reads {SCHEMA}"
         )
-    schema.require_model(path, content)
+    model_file.require_model(path, content)
     columns = (content["w"], content["center"], content["range"]["low"], content["range"]["high"])
     w, center, low, high = (np.array(column, dtype=np.float64) for column in columns)
     height = float(content["height"])

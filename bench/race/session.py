@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.files import check_space
-from bench.findings import schema
 from bench.machine import child
 from bench.machine.facts import thread_environment
 from bench.machine.usage import Meter
 from bench.proof.isolation import signal_name, text_of
+from bench.race import session_files
 from bench.race.plan import Plan
 
 _HERE = Path(__file__).resolve().parent.parent
@@ -74,15 +74,15 @@ def time_arms(
                     time.sleep(0.1)
                     written = log.stat().st_size if log.exists() else 0
                     if written > size:  # else there is nothing to read, and nobody is disturbed
-                        size, (events, _) = written, schema.events(log)
+                        size, (events, _) = written, session_files.events(log)
                         for event in events[seen:]:
                             on_event(event)
                         seen = len(events)
                     timed_out = time.monotonic() > deadline
             finally:
                 child.end(process)
-        usage, (events, readable) = meter.read(), schema.events(log)
-        results = schema.timings(folder / "timings.json")
+        usage, (events, readable) = meter.read(), session_files.events(log)
+        results = session_files.timings(folder / "timings.json")
         if process.returncode or not readable:
             check_space(folder)  # else it is nobody's fault in there
         last = text_of(output).split("\n")[-4:]

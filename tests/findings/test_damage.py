@@ -14,9 +14,11 @@ import msgspec
 import pytest
 
 from backends.interface import InputError, InputValueError
+from bench.data import reading
 from bench.findings import pictures, results, schema
 from bench.findings.advice import advise
 from bench.findings.comparison import compare, drift_warning
+from bench.learning import model_file
 from bench.learning.model import predict, read_model
 from bench.machine import facts
 from bench.race import run as race
@@ -217,7 +219,7 @@ def test_every_reader_refuses_what_one_of_them_refuses(
 def test_no_damage_surprises_a_reader_of_models(tmp_path: Path) -> None:
     damaged, table = tmp_path / "model.json", tmp_path / "t.csv"
     table.write_text("size,age\n1,2\n")
-    for place, name, text in mutants(json.loads(MODEL), schema.ModelFile):
+    for place, name, text in mutants(json.loads(MODEL), model_file.ModelFile):
         damaged.write_text(text, "utf-8")
         found = outcome(lambda path: predict(read_model(path), table), damaged)
         assert found in (ACCEPTED, REFUSED), (place, name)
@@ -384,7 +386,7 @@ SPOILED: dict[str, tuple[Spoil, str]] = {
         lambda path: instead(path, lambda: path.symlink_to("/dev/zero")), "is not a regular file",
     ),
     "endless": (
-        lambda path: os.truncate(path, schema.LARGEST_FILE + 1), "is larger than 256 MB",
+        lambda path: os.truncate(path, reading.LARGEST_FILE + 1), "is larger than 256 MB",
     ),
 }  # fmt: skip
 

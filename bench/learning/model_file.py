@@ -1,0 +1,43 @@
+"""What must hold before a saved model is trusted."""
+
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+from msgspec import Meta
+
+from backends.interface import InputValueError
+from bench.data.reading import repeated, require_type
+
+
+class Range(TypedDict):
+    """The least and the largest value of each feature in training."""
+
+    low: list[float]
+    high: list[float]
+
+
+class ModelFile(TypedDict):
+    """What `predict` reads of a trained model."""
+
+    features: Annotated[list[str], Meta(min_length=1)]
+    target: str
+    w: list[float]
+    center: list[float]
+    height: float
+    range: Range
+
+
+def require_model(path: Path, content: Any) -> None:
+    """Make sure that `content` can be used as a model.
+
+    Raises:
+        InputValueError: as `require_result`.
+
+    """
+    require_type(path, content, ModelFile)
+    model: ModelFile = content
+    columns = [model["w"], model["center"], model["range"]["low"], model["range"]["high"]]
+    if {len(column) for column in columns} != {len(model["features"])}:
+        raise InputValueError(f"{path}: is damaged: its features and weights differ in number")
+    if repeated([*model["features"], model["target"]]):
+        raise InputValueError(f"{path}: is damaged: two columns have the same name")
