@@ -15,7 +15,7 @@ from bench.report.terminal import (
 
 if TYPE_CHECKING:
     from bench.data.samples import Dataset
-    from bench.learning.theory import Rate
+    from bench.learning.rate_choice import Rate
 
 Backends = Annotated[
     list[str] | None,

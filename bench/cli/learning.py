@@ -32,7 +32,7 @@ from bench.report.terminal import (
 )
 
 if TYPE_CHECKING:
-    from bench.learning.theory import Rate
+    from bench.learning.rate_choice import Rate
 from bench.cli.command import DISAGREES, command, end_interrupted
 
 
@@ -145,7 +145,7 @@ def rates(
     status is 1 if a run disagrees; one that diverges may agree.
     """
     from bench.data.files import writable_folder
-    from bench.learning import rates
+    from bench.learning import rates, rates_files
     from bench.report import rates as lessons
 
     specs = backend or ["numba"]
@@ -165,7 +165,7 @@ def rates(
     wrong = [run for run in found.runs if not run.verdict.agrees]
     saved: list[Path] = []
     try:
-        for path in rates.save(found, out):
+        for path in rates_files.save(found, out):
             saved.append(path)
     finally:
         show_lines([*lessons.about_study(found), "", *lessons.advice(found)])

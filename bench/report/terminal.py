@@ -151,6 +151,14 @@ def show_lines(lines: Iterable[str]) -> None:
         show(line)
 
 
+def show_prose(paragraphs: Iterable[str]) -> None:
+    """Print paragraphs, wrapped between words at the width of the output."""
+    from bench.report.tables import wrapped
+
+    width = max(_console().width, LEAST_WIDTH)
+    show_lines(line for paragraph in paragraphs for line in wrapped(paragraph, width) or [""])
+
+
 def note(message: str) -> None:
     """Say something beside the result, on stderr, if that can be written to."""
     try:

@@ -12,24 +12,19 @@ from hypothesis import strategies as st
 
 from backends.interface import InputError
 from bench.data.samples import Dataset, reference_line, synthetic
+from bench.learning.convergence import directions, epochs_needed, regime
+from bench.learning.curvature import Hessian, hessian
+from bench.learning.least_squares import least_squares
+from bench.learning.rate_choice import quickest_rate
 from bench.learning.rates import (
     REFERENCE_RATES,
     Study,
     arrival,
     measured_contraction,
     measured_epochs,
-    save,
     study,
 )
-from bench.learning.theory import (
-    Hessian,
-    directions,
-    epochs_needed,
-    hessian,
-    least_squares,
-    quickest_rate,
-    regime,
-)
+from bench.learning.rates_files import save
 from bench.learning.training import train
 from bench.report.rates import advice, direction_table, limits, result_table, speed_table
 from tests.conftest import FOREIGN

@@ -7,16 +7,10 @@ from hypothesis import strategies as st
 
 from backends.interface import Floats, InputValueError
 from bench.data.samples import Dataset, synthetic
-from bench.learning.theory import (
-    Hessian,
-    auto_rate,
-    chosen_rate,
-    directions,
-    hessian,
-    least_squares,
-    quickest_rate,
-    restored,
-)
+from bench.learning.convergence import directions
+from bench.learning.curvature import Hessian, hessian
+from bench.learning.least_squares import least_squares, restored
+from bench.learning.rate_choice import auto_rate, chosen_rate, quickest_rate
 from bench.learning.training import train
 
 

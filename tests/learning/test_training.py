@@ -13,8 +13,9 @@ import backends
 from backends.interface import InputError
 from bench.data.samples import REFERENCE_LR, Dataset, synthetic
 from bench.learning import training
+from bench.learning.curvature import hessian
+from bench.learning.least_squares import least_squares
 from bench.learning.model import save
-from bench.learning.theory import hessian, least_squares
 from bench.learning.training import train
 from bench.proof.isolation import BackendError
 from bench.report.training import remarks

@@ -21,8 +21,8 @@ from bench.data.samples import Dataset, reference_line, synthetic
 from bench.findings.pictures import draw as draw_race
 from bench.findings.results import conclude, read, write
 from bench.learning.model import save
-from bench.learning.rates import save as save_study
 from bench.learning.rates import study
+from bench.learning.rates_files import save as save_study
 from bench.learning.training import train
 from bench.proof.agreement import Checked, judge
 from bench.proof.oracle import exact_trajectory
