@@ -225,6 +225,7 @@ def compare(
         comparison_markdown,
         comparison_table,
     )
+    from plots.numbers import percent
 
     if layout not in ("text", "md"):
         raise InputValueError(f"--format: must be text or md, got {layout!r}")
@@ -248,13 +249,13 @@ def compare(
             raise InputValueError("--fail-above: needs two or more sessions in both runs")
         if unseen := found.unseen(limit):
             warn(
-                f"on {len(unseen)} of {len(found.changes)} a slowdown of {tables.percent(limit)} "
+                f"on {len(unseen)} of {len(found.changes)} a slowdown of {percent(limit)} "
                 "cannot be ruled out: more --sessions narrow the intervals"
             )
         slower = [f"{change.backend} on {change.case}" for change in found.regressions(limit)]
         faults = [f"not in the new run: {', '.join(found.gone)}"] if found.gone else []
         if slower:
-            faults.insert(0, f"slower by more than {tables.percent(limit)}: {', '.join(slower)}")
+            faults.insert(0, f"slower by more than {percent(limit)}: {', '.join(slower)}")
         if faults:
             end("; ".join(faults), DISAGREES)
 
