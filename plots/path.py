@@ -36,7 +36,7 @@ def figure(source: Path) -> Figure:
     rates = list(dict.fromkeys(table.column("lr").to_pylist()))
     columns = len(rates) if len(rates) <= 3 else 2 if len(rates) == 4 else 3
     rows = -(-len(rates) // columns)
-    drawn = new_figure(max(3.2 * columns + 0.4, 6.4), 3.3 * rows + 0.4, table_origin(table))
+    drawn = new_figure(max(3.2 * columns + 0.4, 6.4), 3.3 * rows + 0.6, table_origin(table))
     panels = drawn.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     reach = _reach(table, plane)
     for axes, lr in zip(panels.flat, rates, strict=False):

@@ -85,8 +85,8 @@ def _apart(heights: np.ndarray, gap: float, low: float, high: float) -> np.ndarr
 def label_marks(axes: Axes, marks: Sequence[tuple[str, tuple[float, float]]]) -> None:
     """Write a text beside each point where no line and no other text is; the first come first.
 
-    To be called last. Points that touch share a label. Where no place is free near a point, there
-    is no text.
+    To be called last. Points that touch share a label. It lies closer to them than to any other
+    point; where there is no such place, there is no text.
     """
     _lay_out(axes)
     scale = _points(axes)
@@ -104,7 +104,8 @@ def label_marks(axes: Axes, marks: Sequence[tuple[str, tuple[float, float]]]) ->
         for distance, direction in product(_DISTANCES, _DIRECTIONS):
             offset = np.array(direction) * (distance + size / 2)
             corners = places[group[0]] + offset + np.outer([-0.5, 0.5], size)
-            if _is_free(corners, lines, boxes, inside):
+            nearest = np.linalg.norm(np.array(places) - corners.mean(axis=0), axis=1).argmin()
+            if nearest in group and _is_free(corners, lines, boxes, inside):
                 boxes.append(corners)
                 side = (0.5 - direction[0] / 2, 0.5 - direction[1] / 2)
                 look = {"arrowprops": _leader(INK, side)} if distance > _DISTANCES[0] else {}

@@ -104,13 +104,17 @@ def _multiply_adds(roofline: "Roofline", count: str, levels: list[int]) -> tuple
 
 
 def _roof_ends(axes: Axes, roofline: "Roofline", levels: list[int]) -> list[End]:
-    """Return the labels of the roofs, at the right edge."""
+    """Return the labels of the roofs, at the right edge; dotted, reads beyond the largest size."""
+    left, right = axes.get_xlim()
     ends = []
     for count, rates in roofline["read"].items():
         cores = "1 core" if count == "1" else f"{count} cores"
-        ends.append(End(f"reads, {cores}", (roofline["sizes"][-1], rates[-1]), INK))
+        last = (roofline["sizes"][-1], rates[-1])
+        axes.plot([last[0], right], [last[1]] * 2, ":", color=INK, lw=1, label="_")
+        ends.append(End(f"reads, {cores}", (right, last[1]), INK))
         _, high = _multiply_adds(roofline, count, levels)
-        ends.append(End(f"multiply-adds, {cores}", (axes.get_xlim()[1], high), MUTED))
+        ends.append(End(f"multiply-adds, {cores}", (right, high), MUTED))
+    axes.set_xlim(left, right)
     return ends
 
 

@@ -40,7 +40,7 @@ def figure(sources: Sequence[Path]) -> Figure:
     numbers = max(case["n"] * case["d"] for case in cases if case["d"] > 1)
     names = {row["backend"] for case in cases for row in case["arms"]}
     room = text_width(map(backend_label, names))
-    drawn = new_figure(10.0 + 2 * room, 4.2, race_origin(*races))
+    drawn = new_figure(11.0 + 2 * room, 4.2, race_origin(*races))
     along_n, along_d, by_threads = drawn.subplots(1, 3)
     ends_n = _draw_times(along_n, [case for case in cases if case["d"] == 1], "n")
     title(along_n, "d = 1")

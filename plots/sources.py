@@ -26,11 +26,12 @@ def race_origin(*files: "ResultFile") -> list[str]:
     """Say where and when races took place, and with which versions; one machine, one day."""
     first = files[0]
     machine = first["machine_info"]
-    threads = sorted({file["gradrace"]["settings"]["threads"] for file in files})
+    threads = [file["gradrace"]["settings"]["threads"] for file in files]
+    range_ = dict.fromkeys((str(min(threads)), str(max(threads))))
     return [
         label(machine["cpu"].get("brand_raw", "unknown processor")),
         _count(str(len(machine["cores"]["usable"])), "core"),
-        _count(", ".join(map(str, threads)), "thread"),
+        _count("–".join(range_), "thread"),
         f"Python {machine['python_version']}",
         f"gradrace {label(first['gradrace']['version'], 20)}",
         label(first["datetime"][:10]),

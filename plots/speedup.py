@@ -39,7 +39,7 @@ def figure(source: Path) -> Figure:
         map(_words, rows), 8.5
     )
     tallest = max(len(_compared(case)) for case in cases)
-    height = 0.7 + panels * (0.3 * tallest + 0.38)
+    height = 0.8 + panels * (0.3 * tallest + 0.38)
     drawn = new_figure(columns * (4.2 + sides), height, race_origin(race))
     grid = drawn.subplots(panels, columns, sharex=True, squeeze=False)
     for axes, case in zip(grid.T.flat, cases, strict=False):

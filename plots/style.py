@@ -104,8 +104,10 @@ def below(drawn: "Figure", text: str, size: float = 10) -> None:
     engine = drawn.get_layout_engine()
     assert engine is not None
     _, bottom, _, _ = engine.get()["rect"]
-    height = drawn.get_size_inches()[1]
-    drawn.supxlabel(text, y=bottom + _MARGIN / height, va="bottom", fontsize=size, color=INK)
+    inch = 1 / drawn.get_size_inches()[1]
+    drawn.text(0.5, bottom + _MARGIN * inch, text, ha="center", fontsize=size, color=INK)
+    bottom += (1.3 * size / 72 + _MARGIN) * inch
+    engine.set(rect=(0, bottom, 1, 1 - bottom))
 
 
 def tidy(axes: "Axes") -> None:
