@@ -7,7 +7,7 @@ import numpy as np
 
 from plots.canvas import Axes, Figure, own_settings
 from plots.numbers import backend_label, plain_seconds, si
-from plots.placing import End, label_ends, label_marks
+from plots.placing import End, Mark, label_ends, label_marks
 from plots.sources import race_origin, read_race
 from plots.style import (
     INK,
@@ -59,10 +59,10 @@ def figure(source: Path) -> Figure:
     panels[0].plot([], [], color=MUTED, lw=1.4, ls="--", label="loads cached machine code")
     panels[0].plot([], [], "o", mfc="white", color=INK, label="ahead from this run on")
     legend(drawn, panels[0])
-    for axes, case in zip(panels, cases, strict=True):
-        label_ends(axes, _ends(case, about["compile"], foreign(names), _most_runs(case)))
-    for axes, case in zip(panels, cases, strict=True):
-        label_marks(axes, _marks(case["arms"]))
+    others = foreign(names)
+    ends = [_ends(case, about["compile"], others, _most_runs(case)) for case in cases]
+    label_ends(*zip(panels, ends, strict=True))
+    label_marks(*zip(panels, [_marks(case["arms"]) for case in cases], strict=True))
     return drawn
 
 
@@ -110,7 +110,7 @@ def _ends(
     ]
 
 
-def _marks(rows: "Sequence[Row]") -> list[tuple[str, tuple[float, float]]]:
+def _marks(rows: "Sequence[Row]") -> list[Mark]:
     """Return where compiled backends catch up with others, and after how many runs as text."""
     crossings = {
         (count, count * other["run"])

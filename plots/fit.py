@@ -50,8 +50,8 @@ def _draw_line(axes: Axes, columns: dict[str, np.ndarray]) -> None:
 
 def _draw_predictions(axes: Axes, columns: dict[str, np.ndarray]) -> None:
     actual, best = columns["actual"], columns["least_squares"]
-    hollow = {"facecolors": "none", "edgecolors": MUTED, "lw": 0.6}
-    axes.scatter(actual, best, s=16, label="least squares", **hollow)
+    hollow = axes.scatter(actual, best, s=16, lw=0.6, label="least squares")
+    hollow.set(facecolor="none", edgecolor=MUTED)
     axes.scatter(actual, columns["predicted"], s=9, color=CURVES[0], lw=0, label="learned")
     ends = [actual.min(), actual.max()]
     axes.plot(ends, ends, color=INK, lw=1, label="predicted = actual")

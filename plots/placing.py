@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from plots.canvas import Axes
+from plots.canvas import Axes, Figure
 from plots.style import INK, note_at
 
 _LINE_HEIGHT = 11.0  # points from label to label
@@ -17,6 +17,10 @@ _VISIBLE = 3.0  # points that a label may be moved without a line to its end
 _CLEAR = 1.5  # points around a label that stay free
 
 
+Mark = tuple[str, tuple[float, float]]
+"""A text, and the point that it is about."""
+
+
 class End(NamedTuple):
     """The right end of a line, and its label."""
 
@@ -25,15 +29,19 @@ class End(NamedTuple):
     color: str
 
 
-def label_ends(axes: Axes, ends: Sequence[End]) -> None:
+def label_ends(*plots: tuple[Axes, Sequence[End]]) -> None:
     """Write the labels of lines at their right ends, moved apart where they would collide.
 
-    To be called after the axes have their scales and their limits. A label that is moved is
-    connected with the end of its line.
+    To be called once for all plots of a figure, after they have their scales and their limits. A
+    label that is moved is connected with the end of its line.
     """
-    if not ends:
-        return
-    _lay_out(axes)
+    _lay_out(plots[0][0])
+    for axes, ends in plots:
+        if ends:
+            _label_ends(axes, ends)
+
+
+def _label_ends(axes: Axes, ends: Sequence[End]) -> None:
     scale = _points(axes)
     heights = np.array([axes.transData.transform(end.point)[1] for end in ends]) * scale
     box = axes.get_window_extent()
@@ -82,13 +90,18 @@ def _apart(heights: np.ndarray, gap: float, low: float, high: float) -> np.ndarr
     return places
 
 
-def label_marks(axes: Axes, marks: Sequence[tuple[str, tuple[float, float]]]) -> None:
+def label_marks(*plots: tuple[Axes, Sequence[Mark]]) -> None:
     """Write a text beside each point where no line and no other text is; the first come first.
 
-    To be called last. Points that touch share a label. It lies closer to them than to any other
-    point; where there is no such place, there is no text.
+    To be called last, once for all plots of a figure. Points that touch share a label. It lies
+    closer to them than to any other point; where there is no such place, there is no text.
     """
-    _lay_out(axes)
+    _lay_out(plots[0][0])
+    for axes, marks in plots:
+        _label_marks(axes, marks)
+
+
+def _label_marks(axes: Axes, marks: Sequence[Mark]) -> None:
     scale = _points(axes)
     frame = axes.get_window_extent()
     inside = np.array([[frame.x0, frame.y0], [frame.x1, frame.y1]]) * scale
@@ -155,9 +168,15 @@ def _drawn(axes: Axes) -> np.ndarray:
 
 def _lay_out(axes: Axes) -> None:
     """Only when everything else has its place, it is known where a value lies."""
-    axes.get_figure(root=True).draw_without_rendering()
+    _figure(axes).draw_without_rendering()
 
 
 def _points(axes: Axes) -> float:
     """Return how many points a pixel is."""
-    return 72 / axes.get_figure(root=True).dpi
+    return 72 / _figure(axes).dpi
+
+
+def _figure(axes: Axes) -> Figure:
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return figure

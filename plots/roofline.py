@@ -63,7 +63,7 @@ def figure(source: Path) -> Figure:
     tidy(axes)
     _name_caches(axes, roofline)
     legend(drawn, axes)
-    label_ends(axes, _roof_ends(axes, roofline, levels))
+    label_ends((axes, _roof_ends(axes, roofline, levels)))
     return drawn
 
 
@@ -86,7 +86,8 @@ def _draw_backend(
             if row["backend"] == name and case["d"] == d
         ]
         if points:
-            axes.plot(*zip(*points, strict=True), mark + "-", ms=5, lw=0.8, color=hue, label="_")
+            mine = f"_{backend_label(name)}, d = {d:,}"  # "_": not in the legend
+            axes.plot(*zip(*points, strict=True), mark + "-", ms=5, lw=0.8, color=hue, label=mine)
 
 
 def _draw_roofs(axes: Axes, roofline: "Roofline", levels: list[int]) -> None:

@@ -52,8 +52,7 @@ def figure(sources: Sequence[Path]) -> Figure:
     along_d.set_xlabel("features d")
     _draw_speed_ups(by_threads, [race["gradrace"] for race in races])
     legend(drawn, along_n)
-    label_ends(along_n, ends_n)
-    label_ends(along_d, ends_d)
+    label_ends((along_n, ends_n), (along_d, ends_d))
     return drawn
 
 

@@ -54,11 +54,7 @@ def figure(source: Path) -> Figure:
         _draw_panel(axes, level, names)
     grid[0].set_ylabel("time per epoch")
     legend(drawn, grid[0])
-    unlabeled = names
-    for axes, level in zip(grid[::-1], panels[::-1], strict=True):
-        ends = _ends(level, unlabeled, foreign(names))
-        label_ends(axes, list(ends.values()))
-        unlabeled = [name for name in unlabeled if name not in ends]
+    label_ends(*zip(grid, _ends_of(panels, names), strict=True))
     return drawn
 
 
@@ -102,10 +98,17 @@ def _points(cases: "list[CaseFindings]", name: str) -> np.ndarray:
     return np.array(rows, dtype=float).reshape(-1, 4)
 
 
-def _ends(cases: "list[CaseFindings]", names: list[str], others: list[str]) -> dict[str, End]:
-    """Return where the lines of those that ran here end, by backend."""
-    return {
-        name: End(backend_label(name), (points[-1, 0], points[-1, 1]), color(name, others))
-        for name in names
-        if len(points := _points(cases, name))
-    }
+def _ends_of(panels: "list[list[CaseFindings]]", names: list[str]) -> list[list[End]]:
+    """Return per panel the ends to label: each backend's once, the rightmost that there is."""
+    found: list[list[End]] = []
+    unlabeled = names
+    for cases in panels[::-1]:
+        points = {name: _points(cases, name) for name in unlabeled}
+        ends = {
+            name: End(backend_label(name), (rows[-1, 0], rows[-1, 1]), color(name, foreign(names)))
+            for name, rows in points.items()
+            if len(rows)
+        }
+        found.insert(0, list(ends.values()))
+        unlabeled = [name for name in unlabeled if name not in ends]
+    return found

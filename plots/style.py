@@ -45,15 +45,13 @@ def foreign(backends: list[str]) -> list[str]:
 
 def new_figure(width: float, height: float, origin: Sequence[str] = ()) -> "Figure":
     """Return an empty figure with a footer, width and height (without the footer) in inches."""
-    from plots.canvas import Figure
+    from plots.canvas import ConstrainedLayoutEngine, Figure
 
     lines = _lines(origin, width)
     room = _FOOTER_LINE * len(lines) + (_MARGIN if lines else 0.0)
-    drawn = Figure(figsize=(width, height + room), layout="constrained")
-    engine = drawn.get_layout_engine()
-    assert engine is not None
     bottom = room / (height + room)
-    engine.set(rect=(0, bottom, 1, 1 - bottom))
+    layout = ConstrainedLayoutEngine(rect=(0, bottom, 1, 1 - bottom))
+    drawn = Figure(figsize=(width, height + room), layout=layout)
     if lines:
         drawn.text(
             1 - _MARGIN / width,
@@ -101,13 +99,15 @@ def legend(drawn: "Figure", axes: "Axes") -> None:
 
 def below(drawn: "Figure", text: str, size: float = 10) -> None:
     """Write one label for the x axes of all plots below them, above the footer."""
-    engine = drawn.get_layout_engine()
-    assert engine is not None
-    _, bottom, _, _ = engine.get()["rect"]
+    from plots.canvas import ConstrainedLayoutEngine
+
+    layout = drawn.get_layout_engine()
+    assert isinstance(layout, ConstrainedLayoutEngine)
+    _, bottom, _, _ = layout.get()["rect"]
     inch = 1 / drawn.get_size_inches()[1]
     drawn.text(0.5, bottom + _MARGIN * inch, text, ha="center", fontsize=size, color=INK)
     bottom += (1.3 * size / 72 + _MARGIN) * inch
-    engine.set(rect=(0, bottom, 1, 1 - bottom))
+    layout.set(rect=(0, bottom, 1, 1 - bottom))
 
 
 def tidy(axes: "Axes") -> None:
