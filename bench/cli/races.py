@@ -267,11 +267,12 @@ def plot(
         Path | None, typer.Option(metavar="DIR", help="Where to save.  [default: beside the file]")
     ] = None,
 ) -> None:
-    """Draw the pictures of a race again, from its file alone.
+    """Draw the pictures of a race again, from its files alone.
 
     speed.png: time per epoch against n. speedup.png: speed-ups with their intervals. breakeven.png:
     when compiling has paid. fastest.png: the fastest backend at every size. roofline.png: how close
-    each comes to what the machine can do.
+    each comes to what the machine can do. agreement.png, if agreement.parquet lies beside the file:
+    the errors of each backend.
     """
     from backends.interface import InputValueError
     from bench.data.files import writable_folder
@@ -280,7 +281,7 @@ def plot(
     if not results.read(file)["benchmarks"]:
         raise InputValueError(f"{file}: nothing was timed in that run")
     folder = writable_folder(file.parent if out is None else out)
-    show_saved(list(pictures.draw(file, folder)))
+    show_saved(list(pictures.redraw(file, folder)))
 
 
 @command
