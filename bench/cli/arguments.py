@@ -46,14 +46,16 @@ RateText = Annotated[
     typer.Option(
         "--lr",
         metavar="α|auto",
-        help="Learning rate; auto is the fastest stable one.  "
+        help="Learning rate; auto is the one that `gradrace rates` recommends.  "
         "[default: 0.005 for the reference line, auto for a table]",
     ),
 ]
 
 Standardize = Annotated[
     bool,
-    typer.Option("--standardize", help="Center and scale the columns; report in their units."),
+    typer.Option(
+        "--standardize", help="Train on centered and scaled columns; report in the original units."
+    ),
 ]
 
 Timeout = Annotated[

@@ -221,6 +221,7 @@ class Roofline(TypedDict):
 class About(TypedDict):
     """What gradrace adds to pytest-benchmark's file."""
 
+    version: Text
     settings: Settings
     fingerprints: dict[Spec, str]
     interrupted: bool

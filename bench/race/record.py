@@ -9,6 +9,7 @@ from pytest_benchmark import __version__ as engine_version
 from pytest_benchmark.plugin import get_commit_info
 
 import backends
+from bench.data.origin import version
 from bench.findings import results
 from bench.findings.results import Content
 from bench.machine import facts
@@ -27,6 +28,7 @@ def new_content(settings: Settings) -> Content:
         "version": engine_version,
         "gradrace": {
             "schema": results.SCHEMA,
+            "version": version(),
             "settings": {
                 **vars(settings),
                 "cases": [{**asdict(case), "name": case.name} for case in settings.cases],

@@ -9,7 +9,7 @@ from pathlib import Path
 from backends.interface import InputValueError
 from bench.data.files import replacing
 from bench.findings import results
-from bench.findings.pictures import draw
+from bench.findings.pictures import ERRORS, draw
 from bench.learning.model import save
 from bench.learning.training import train
 from bench.machine import facts, roofline
@@ -21,7 +21,7 @@ from bench.race.settings import QUICK_SETTINGS, Settings
 from bench.race.state import RESULT, Race, Steps
 from bench.race.timed_backend import write_steps
 from bench.race.trial import Conditions, try_out
-from bench.race.verification import ERRORS, check
+from bench.race.verification import check
 
 _DOUBTS = 3  # measurements of the limit after the race, before something is called impossible
 

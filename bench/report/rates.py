@@ -11,12 +11,28 @@ from bench.learning.convergence import Direction
 from bench.learning.rates import Run, Study, lag
 from bench.report.learning import LONGEST, MEANING, heading, underflow
 from bench.report.tables import NONE, condition, count, empty_table, epochs, factor, yes_no
-from plots.style import label, short
+from plots.numbers import short, shortened
 
 MOST_WEIGHTS = 2
 MOST_DIRECTIONS = 5
 MOST_PARTS = 2
 MOST_CONSTANTS = 3
+
+
+def report(found: Study) -> Iterator[str | Table]:
+    """Say which rate to take, and show what each rate does, what it learns, and why."""
+    yield from about_study(found)
+    yield ""
+    yield from advice(found)
+    if found.runs:
+        yield speed_table(found)
+        yield from speed_legend(found)
+        yield result_table(found)
+        yield direction_table(found)
+        yield DIRECTION_LEGEND
+    for run in found.runs:
+        if not run.verdict.agrees:
+            yield f"{run.backend}, α = {run.lr:g}: {run.verdict.reason}"
 
 
 def about_study(found: Study) -> list[str]:
@@ -148,7 +164,7 @@ def result_table(found: Study) -> Table:
     """Lay the last w, b and loss of every rate, and its overflow, beside the least squares."""
     d, runs = len(found.data.features), found.shown()
     shown = min(d, MOST_WEIGHTS)
-    names = [f"w[{label(name, 10)}]" for name in found.data.features[:shown]]
+    names = [f"w[{shortened(name, 10)}]" for name in found.data.features[:shown]]
     overflows = [found.overflow(run) for run in runs]
     some = any(inf is not None for inf, _ in overflows)
     table = empty_table("α", *names, "b", "loss", *(["first\ninf, nan"] * some), no_wrap=True)
@@ -203,7 +219,7 @@ DIRECTION_LEGEND = (
 
 def _mixture(direction: Direction, data: Dataset, longest: int = 50, between: str = " ") -> str:
     """Name the largest parts of a direction: 0.99 b − 0.15 w[x]."""
-    names = [f"w[{label(name, longest)}]" for name in data.features] + ["b"]
+    names = [f"w[{shortened(name, longest)}]" for name in data.features] + ["b"]
     vector = direction.vector * np.sign(direction.vector[np.abs(direction.vector).argmax()])
     parts = [j for j in np.argsort(-np.abs(vector))[:MOST_PARTS] if abs(vector[j]) >= 0.05]
     words = [f"{'−' if vector[j] < 0 else '+'} {abs(vector[j]):.2f} {names[j]}" for j in parts]

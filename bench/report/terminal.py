@@ -151,12 +151,16 @@ def show_lines(lines: Iterable[str]) -> None:
         show(line)
 
 
-def show_prose(paragraphs: Iterable[str]) -> None:
-    """Print paragraphs, wrapped between words at the width of the output."""
+def show_report(parts: "Iterable[str | RenderableType]") -> None:
+    """Print paragraphs, wrapped between words at the width of the output, and tables."""
     from bench.report.tables import wrapped
 
     width = max(_console().width, LEAST_WIDTH)
-    show_lines(line for paragraph in paragraphs for line in wrapped(paragraph, width) or [""])
+    for part in parts:
+        if isinstance(part, str):
+            show_lines(wrapped(part, width) or [""])
+        else:
+            show(part)
 
 
 def note(message: str) -> None:

@@ -12,11 +12,20 @@ from bench.learning.trajectories import milestones
 from bench.learning.uncertainty import noise
 from bench.report.learning import LONGEST, MEANING, heading, underflow
 from bench.report.tables import NONE, condition, empty_table, epochs
-from plots.style import label, three_digits
+from plots.numbers import shortened, three_digits
 
 MOST_WEIGHTS = 20
 MOST_WAY_WEIGHTS = 3
 STRANGE = 3  # standard errors; of estimates further from the truth, there is one in 370
+
+
+def report(fit: Fit, *, auto: bool) -> Iterator[str | Table]:
+    """Say what was trained, show the way, and lay what was learned beside the least squares."""
+    yield from about_fit(fit, auto=auto)
+    yield way_table(fit)
+    if not fit.diverged:
+        yield fit_table(fit)
+        yield from remarks(fit)
 
 
 def about_fit(fit: Fit, *, auto: bool) -> list[str]:
@@ -30,7 +39,7 @@ def about_fit(fit: Fit, *, auto: bool) -> list[str]:
 def way_table(fit: Fit) -> Table:
     """Give a dozen epochs a row: loss, b and the first weights."""
     shown = min(len(fit.w), MOST_WAY_WEIGHTS)
-    names = [f"w[{label(name, 10)}]" for name in fit.data.features[:shown]]
+    names = [f"w[{shortened(name, 10)}]" for name in fit.data.features[:shown]]
     table = empty_table("epoch", "loss", *names, "b", no_wrap=True)
     path = milestones(fit.trajectory)
     for epoch, w, b, loss in zip(path.epoch, path.w, path.b, path.loss, strict=True):

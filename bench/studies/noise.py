@@ -67,11 +67,22 @@ def _plain_run(folder: Path) -> Run:
     test.write_text(_TEST)
     root = Path(__file__).resolve().parents[2]
     subprocess.run(
-        [sys.executable, "-m", "pytest", str(test), "--benchmark-only", "-q",
-         "-p", "no:cacheprovider", f"--benchmark-json={saved}"],
-        cwd=root, check=True, capture_output=True,
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            str(test),
+            "--benchmark-only",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            f"--benchmark-json={saved}",
+        ],
+        cwd=root,
+        check=True,
+        capture_output=True,
         env={**os.environ, **thread_environment(1)},
-    )  # fmt: skip
+    )
     a, b = (arm["stats"] for arm in json.loads(saved.read_text())["benchmarks"])
     return {figure: a[figure] / b[figure] for figure in FIGURES}
 

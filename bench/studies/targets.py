@@ -71,10 +71,12 @@ def measure(folder: Path, on_progress: Progress = silent) -> list[Figure]:
     alone = _race(
         folder / "figures-1.json",
         replace(
-            base, cases=tuple(_ALONE), backends=("numpy", SIMD, "gram", TEXTBOOK, *c),
+            base,
+            cases=tuple(_ALONE),
+            backends=("numpy", SIMD, "gram", TEXTBOOK, *c),
         ),
         on_progress,
-    )  # fmt: skip
+    )
     threads = len(facts.affinity())
     together: Content | None = None
     if threads > 1:
@@ -193,8 +195,15 @@ def _start() -> float:
     with tempfile.TemporaryDirectory() as folder:
         bare = [sys.executable, "-c", "import numba; print()"]
         train = [
-            sys.executable, "-m", "bench", "train", "--backend", SIMD, "--out", folder,
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "bench",
+            "train",
+            "--backend",
+            SIMD,
+            "--out",
+            folder,
+        ]
         ratios = [
             _seconds(_first_line, bare) / _seconds(_first_line, train) for _ in range(_REPEATS)
         ]

@@ -11,7 +11,7 @@ from backends.interface import Backend
 from bench.data.samples import Dataset
 from bench.data.tables import read_table
 from bench.learning.least_squares import digits, least_squares
-from bench.learning.model import Model, predict
+from bench.learning.prediction import Model, predict
 from bench.report.training import remarks
 from tests.certified import CERTIFIED, TABLES, TOO_ILL, digits_reached, fit_certified
 

@@ -12,7 +12,8 @@ import pytest
 from backends.interface import InputValueError
 from bench import fit
 from bench.data.samples import Dataset, synthetic
-from bench.learning.model import Model, predict, read_model, save, write_predictions
+from bench.learning.model import save
+from bench.learning.prediction import Model, predict, read_model, write_predictions
 from bench.learning.training import Fit, train
 
 

@@ -35,14 +35,16 @@ class TestLimit:
     def test_in_memory_it_is_reading(self) -> None:
         # 16 bytes a sample at 10 GB/s
         assert limit("numba-simd", 50_000) == {
-            "seconds": pytest.approx(80e-6), "by": "memory",
-        }  # fmt: skip
+            "seconds": pytest.approx(80e-6),
+            "by": "memory",
+        }
 
     def test_in_the_first_cache_it_is_multiplying(self) -> None:
         # three multiply-adds a sample at 10 G/s, against 16 bytes at 100 GB/s
         assert limit("numba-simd", 60) == {
-            "seconds": pytest.approx(18e-9), "by": "FMA",
-        }  # fmt: skip
+            "seconds": pytest.approx(18e-9),
+            "by": "FMA",
+        }
 
     def test_between_two_sizes_the_faster_rate_counts(self) -> None:
         found = limit("numpy", 4_000)  # 64,000 bytes, at 50 GB/s
@@ -79,16 +81,20 @@ class TestLimit:
 class TestReport:
     def test_every_row_has_its_share(self, tmp_path: Path) -> None:
         content = write_run(
-            tmp_path / "b.json", {"50000x1@10": {"numba-simd": 160e-6, "gram": 1e-6}},
-            roofline=MACHINE, spread=0.0,
-        )  # fmt: skip
+            tmp_path / "b.json",
+            {"50000x1@10": {"numba-simd": 160e-6, "gram": 1e-6}},
+            roofline=MACHINE,
+            spread=0.0,
+        )
         (case,) = content["gradrace"]["cases"]
         assert case["arms"][0]["limit"]["share"] == pytest.approx(0.5)
         table = limit_table(content["gradrace"])
         assert table is not None
         assert [list(column.cells) for column in table.columns][:3] == [
-            ["50,000 × 1"], ["80.0 µs memory"], ["50 %"],
-        ]  # fmt: skip
+            ["50,000 × 1"],
+            ["80.0 µs memory"],
+            ["50 %"],
+        ]
         assert "gram reads the samples only when a call begins" in limit_legend(content["gradrace"])
 
     def test_without_a_measured_limit_there_is_none(self, tmp_path: Path) -> None:
@@ -132,8 +138,9 @@ def test_of_two_measurements_the_higher_rates_count() -> None:
     }
     found = roofline.best(slower, MACHINE)
     assert (found["read"]["1"], found["read_again"]["1"]) == (
-        MACHINE["read"]["1"], MACHINE["read_again"]["1"],
-    )  # fmt: skip
+        MACHINE["read"]["1"],
+        MACHINE["read_again"]["1"],
+    )
     assert found["read"]["2"] == [300e9, 100e9, 12e9, 12e9]
     assert found["read_again"]["2"] == [250e9, 99e9, 12e9, 11e9]
     assert (found["fma"], found["fma_again"]) == ({"1": 10e9, "2": 20e9}, {"1": 10e9, "2": 20e9})
@@ -186,9 +193,11 @@ class TestImpossible:
     ) -> None:
         """Reading them takes 80 µs; in a call of 5 ms that could not be seen."""
         race = self.race(
-            tmp_path, 500e-6, once=("numba-simd",) if once else (),
+            tmp_path,
+            500e-6,
+            once=("numba-simd",) if once else (),
             growths={"numba-simd": {"whole": whole, "more": more}},
-        )  # fmt: skip
+        )
         assert len(race.faults) == faults
         for fault in race.faults:
             assert fault.startswith("numba-simd on 50000x1: its time hardly grows with the samples")
