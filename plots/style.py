@@ -6,6 +6,7 @@ from statistics import geometric_mean
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the tables in the terminal use the names below, and need no matplotlib
+    from bench.findings.schema import Interval
     from plots.canvas import Axes, Figure, FuncFormatter
 
 # Okabe and Ito, "Color Universal Design" (2008): told apart by color-blind readers
@@ -107,7 +108,7 @@ def numerous(value: float) -> str:
     return f"{value:g}"
 
 
-def times(ratio: "dict[str, Any]") -> str:
+def times(ratio: "Interval") -> str:
     """Write a ratio with its interval, if it has one: 4.71 × (4.65–4.77)."""
     value, low, high = ratio["value"], ratio["low"], ratio["high"]
     text = f"{three_digits(value)} ×"

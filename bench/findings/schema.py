@@ -193,7 +193,7 @@ class BlockInfo(ArmInfo):
     cores: Cores
     growth: Growth | None
     setup: Seconds
-    memory: MemoryUse | None
+    memory: MemoryUse
     calibrates: bool
 
 

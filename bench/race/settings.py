@@ -6,8 +6,9 @@ from pathlib import Path
 
 import backends
 from backends.interface import InputValueError
-from bench.findings.schema import MOST_REPETITIONS, MOST_SECONDS, MOST_SESSIONS, MOST_THREADS
+from bench.findings.schema import MOST_REPETITIONS, MOST_SESSIONS, MOST_THREADS
 from bench.machine import facts
+from bench.machine.ranges import MOST_SECONDS
 from bench.race.cases import FULL, QUICK, Case, make_case
 
 

@@ -16,7 +16,8 @@ import backends
 from backends.interface import Backend, InputError
 from bench.data.files import write_bytes
 from bench.data.samples import Dataset, integers
-from bench.machine.usage import Memory
+from bench.findings.schema import Growth
+from bench.machine.usage import Memory, MemoryUse
 from bench.proof.agreement import Verdict
 from bench.proof.isolation import BackendError, as_trajectory, describe
 from bench.proof.steps import Steps
@@ -96,12 +97,12 @@ class Contestant:
     """The first call of `train`; with a budget, of one epoch."""
     compile = 0.0
     """With a budget: how much longer the first call of one epoch took than the second."""
-    growth: dict[str, float] | None = None
+    growth: Growth | None = None
     """With a budget: seconds per pass of `whole` calls, and by how much they are `more` than those
     on an eighth of the samples; of a backend that passes once, per call of one epoch."""
     setup = 0.0
     """With a budget: what a call takes before its first epoch, where that is worth several."""
-    memory: dict[str, int] | None = None
+    memory: MemoryUse | None = None
     """Bytes that preparing and training added at their peak, and of the whole process then."""
 
     def __init__(
@@ -251,7 +252,7 @@ class Contestant:
         fault = steps.fault(path, lr, np.zeros(d), 0.0)
         return fault and f"on {samples.name}: {fault}"
 
-    def _growth(self) -> dict[str, float] | None:
+    def _growth(self) -> Growth | None:
         """Time calls on all samples and on an eighth, by turns, until the difference is clear.
 
         Whoever does not go through the samples in `train` is as fast on all of them.

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
 
+from bench.findings import schema
 from bench.race.cases import Case
 from bench.race.plan import Arm, Plan
 from bench.race.session import Session, time_arms
@@ -27,14 +27,14 @@ class Trials:
 
     arms: list[Arm] = field(default_factory=list)
     """The arms to race, frozen, with one duplicate per case."""
-    verdicts: list[dict[str, Any]] = field(default_factory=list)
-    """`{"case": …, "verdict": …}` of every arm that was judged."""
-    left_out: list[dict[str, Any]] = field(default_factory=list)
-    """`{"case", "backend", "reason", "fault"}` of every arm that is not raced."""
-    compile: list[dict[str, Any]] = field(default_factory=list)
-    """`{"backend", "load", "cold", "cached"}` of every backend that compiles, in seconds."""
-    calls: list[dict[str, Any]] = field(default_factory=list)
-    """`{"case", "backend", "memory", "setup", "growth"}` of every arm, as `Contestant` has them."""
+    verdicts: list[schema.JudgedCase] = field(default_factory=list)
+    """One of every arm that was judged."""
+    left_out: list[schema.LeftOut] = field(default_factory=list)
+    """One of every arm that is not raced."""
+    compile: list[schema.Compile] = field(default_factory=list)
+    """One of every backend that compiles."""
+    calls: list[schema.Trial] = field(default_factory=list)
+    """What `Contestant` found of every arm that is raced."""
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,8 @@ def _compiles(session: Session) -> bool:
     )
 
 
-def _info(session: Session) -> dict[str, Any]:
-    info: dict[str, Any] = session.results["benchmarks"][0]["extra_info"]
-    return info
+def _info(session: Session) -> schema.TimedInfo:
+    return session.results["benchmarks"][0]["extra_info"]
 
 
 def _frozen(found: Trials, spec: str, case: Case, session: Session, repetitions: int) -> Arm | None:

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 
 from backends.interface import InputValueError
 from bench.data.files import write_table
+from bench.findings.schema import BackendVerdict
 from bench.proof.agreement import Checked, check_backends
 from bench.proof.oracle import ExactTrajectory, exact_trajectory
 from bench.proof.problems import suite
@@ -43,7 +45,7 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
         if result.verdict.reason.startswith(_NO_BACKEND):
             raise InputValueError(f"backend {result.verdict.backend}: {result.verdict.reason}")
         if not result.verdict.agrees:
-            verdict = asdict(result.verdict)
+            verdict = cast(BackendVerdict, asdict(result.verdict))  # has the same names
             race.about["verdicts"].append({"case": REFERENCE.name, "verdict": verdict})
             race.about["left_out"].append(
                 {

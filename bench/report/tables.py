@@ -10,7 +10,7 @@ from rich.text import Text
 from plots.style import times
 
 if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
-    from bench.findings.results import Content
+    from bench.findings.schema import Interval
 
 NONE = "–"
 
@@ -20,7 +20,7 @@ def wrapped(text: str) -> list[str]:
     return textwrap.wrap(text, 79)
 
 
-def spread(ratio: "Content") -> str:
+def spread(ratio: "Interval") -> str:
     """Write a ratio with its interval: 4.71 (4.65–4.77)."""
     return times(ratio).replace(" ×", "")
 
