@@ -133,10 +133,16 @@ def _change(before: tuple[CaseFindings, Row], after: tuple[CaseFindings, Row]) -
     known = [floor for floor in floors if floor is not None]
     noise = max(known) if known == floors else None
     return Change(
-        case["name"], case["n"], case["d"], row["backend"],
-        before[1]["time"]["median"], row["time"]["median"], ratio, noise,
+        case["name"],
+        case["n"],
+        case["d"],
+        row["backend"],
+        before[1]["time"]["median"],
+        row["time"]["median"],
+        ratio,
+        noise,
         statistics.verdict(ratio, noise),
-    )  # fmt: skip
+    )
 
 
 def _machines(old: ResultFile, new: ResultFile) -> list[str]:

@@ -175,10 +175,13 @@ def _set_up(folder: Path, settings: Settings, steps: Steps) -> Conditions:
 def _try_out(race: Race, specs: Sequence[str], conditions: Conditions, steps: Steps) -> None:
     """Find out what each backend needs on each case, and freeze it."""
     found = try_out(
-        specs, race.settings.cases, conditions,
-        repetitions=race.settings.repetitions, colds=3 if race.settings.kind == "full" else 1,
+        specs,
+        race.settings.cases,
+        conditions,
+        repetitions=race.settings.repetitions,
+        colds=3 if race.settings.kind == "full" else 1,
         on_trial=steps,
-    )  # fmt: skip
+    )
     race.about["arms"] = [cast(schema.Arm, asdict(arm)) for arm in found.arms]  # of the same names
     race.about["compile"] = found.compile
     race.about["trials"] = found.calls

@@ -114,11 +114,24 @@ def _start(folder: Path, log: Path, stream: BinaryIO, environment: dict[str, str
     """Start pytest on the suite, out of reach of the user's own pytest settings."""
     arguments = [
         str(_HERE / "test_speed.py"),
-        "-c", os.devnull, "--rootdir", str(_HERE), "-p", "no:cacheprovider",
-        "-p", "pytest_benchmark.plugin", "--benchmark-only", "-q", "--tb=short",
-        "--benchmark-json", str(folder / "timings.json"),
-        "--plan", str(folder / "plan.json"), "--log", str(log),
-    ]  # fmt: skip
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(_HERE),
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "pytest_benchmark.plugin",
+        "--benchmark-only",
+        "-q",
+        "--tb=short",
+        "--benchmark-json",
+        str(folder / "timings.json"),
+        "--plan",
+        str(folder / "plan.json"),
+        "--log",
+        str(log),
+    ]
     foreign = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
     inherited = {key: value for key, value in os.environ.items() if key not in foreign}
     environment = {**inherited, **environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

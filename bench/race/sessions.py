@@ -56,9 +56,12 @@ def time_sessions(race: Race, path: Path, conditions: Conditions, steps: Steps) 
         time.sleep(max(0.0, begin - time.monotonic()))
         begin = time.monotonic() + race.settings.spacing
         session = time_arms(
-            plan, threads=conditions.threads, cache=conditions.cache, timeout=_patience(plan),
+            plan,
+            threads=conditions.threads,
+            cache=conditions.cache,
+            timeout=_timeout(plan),
             on_event=functools.partial(_tell, steps, doing),
-        )  # fmt: skip
+        )
         _add(race, number, plan, session)
         write(race, path)
 
@@ -78,7 +81,7 @@ def _wrong_arms(left_out: Sequence[schema.LeftOut]) -> set[str]:
     return {f"{entry['backend']} on {entry['case']}" for entry in left_out if entry["fault"]}
 
 
-def _patience(plan: Plan) -> float:
+def _timeout(plan: Plan) -> float:
     """Return how many seconds a session may take: five times what the trials let expect."""
     return 60 + 5 * sum((arm.repetitions + 4) * max(arm.block, 0.01) for arm in plan.arms)
 
@@ -109,10 +112,12 @@ def _add(race: Race, number: int, plan: Plan, session: Session) -> None:
     for (case, backend), reason in wrong.items():
         race.about["left_out"].append(
             {
-                "case": case, "backend": backend, "fault": True,
+                "case": case,
+                "backend": backend,
+                "fault": True,
                 "reason": f"in session {number}, {reason}",
             }
-        )  # fmt: skip
+        )
     benchmarks = race.content["benchmarks"]
     benchmarks[:] = [  # what is wrong once is not believed in earlier sessions either
         arm for arm in benchmarks if (arm["group"], arm["extra_info"]["backend"]) not in wrong

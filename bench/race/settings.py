@@ -132,9 +132,15 @@ def choose(
             chosen = usual
         cases = tuple(make_case(n, d, epochs) for d, n in sorted({(d, n) for n, d in chosen}))
     changed = replace(
-        base, kind=kind, cases=cases, backends=tuple(backends), baseline=baseline,
-        sessions=base.sessions if sessions is None else sessions, threads=threads, seed=seed,
-    )  # fmt: skip
+        base,
+        kind=kind,
+        cases=cases,
+        backends=tuple(backends),
+        baseline=baseline,
+        sessions=base.sessions if sessions is None else sessions,
+        threads=threads,
+        seed=seed,
+    )
     return changed.resolved()
 
 

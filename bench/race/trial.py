@@ -15,10 +15,13 @@ from bench.race.cases import Case
 from bench.race.plan import Arm, Plan
 from bench.race.session import Session, time_arms
 
-_LONG = 0.01  # seconds; an arm with longer blocks gets fewer repetitions
-_FEWEST = 4
-_COMPILES = 0.01  # seconds that the first call takes longer, at least, if it compiles
-_PATIENCE = 60.0  # seconds for one trial, and ten of the longest calls on top
+_LONG_BLOCK = 0.01
+"""Seconds; an arm with longer blocks gets fewer repetitions."""
+_FEWEST_REPETITIONS = 4
+_LEAST_COMPILING = 0.01
+"""Seconds that the first call takes longer, at least, if it compiles."""
+_TIMEOUT = 60.0
+"""Seconds for one trial, and ten of the longest calls on top."""
 
 
 @dataclass
@@ -85,10 +88,13 @@ def try_out(
 
 def _try(spec: str, case: Case, conditions: Conditions, cache: Path) -> Session:
     plan = Plan(
-        (Arm(case.spec, spec, repetitions=1),), "0",
-        conditions.budget, conditions.longest, str(conditions.exact),
-    )  # fmt: skip
-    patience = _PATIENCE + 10 * conditions.longest
+        (Arm(case.spec, spec, repetitions=1),),
+        "0",
+        conditions.budget,
+        conditions.longest,
+        str(conditions.exact),
+    )
+    patience = _TIMEOUT + 10 * conditions.longest
     return time_arms(plan, threads=conditions.threads, cache=cache, timeout=patience)
 
 
@@ -136,7 +142,8 @@ def _compiles(session: Session) -> bool:
         return False
     info = _info(session)
     return bool(info["signatures"][0]) or (
-        info["compile"] > max(_COMPILES, info["first"] / 2)  # not only a wobble of a long call
+        info["compile"]
+        > max(_LEAST_COMPILING, info["first"] / 2)  # not only a wobble of a long call
     )
 
 
@@ -172,13 +179,13 @@ def _frozen(found: Trials, spec: str, case: Case, session: Session, repetitions:
         }
     )
     block = stats["median"] * stats["iterations"]
-    share = min(1.0, _LONG / block)
+    share = min(1.0, _LONG_BLOCK / block)
     return Arm(
         case.spec,
         spec,
         epochs=info["epochs"],
         calls=stats["iterations"] // (info["epochs"] + 1),
-        repetitions=min(repetitions, max(_FEWEST, round(repetitions * share))),
+        repetitions=min(repetitions, max(_FEWEST_REPETITIONS, round(repetitions * share))),
         block=block,
     )
 

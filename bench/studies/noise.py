@@ -69,11 +69,23 @@ def _plain_run(folder: Path) -> PlainRun:
     test, saved = Path(__file__).with_name("equal_arms.py"), folder / "plain.json"
     root = Path(__file__).resolve().parents[2]
     subprocess.run(
-        [sys.executable, "-m", "pytest", str(test), "--benchmark-only", "-q",
-         "--noconftest", "-p", "no:cacheprovider", f"--benchmark-json={saved}"],
-        cwd=root, check=True, capture_output=True,
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            str(test),
+            "--benchmark-only",
+            "-q",
+            "--noconftest",
+            "-p",
+            "no:cacheprovider",
+            f"--benchmark-json={saved}",
+        ],
+        cwd=root,
+        check=True,
+        capture_output=True,
         env={**os.environ, **thread_environment(1)},
-    )  # fmt: skip
+    )
     a, b = (arm["stats"] for arm in json.loads(saved.read_text())["benchmarks"])
     return {
         "min": a["min"] / b["min"],

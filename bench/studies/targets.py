@@ -72,10 +72,12 @@ def measure(folder: Path, on_progress: Progress = silent) -> list[Figure]:
     alone = _race(
         folder / "figures-1.json",
         replace(
-            base, cases=tuple(_ALONE), backends=("numpy", SIMD, "gram", TEXTBOOK, *c),
+            base,
+            cases=tuple(_ALONE),
+            backends=("numpy", SIMD, "gram", TEXTBOOK, *c),
         ),
         on_progress,
-    )  # fmt: skip
+    )
     threads = len(facts.affinity())
     together: ResultFile | None = None
     if threads > 1:
@@ -195,8 +197,15 @@ def _start() -> float:
     with tempfile.TemporaryDirectory() as folder:
         bare = [sys.executable, "-c", "import numba; print()"]
         train = [
-            sys.executable, "-m", "bench", "train", "--backend", SIMD, "--out", folder,
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "bench",
+            "train",
+            "--backend",
+            SIMD,
+            "--out",
+            folder,
+        ]
         ratios = [
             _seconds(_first_line, bare) / _seconds(_first_line, train) for _ in range(_REPEATS)
         ]
