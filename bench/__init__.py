@@ -1,36 +1,59 @@
-"""The harness: the exact oracle, the verdict on each backend, the laboratory, the race.
+"""The harness: the proof, the laboratory of learning rates, the race. README.md says where what is.
 
-`from bench import fit` trains on your own arrays. Where things are:
-
-samples       data (synthetic ones), tables (files)
-proof         oracle (the exact trajectory and the bound), problems (small ones), isolation (a
-              process per backend), agreement (the verdict), steps (the verdict on any call);
-              studies/blindspots counts what can still hide
-limit         peak (what the machine can do), roofline (what follows), growth (with n, d, threads),
-              figures (which figures are reached); peers/ is what people use instead
-laboratory    theory (curvature and rates), scaling, stopping, training, model, rates; lessons is
-              what the terminal says of them
-race          settings and cases (what is raced), plan (in what order), trial (how long a call
-              may be), session (a process that times), conftest, test_speed and contestant (what
-              runs in it), machine (what it runs on), race (all of it in order)
-conclusions   inference (the statistics), results and schema (the file), cautions, comparison,
-              advice; report is what the terminal says of them; noise measures how good all this is
-command line  cli, terminal, text (made fit to be shown), files, interrupts (signals), child
-              (processes)
+The names below are what a person uses from Python; `import gradrace` offers the same ones.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bench.data.samples import Dataset, reference_line
+    from bench.data.tables import read_table
+    from bench.findings.advice import advise
+    from bench.findings.comparison import compare
+    from bench.learning.rates import study as rates
     from bench.learning.training import Fit, fit
+    from bench.proof.agreement import check_backends as check
+    from bench.proof.oracle import exact_trajectory
+    from bench.race.run import resume, run
+    from bench.race.scale import study as scale
 
-__all__ = ["Fit", "fit"]
+__all__ = [
+    "Dataset",
+    "Fit",
+    "advise",
+    "check",
+    "compare",
+    "exact_trajectory",
+    "fit",
+    "rates",
+    "read_table",
+    "reference_line",
+    "resume",
+    "run",
+    "scale",
+]
+
+_HOMES = {
+    "Dataset": "bench.data.samples:Dataset",
+    "Fit": "bench.learning.training:Fit",
+    "advise": "bench.findings.advice:advise",
+    "check": "bench.proof.agreement:check_backends",
+    "compare": "bench.findings.comparison:compare",
+    "exact_trajectory": "bench.proof.oracle:exact_trajectory",
+    "fit": "bench.learning.training:fit",
+    "rates": "bench.learning.rates:study",
+    "read_table": "bench.data.tables:read_table",
+    "reference_line": "bench.data.samples:reference_line",
+    "resume": "bench.race.run:resume",
+    "run": "bench.race.run:run",
+    "scale": "bench.race.scale:study",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import `fit` and `Fit` when they are asked for, so that `gradrace --help` stays quick."""
-    if name not in __all__:
+    """Import a name when it is first asked for, so that `gradrace --help` stays quick."""
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from bench.learning import training
-
-    return getattr(training, name)
+    module, _, attribute = _HOMES[name].partition(":")
+    return getattr(import_module(module), attribute)

@@ -1,39 +1,90 @@
-"""What the README says is true: its commands, its code, its links."""
+"""What the READMEs say is true: their commands, their code, their links."""
 
 import doctest
 import re
+import shlex
+from pathlib import Path
 
 import pytest
+import typer.main
 
+import bench.cli.main
+from bench.cli.command import app
 from bench.proof.problems import suite
 from tests.conftest import ROOT
 from tests.variants import CORRECT, WRONG
 
-README = (ROOT / "README.md").read_text("utf-8")
+FOLDERS = ("backends", "bench", "plots", "tests")
+READMES = [ROOT / "README.md", *sorted(p for f in FOLDERS for p in (ROOT / f).rglob("README.md"))]
+TOP = READMES[0].read_text("utf-8")
+assert bench.cli.main  # registers the commands
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+readmes = pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 def test_quick_start_holds_the_two_commands() -> None:
-    quick_start = README.split("## Quick start")[1].split("\n## ")[0]
-    assert quick_start.count("```sh\n") == len(blocks("sh")) == 2
-    assert all(block.startswith("pip install -e ") for block in blocks("sh"))
+    quick_start = TOP.split("## Quick start")[1].split("\n## ")[0]
+    assert quick_start.count("```sh\n") == len(blocks(TOP, "sh")) == 2
+    assert all(block.startswith("pip install -e ") for block in blocks(TOP, "sh"))
 
 
-def test_the_code_prints_what_it_says() -> None:
-    failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
-    assert (failed, tried) == (0, 10)
-    assert sum(block.count(">>> ") for block in blocks("python")) == tried
+def test_the_top_one_stays_short() -> None:
+    assert len(TOP.splitlines()) <= 160
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
-def test_links_lead_somewhere(target: str) -> None:
-    assert target.startswith("https://") or (ROOT / target).is_file()
+@readmes
+def test_the_code_prints_what_it_says(path: Path) -> None:
+    failed, tried = doctest.testfile(str(path), module_relative=False)
+    assert failed == 0
+    assert sum(b.count(">>> ") for b in blocks(path.read_text("utf-8"), "python")) == tried
+
+
+def test_the_loop_is_the_one_that_is_raced() -> None:
+    from bench import reference_line
+
+    (loop,) = (block for block in blocks(TOP, "python") if ">>> " not in block)
+    names: dict[str, object] = {}
+    exec(loop, names)
+    line = reference_line()
+    w, b = names["train"](line.X, line.y, 0.005, 10_000)  # type: ignore[operator]
+    assert (w.round(6).tolist(), b.round(6)) == ([3.015326], 1.811861)
+
+
+@readmes
+def test_links_lead_somewhere(path: Path) -> None:
+    targets = set(re.findall(r"\]\(([^)#]+)\)", path.read_text("utf-8")))
+    relative = {target for target in targets if not target.startswith("https://")}
+    assert [target for target in relative if not (path.parent / target).exists()] == []
+
+
+@readmes
+def test_the_commands_and_their_options_exist(path: Path) -> None:
+    text = path.read_text("utf-8")
+    quoted = re.findall(r"`(gradrace [^`]+)`", text)
+    shown = re.findall(r"^\$ (gradrace .*)$", text, re.MULTILINE)
+    for line in [*quoted, *shown]:
+        command, *words = shlex.split(line.replace("\n", " ").partition("&&")[0])[1:]
+        if command in ("COMMAND", "--help"):
+            continue
+        known = {option for parameter in COMMANDS[command].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known | {"--help"}, line
+
+
+@readmes
+def test_the_modules_it_runs_exist(path: Path) -> None:
+    for name in re.findall(r"python -m ([a-z_.]+[a-z])", path.read_text("utf-8")):
+        file = ROOT / name.replace(".", "/")
+        assert file.with_suffix(".py").exists() or (file / "__main__.py").exists(), name
 
 
 def test_the_loops_are_counted() -> None:
-    assert f"{len(WRONG)} wrong loops" in README
-    assert f"{len(CORRECT)} orders of evaluation" in README
-    assert f"{len(suite())} small problems" in README
+    proof = (ROOT / "bench/proof/README.md").read_text("utf-8")
+    assert f"{len(WRONG)} wrong loops" in proof
+    assert f"{len(CORRECT)} orders of evaluation" in proof
+    assert f"{len(suite())} small problems" in proof
+    assert f"{len(suite())} small problems" in TOP

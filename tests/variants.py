@@ -173,9 +173,22 @@ class FactorLast(Loop):
 
 
 CORRECT = (
-    Loop, Forward, Reversed, Pairwise, Fsum, Blocked, Sorted, FourLanes, NormalEquations,
-    Kahan, RunningMean, LongDouble, ScaledFirst, RateFirst, FactorLast,
-)  # fmt: skip
+    Loop,
+    Forward,
+    Reversed,
+    Pairwise,
+    Fsum,
+    Blocked,
+    Sorted,
+    FourLanes,
+    NormalEquations,
+    Kahan,
+    RunningMean,
+    LongDouble,
+    ScaledFirst,
+    RateFirst,
+    FactorLast,
+)
 
 
 # --- wrong --------------------------------------------------------------------------------------
@@ -322,12 +335,31 @@ class StopsEarly(Loop):
 
 
 WRONG = (
-    GradientOffBy1e12, BiasGradientOffBy1e12, Float32Sums, Float32Loss, Float32Samples,
-    Float32Rate, OneSampleDropped, SampleMissingInGradient, FactorTwoMissing,
-    FactorTwoMissingForBias, WeightsUpdatedFirst, BiasNeverUpdated, Ascent, LossOverNMinusOne,
-    HalfLoss, AbsoluteLoss, LossAfterUpdate, OneEpochTooFew, LastUpdateMissing, SmoothedLoss,
-    LossOfOneEpochLost, WeightDecay, CenteredSamples, StopsEarly,
-)  # fmt: skip
+    GradientOffBy1e12,
+    BiasGradientOffBy1e12,
+    Float32Sums,
+    Float32Loss,
+    Float32Samples,
+    Float32Rate,
+    OneSampleDropped,
+    SampleMissingInGradient,
+    FactorTwoMissing,
+    FactorTwoMissingForBias,
+    WeightsUpdatedFirst,
+    BiasNeverUpdated,
+    Ascent,
+    LossOverNMinusOne,
+    HalfLoss,
+    AbsoluteLoss,
+    LossAfterUpdate,
+    OneEpochTooFew,
+    LastUpdateMissing,
+    SmoothedLoss,
+    LossOfOneEpochLost,
+    WeightDecay,
+    CenteredSamples,
+    StopsEarly,
+)
 
 
 # --- wrong only where the run diverges ----------------------------------------------------------
@@ -369,6 +401,10 @@ class OverflowsTooEarly(Loop):
 
 
 WRONG_WHEN_DIVERGING = (
-    Clipped, InfForNan, NegativeInf, StopsAtOverflow, WeightsStayFinite,
+    Clipped,
+    InfForNan,
+    NegativeInf,
+    StopsAtOverflow,
+    WeightsStayFinite,
     OverflowsTooEarly,
-)  # fmt: skip
+)

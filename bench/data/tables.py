@@ -36,8 +36,12 @@ _MAGIC = {
     b"\x93NUMPY": "NPY",
 }
 _SUFFIXES = {
-    ".parquet": "Parquet", ".feather": "Feather", ".arrow": "Feather", ".npz": "NPZ", ".npy": "NPY",
-}  # fmt: skip
+    ".parquet": "Parquet",
+    ".feather": "Feather",
+    ".arrow": "Feather",
+    ".npz": "NPZ",
+    ".npy": "NPY",
+}
 _REFUSED = {
     b"\x1f\x8b": "is compressed; decompress it first",
     b"BZh": "is compressed; decompress it first",
@@ -141,9 +145,12 @@ def open_table(path: Path) -> Table:
     if kind != (expected := _SUFFIXES.get(path.suffix.lower(), kind)):
         raise InputValueError(f"{name}: is no readable {expected} file: its first bytes are others")
     openers = {
-        "CSV": _open_csv, "Parquet": _open_parquet, "Feather": _open_feather,
-        "NPZ": _open_npz, "NPY": _open_npy,
-    }  # fmt: skip
+        "CSV": _open_csv,
+        "Parquet": _open_parquet,
+        "Feather": _open_feather,
+        "NPZ": _open_npz,
+        "NPY": _open_npy,
+    }
     with _readable(name, kind):
         table = openers[kind](name, source)
     column, count = Counter(table.columns).most_common(1)[0] if table.columns else ("", 0)

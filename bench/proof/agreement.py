@@ -112,9 +112,16 @@ def _resumed(job: Problem, exact: ExactTrajectory) -> Iterator[Problem]:
     if np.isfinite(w).all() and np.isfinite(b):
         epochs = min(job.epochs, _RESUMED_EPOCHS)
         yield Problem(
-            "from a given w0, b0, with every=3", job.X, job.y, job.lr, epochs, w, b,
-            _RESUMED_EVERY, pieces=True,
-        )  # fmt: skip
+            "from a given w0, b0, with every=3",
+            job.X,
+            job.y,
+            job.lr,
+            epochs,
+            w,
+            b,
+            _RESUMED_EVERY,
+            pieces=True,
+        )
 
 
 def _first_fault(problems: Sequence[Problem], outcome: Outcome) -> str:

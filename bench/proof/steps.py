@@ -58,9 +58,13 @@ class Steps:
         n, d = X.shape
         G, c, s = sums or sums_without_rounding(X, y)
         return cls(
-            n, _wide(G), _wide(c), _wide(np.array([s], dtype=object))[0], *absolute_sums(X, y)[:2],
+            n,
+            _wide(G),
+            _wide(c),
+            _wide(np.array([s], dtype=object))[0],
+            *absolute_sums(X, y)[:2],
             n + d + 10 if roundings is None else roundings,
-        )  # fmt: skip
+        )
 
     def loss(self, theta: Floats) -> float:
         """Return L at (w, b), rounded once."""

@@ -46,9 +46,11 @@ class Field:
         after = theta - self.lr * (2 / n * sums[:-1])
         losses = [float(sums[-1]) / n, self.steps.loss(after)]
         path = Trajectory(
-            np.arange(2), np.vstack([theta[:-1], after[:-1]]), np.array([b0, after[-1]]),
+            np.arange(2),
+            np.vstack([theta[:-1], after[:-1]]),
+            np.array([b0, after[-1]]),
             np.array(losses),
-        )  # fmt: skip
+        )
         return bool(self.steps.fault(path, self.lr, np.zeros(d), b0))
 
 

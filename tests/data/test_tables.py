@@ -45,11 +45,26 @@ class TestFormats:
 
     @pytest.fixture(
         params=[
-            "csv", "tsv", "CSV", "bom", "crlf", "quoted", "semicolons", "tabs", "spaces",
-            "blank lines", "no end of line", "no suffix", "parquet", "pq", "feather", "arrow",
-            "npz", "structured npy",
+            "csv",
+            "tsv",
+            "CSV",
+            "bom",
+            "crlf",
+            "quoted",
+            "semicolons",
+            "tabs",
+            "spaces",
+            "blank lines",
+            "no end of line",
+            "no suffix",
+            "parquet",
+            "pq",
+            "feather",
+            "arrow",
+            "npz",
+            "structured npy",
         ]
-    )  # fmt: skip
+    )
     def table(self, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         arrays = {name: np.array(column) for name, column in self.COLUMNS.items()}
         quoted = '"a","b","c"\n' + ROWS.partition("\n")[2]
@@ -247,8 +262,11 @@ def test_a_large_table_is_never_held_twice(tmp_path: Path) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "t.csv")],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert float(done.stdout) < 3
 
 

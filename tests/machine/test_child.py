@@ -103,9 +103,10 @@ def test_a_killed_parent_takes_the_whole_family_along(
     pids: Path, tmp_path: Path, words: list[str]
 ) -> None:
     with subprocess.Popen(
-        [sys.executable, *words, CLINGS], cwd=tmp_path,
+        [sys.executable, *words, CLINGS],
+        cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
-    ) as parent:  # fmt: skip
+    ) as parent:
         found = family(pids)
         parent.kill()
     assert_gone(found)

@@ -29,9 +29,13 @@ def test_the_threads_are_those_that_libraries_use() -> None:
         "import numpy as np; np.ones((9, 9)) @ np.ones(9)\nprint(json.dumps(libraries()))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True,
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=True,
         env={**os.environ, **facts.thread_environment(1)},
-    )  # fmt: skip
+    )
     found = json.loads(done.stdout)
     assert found["numba_threads"] == 1
     assert {pool["num_threads"] for pool in found["pools"]} <= {1}

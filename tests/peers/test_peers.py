@@ -161,8 +161,11 @@ def test_all_available(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/found")
     files, reasons = peers.available()
     assert [Path(file).stem for file in files] == [
-        "textbook_numpy", "c_loop", "jax_scan", "torch_loop",
-    ]  # fmt: skip
+        "textbook_numpy",
+        "c_loop",
+        "jax_scan",
+        "torch_loop",
+    ]
     assert all(Path(file).is_absolute() and Path(file).is_file() for file in files)
     assert reasons == []
 

@@ -367,7 +367,7 @@ class TestRace:
         assert "limit of a pass" in {text.get_text() for text in axes.texts}
 
     def test_without_a_measured_limit_there_is_no_roof(self, source: Path) -> None:
-        assert not roofline.drawable(read(source)["gradrace"])
+        assert not roofline.drawable({**read(source)["gradrace"]})
 
     def test_what_has_no_data_is_left_out(self, tmp_path: Path) -> None:
         write_run(tmp_path / "b.json", {"100x1": {"numpy": 1e-5}})

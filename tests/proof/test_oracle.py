@@ -99,8 +99,11 @@ def test_published_numbers(line: Dataset) -> None:
     exact = exact_trajectory(line.X, line.y, lr=0.005, epochs=10_000)
     found = (exact.w.near[-1, 0], exact.b.near[-1], exact.loss.near[0], exact.loss.near[9900])
     assert [f"{v:.9f}" for v in found] == [
-        "3.015325855", "1.811861276", "401.845494242", "0.814904713",
-    ]  # fmt: skip
+        "3.015325855",
+        "1.811861276",
+        "401.845494242",
+        "0.814904713",
+    ]
 
 
 def test_the_sums_of_one_trajectory_serve_another(line: Dataset) -> None:
