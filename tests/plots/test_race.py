@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from matplotlib.container import ErrorbarContainer
 
+from bench.data.files import write_json
+from bench.findings.conclusions import conclude
 from bench.findings.pictures import draw as draw_race
-from bench.findings.results import conclude, read, write
+from bench.findings.results import read
 from plots import (
     agreement,
     breakeven,
@@ -22,7 +24,7 @@ from plots import (
 )
 from tests.machine.test_roofline import MACHINE
 from tests.plots.looks import assert_clean, assert_drawable, is_png
-from tests.runs import write_run
+from tests.runs import known, write_run
 
 
 class TestRace:
@@ -66,8 +68,8 @@ class TestRace:
         row = read(source)["gradrace"]["cases"][0]["arms"][1]
         dots = [line for line in figure.axes[0].get_lines() if line.get_marker() == "o"]
         bars = [line for line in figure.axes[0].get_lines() if line.get_marker() != "o"]
-        assert dots[0].get_xdata() == pytest.approx([row["speed_up"]["value"]])
-        ends = [row["speed_up"]["low"], row["speed_up"]["high"]]
+        assert dots[0].get_xdata() == pytest.approx([known(row["speed_up"])["value"]])
+        ends = [known(row["speed_up"])["low"], known(row["speed_up"])["high"]]
         assert bars[0].get_xdata() == pytest.approx(ends)
         labels = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
         assert labels == ["numpy", "numba", "mine.py"]
@@ -138,7 +140,7 @@ class TestRace:
         cases = read(roofed)["gradrace"]["cases"]
         np.testing.assert_array_equal(limit.get_xdata(), [100, 10_000])
         assert np.asarray(limit.get_ydata()).tolist() == [
-            case["arms"][0]["limit"]["seconds"] for case in cases if case["d"] == 1
+            known(case["arms"][0]["limit"])["seconds"] for case in cases if case["d"] == 1
         ]
         assert str(limit.get_label()).startswith("machine limit")
 
@@ -161,7 +163,7 @@ class TestRace:
         wild[:5], calm[:5] = [1e-9] * 5, [1e3] * 5  # of the first session
         wild[5:10], calm[5:10] = [1e3] * 5, [1e-9] * 5
         conclude(run)
-        write(tmp_path / "b.json", run)
+        write_json(tmp_path / "b.json", run)
         figure = speedup.figure(tmp_path / "b.json")
         assert_drawable(figure)
         assert_clean(figure)
