@@ -20,8 +20,6 @@ from bench.race.state import Race, Steps
 
 _TIMEOUT = 300.0  # seconds per backend; some compile for every shape of the samples
 
-_NO_BACKEND = ("cannot be imported", "has no function")  # as `backends.load` says it
-
 _NOT_A_BACKEND = ("cannot be imported", "has no function")  # as `backends.load` says it
 
 

@@ -180,7 +180,7 @@ def test_no_damage_surprises_a_reader_of_result_files(run: Path) -> None:
     damaged, accepted = run.with_name("damaged.json"), 0
     surprises: list[tuple[Place, str, str]] = []
     (run.parent / "pictures").mkdir()
-    for place, name, text in mutants(json.loads(run.read_text("utf-8")), schema.ResultFile):
+    for place, name, text in mutants(json.loads(run.read_text("utf-8")), schema.MeasuredFile):
         damaged.write_text(text, "utf-8")
         found = {outcome(results.read, damaged)}
         if found == {ACCEPTED}:

@@ -137,7 +137,7 @@ def test_a_training(features: int, scaled: float, tmp_path: Path) -> None:
 @pytest.mark.parametrize("rates", [[0.001, 0.005, 0.1], [0.0026223776223776223, 1e-7]])
 def test_a_study_of_rates(rates: list[float], tmp_path: Path, line: Dataset) -> None:
     data = Dataset("odd", (LONG,), "y", line.X, line.y)
-    list(save_study(study(data, rates, epochs=200), tmp_path))
+    list(save_study(study(data, rates, backends=("numpy",), epochs=200), tmp_path))
     assert_clean(loss.figure([tmp_path / "history.parquet"]))
     assert_clean(path.figure(tmp_path / "path.parquet"))
 
