@@ -89,9 +89,8 @@ def _draw_panel(axes: Axes, case: "CaseFindings", others: list[str]) -> None:
         ratio, hue = row["speed_up"], color(row["backend"], others)
         assert ratio is not None
         axes.plot([ratio["value"]], [y], "o", ms=6, color=hue)
-        low, high = ratio["low"], ratio["high"]
-        if low is not None and high is not None:
-            axes.plot([low, high], [y, y], "-", lw=2.5, color=hue, alpha=0.6)
+        if ratio["low"] is not None and ratio["high"] is not None:
+            axes.plot([ratio["low"], ratio["high"]], [y, y], "-", lw=2.5, color=hue, alpha=0.6)
         axes.text(
             1.02,
             y,
