@@ -10,8 +10,13 @@ from plots.canvas import Axes, Figure
 from plots.style import INK, note_at
 
 _LINE_HEIGHT = 11.0  # points from label to label
-_DIRECTIONS = [(-1, 1), (-1, 0), (0, 1), (1, -1), (1, 0), (0, -1), (-1, -1), (1, 1)]
-_DISTANCES = (5.0, 10.0, 16.0, 24.0)  # points from a mark to its label
+_DIRECTIONS = [
+    (x, y)
+    for y in (1.0, -1.0, 0.5, -0.5, 0.0)
+    for x in (-1.0, 1.0, 0.0, -0.5, 0.5)
+    if max(abs(x), abs(y)) == 1
+]
+_DISTANCES = (5.0, 8.0, 12.0, 16.0, 20.0, 25.0)  # points from a mark to its label
 _RADIUS = 4.0  # points of a mark
 _VISIBLE = 3.0  # points that a label may be moved without a line to its end
 _CLEAR = 1.5  # points around a label that stay free

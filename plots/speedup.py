@@ -3,10 +3,22 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plots.canvas import Axes, Figure, FuncFormatter, LogLocator, NullFormatter, own_settings
+from plots.canvas import Axes, Figure, FuncFormatter, NullFormatter, own_settings
 from plots.numbers import backend_label, label, times
 from plots.sources import race_origin, read_race
-from plots.style import INK, MUTED, below, color, foreign, new_figure, save, text_width, tidy, title
+from plots.style import (
+    INK,
+    MUTED,
+    below,
+    color,
+    foreign,
+    log_locator,
+    new_figure,
+    save,
+    text_width,
+    tidy,
+    title,
+)
 
 if TYPE_CHECKING:
     from bench.findings.schema import About, CaseFindings, Row
@@ -62,7 +74,7 @@ def _scale(axes: Axes, rows: "list[Row]") -> None:
     values = [row["speed_up"]["value"] for row in rows if row["speed_up"]]
     low, high = min([0.7, *[value / 1.5 for value in values]]), max([1.5, *values]) * 1.5
     axes.set_xlim(low, high)
-    axes.xaxis.set_major_locator(LogLocator(numticks=8))
+    axes.xaxis.set_major_locator(log_locator(low, high, 8))
     if high < _PLAIN:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.15g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -77,8 +89,9 @@ def _draw_panel(axes: Axes, case: "CaseFindings", others: list[str]) -> None:
         ratio, hue = row["speed_up"], color(row["backend"], others)
         assert ratio is not None
         axes.plot([ratio["value"]], [y], "o", ms=6, color=hue)
-        if ratio["low"] is not None:
-            axes.plot([ratio["low"], ratio["high"]], [y, y], "-", lw=2.5, color=hue, alpha=0.6)
+        low, high = ratio["low"], ratio["high"]
+        if low is not None and high is not None:
+            axes.plot([low, high], [y, y], "-", lw=2.5, color=hue, alpha=0.6)
         axes.text(
             1.02,
             y,

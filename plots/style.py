@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from bench.findings.schema import CaseFindings
-    from plots.canvas import Annotation, Axes, Figure
+    from plots.canvas import Annotation, Axes, Figure, LogLocator
 
 Write = Callable[[float], str]
 """How a number on an axis is written."""
@@ -130,20 +130,31 @@ def log_axes(axes: "Axes", write_x: Write | None, write_y: Write | None) -> None
     To be called after everything is drawn. Where an axis covers less than two decades, there are
     numbers between those that are powers of ten.
     """
-    from plots.canvas import FuncFormatter, LogFormatterMathtext, LogLocator, NullFormatter
+    from plots.canvas import FuncFormatter, LogFormatterMathtext, NullFormatter
 
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis, write in ((axes.xaxis, write_x), (axes.yaxis, write_y)):
         low, high = sorted(axis.get_view_interval())
-        between = (1.0, 2.0, 5.0) if high < 50 * low else (1.0,)
-        axis.set_major_locator(LogLocator(subs=between, numticks=12))
+        axis.set_major_locator(log_locator(low, high))
         axis.set_major_formatter(
             FuncFormatter(lambda value, _, write=write: write(value))
             if write
             else LogFormatterMathtext()
         )
         axis.set_minor_formatter(NullFormatter())
+
+
+def log_locator(low: float, high: float, most: int = 12) -> "LogLocator":
+    """Return where the numbers of a logarithmic axis stand, at most so many."""
+    from plots.canvas import LogLocator
+
+    subs = [1.0]
+    if high < 5 * low:
+        subs = [1.0, 1.5, 2.0, 3.0, 5.0, 7.0]
+    elif high < 50 * low:
+        subs = [1.0, 2.0, 5.0]
+    return LogLocator(subs=subs, numticks=most)
 
 
 def note_at(

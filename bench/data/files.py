@@ -88,8 +88,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write a table as Parquet, atomically, with its origin in the metadata."""
-    known = {**(table.schema.metadata or {}), "origin": json.dumps(origin())}
-    table = table.replace_schema_metadata(known)
+    known = table.schema.metadata or {}
+    table = table.replace_schema_metadata({**known, b"origin": json.dumps(origin()).encode()})
     with replacing(path) as temporary:
         pyarrow.parquet.write_table(table, temporary)
 

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.data.files import replacing
+from bench.data.files import replacing, write_json
 from bench.findings import results
 
 ERRORS = "agreement.parquet"
@@ -45,7 +45,7 @@ def draw(source: Path, folder: Path) -> Iterator[Path]:
     content = results.read(source)
     with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
         concluded = Path(name) / source.name  # from the data alone, whatever `source` concludes
-        results.write(concluded, content)
+        write_json(concluded, content)
         for module in (speed, speedup, breakeven, fastest, roofline_plot):
             picture = folder / f"{module.__name__.removeprefix('plots.')}.png"
             if module.drawable(content["gradrace"]):

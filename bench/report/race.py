@@ -9,10 +9,10 @@ from bench.report.tables import NONE, empty_table, wrapped
 from plots.numbers import percent, plain_seconds, seconds, short, si, spread, three_digits
 
 if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
-    from bench.findings.results import Content
+    from bench.findings.schema import About, BreakEven, ResultFile
 
 
-def race_report(content: "Content") -> list[str | Table]:
+def race_report(content: "ResultFile") -> list[str | Table]:
     """Return all there is to say of a result file, in order."""
     about = content["gradrace"]
     parts: list[str | Table | None] = []
@@ -38,7 +38,7 @@ def race_report(content: "Content") -> list[str | Table]:
     return [part for part in parts if part]
 
 
-def race_table(about: "Content") -> Table:
+def race_table(about: "About") -> Table:
     """Give each case a row with its A/A floor, and below it each backend one with its figures.
 
     `about` is the part "gradrace" of a result file.
@@ -66,7 +66,7 @@ def race_table(about: "Content") -> Table:
     return table
 
 
-def fewer_epochs(about: "Content") -> str:
+def fewer_epochs(about: "About") -> str:
     """Say which backends, marked in the table, made fewer epochs per call than their case has."""
     fewer = Counter(
         short(row["backend"])
@@ -79,7 +79,7 @@ def fewer_epochs(about: "Content") -> str:
     return f"* fewer epochs a call, to keep it near {budget}: {names}." if fewer else ""
 
 
-def about_race(content: "Content") -> str:
+def about_race(content: "ResultFile") -> str:
     """Say in a line what was raced, and on what."""
     about, machine = content["gradrace"], content["machine_info"]
     settings = about["settings"]
@@ -102,17 +102,19 @@ RACE_LEGEND = (
 )
 
 
-def limit_table(about: "Content") -> Table | None:
+def limit_table(about: "About") -> Table | None:
     """Give each case a row: the least time of a pass, what sets it, and each backend's share."""
     specs = about["settings"]["backends"]
     table = empty_table("of the limit", "a pass", *map(short, specs))
     for case in about["cases"]:
-        rows = {row["backend"]: row for row in case["arms"] if row["limit"]}
-        passing = [row["limit"] for row in rows.values() if not row["passes_once"]]
-        if not rows:
+        limits = {row["backend"]: limit for row in case["arms"] if (limit := row["limit"])}
+        passing = [
+            limit for row in case["arms"] if (limit := row["limit"]) and not row["passes_once"]
+        ]
+        if not limits:
             continue
         least = min(passing, key=lambda limit: limit["seconds"], default=None)
-        shares = [percent(rows[s]["limit"]["share"]) if s in rows else NONE for s in specs]
+        shares = [percent(limits[s]["share"]) if s in limits else NONE for s in specs]
         table.add_row(
             f"{case['n']:,} × {case['d']:,}",
             f"{seconds(least['seconds'])} {least['by']}" if least else NONE,
@@ -121,7 +123,7 @@ def limit_table(about: "Content") -> Table | None:
     return table if table.row_count else None
 
 
-def limit_legend(about: "Content") -> str:
+def limit_legend(about: "About") -> str:
     """Say what the table of limits shows; nothing without one."""
     if limit_table(about) is None:
         return ""
@@ -138,7 +140,7 @@ def limit_legend(about: "Content") -> str:
     )
 
 
-def compile_table(about: "Content") -> Table | None:
+def compile_table(about: "About") -> Table | None:
     """Give each backend that compiles a row per reference: first calls, and when they have paid."""
     if not about["compile"]:
         return None
@@ -165,7 +167,7 @@ def compile_table(about: "Content") -> Table | None:
     return table
 
 
-def compile_legend(content: "Content") -> str:
+def compile_legend(content: "ResultFile") -> str:
     """Say what the table of compile times shows, of a whole result file; nothing without one."""
     if compile_table(content["gradrace"]) is None:
         return ""
@@ -183,7 +185,7 @@ def compile_legend(content: "Content") -> str:
     )
 
 
-def memory_table(about: "Content") -> Table:
+def memory_table(about: "About") -> Table:
     """Give each case a row: the size of its data, and what each backend added to hold and train."""
     specs = about["settings"]["backends"]
     table = empty_table("memory", "data", *map(short, specs))
@@ -201,9 +203,11 @@ def memory_table(about: "Content") -> Table:
 MEMORY_LEGEND = "Memory: what preparing, compiling and training added to a process, at their peak."
 
 
-def _pays(kinds: dict[str, int | None] | None) -> str:
+def _pays(kinds: "BreakEven | None") -> str:
     """Write after how many runs compiling has paid, cold and cached."""
     if kinds is None:
         return NONE
-    cold, cached = ("never" if count is None else f"{count:,}" for count in kinds.values())
+    cold, cached = (
+        "never" if count is None else f"{count:,}" for count in (kinds["cold"], kinds["cached"])
+    )
     return f"{cold}, {cached}"

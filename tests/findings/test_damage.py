@@ -180,7 +180,7 @@ def test_no_damage_surprises_a_reader_of_result_files(run: Path) -> None:
     damaged, accepted = run.with_name("damaged.json"), 0
     surprises: list[tuple[Place, str, str]] = []
     (run.parent / "pictures").mkdir()
-    for place, name, text in mutants(json.loads(run.read_text("utf-8")), schema.ResultFile):
+    for place, name, text in mutants(json.loads(run.read_text("utf-8")), schema.MeasuredFile):
         damaged.write_text(text, "utf-8")
         found = {outcome(results.read, damaged)}
         if found == {ACCEPTED}:
@@ -202,7 +202,7 @@ def test_what_is_not_read_may_hold_anything_but_depths(run: Path, damage: str) -
         with pytest.raises(InputValueError, match="is nested too deeply"):
             results.read(run)
     else:
-        assert results.read(run)["more"] == json.loads(DAMAGES[damage])
+        assert {**results.read(run)}["more"] == json.loads(DAMAGES[damage])
 
 
 @pytest.mark.parametrize("read", [*READERS, draw])
@@ -267,7 +267,8 @@ CONTRADICTIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "the fingerprints do not match the backends",
     ),
     "an unknown backend": (
-        lambda c: info(c).update(backend="x"), "'x' on 100x1 is not in the settings",
+        lambda c: info(c).update(backend="x"),
+        "'x' on 100x1 is not in the settings",
     ),
     "an unknown case": (
         lambda c: c["gradrace"]["trials"][0].update(case="7x7"),
@@ -309,7 +310,7 @@ CONTRADICTIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda c: c["gradrace"]["arms"][0].update(repetitions=10**12),
         "Expected `int` <= 10000 - at `$.gradrace.arms[0].repetitions`",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CONTRADICTIONS)
@@ -370,10 +371,12 @@ Spoil = Callable[[Path], object]
 SPOILED: dict[str, tuple[Spoil, str]] = {
     "empty": (lambda path: path.write_bytes(b""), "is not JSON, or cut off"),
     "cut off": (
-        lambda path: path.write_bytes(path.read_bytes()[:-20]), "is not JSON, or cut off",
+        lambda path: path.write_bytes(path.read_bytes()[:-20]),
+        "is not JSON, or cut off",
     ),
     "another encoding": (
-        lambda path: path.write_text(path.read_text("utf-8"), "utf-16"), "is not JSON, or cut off",
+        lambda path: path.write_text(path.read_text("utf-8"), "utf-16"),
+        "is not JSON, or cut off",
     ),
     "a byte order mark": (
         lambda path: path.write_text(path.read_text("utf-8"), "utf-8-sig"),
@@ -383,12 +386,14 @@ SPOILED: dict[str, tuple[Spoil, str]] = {
     "a folder": (lambda path: instead(path, path.mkdir), "is not a regular file"),
     "a pipe": (lambda path: instead(path, lambda: os.mkfifo(path)), "is not a regular file"),
     "a device": (
-        lambda path: instead(path, lambda: path.symlink_to("/dev/zero")), "is not a regular file",
+        lambda path: instead(path, lambda: path.symlink_to("/dev/zero")),
+        "is not a regular file",
     ),
     "endless": (
-        lambda path: os.truncate(path, reading.LARGEST_FILE + 1), "is larger than 256 MB",
+        lambda path: os.truncate(path, reading.LARGEST_FILE + 1),
+        "is larger than 256 MB",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")

@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from bench.data.files import write_table
+from bench.data.files import write_json, write_table
 from bench.data.samples import Dataset, synthetic
-from bench.findings.results import conclude, read, write
+from bench.findings.conclusions import conclude
+from bench.findings.results import read
+from bench.findings.schema import Compile
 from bench.learning.model import save
 from bench.learning.rates import study
 from bench.learning.rates_files import save as save_study
@@ -32,7 +34,7 @@ FOREIGN = {
     "good.py": 3e-6,
     "_.py": 3.002e-6,
 }
-COMPILED = [
+COMPILED: list[Compile] = [
     {"backend": name, "load": 0.2, "cold": cold, "cached": 0.2}
     for name, cold in (("numba", 2.0), ("numba-simd", 1.0), ("gram", 3.0))
 ]
@@ -87,7 +89,7 @@ def test_an_interrupted_race(tmp_path: Path) -> None:
     run["benchmarks"] = [arm for arm in run["benchmarks"] if arm["group"] == "100x1"][:2]
     run["gradrace"]["interrupted"] = True
     conclude(run)
-    write(tmp_path / "b.json", run)
+    write_json(tmp_path / "b.json", run)
     for module in RACE:
         if module.drawable(run["gradrace"]):
             assert_clean(module.figure(tmp_path / "b.json"))
@@ -135,7 +137,7 @@ def test_a_training(features: int, scaled: float, tmp_path: Path) -> None:
 @pytest.mark.parametrize("rates", [[0.001, 0.005, 0.1], [0.0026223776223776223, 1e-7]])
 def test_a_study_of_rates(rates: list[float], tmp_path: Path, line: Dataset) -> None:
     data = Dataset("odd", (LONG,), "y", line.X, line.y)
-    list(save_study(study(data, rates, epochs=200), tmp_path))
+    list(save_study(study(data, rates, backends=("numpy",), epochs=200), tmp_path))
     assert_clean(loss.figure([tmp_path / "history.parquet"]))
     assert_clean(path.figure(tmp_path / "path.parquet"))
 
@@ -145,7 +147,7 @@ class TestFooter:
         source = races("a quick race")
         file = read(source)
         file["machine_info"]["cpu"]["brand_raw"] = "A $processor$ " + "x" * 300
-        write(source, file)
+        write_json(source, file)
         for module in RACE:
             figure = module.figure(source)
             assert_clean(figure)

@@ -7,11 +7,19 @@ from plots import numbers
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0.00 ns"), (1.23e-9, "1.23 ns"), (9.996e-7, "1.00 µs"), (1e-6, "1.00 µs"),
-     (1.234e-5, "12.3 µs"), (0.1234, "123 ms"), (0.99949, "999 ms"), (0.9996, "1.00 s"),
-     (1234.5, "1,234 s"),
-     (88037.0, "24.5 h")],
-)  # fmt: skip
+    [
+        (0.0, "0.00 ns"),
+        (1.23e-9, "1.23 ns"),
+        (9.996e-7, "1.00 µs"),
+        (1e-6, "1.00 µs"),
+        (1.234e-5, "12.3 µs"),
+        (0.1234, "123 ms"),
+        (0.99949, "999 ms"),
+        (0.9996, "1.00 s"),
+        (1234.5, "1,234 s"),
+        (88037.0, "24.5 h"),
+    ],
+)
 def test_seconds_in_si_units(value: float, text: str) -> None:
     assert numbers.seconds(value) == text
 

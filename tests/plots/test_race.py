@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 from matplotlib.container import ErrorbarContainer
 
+from bench.data.files import write_json, write_table
+from bench.data.samples import reference_line
+from bench.findings.conclusions import conclude
+from bench.findings.pictures import ERRORS, redraw
 from bench.findings.pictures import draw as draw_race
-from bench.findings.results import conclude, read, write
+from bench.findings.results import read
+from bench.proof.agreement import Checked, judge
+from bench.proof.oracle import exact_trajectory
+from bench.race.verification import error_table
 from plots import (
     agreement,
     breakeven,
@@ -22,7 +29,8 @@ from plots import (
 )
 from tests.machine.test_roofline import MACHINE
 from tests.plots.looks import assert_clean, assert_drawable, is_png
-from tests.runs import write_run
+from tests.runs import known, write_run
+from tests.variants import Forward
 
 
 class TestRace:
@@ -66,8 +74,8 @@ class TestRace:
         row = read(source)["gradrace"]["cases"][0]["arms"][1]
         dots = [line for line in figure.axes[0].get_lines() if line.get_marker() == "o"]
         bars = [line for line in figure.axes[0].get_lines() if line.get_marker() != "o"]
-        assert dots[0].get_xdata() == pytest.approx([row["speed_up"]["value"]])
-        ends = [row["speed_up"]["low"], row["speed_up"]["high"]]
+        assert dots[0].get_xdata() == pytest.approx([known(row["speed_up"])["value"]])
+        ends = [known(row["speed_up"])["low"], known(row["speed_up"])["high"]]
         assert bars[0].get_xdata() == pytest.approx(ends)
         labels = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
         assert labels == ["numpy", "numba", "mine.py"]
@@ -138,7 +146,7 @@ class TestRace:
         cases = read(roofed)["gradrace"]["cases"]
         np.testing.assert_array_equal(limit.get_xdata(), [100, 10_000])
         assert np.asarray(limit.get_ydata()).tolist() == [
-            case["arms"][0]["limit"]["seconds"] for case in cases if case["d"] == 1
+            known(case["arms"][0]["limit"])["seconds"] for case in cases if case["d"] == 1
         ]
         assert str(limit.get_label()).startswith("machine limit")
 
@@ -148,6 +156,19 @@ class TestRace:
     def test_what_has_no_data_is_left_out(self, tmp_path: Path) -> None:
         write_run(tmp_path / "b.json", {"100x1": {"numpy": 1e-5}})
         assert [path.name for path in draw_race(tmp_path / "b.json", tmp_path)] == ["speed.png"]
+
+    def test_the_errors_are_drawn_again_if_their_file_is_there(
+        self, source: Path, tmp_path: Path
+    ) -> None:
+        race = [path.name for path in redraw(source, tmp_path / "new")]
+        assert race == ["speed.png", "speedup.png", "breakeven.png", "fastest.png"]
+        line = reference_line()
+        exact = exact_trajectory(line.X, line.y, lr=0.005, epochs=5)
+        trajectory = Forward().train(line.X, line.y, 0.005, 5)
+        checked = [Checked(judge("python", trajectory, exact), trajectory)]
+        write_table(error_table(checked, exact), tmp_path / ERRORS)
+        assert [path.name for path in redraw(source, tmp_path / "new")] == [*race, "agreement.png"]
+        assert is_png(tmp_path / "new" / "agreement.png")
 
     @pytest.mark.parametrize("name", ["$\\frac$.py", "_$x$.py", f"{'long' * 60}.py"])
     def test_a_file_may_have_any_name(self, tmp_path: Path, name: str) -> None:
@@ -161,7 +182,7 @@ class TestRace:
         wild[:5], calm[:5] = [1e-9] * 5, [1e3] * 5  # of the first session
         wild[5:10], calm[5:10] = [1e3] * 5, [1e-9] * 5
         conclude(run)
-        write(tmp_path / "b.json", run)
+        write_json(tmp_path / "b.json", run)
         figure = speedup.figure(tmp_path / "b.json")
         assert_drawable(figure)
         assert_clean(figure)
