@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from backends.interface import Floats
 from bench.data.samples import Dataset
@@ -199,7 +200,7 @@ def direction_table(found: Study) -> Table:
     rows = along if len(along) <= MOST_DIRECTIONS else [along[0], *along[1 - MOST_DIRECTIONS :]]
     for direction in rows:
         table.add_row(
-            _mixture(direction, found.data, 12, "\n"),
+            Text(_mixture(direction, found.data, 12, "\n")),
             f"{direction.curvature:.3g}",
             f"{direction.share_of_w:.0%}",
             f"{direction.share_of_b:.0%}",
