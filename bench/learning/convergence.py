@@ -62,8 +62,8 @@ def directions(H: Hessian, error: Floats) -> list[Direction]:
     """Return the directions that descent moves along, steepest first; `error` is θ₀ − θ*."""
     order = np.arange(len(H.values))[::-1][: len(H.values) - H.free]
     values, Q = H.values[order], H.vectors[:, order]
-    c = Q.T @ error
     with np.errstate(over="ignore", invalid="ignore"):
+        c = Q.T @ error
         of_w = _shares(np.linalg.norm(Q[:-1], axis=0) * np.abs(c))
         of_b = _shares(np.abs(Q[-1] * c))
     return [

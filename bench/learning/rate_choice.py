@@ -22,7 +22,8 @@ def best_rate(known: Landscape, epochs: int) -> float:
     Of all stable rates it considers those after which the predicted loss exceeds the least one by
     no more than 1.25 times what the best of them leaves, or by no more than rounding. Among these
     it takes the one that is the first to come within 1 % of the least loss. Ties, as where none
-    does so in these epochs, go to the least loss in the end, then to the least ρ.
+    does so in these epochs, go to the least loss in the end, then to the least ρ, then to
+    the larger rate.
 
     Close to 2/λmax the last steps are short, but the steepest direction swings for long. So the
     first criterion keeps away from the limit in a short run, and the second in a long one.
@@ -43,10 +44,10 @@ def best_rate(known: Landscape, epochs: int) -> float:
     left = {lr: max(excess(along, lr)(epochs), rounding) for lr in rates}
     bound = min(left.values()) + math.log(AS_GOOD)
 
-    def cost(lr: float) -> tuple[float, float, float]:
+    def cost(lr: float) -> tuple[float, float, float, float]:
         needed = known.epochs_needed(lr)
         arrival = math.inf if needed is None or needed > epochs else needed
-        return arrival, left[lr], H.contraction(lr)
+        return arrival, left[lr], H.contraction(lr), -lr
 
     return min((lr for lr in rates if left[lr] <= bound), key=cost)
 

@@ -124,7 +124,7 @@ class Fit:
         elif self.lr >= limit and self.loss > first:
             what = f"the loss grows from {first:.4g} to {self.loss:.4g} in {epoch:,} epochs"
         elif self.lr >= limit and self.stopped.startswith(STALLED):
-            what = f"the loss falls no more at epoch {epoch:,}"
+            what = f"the loss no longer falls at epoch {epoch:,}"
         else:
             return ""
         if not self.lr >= limit > 0:
@@ -147,7 +147,7 @@ class Fit:
 
         """
         if self.diverged:
-            raise InputValueError("the training diverged, there is nothing to predict with")
+            raise InputValueError("the training diverged, so there is no model to predict with")
         rows = np.shape(X)[:1]
         X, _ = check_samples(X, np.zeros(rows))
         if X.shape[1] != len(self.w):

@@ -58,7 +58,7 @@ class TestReferenceLine:
         steep, flat = reference.directions
         assert flat.share_of_b > 0.7 > 0.1 > flat.share_of_w
         constants = [direction.time_constant(0.005) for direction in (steep, flat)]
-        assert constants == pytest.approx([2.099, 550.8], rel=1e-3)
+        assert constants == pytest.approx([2.0951, 550.66], rel=1e-4)
 
     def test_what_is_said(self, reference: Study) -> None:
         take, standardize, fails, lags = advice(reference)
@@ -123,16 +123,22 @@ class TestTables:
     def test_dependent_columns_have_no_direction(self) -> None:
         plain = synthetic(40, 2)
         data = Dataset("twice", ("a", "b", "c"), "y", plain.X[:, [0, 1, 0]], plain.y)
-        found = study(data, epochs=100)
+        found = study(data, [0.1], epochs=100)
         assert len(found.directions) == 3
         assert found.landscape.least_squares.ambiguity == "w is not unique: 'c' follows from 'a'"
         assert all(run.verdict.agrees for run in found.runs)
 
     def test_many_features_are_cut_short(self) -> None:
-        found = study(synthetic(80, 30), epochs=60)
+        found = study(synthetic(80, 30), [0.1], epochs=60)
         assert len(direction_table(found).rows) == 5
-        assert len(result_table(found).columns) == 6
-        assert len(speed_table(found).rows) == 4
+        assert [str(column.header) for column in result_table(found).columns] == [
+            "α",
+            "w[x1]",
+            "w[x2]",
+            "b",
+            "loss",
+        ]
+        assert len(speed_table(found).rows) == 1
 
 
 class TestExactFits:
@@ -142,23 +148,23 @@ class TestExactFits:
     def test_come_as_close_as_rounding_lets_them(self, n: int) -> None:
         x = np.random.default_rng(0).standard_normal((n, 1))
         exact = Dataset("exact", ("x",), "y", x, 2 * x[:, 0] + 1)
-        found = study(exact, [0.1, 0.45], epochs=300, standardize=True)
+        found = study(exact, [0.45], epochs=300, standardize=True)
         assert found.landscape.least_squares.loss < found.landscape.goal < 1e-20
         for run in found.runs:
             assert run.epochs is not None
             assert run.epochs == run.measured_epochs
 
     def test_of_a_target_that_is_0_need_no_training(self, line: Dataset) -> None:
-        found = study(Dataset("zero", ("x",), "y", line.X, np.zeros(100)), epochs=50)
-        assert [run.epochs for run in found.runs] == [0, 0, 0, 0]
+        found = study(Dataset("zero", ("x",), "y", line.X, np.zeros(100)), [0.01], epochs=50)
+        assert [run.epochs for run in found.runs] == [0]
         assert list(advice(found)) == [
             "The start is already within 1 % of the least loss; there is nothing to learn."
         ]
 
     def test_of_a_feature_too_small_to_matter_never_come(self, line: Dataset) -> None:
-        found = study(Dataset("tiny", ("x",), "y", line.X * 1e-200, line.y), epochs=50)
-        assert [run.epochs for run in found.runs] == [None] * 4
-        first, second, _ = advice(found)
+        found = study(Dataset("tiny", ("x",), "y", line.X * 1e-200, line.y), [0.1], epochs=50)
+        assert [run.epochs for run in found.runs] == [None]
+        first, second = advice(found)
         assert first.endswith("Within 1 % of it, none comes in any time you could wait for.")
         assert second.startswith("With --standardize far fewer epochs are needed")
 
