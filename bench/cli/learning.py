@@ -202,8 +202,8 @@ def predict(
 ) -> None:
     """Predict the target for every row of a table.
 
-    The table needs the columns that the model was trained on, in the same units; also a model that
-    was trained with --standardize takes them as they are.
+    The table needs the columns that the model was trained on, in the same units, even if it was
+    trained with --standardize.
     """
     from bench.learning.prediction import predict_table
 

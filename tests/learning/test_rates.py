@@ -63,7 +63,7 @@ class TestReferenceLine:
     def test_what_is_said(self, reference: Study) -> None:
         take, standardize, fails, lags = advice(reference)
         assert take == (
-            "Take α = 0.0258, as --lr auto does: it is within 1 % of the least loss after 197 "
+            "Take α = 0.02584, as --lr auto does: it is within 1 % of the least loss after 197 "
             "epochs; 0.001 needs 5,099; 0.005 needs 1,019."
         )
         assert standardize == (
