@@ -225,6 +225,7 @@ def compare(
         comparison_markdown,
         comparison_table,
     )
+    from plots.numbers import percent
 
     if layout not in ("text", "md"):
         raise InputValueError(f"--format: must be text or md, got {layout!r}")
@@ -248,13 +249,13 @@ def compare(
             raise InputValueError("--fail-above: needs two or more sessions in both runs")
         if unseen := found.unseen(limit):
             warn(
-                f"on {len(unseen)} of {len(found.changes)} a slowdown of {tables.percent(limit)} "
+                f"on {len(unseen)} of {len(found.changes)} a slowdown of {percent(limit)} "
                 "cannot be ruled out: more --sessions narrow the intervals"
             )
         slower = [f"{change.backend} on {change.case}" for change in found.regressions(limit)]
         faults = [f"not in the new run: {', '.join(found.gone)}"] if found.gone else []
         if slower:
-            faults.insert(0, f"slower by more than {tables.percent(limit)}: {', '.join(slower)}")
+            faults.insert(0, f"slower by more than {percent(limit)}: {', '.join(slower)}")
         if faults:
             end("; ".join(faults), DISAGREES)
 
@@ -266,11 +267,12 @@ def plot(
         Path | None, typer.Option(metavar="DIR", help="Where to save.  [default: beside the file]")
     ] = None,
 ) -> None:
-    """Draw the pictures of a race again, from its file alone.
+    """Draw the pictures of a race again, from its files alone.
 
     speed.png: time per epoch against n. speedup.png: speed-ups with their intervals. breakeven.png:
     when compiling has paid. fastest.png: the fastest backend at every size. roofline.png: how close
-    each comes to what the machine can do.
+    each comes to what the machine can do. agreement.png, if agreement.parquet lies beside the file:
+    the errors of each backend.
     """
     from backends.interface import InputValueError
     from bench.data.files import writable_folder
@@ -279,7 +281,7 @@ def plot(
     if not results.read(file)["benchmarks"]:
         raise InputValueError(f"{file}: nothing was timed in that run")
     folder = writable_folder(file.parent if out is None else out)
-    show_saved(list(pictures.draw(file, folder)))
+    show_saved(list(pictures.redraw(file, folder)))
 
 
 @command

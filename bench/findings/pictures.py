@@ -7,6 +7,26 @@ from pathlib import Path
 from bench.data.files import replacing, write_json
 from bench.findings import results
 
+ERRORS = "agreement.parquet"
+"""What agreement.png is drawn from, beside the result file."""
+
+
+def redraw(source: Path, folder: Path) -> Iterator[Path]:
+    """Draw what `draw` draws, and agreement.png if its file lies beside the result file.
+
+    Raises:
+        InputValueError: it is no result file.
+        OSError: as `draw`.
+
+    """
+    from plots import agreement
+
+    yield from draw(source, folder)
+    if (source.parent / ERRORS).is_file():
+        with replacing(folder / "agreement.png") as target:
+            agreement.draw(source.parent / ERRORS, target)
+        yield folder / "agreement.png"
+
 
 def draw(source: Path, folder: Path) -> Iterator[Path]:
     """Draw every picture of a result file into `folder`; yield what was written.

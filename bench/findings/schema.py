@@ -355,6 +355,7 @@ class MeasuredAbout(TypedDict):
     """What gradrace adds to pytest-benchmark's file, without the conclusions."""
 
     schema: int
+    version: Text
     settings: Settings
     fingerprints: dict[Spec, str]
     interrupted: bool

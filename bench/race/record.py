@@ -10,6 +10,7 @@ from pytest_benchmark import __version__ as engine_version
 from pytest_benchmark.plugin import get_commit_info
 
 import backends
+from bench.data.origin import version
 from bench.findings import schema
 from bench.findings.schema import ResultFile
 from bench.machine import facts
@@ -27,6 +28,7 @@ def new_content(settings: Settings) -> ResultFile:
         "version": engine_version,
         "gradrace": {
             "schema": schema.SCHEMA,
+            "version": version(),
             "settings": _as_written(settings),
             "fingerprints": fingerprints(settings.backends),
             "interrupted": False,

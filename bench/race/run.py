@@ -10,7 +10,7 @@ from typing import Literal, cast
 from backends.interface import InputValueError
 from bench.data.files import replacing
 from bench.findings import results, schema
-from bench.findings.pictures import draw
+from bench.findings.pictures import ERRORS, draw
 from bench.learning.model import save
 from bench.learning.training import train
 from bench.machine import facts, roofline
@@ -22,7 +22,7 @@ from bench.race.settings import QUICK_SETTINGS, Settings
 from bench.race.state import RESULT, Race, Steps
 from bench.race.timed_backend import write_steps
 from bench.race.trial import Conditions, try_out
-from bench.race.verification import ERRORS, check
+from bench.race.verification import check
 
 _MOST_CONFIRMATIONS = 3
 """Measurements of the limit after the race, before something is called impossible."""

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from backends.interface import InputValueError
 from bench.data.files import write_table
+from bench.findings.pictures import ERRORS
 from bench.findings.schema import BackendVerdict
 from bench.proof.agreement import Checked, check_backends
 from bench.proof.oracle import ExactTrajectory, exact_trajectory
@@ -18,8 +19,6 @@ from bench.race.cases import REFERENCE
 from bench.race.state import Race, Steps
 
 _TIMEOUT = 300.0  # seconds per backend; some compile for every shape of the samples
-
-ERRORS = "agreement.parquet"
 
 _NOT_A_BACKEND = ("cannot be imported", "has no function")  # as `backends.load` says it
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from bench.report.tables import NONE, empty_table
-from plots.style import seconds, short
+from plots.numbers import seconds, short
 
 if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
     from bench.findings.advice import Advice

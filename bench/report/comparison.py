@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from bench.report.tables import NONE, empty_table, percent, spread
+from bench.report.tables import NONE, empty_table
 from bench.report.text import markdown_cell
-from plots.style import seconds, short
+from plots.numbers import percent, seconds, short, spread
 
 if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
     from bench.findings.comparison import Comparison

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from bench.report.tables import NONE, empty_table, percent, si, spread, wrapped
-from plots.style import plain_seconds, seconds, short, three_digits
+from bench.report.tables import NONE, empty_table, wrapped
+from plots.numbers import percent, plain_seconds, seconds, short, si, spread, three_digits
 
 if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
     from bench.findings.schema import About, BreakEven, ResultFile
@@ -194,8 +194,8 @@ def memory_table(about: "About") -> Table:
         cells = [added.get((case["name"], spec)) for spec in specs]
         table.add_row(
             f"{case['n']:,} × {case['d']:,}",
-            f"{si(8 * case['n'] * (case['d'] + 1))}B",
-            *(NONE if cell is None else f"{si(cell)}B" for cell in cells),
+            si(8 * case["n"] * (case["d"] + 1), "B"),
+            *(NONE if cell is None else si(cell, "B") for cell in cells),
         )
     return table
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from bench.report.tables import NONE, count, empty_table, yes_no
-from plots.style import short
+from plots.numbers import short
 
 if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
     from bench.proof.agreement import Deviation, Verdict
