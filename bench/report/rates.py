@@ -41,7 +41,7 @@ def about_study(found: Study) -> list[str]:
 def speed_table(found: Study) -> Table:
     """Lay the predicted speed of every run beside the measured one."""
     heads = ("α", "regime", "ρ", "measured", "epochs\nto 1 %", "measured", "agrees")
-    table = empty_table(*heads, no_wrap=True)
+    table = empty_table(*heads)
     several = len({run.backend for run in found.runs}) > 1
     if several:
         table.add_column("backend")
@@ -70,7 +70,7 @@ def result_table(found: Study) -> Table:
     d = len(found.data.features)
     shown = d if d <= MOST_SHOWN_WEIGHTS else MOST_SHOWN_WEIGHTS - 1
     names = [f"w[{label(name, 10)}]" for name in found.data.features[:shown]]
-    table = empty_table("α", *names, "b", "loss", "first\ninf, nan", no_wrap=True)
+    table = empty_table("α", *names, "b", "loss", "first\ninf, nan")
     for run in shown_runs(found):
         assert run.trajectory is not None
         _, w, b, loss = found.original(run.trajectory)
@@ -91,7 +91,7 @@ def _five_digits(w: Floats, b: float, loss: float) -> list[str]:
 def direction_table(found: Study) -> Table:
     """Give the steepest and the flattest directions a row: curvature, error, time constants."""
     constants = [f"τ at\n{lr!r}" for lr in found.rates]
-    table = empty_table("direction", "curvature", "w error", "b error", *constants, no_wrap=True)
+    table = empty_table("direction", "curvature", "w error", "b error", *constants)
     table.columns[0].no_wrap = False
     along = found.directions
     rows = along if len(along) <= MOST_DIRECTIONS else [along[0], *along[1 - MOST_DIRECTIONS :]]
