@@ -67,9 +67,9 @@ def _figures(row: "Content") -> list[str]:
 RACE_LEGEND = (
     "Times are per epoch: the median of all timed blocks, and the best of them. × …: how many "
     "times as fast as the baseline, with the 95 % interval over the sessions; of bests: the ratio "
-    "of the best times. Noise: at each size, one backend is also raced against itself, and its two times "
-    "seem to differ by up to this much. Faster or slower: the interval excludes 1, and the "
-    "difference exceeds both 5 % and the noise."
+    "of the best times. Noise: at each size, one backend is also raced against itself, and its "
+    "two times seem to differ by up to this much. Faster or slower: the interval excludes 1, and "
+    "the difference exceeds both 5 % and the noise."
 )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from backends.interface import InputValueError
 from bench.report.race import race_details, race_summary
 from bench.report.text import markdown_cell, visible
 
@@ -39,6 +40,26 @@ COLUMNS = (
 """The columns of the CSV; intervals are of 95 %, shares are fractions of 1."""
 
 
+def race_report(
+    content: "Content", layout: str = "text", *, full: bool = False, width: int = 80
+) -> list[str | Table]:
+    """Return a result file as text for a terminal of `width` characters, as Markdown or as CSV.
+
+    `full` adds the details to text and Markdown; the CSV always has all figures.
+
+    Raises:
+        InputValueError: there is no such layout.
+
+    """
+    if layout == "text":
+        return (race_details if full else race_summary)(content, width)
+    if layout == "md":
+        return [*race_markdown(content, full=full)]
+    if layout == "csv":
+        return [*race_csv(content)]
+    raise InputValueError(f"--format: must be text, md or csv, got {layout!r}")
+
+
 def race_markdown(content: "Content", *, full: bool = False) -> list[str]:
     """Return the lines of a race in Markdown: the summary, or all details."""
     unlimited = 10**6  # so that no table is split
@@ -46,7 +67,9 @@ def race_markdown(content: "Content", *, full: bool = False) -> list[str]:
     lines: list[str] = []
     for part in parts:
         lines += (
-            ["", *_markdown_table(part), ""] if isinstance(part, Table) else ["", visible(part)]
+            ["", *_markdown_table(part), ""]
+            if isinstance(part, Table)
+            else ["", markdown_cell(part)]
         )
     return [line for i, line in enumerate(lines) if line or (i and lines[i - 1])]
 

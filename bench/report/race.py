@@ -52,3 +52,18 @@ def saved(paths: Sequence[Path], result: Path) -> list[str]:
     if result in paths:
         lines.append(f"Intervals, limits, compile times, memory: gradrace show {result} --details")
     return lines
+
+
+def how_to_complete(content: "Content", result: Path) -> list[str]:
+    """Say which command times the sessions that are missing, if some are."""
+    return [f"To time the rest: gradrace run --resume {result}"] * content["gradrace"][
+        "interrupted"
+    ]
+
+
+def finished_already(result: Path) -> str:
+    """Say that there is nothing to resume, and what can be done instead."""
+    return (
+        f"{result} is finished, so nothing was timed; gradrace show {result} prints it, "
+        f"gradrace plot {result} draws it again, gradrace run starts another race"
+    )
