@@ -154,10 +154,11 @@ def _without_repetition(name: str) -> str:
     return name.rpartition("-")[0] + "]"
 
 
-def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, Any]:
+def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, object]:
     """Describe the machine and what only the process that times knows: the threads really used.
 
     Under a plan, `gradrace run` has looked at the machine already, once for all sessions.
     """
-    about = {} if config.getoption("--plan") else machine_info()
-    return {**about, "libraries": libraries()}
+    if config.getoption("--plan"):
+        return {"libraries": libraries()}
+    return {**machine_info(), "libraries": libraries()}

@@ -6,18 +6,20 @@ import numpy as np
 import pyarrow.parquet
 
 from plots.canvas import Axes, Figure, own_settings
+from plots.numbers import backend_label
+from plots.sources import table_origin
 from plots.style import (
     INK,
     LARGEST_DRAWN,
     MUTED,
-    backend_label,
     color,
     foreign,
     legend,
+    log_axes,
     new_figure,
     save,
-    thousands,
     tidy,
+    title,
 )
 
 QUANTITIES = ("w", "b", "loss")
@@ -38,11 +40,11 @@ def figure(source: Path) -> Figure:
     table = pyarrow.parquet.read_table(source)
     columns = {name: table.column(name).to_numpy() for name in table.column_names}
     backends = list(dict.fromkeys(columns["backend"].tolist()))
-    drawn = new_figure(9.6, 3.9)
+    drawn = new_figure(9.6, 3.9, table_origin(table))
     panels = drawn.subplots(1, len(QUANTITIES))
     for axes, quantity in zip(panels, QUANTITIES, strict=True):
         _draw_panel(axes, columns, backends, quantity)
-    panels[0].set_ylabel("|value − exact|")
+    panels[0].set_ylabel("error, |value − exact value|")
     legend(drawn, panels[0])
     return drawn
 
@@ -67,12 +69,10 @@ def _draw_panel(
             ls="--" if place == len(backends) - 1 and place else "-",
             label=backend_label(backend).lstrip("_"),  # a legend leaves out what begins with "_"
         )
-    axes.set_xscale("log")
-    axes.set_yscale("log")
     axes.margins(x=0.02)
+    log_axes(axes, None, None)
     _shade(axes, bounded, bound)
-    axes.xaxis.set_major_formatter(thousands())
-    axes.set_title(quantity, fontsize=11, color=INK)
+    title(axes, quantity)
     axes.set_xlabel("epoch")
     tidy(axes)
 
@@ -85,10 +85,10 @@ def _shade(axes: Axes, x: np.ndarray, bound: np.ndarray) -> None:
     top = max(high, bound.max() * 100)
     axes.fill_between(x, bound, top, color=MUTED, alpha=0.15, lw=0)
     axes.set_ylim(low, top)
-    axes.text(
-        0.5, bound.max() * 5, "no correct backend gets here",
-        transform=axes.get_yaxis_transform(), ha="center", fontsize=8.5, color=MUTED,
-    )  # fmt: skip
+    middle = axes.get_yaxis_transform()
+    y = bound.max() * 5
+    text = "no correct backend gets here"
+    axes.text(0.5, y, text, transform=middle, ha="center", fontsize=8.5, color=MUTED)
 
 
 def _largest(epoch: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

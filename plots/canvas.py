@@ -58,25 +58,29 @@ with _quiet():
 import matplotlib  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: E402
 from matplotlib.patches import Rectangle  # noqa: E402
-from matplotlib.patheffects import withStroke  # noqa: E402
+from matplotlib.text import Annotation  # noqa: E402
 from matplotlib.ticker import (  # noqa: E402
     FuncFormatter,
+    LogFormatterMathtext,
     LogLocator,
     MaxNLocator,
     NullFormatter,
 )
 
 __all__ = [
+    "Annotation",
     "Axes",
+    "ConstrainedLayoutEngine",
     "Figure",
     "FuncFormatter",
+    "LogFormatterMathtext",
     "LogLocator",
     "MaxNLocator",
     "NullFormatter",
     "Rectangle",
     "own_settings",
-    "withStroke",
 ]
 
 

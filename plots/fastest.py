@@ -1,14 +1,20 @@
 """Which backend is the fastest at which size? A map over samples and features."""
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from plots.canvas import Figure, Rectangle, own_settings
-from plots.style import INK, MUTED, backend_label, color, foreign, new_figure, save
+from plots.canvas import Axes, Figure, Rectangle, own_settings
+from plots.numbers import backend_label, three_digits
+from plots.sources import race_origin, read_race
+from plots.style import INK, MUTED, color, foreign, new_figure, save, text_width, title
+
+if TYPE_CHECKING:
+    from bench.findings.schema import About, Fastest
+
+_LEAST_WIDTH = 4.6  # inches, for the title
 
 
-def drawable(about: dict[str, Any]) -> bool:
+def drawable(about: "About") -> bool:
     """Whether the part "gradrace" of a result file has anything to draw."""
     return sum(case["fastest"] is not None for case in about["cases"]) > 1
 
@@ -21,32 +27,28 @@ def draw(source: Path, target: Path) -> None:
 @own_settings()
 def figure(source: Path) -> Figure:
     """Return the figure: a cell per case, the fastest backend, and its lead over the second."""
-    cases = json.loads(source.read_text(encoding="utf-8"))["gradrace"]["cases"]
-    names = list(dict.fromkeys(row["backend"] for case in cases for row in case["arms"]))
+    race = read_race(source)
+    cases = race["gradrace"]["cases"]
+    others = foreign([row["backend"] for case in cases for row in case["arms"]])
     sizes = sorted({case["n"] for case in cases})
     levels = sorted({case["d"] for case in cases})
-    drawn = new_figure(1.5 + 1.45 * len(sizes), 1.1 + 0.85 * len(levels))
+    leads = {
+        (sizes.index(case["n"]), levels.index(case["d"])): case["fastest"]
+        for case in cases
+        if case["fastest"] is not None
+    }
+    lines = [line for fastest in leads.values() for line in _words(fastest).split("\n")]
+    width = max(1.45, text_width(lines) + 0.2) * len(sizes) + 1.0
+    height = 0.85 * len(levels) + 1.2
+    drawn = new_figure(max(_LEAST_WIDTH, width), height, race_origin(race))
     axes = drawn.subplots()
-    for case in cases:
-        if case["fastest"] is not None:
-            x, y = sizes.index(case["n"]), levels.index(case["d"])
-            hue = color(case["fastest"]["backend"], foreign(names))
-            shown = case["fastest"]["verdict"] == "faster"
-            axes.add_patch(
-                Rectangle(
-                    (x - 0.48, y - 0.46), 0.96, 0.92, lw=0, facecolor=hue,
-                    alpha=0.45 if shown else 0.15,
-                )
-            )  # fmt: skip
-            axes.text(
-                x, y, _words(case["fastest"], shown), ha="center", va="center", fontsize=9,
-                color=INK,
-            )  # fmt: skip
+    for place, fastest in leads.items():
+        _draw_cell(axes, place, fastest, color(fastest["backend"], others))
     axes.set_xlim(-0.55, len(sizes) - 0.45)
     axes.set_ylim(-0.55, len(levels) - 0.45)
     axes.set_xticks(range(len(sizes)), [f"{n:,}" for n in sizes])
     axes.set_yticks(range(len(levels)), [f"{d:,}" for d in levels])
-    axes.set_title("the fastest backend, and its lead over the second", fontsize=10, color=INK)
+    title(axes, "the fastest backend, and its speed relative to the second")
     axes.set_xlabel("samples n")
     axes.set_ylabel("features d")
     axes.spines[:].set_visible(False)
@@ -54,10 +56,19 @@ def figure(source: Path) -> Figure:
     return drawn
 
 
-def _words(fastest: dict[str, Any], shown: bool) -> str:
+def _draw_cell(axes: Axes, place: tuple[int, int], fastest: "Fastest", hue: str) -> None:
+    x, y = place
+    alpha = 0.45 if fastest["verdict"] == "faster" else 0.15
+    corner = (x - 0.48, y - 0.46)
+    axes.add_patch(Rectangle(corner, 0.96, 0.92, lw=0, facecolor=hue, alpha=alpha))
+    axes.text(x, y, _words(fastest), ha="center", va="center", fontsize=9, color=INK)
+
+
+def _words(fastest: "Fastest") -> str:
     first, second = backend_label(fastest["backend"]), backend_label(fastest["second"])
-    if fastest["verdict"] == "not judged":
-        return f"{first}?\n{fastest['speed_up']['value']:,.3g} × {second}"
-    if not shown:
-        return f"{first} ≈ {second}"
-    return f"{first}\n{fastest['speed_up']['value']:,.3g} × {second}"
+    if fastest["verdict"] not in ("faster", "not judged"):
+        return f"{first}\n≈ {second}"
+    unsure = "" if fastest["verdict"] == "faster" else " (not judged)"
+    ratio = fastest["speed_up"]
+    lead = f"{three_digits(ratio['value'])} × {second}" if ratio else f"before {second}"
+    return f"{first}{unsure}\n{lead}"

@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow.parquet
 
 from plots.canvas import Axes, Figure, own_settings
-from plots.style import COLORS, INK, MUTED, label, new_figure, save, tidy
+from plots.numbers import label
+from plots.sources import metadata, table_origin
+from plots.style import CURVES, INK, MUTED, legend, new_figure, save, tidy
 
 MOST_POINTS = 5_000
 
@@ -20,10 +22,10 @@ def draw(source: Path, target: Path) -> None:
 def figure(source: Path) -> Figure:
     """Return the figure; of more than 5,000 samples, every k-th is drawn."""
     table = pyarrow.parquet.read_table(source)
-    names = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    names = metadata(table)
     step = -(-table.num_rows // MOST_POINTS)
     columns = {name: table.column(name).to_numpy()[::step] for name in table.column_names}
-    drawn = new_figure(6.4, 4.2)
+    drawn = new_figure(6.4, 4.2, table_origin(table))
     axes = drawn.add_subplot()
     if "x" in columns:
         _draw_line(axes, columns)
@@ -33,7 +35,7 @@ def figure(source: Path) -> Figure:
         _draw_predictions(axes, columns)
         axes.set_xlabel(f"actual {label(names['target'], 40)}")
         axes.set_ylabel(f"predicted {label(names['target'], 30)}")
-    axes.legend(frameon=False, fontsize=9)
+    legend(drawn, axes)
     tidy(axes)
     return drawn
 
@@ -42,16 +44,14 @@ def _draw_line(axes: Axes, columns: dict[str, np.ndarray]) -> None:
     x = columns["x"]
     ends = [int(np.argmin(x)), int(np.argmax(x))]
     axes.scatter(x, columns["actual"], s=14, color=MUTED, alpha=0.6, lw=0, label="samples")
-    axes.plot(x[ends], columns["predicted"][ends], color=COLORS["numpy"], lw=2, label="learned")
+    axes.plot(x[ends], columns["predicted"][ends], color=CURVES[0], lw=2, label="learned")
     axes.plot(x[ends], columns["least_squares"][ends], "--", color=INK, lw=1, label="least squares")
 
 
 def _draw_predictions(axes: Axes, columns: dict[str, np.ndarray]) -> None:
-    actual = columns["actual"]
-    axes.scatter(
-        actual, columns["least_squares"], s=16, facecolors="none", edgecolors=MUTED, lw=0.6,
-        label="least squares",
-    )  # fmt: skip
-    axes.scatter(actual, columns["predicted"], s=9, color=COLORS["numpy"], lw=0, label="learned")
+    actual, best = columns["actual"], columns["least_squares"]
+    hollow = axes.scatter(actual, best, s=16, lw=0.6, label="least squares")
+    hollow.set(facecolor="none", edgecolor=MUTED)
+    axes.scatter(actual, columns["predicted"], s=9, color=CURVES[0], lw=0, label="learned")
     ends = [actual.min(), actual.max()]
     axes.plot(ends, ends, color=INK, lw=1, label="predicted = actual")

@@ -4,21 +4,27 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet
 
 from plots.canvas import Axes, Figure, own_settings
+from plots.numbers import three_digits
+from plots.sources import metadata, table_origin
 from plots.style import (
     CURVES,
     INK,
     LARGEST_DRAWN,
     SMALLEST_DRAWN,
+    legend,
+    log_axes,
     new_figure,
     save,
-    thousands,
     tidy,
 )
 
 _HEADROOM = 1e3  # where some runs converge, one that diverges is drawn up to this × the first loss
+_PLAIN = (1e-5, 1e7)
+"""Between these, all numbers on the axes are written without powers of ten."""
 
 
 def draw(sources: Sequence[Path], target: Path) -> None:
@@ -33,10 +39,11 @@ def figure(sources: Sequence[Path]) -> Figure:
     A run that diverges is drawn up to a loss of 1e200; a cross ends one that overflows. Beside
     runs that do not, it is cut at 1,000 times the first loss.
     """
-    drawn = new_figure(6.4, 4.2)
+    tables = [pyarrow.parquet.read_table(source) for source in sources]
+    drawn = new_figure(6.4, 4.2, table_origin(tables[0]))
     axes = drawn.add_subplot()
     lowest, highest, best = np.inf, 0.0, 0.0
-    for number, (name, epoch, loss, least) in enumerate(_runs(sources)):
+    for number, (name, epoch, loss, least) in enumerate(_runs(tables)):
         if np.isfinite(loss[-1]) and loss[-1] <= loss[0]:
             lowest, highest = min(lowest, loss.min() / 3), max(highest, _HEADROOM * loss[0])
         hue, style = CURVES[number % len(CURVES)], "-" if number < len(CURVES) else ":"
@@ -48,23 +55,24 @@ def figure(sources: Sequence[Path]) -> Figure:
     axes.set_yscale("log")
     if lowest > SMALLEST_DRAWN and 0 < highest < axes.get_ylim()[1]:
         axes.set_ylim(lowest, highest)
-    axes.xaxis.set_major_formatter(thousands())
+    low, high = axes.get_ylim()
+    write = three_digits if low > _PLAIN[0] and high < _PLAIN[1] else None
+    log_axes(axes, write, write)
     axes.set_xlabel("epoch + 1")
-    axes.set_ylabel("loss  (1/n) Σ r²")
-    axes.legend(frameon=False, fontsize=9)
+    axes.set_ylabel("loss, (1/n) Σ r²")
     tidy(axes)
+    legend(drawn, axes)
     return drawn
 
 
-def _runs(sources: Sequence[Path]) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
+def _runs(tables: Sequence[pa.Table]) -> Iterator[tuple[str, np.ndarray, np.ndarray, float]]:
     """Yield label, epochs, losses and the least-squares loss of every run."""
-    for source in sources:
-        table = pyarrow.parquet.read_table(source)
-        about = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+    for table in tables:
+        about = metadata(table)
         epoch, loss = table.column("epoch").to_numpy(), table.column("loss").to_numpy()
         least = float(about.get("least_squares_loss", "0"))
         if "lr" not in table.column_names:
-            yield about.get("label", source.stem), epoch, loss, least
+            yield about.get("label", "loss"), epoch, loss, least
             continue
         rates = table.column("lr").to_numpy()
         for lr in dict.fromkeys(rates.tolist()):
@@ -80,6 +88,6 @@ def _draw_run(
         axes.plot([1], [1], alpha=0, label=f"{name}: nothing to draw")
         return
     if not np.isfinite(loss).all():
-        name += f", inf at epoch {epoch[~np.isfinite(loss)][0]:,}"
+        name += f", overflows at epoch {epoch[~np.isfinite(loss)][0]:,}"
         axes.plot(x[-1:], y[-1:], "x", color=hue, ms=9, mew=2)
     axes.plot(x, y, "o-" if len(x) == 1 else style, color=hue, lw=2, label=name)

@@ -9,7 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from plots.canvas import Axes, Figure, MaxNLocator, own_settings
-from plots.style import COLORS, GRID, INK, MUTED, label, legend, new_figure, save, tidy
+from plots.numbers import label
+from plots.sources import table_origin
+from plots.style import CURVES, GRID, INK, MUTED, below, legend, new_figure, save, tidy, title
 
 _GRID = 201
 _CONTOURS = 12
@@ -34,7 +36,7 @@ def figure(source: Path) -> Figure:
     rates = list(dict.fromkeys(table.column("lr").to_pylist()))
     columns = len(rates) if len(rates) <= 3 else 2 if len(rates) == 4 else 3
     rows = -(-len(rates) // columns)
-    drawn = new_figure(max(3.2 * columns + 0.4, 6.4), 3.3 * rows + 0.4)
+    drawn = new_figure(max(3.2 * columns + 0.4, 6.4), 3.3 * rows + 0.6, table_origin(table))
     panels = drawn.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     reach = _reach(table, plane)
     for axes, lr in zip(panels.flat, rates, strict=False):
@@ -43,11 +45,11 @@ def figure(source: Path) -> Figure:
         epoch = np.asarray(table.column("epoch"))[mask]
         _draw_loss(axes, plane, reach)
         _draw_path(axes, plane, reach, path, epoch)
-        axes.set_title(f"α = {lr!r}: {plane['rates'][repr(lr)]}", fontsize=11, color=INK)
+        title(axes, f"α = {lr!r}: {plane['rates'][repr(lr)]}")
     for axes in panels.flat[len(rates) :]:
         axes.remove()
     legend(drawn, panels[0, 0])
-    drawn.supxlabel(label(plane["labels"][0]), fontsize=10, color=INK)
+    below(drawn, label(plane["labels"][0]))
     drawn.supylabel(label(plane["labels"][1]), fontsize=10, color=INK)
     return drawn
 
@@ -75,8 +77,8 @@ def _draw_loss(axes: Axes, plane: dict[str, Any], reach: np.ndarray) -> None:
     axes.contour(x, y, excess, levels, colors=MUTED, linewidths=0.5)
     slow = np.array(plane["slow"])
     ends = optimum + np.outer([-1, 1], slow * 2 * (reach / np.maximum(np.abs(slow), 1e-9)).min())
-    axes.plot(*ends.T, "--", color=INK, lw=1.2, label="slow axis")
-    axes.plot(*optimum, "*", ms=12, color=INK, mec="white", lw=0, zorder=6, label="least loss")
+    axes.plot(*ends.T, "--", color=INK, lw=1.2, label="slowest direction")
+    axes.plot(*optimum, "*", ms=12, color=INK, mec="white", lw=0, zorder=6, label="least squares")
     axes.set_xlim(optimum[0] - reach[0], optimum[0] + reach[0])
     axes.set_ylim(optimum[1] - reach[1], optimum[1] + reach[1])
     axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -93,16 +95,15 @@ def _draw_path(
         outside = ~(np.abs(path - plane["optimum"]) <= reach).all(axis=1)
     last = len(path) - int(np.argmin(outside[::-1])) + 2 if outside[-1] else len(path)
     shown = path[:last]
-    blue, orange = COLORS["numpy"], COLORS["python"]
+    blue, orange = CURVES[0], CURVES[2]
     dots = 5 if len(shown) < 50 else 3
-    axes.plot(*shown.T, ".-", color=blue, lw=0.8, ms=dots, label="path, a dot per epoch")
+    axes.plot(*shown.T, ".-", color=blue, lw=0.8, ms=dots, label="path, one dot per epoch")
     axes.plot(*path[0], "o", ms=8, color=orange, mec="white", lw=0, zorder=5, label="start")
     if not outside[-1]:
         axes.plot(*path[-1], "o", ms=10, color=blue, mec="white", lw=0, zorder=5, label="end")
     text = f"{epoch[-1]:,} epochs"
     if outside[-1]:
-        text = f"outside from epoch {epoch[last - 2]:,} on"
-    axes.text(
-        0.97, 0.03, text, transform=axes.transAxes, ha="right", fontsize=9, color=INK,
-        bbox={"facecolor": "white", "edgecolor": GRID, "pad": 2},
-    )  # fmt: skip
+        text = f"leaves for good at epoch {epoch[last - 2]:,}"
+    frame = {"facecolor": "white", "edgecolor": GRID, "pad": 2}
+    corner = axes.transAxes
+    axes.text(0.97, 0.03, text, transform=corner, ha="right", fontsize=9, color=INK, bbox=frame)

@@ -5,30 +5,36 @@ of the roofline that shows operations per byte would be a single point; what tel
 is where their data lie. The roof is what a core reads from there, and what it multiplies and adds.
 """
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from plots.canvas import Axes, Figure, FuncFormatter, own_settings
+from plots.canvas import Axes, Figure, own_settings
+from plots.numbers import backend_label, si
+from plots.placing import End, label_ends
+from plots.sources import race_origin, read_race
 from plots.style import (
     INK,
     MUTED,
-    backend_label,
     color,
     foreign,
     legend,
+    log_axes,
     new_figure,
-    numerous,
+    note_at,
     save,
     tidy,
 )
 
+if TYPE_CHECKING:
+    from bench.findings.schema import About, CaseFindings, Row
+    from bench.machine.roofline import Roofline
+
 _MARKS = "osD^vP*X"
 
 
-def drawable(about: dict[str, Any]) -> bool:
+def drawable(about: "About") -> bool:
     """Whether the part "gradrace" of a result file has a roof, and anything below it."""
-    return bool(about.get("roofline")) and any(_rows(case) for case in about["cases"])
+    return bool(about["roofline"]) and any(_rows(case) for case in about["cases"])
 
 
 def draw(source: Path, target: Path) -> None:
@@ -39,67 +45,83 @@ def draw(source: Path, target: Path) -> None:
 @own_settings()
 def figure(source: Path) -> Figure:
     """Return the figure: each backend's best on each size as a point, the roofs as lines."""
-    about = json.loads(source.read_text(encoding="utf-8"))["gradrace"]
-    roofline, cases = about["roofline"], about["cases"]
+    race = read_race(source)
+    roofline, cases = race["gradrace"]["roofline"], race["gradrace"]["cases"]
+    assert roofline is not None
     levels = sorted({case["d"] for case in cases if case["arms"]})
     names = list(dict.fromkeys(row["backend"] for case in cases for row in _rows(case)))
-    drawn = new_figure(7.6, 4.6)
+    drawn = new_figure(8.6, 4.6, race_origin(race))
     axes = drawn.subplots()
     _draw_roofs(axes, roofline, levels)
     for name in names:
-        for d, mark in zip(levels, _MARKS, strict=False):
-            points = [
-                (size, size / row["time"]["minimum"])
-                for case in cases
-                for row in _rows(case)
-                for size in [8 * case["n"] * (case["d"] + 1)]
-                if row["backend"] == name and case["d"] == d
-            ]
-            label = backend_label(name).lstrip("_") if d == levels[0] else "_"
-            axes.plot(
-                *zip(*points, strict=True) if points else ((), ()), mark + "-", ms=5, lw=0.8,
-                color=color(name, foreign(names)), label=label,
-            )  # fmt: skip
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{numerous(value)}B"))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{numerous(value)}B/s"))
-    axes.set_xlabel("X and y in memory")
-    axes.set_ylabel("X and y, read once per epoch")
-    shapes = ", ".join(f"{_NAMES[mark]} d = {d:,}" for d, mark in zip(levels, _MARKS, strict=False))
-    axes.set_title(shapes, fontsize=9, color=MUTED, loc="left")
-    legend(drawn, axes)
+        _draw_backend(axes, name, cases, levels, color(name, foreign(names)))
+    for d, mark in zip(levels, _MARKS, strict=False):
+        axes.plot([], [], mark, ms=5, color=MUTED, label=f"d = {d:,}")
+    axes.set_xlabel("size of X and y")
+    axes.set_ylabel("size of X and y / time per epoch")
+    log_axes(axes, lambda value: si(value, "B"), lambda value: si(value, "B/s"))
     tidy(axes)
+    _name_caches(axes, roofline)
+    legend(drawn, axes)
+    label_ends((axes, _roof_ends(axes, roofline, levels)))
     return drawn
 
 
-_NAMES = dict(zip(_MARKS, ("●", "■", "◆", "▲", "▼", "✚", "★", "✖"), strict=True))
-
-
-def _rows(case: dict[str, Any]) -> list[dict[str, Any]]:
+def _rows(case: "CaseFindings") -> "list[Row]":
     """Return what passes over the samples in every epoch; no such roof holds for the others."""
     return [row for row in case["arms"] if not row["passes_once"]]
 
 
-def _draw_roofs(axes: Axes, roofline: dict[str, Any], levels: list[int]) -> None:
+def _draw_backend(
+    axes: Axes, name: str, cases: "list[CaseFindings]", levels: list[int], hue: str
+) -> None:
+    """Draw the best times of a backend as bytes a second, a line per number of features."""
+    axes.plot([], [], "-", color=hue, lw=2, label=backend_label(name).lstrip("_"))
+    for d, mark in zip(levels, _MARKS, strict=False):
+        points = [
+            (size, size / row["time"]["minimum"])
+            for case in cases
+            for row in _rows(case)
+            for size in [8 * case["n"] * (case["d"] + 1)]
+            if row["backend"] == name and case["d"] == d
+        ]
+        if points:
+            mine = f"_{backend_label(name)}, d = {d:,}"  # "_": not in the legend
+            axes.plot(*zip(*points, strict=True), mark + "-", ms=5, lw=0.8, color=hue, label=mine)
+
+
+def _draw_roofs(axes: Axes, roofline: "Roofline", levels: list[int]) -> None:
     """Draw what is read a second, and the multiply-adds in bytes, per number of threads."""
-    sizes = roofline["sizes"]
     for count, rates in roofline["read"].items():
-        text = "one core" if count == "1" else f"{count} cores"
-        axes.plot(sizes, rates, color=INK, lw=1.4, label="_")
-        axes.annotate(
-            f"read, {text}", (sizes[-1], rates[-1]), xytext=(0, -12), textcoords="offset points",
-            ha="right", fontsize=8, color=INK,
-        )  # fmt: skip
-        roofs = [roofline["fma"][count] * 8 * (d + 1) / (2 * d + 1) for d in levels]
-        axes.axhspan(min(roofs), max(roofs), color=MUTED, alpha=0.25, lw=0.8)
-        axes.annotate(
-            f"multiply-adds, {text}", (sizes[-1], max(roofs)), xytext=(0, 3),
-            textcoords="offset points", ha="right", fontsize=8, color=MUTED,
-        )  # fmt: skip
+        axes.plot(roofline["sizes"], rates, color=INK, lw=1.4, label="_")
+        low, high = _multiply_adds(roofline, count, levels)
+        axes.axhspan(low, high, color=MUTED, alpha=0.25, lw=0.8)
+
+
+def _multiply_adds(roofline: "Roofline", count: str, levels: list[int]) -> tuple[float, float]:
+    """Return the multiply-adds of so many cores as bytes of X and y a second: least and most."""
+    roofs = [roofline["fma"][count] * 8 * (d + 1) / (2 * d + 1) for d in levels]
+    return min(roofs), max(roofs)
+
+
+def _roof_ends(axes: Axes, roofline: "Roofline", levels: list[int]) -> list[End]:
+    """Return the labels of the roofs, at the right edge; dotted, reads beyond the largest size."""
+    left, right = axes.get_xlim()
+    ends = []
+    for count, rates in roofline["read"].items():
+        cores = "1 core" if count == "1" else f"{count} cores"
+        last = (roofline["sizes"][-1], rates[-1])
+        axes.plot([last[0], right], [last[1]] * 2, ":", color=INK, lw=1, label="_")
+        ends.append(End(f"reads, {cores}", (right, last[1]), INK))
+        _, high = _multiply_adds(roofline, count, levels)
+        ends.append(End(f"multiply-adds, {cores}", (right, high), MUTED))
+    axes.set_xlim(left, right)
+    return ends
+
+
+def _name_caches(axes: Axes, roofline: "Roofline") -> None:
+    """Mark up to where the data lie in which cache."""
+    top = axes.get_xaxis_transform()
     for name, size in roofline["caches"].items():
         axes.axvline(size, color=MUTED, lw=0.7, ls=":")
-        axes.annotate(
-            name, (size, 0.0), xycoords=("data", "axes fraction"), xytext=(-3, 4),
-            textcoords="offset points", ha="right", fontsize=8, color=MUTED,
-        )  # fmt: skip
+        note_at(axes, f"{name.rstrip('d')} cache", (size, 1.0), (0, 3), xycoords=top, ha="center")

@@ -1,12 +1,15 @@
-"""What all pictures share: one color per backend, one look, one way to write a PNG."""
+"""What all pictures share: one color per backend, one look, a footer, one way to write a PNG."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from statistics import geometric_mean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-if TYPE_CHECKING:  # the tables in the terminal use the names below, and need no matplotlib
-    from plots.canvas import Axes, Figure, FuncFormatter
+if TYPE_CHECKING:
+    from bench.findings.schema import CaseFindings
+    from plots.canvas import Annotation, Axes, Figure, LogLocator
+
+Write = Callable[[float], str]
+"""How a number on an axis is written."""
 
 # Okabe and Ito, "Color Universal Design" (2008): told apart by color-blind readers
 COLORS = {
@@ -22,6 +25,10 @@ CURVES = ("#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#D55E00", "#8C
 """For anything but backends."""
 INK, MUTED, GRID = "#222222", "#666666", "#DDDDDD"
 
+_FOOTER_SIZE = 6.5  # points
+_FOOTER_LINE = 0.12  # inches
+_MARGIN = 0.06  # inches
+
 SMALLEST_DRAWN = 1e-100
 LARGEST_DRAWN = 1e200  # matplotlib's margins and ticks overflow near the largest float64
 
@@ -36,36 +43,71 @@ def foreign(backends: list[str]) -> list[str]:
     return [name for name in dict.fromkeys(backends) if name not in COLORS]
 
 
-def short(backend: str) -> str:
-    """Return a backend's name; of a path, the file's name."""
-    return Path(backend).name if backend.endswith(".py") else backend
+def new_figure(width: float, height: float, origin: Sequence[str] = ()) -> "Figure":
+    """Return an empty figure with a footer, width and height (without the footer) in inches."""
+    from plots.canvas import ConstrainedLayoutEngine, Figure
+
+    lines = _lines(origin, width)
+    room = _FOOTER_LINE * len(lines) + (_MARGIN if lines else 0.0)
+    bottom = room / (height + room)
+    layout = ConstrainedLayoutEngine(rect=(0, bottom, 1, 1 - bottom))
+    drawn = Figure(figsize=(width, height + room), layout=layout)
+    if lines:
+        drawn.text(
+            1 - _MARGIN / width,
+            _MARGIN / (height + room),
+            "\n".join(lines),
+            ha="right",
+            va="bottom",
+            fontsize=_FOOTER_SIZE,
+            linespacing=1.2,
+            color=MUTED,
+            gid="footer",
+        )
+    return drawn
 
 
-def label(name: str, most: int = 50) -> str:
-    """Return a name as text to draw: no mathematics in it, and not endless."""
-    text = name if len(name) <= most else name[: most - 1] + "…"
-    return text.replace("$", r"\$")
+def _lines(parts: Sequence[str], width: float) -> list[str]:
+    """Join parts to lines that fit so many inches."""
+    lines: list[str] = []
+    for part in parts:
+        longer = f"{lines[-1]} · {part}" if lines else part
+        if lines and text_width([longer], _FOOTER_SIZE) <= width - 2 * _MARGIN:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    return lines
 
 
-def backend_label(backend: str) -> str:
-    """Return a backend's name as text to draw."""
-    return label(short(backend))
+def text_width(texts: Iterable[str], size: float = 9) -> float:
+    """Return about how many inches the longest text takes, in a font of so many points."""
+    return max((len(text) for text in texts), default=0) * 0.6 * size / 72
 
 
 def legend(drawn: "Figure", axes: "Axes") -> None:
-    """Put one legend for all plots above them, five entries a row."""
+    """Put one legend for all plots above them, in as few rows as fit."""
     handles, labels = axes.get_legend_handles_labels()
-    columns = min(len(labels), 5)
-    drawn.legend(
-        handles, labels, loc="outside upper center", ncols=columns, frameon=False, fontsize=9
-    )
+    for rows in range(1, len(labels) + 1):
+        columns = -(-len(labels) // rows)
+        box = drawn.legend(
+            handles, labels, loc="outside upper center", ncols=columns, frameon=False, fontsize=9
+        )
+        if columns == 1 or box.get_window_extent().width < drawn.bbox.width:
+            return
+        box.remove()
 
 
-def new_figure(width: float, height: float) -> "Figure":
-    """Return an empty figure, width and height in inches."""
-    from plots.canvas import Figure
+def below(drawn: "Figure", text: str, size: float = 10) -> None:
+    """Write one label for the x axes of all plots below them, above the footer."""
+    from plots.canvas import ConstrainedLayoutEngine
 
-    return Figure(figsize=(width, height), layout="constrained")
+    layout = drawn.get_layout_engine()
+    assert isinstance(layout, ConstrainedLayoutEngine)
+    _, bottom, _, _ = layout.get()["rect"]
+    inch = 1 / drawn.get_size_inches()[1]
+    drawn.text(0.5, bottom + _MARGIN * inch, text, ha="center", fontsize=size, color=INK)
+    bottom += (1.3 * size / 72 + _MARGIN) * inch
+    layout.set(rect=(0, bottom, 1, 1 - bottom))
 
 
 def tidy(axes: "Axes") -> None:
@@ -77,107 +119,81 @@ def tidy(axes: "Axes") -> None:
     axes.set_axisbelow(True)
 
 
-def seconds(value: float) -> str:
-    """Write a time with three significant digits and an SI prefix: 1.23 ms."""
-    if value >= 7200:
-        return f"{_three_digits(value / 3600)} h"
-    for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if value >= 0.9995 * factor:
-            return f"{_three_digits(value / factor)} {unit}"
-    return f"{_three_digits(value / 1e-9)} ns"
+def title(axes: "Axes", text: str, loc: "Literal['left', 'center']" = "center") -> None:
+    """Say above a plot what is in it."""
+    axes.set_title(text, fontsize=10, color=INK, loc=loc, pad=4)
 
 
-def _three_digits(value: float) -> str:
-    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
-    return f"{value:,.{digits}f}"
+def log_axes(axes: "Axes", write_x: Write | None, write_y: Write | None) -> None:
+    """Make both axes logarithmic; numbers are written by these functions, or as powers of ten.
 
-
-def plain_seconds(value: float) -> str:
-    """Write a time on an axis: 10 µs; decades of seconds have no round hours."""
-    if value >= 1:
-        return f"{value:,g} s"
-    return seconds(value).replace(".00", "").replace(".0", "")
-
-
-def numerous(value: float) -> str:
-    """Write a number on a logarithmic axis: 100, 10 k, 1 M."""
-    for factor, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= factor:
-            return f"{value / factor:g}{unit}"
-    return f"{value:g}"
-
-
-def times(ratio: "dict[str, Any]") -> str:
-    """Write a ratio with its interval, if it has one: 4.71 × (4.65–4.77)."""
-    value, low, high = ratio["value"], ratio["low"], ratio["high"]
-    text = f"{three_digits(value)} ×"
-    if low is None or high is None:
-        return text
-    return f"{text} ({three_digits(low)}–{three_digits(high)})"
-
-
-def three_digits(value: float) -> str:
-    """Write a number with three significant digits and no exponent: 12,300."""
-    return f"{float(f'{value:.3g}'):,.15g}"
-
-
-def at_ends(
-    axes: "Axes", ends: "dict[str, tuple[float, float]]", colors: "list[str]", least: float = 11.0
-) -> None:
-    """Write a label at the right end of each line, at least so many points apart."""
-    if not ends:
-        return
-    axes.figure.canvas.draw()  # only then the axes know where a value lies
-    scale = 72 / axes.figure.dpi
-    heights = {name: axes.transData.transform(end)[1] * scale for name, end in ends.items()}
-    previous = -float("inf")
-    for name in sorted(ends, key=lambda name: heights[name]):
-        place = max(heights[name], previous + least)
-        previous = place
-        axes.annotate(
-            name, ends[name], xytext=(7, place - heights[name]), textcoords="offset points",
-            va="center", fontsize=9, annotation_clip=False,
-            color=colors[list(ends).index(name)],
-        )  # fmt: skip
-
-
-def numbers_against_seconds(axes: "Axes") -> None:
-    """Make both axes logarithmic: whole numbers below, seconds on the left."""
-    from plots.canvas import FuncFormatter, LogLocator, NullFormatter
+    To be called after everything is drawn. Where an axis covers less than two decades, there are
+    numbers between those that are powers of ten.
+    """
+    from plots.canvas import FuncFormatter, LogFormatterMathtext, NullFormatter
 
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numerous(value)))
-    axes.yaxis.set_major_locator(LogLocator(numticks=12))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain_seconds(value)))
-    for axis in (axes.xaxis, axes.yaxis):
+    for axis, write in ((axes.xaxis, write_x), (axes.yaxis, write_y)):
+        low, high = sorted(axis.get_view_interval())
+        axis.set_major_locator(log_locator(low, high))
+        axis.set_major_formatter(
+            FuncFormatter(lambda value, _, write=write: write(value))
+            if write
+            else LogFormatterMathtext()
+        )
         axis.set_minor_formatter(NullFormatter())
 
 
-def draw_limit(axes: "Axes", cases: Sequence[dict[str, Any]], along: str) -> None:
+def log_locator(low: float, high: float, most: int = 12) -> "LogLocator":
+    """Return where the numbers of a logarithmic axis stand, at most so many."""
+    from plots.canvas import LogLocator
+
+    subs = [1.0]
+    if high < 5 * low:
+        subs = [1.0, 1.5, 2.0, 3.0, 5.0, 7.0]
+    elif high < 50 * low:
+        subs = [1.0, 2.0, 5.0]
+    return LogLocator(subs=subs, numticks=most)
+
+
+def note_at(
+    axes: "Axes",
+    text: str,
+    point: tuple[float, float],
+    offset: tuple[float, float] = (0.0, 0.0),
+    **look: Any,
+) -> "Annotation":
+    """Write a small, muted note; `offset` in points from `point`, `look` as in matplotlib."""
+    return axes.annotate(
+        text,
+        point,
+        xytext=offset,
+        textcoords="offset points",
+        annotation_clip=False,
+        **{"fontsize": 8, "color": MUTED, **look},
+    )
+
+
+def draw_limit(axes: "Axes", cases: Sequence["CaseFindings"], along: Literal["n", "d"]) -> None:
     """Draw the least time of a pass over the samples, dashed, against `along` of the cases."""
-    from plots.canvas import withStroke
-
-    limits = [
-        (case[along], min(row["limit"]["seconds"] for row in rows))
-        for case in cases
-        if (rows := [row for row in case["arms"] if row.get("limit") and not row["passes_once"]])
-    ]
+    limits = []
+    for case in cases:
+        known = [row["limit"] for row in case["arms"] if not row["passes_once"]]
+        if least := min((limit["seconds"] for limit in known if limit), default=None):
+            limits.append((case[along], least))
     if limits:
-        axes.plot(*zip(*limits, strict=True), color=MUTED, lw=1.2, ls="--", zorder=1)
-        n, seconds = (geometric_mean(values) for values in zip(*limits[:2], strict=True))
-        axes.annotate(
-            "limit of a pass", (n, seconds), xytext=(5, -10), textcoords="offset points",
-            fontsize=8, color=MUTED,
-            path_effects=[withStroke(linewidth=2.5, foreground="white")],
-        )  # fmt: skip
-
-
-def thousands() -> "FuncFormatter":
-    """Return an axis formatter that writes 10,000."""
-    from plots.canvas import FuncFormatter
-
-    return FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}")
+        mark = "_" if len(limits) == 1 else ""  # a line of one point cannot be seen
+        axes.plot(
+            *zip(*limits, strict=True),
+            color=MUTED,
+            lw=1.2,
+            ls="--",
+            marker=mark,
+            ms=14,
+            zorder=1,
+            label="machine limit: one pass over the samples per epoch",
+        )
 
 
 def save(figure: "Figure", target: Path) -> None:

@@ -2,17 +2,33 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TypeVar, cast
 
-from bench.findings import results
+from bench.data.files import write_json
+from bench.findings import results, schema
+from bench.findings.conclusions import conclude
+from bench.findings.merging import merge, pooled_stats
+from bench.findings.schema import BackendVerdict, Compile, Growth, ResultFile, Session, Timed
+from bench.machine.roofline import Roofline
+from bench.proof.agreement import Verdict
 from bench.race import record
 from bench.race.cases import parse
+from bench.race.plan import Arm
 from bench.race.settings import QUICK_SETTINGS
 
-NUMBA = {"backend": "numba", "load": 0.2, "cold": 4.0, "cached": 0.2}
+NUMBA: Compile = {"backend": "numba", "load": 0.2, "cold": 4.0, "cached": 0.2}
+
+
+T = TypeVar("T")
+
+
+def known(value: T | None) -> T:
+    """What is there in this run, and could be None in another."""
+    assert value is not None
+    return value
 
 
 def write_run(
@@ -21,14 +37,14 @@ def write_run(
     *,
     sessions: int = 3,
     spread: float = 0.01,
-    compiled: Sequence[Mapping[str, Any]] = (NUMBA,),
+    compiled: Sequence[Compile] = (NUMBA,),
     seed: int = 0,
     threads: int = 1,
-    roofline: Mapping[str, Any] | None = None,
+    roofline: Roofline | None = None,
     setups: Mapping[str, float] = MappingProxyType({}),
     once: Sequence[str] = ("gram",),
-    growths: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
-) -> dict[str, Any]:
+    growths: Mapping[str, Growth] = MappingProxyType({}),
+) -> ResultFile:
     """Write a file with these seconds per epoch, case → backend → time; return what it holds.
 
     Every session of every arm is off by up to `spread`, up and down by turns, so that the mean of
@@ -38,9 +54,13 @@ def write_run(
     """
     names = list(dict.fromkeys(name for arms in seconds.values() for name in arms))
     settings = replace(
-        QUICK_SETTINGS, backends=tuple(names), cases=tuple(map(parse, seconds)),
-        sessions=sessions, seed=seed, threads=threads,
-    ).resolved()  # fmt: skip
+        QUICK_SETTINGS,
+        backends=tuple(names),
+        cases=tuple(map(parse, seconds)),
+        sessions=sessions,
+        seed=seed,
+        threads=threads,
+    ).resolved()
     content = record.new_content(settings)
     about = content["gradrace"]
     arms = [(case, name, False) for case, times in seconds.items() for name in times]
@@ -58,19 +78,11 @@ def write_run(
             )
             for place, (case, name, duplicate) in enumerate(arms)
         ]
-        results.merge(content["benchmarks"], number, session)
-        about["sessions"].append(
-            {
-                "number": number, "seed": f"{seed}-{number}", "failure": "", "during": "",
-                "libraries": {
-                    "python": "3.11", "numpy": "2.0",
-                    "pools": [{"user_api": "blas", "internal_api": "blas", "num_threads": threads}],
-                },
-                "seconds": 5.0, "load_before": 0.1, "load_after": 0.5, "others": 0.0, "stolen": 0.0,
-            }
-        )  # fmt: skip
-    about["arms"] = [{"case": parse(case).spec, "backend": name} for case, name, _ in arms]
-    about["compile"] = [dict(entry) for entry in compiled if entry["backend"] in names]
+        merge(content["benchmarks"], number, session)
+        about["sessions"].append(calm_session(number, seed, threads))
+    plans = [Arm(parse(case).spec, name, duplicate) for case, name, duplicate in arms]
+    about["arms"] = [cast(schema.Arm, asdict(arm)) for arm in plans]
+    about["compile"] = [entry for entry in compiled if entry["backend"] in names]
     about["trials"] = [
         {
             "case": parse(case).name,
@@ -82,9 +94,9 @@ def write_run(
         for case, name, duplicate in arms
         if not duplicate
     ]
-    about["roofline"] = roofline and dict(roofline)
-    results.conclude(content)
-    results.write(path, content)
+    about["roofline"] = roofline
+    conclude(content)
+    write_json(path, content)
     return results.read(path)
 
 
@@ -92,23 +104,73 @@ def _factor(draw: random.Random, spread: float) -> float:
     return 1 + spread * draw.uniform(-1, 1)
 
 
+def calm_session(number: int, seed: int, threads: int) -> Session:
+    return {
+        "number": number,
+        "seed": f"{seed}-{number}",
+        "failure": "",
+        "during": "",
+        "libraries": {
+            "python": "3.11",
+            "numpy": "2.0",
+            "pools": [
+                {
+                    "user_api": "blas",
+                    "internal_api": "blas",
+                    "version": "1.0",
+                    "num_threads": threads,
+                }
+            ],
+        },
+        "seconds": 5.0,
+        "load_before": 0.1,
+        "load_after": 0.5,
+        "others": 0.0,
+        "stolen": 0.0,
+    }
+
+
 def benchmark(
-    case: str, backend: str, duplicate: bool, seconds: float, place: int, **info: Any
-) -> dict[str, Any]:
+    case: str,
+    backend: str,
+    duplicate: bool,
+    seconds: float,
+    place: int,
+    *,
+    signatures: tuple[int, int] = (1, 1),
+    passes_once: bool = False,
+) -> Timed:
     """Return an arm as a session leaves it: five equal blocks of so many seconds per epoch."""
     job = parse(case)
     label = f"{backend} (A/A)" if duplicate else backend
     name = f"test_train[{job.name}-{label}]"
     return {
-        "group": job.name, "name": name, "fullname": f"bench/test_speed.py::{name}",
-        "params": {"case": job.name, "backend": label}, "param": f"{job.name}-{label}",
+        "group": job.name,
+        "name": name,
+        "fullname": f"bench/test_speed.py::{name}",
+        "params": {"case": job.name, "backend": label},
+        "param": f"{job.name}-{label}",
         "extra_info": {
-            "backend": backend, "duplicate": duplicate, "n": job.n, "d": job.d, "lr": job.lr,
-            "epochs": job.epochs, "yardstick": "", "agreement": {"agrees": True}, "load": 0.1,
-            "first": 0.2, "compile": 0.0, "memory": None, "place": place, "calibrates": False,
-            "repetitions": [0, 1, 2, 3, 4], "signatures": [1, 1], "passes_once": False,
-            "cores": 1.0, **info,
+            "backend": backend,
+            "duplicate": duplicate,
+            "n": job.n,
+            "d": job.d,
+            "lr": job.lr,
+            "epochs": job.epochs,
+            "agreement": cast(BackendVerdict, asdict(Verdict(backend, agrees=True, reason=""))),
+            "passes_once": passes_once,
+            "place": place,
+            "load": 0.1,
+            "first": 0.2,
+            "compile": 0.0,
+            "cores": 1.0,
+            "growth": None,
+            "setup": 0.0,
+            "memory": {"added": 10**6, "peak": 10**8},
+            "calibrates": False,
+            "repetitions": [0, 1, 2, 3, 4],
+            "signatures": list(signatures),
         },
-        "options": {"disable_gc": True},
-        "stats": results.pooled_stats([seconds] * 5, iterations=max(1, round(0.01 / seconds))),
-    }  # fmt: skip
+        "options": {},
+        "stats": pooled_stats([seconds] * 5, iterations=max(1, round(0.01 / seconds))),
+    }

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from backends.interface import InputValueError
+from bench.data.origin import origin
 
 _SMALL = 65_536  # bytes
 
@@ -86,7 +87,9 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write a table as Parquet, atomically."""
+    """Write a table as Parquet, atomically, with its origin in the metadata."""
+    known = table.schema.metadata or {}
+    table = table.replace_schema_metadata({**known, b"origin": json.dumps(origin()).encode()})
     with replacing(path) as temporary:
         pyarrow.parquet.write_table(table, temporary)
 

@@ -17,10 +17,11 @@ from itertools import pairwise
 from math import exp, log
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 from backends.interface import InputValueError
 from bench.findings import results
-from bench.findings.results import Content
+from bench.findings.schema import CaseFindings
 from bench.findings.statistics import Estimate, break_even
 
 FARTHEST = 10.0
@@ -28,7 +29,7 @@ FARTHEST = 10.0
 
 
 _LEAST_SLACK = 1.25
-_UNSURE = 0.2  # of the time to set up, which is measured once
+_SETUP_ERROR = 0.2  # of the time to set up, which is measured once
 _LEAST_TIME = 1e-12  # seconds; of no setup at all there is no logarithm
 
 
@@ -114,17 +115,18 @@ def advise(path: Path, *, n: int, d: int, epochs: int, runs: int = 1) -> Advice:
             runs * (setup.low + passes * epoch.low),
             runs * (setup.high + passes * epoch.high),
         )
-        compiles = extra.get(name, {"cached": 0.0, "cold": 0.0})
-        options.append(Option(name, epoch, steady, compiles["cached"], compiles["cold"]))
+        compiles = extra.get(name)
+        cached, cold = (compiles["cached"], compiles["cold"]) if compiles else (0.0, 0.0)
+        options.append(Option(name, epoch, steady, cached, cold))
     options.sort(key=lambda option: option.steady.value)
     return Advice(n, d, epochs, runs, options, outside)
 
 
-def _outside(path: Path, cases: list[Content], n: int, d: int) -> str:
+def _outside(path: Path, cases: list[CaseFindings], n: int, d: int) -> str:
     """Return in words what is beyond the measured sizes; refuse what is far beyond."""
     found = []
-    for name, value in (("n", n), ("d", d)):
-        sizes = [case[name] for case in cases]
+    measured = {"n": [case["n"] for case in cases], "d": [case["d"] for case in cases]}
+    for (name, sizes), value in zip(measured.items(), (n, d), strict=True):
         low, high = min(sizes), max(sizes)
         if not low / FARTHEST <= value <= high * FARTHEST:
             raise InputValueError(
@@ -139,7 +141,7 @@ def _outside(path: Path, cases: list[Content], n: int, d: int) -> str:
 _Point = tuple[int, Estimate]
 
 
-def _setup(cases: list[Content], backend: str, n: int, d: int) -> Estimate:
+def _setup(cases: list[CaseFindings], backend: str, n: int, d: int) -> Estimate:
     """Return the seconds that a call takes before its first epoch."""
     if not any(row["setup"] for case in cases for row in case["arms"] if row["backend"] == backend):
         return Estimate(0.0, 0.0, 0.0)
@@ -150,7 +152,9 @@ def _widened(estimate: Estimate, slack: float) -> Estimate:
     return Estimate(estimate.value, estimate.low / slack, estimate.high * slack)
 
 
-def _points(cases: list[Content], backend: str, what: str = "pass") -> dict[int, list[_Point]]:
+def _points(
+    cases: list[CaseFindings], backend: str, what: Literal["setup", "per_pass"] = "per_pass"
+) -> dict[int, list[_Point]]:
     """Return d → (n, seconds per epoch, or of the `setup` of a call), in order of n."""
     found: dict[int, list[_Point]] = {}
     for case in sorted(cases, key=lambda case: (case["d"], case["n"])):
@@ -160,8 +164,8 @@ def _points(cases: list[Content], backend: str, what: str = "pass") -> dict[int,
                 time = max(row[what], _LEAST_TIME)
                 low = time * (interval["low"] or center / _LEAST_SLACK) / center
                 high = time * (interval["high"] or center * _LEAST_SLACK) / center
-                if what == "pass":  # a small difference of two times, where a call sets up much
-                    unsure = _UNSURE * row["setup"] / (row["epochs"] + 1)
+                if what == "per_pass":  # a small difference of two times, where a call sets up much
+                    unsure = _SETUP_ERROR * row["setup"] / (row["epochs"] + 1)
                     low, high = max(low - unsure, _LEAST_TIME), high + unsure
                 found.setdefault(case["d"], []).append(
                     (case["n"], Estimate(time, min(low, time), max(high, time)))

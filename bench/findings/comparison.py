@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from backends.interface import InputValueError
 from bench.findings import results, statistics
-from bench.findings.results import Content
+from bench.findings.schema import CaseFindings, ResultFile, Row
 from bench.findings.statistics import FASTER, SLOWER, UNJUDGED, Estimate
 
-_DRIFT = 0.05  # a change that all arms share is the machine's, unless all were changed
+_LEAST_DRIFT = 0.05  # a change that all arms share is the machine's, unless all were changed
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def unseen_warning(comparison: Comparison, limit: float) -> str:
 def drift_warning(comparison: Comparison) -> str:
     """Return a warning if everything became slower or faster together, else nothing."""
     share = max(comparison.drift, 1 / comparison.drift) - 1
-    if len(comparison.changes) < 3 or share <= _DRIFT:
+    if len(comparison.changes) < 3 or share <= _LEAST_DRIFT:
         return ""
     word = "faster" if comparison.drift > 1 else "slower"
     return (
@@ -148,7 +147,7 @@ def drift_warning(comparison: Comparison) -> str:
     )
 
 
-def _arms(content: Content) -> dict[tuple[str, str], tuple[Content, Content]]:
+def _arms(content: ResultFile) -> dict[tuple[str, str], tuple[CaseFindings, Row]]:
     """Return case and row of every arm."""
     return {
         (case["name"], row["backend"]): (case, row)
@@ -157,21 +156,28 @@ def _arms(content: Content) -> dict[tuple[str, str], tuple[Content, Content]]:
     }
 
 
-def _change(before: tuple[Content, Content], after: tuple[Content, Content]) -> Change:
+def _change(before: tuple[CaseFindings, Row], after: tuple[CaseFindings, Row]) -> Change:
     case, row = after
     sessions = [list(r["time"]["sessions"].values()) for _, r in (after, before)]
     ratio = statistics.change(*sessions)
     assert ratio is not None  # a row has at least one session
-    floors = [side[0]["floor"] for side in (before, after)]
-    noise = None if None in floors else max(floors)
+    floors = [before[0]["floor"], case["floor"]]
+    known = [floor for floor in floors if floor is not None]
+    noise = max(known) if known == floors else None
     return Change(
-        case["name"], case["n"], case["d"], row["backend"],
-        before[1]["time"]["median"], row["time"]["median"], ratio, noise,
+        case["name"],
+        case["n"],
+        case["d"],
+        row["backend"],
+        before[1]["time"]["median"],
+        row["time"]["median"],
+        ratio,
+        noise,
         statistics.verdict(ratio, noise),
-    )  # fmt: skip
+    )
 
 
-def _machines(old: Content, new: Content) -> list[str]:
+def _machines(old: ResultFile, new: ResultFile) -> list[str]:
     """Return what makes a comparison of times unfair."""
     facts = [_facts(content) for content in (old, new)]
     return [
@@ -181,7 +187,7 @@ def _machines(old: Content, new: Content) -> list[str]:
     ]
 
 
-def _facts(content: Content) -> dict[str, Any]:
+def _facts(content: ResultFile) -> dict[str, object]:
     machine = content["machine_info"]
     return {
         "processor": machine["cpu"].get("brand_raw"),
@@ -192,13 +198,13 @@ def _facts(content: Content) -> dict[str, Any]:
     }
 
 
-def _hosts(old: Content, new: Content) -> list[str]:
+def _hosts(old: ResultFile, new: ResultFile) -> list[str]:
     """Return that the hosts have other names; they may still be equal machines."""
     names = [content["machine_info"]["node"] for content in (old, new)]
     return [] if names[0] == names[1] else [f"host: {names[0]} → {names[1]}"]
 
 
-def _versions(old: Content, new: Content) -> list[str]:
+def _versions(old: ResultFile, new: ResultFile) -> list[str]:
     """Return what runs in other versions than before; a reason to compare, often."""
     found = []
     libraries = [_libraries(content) for content in (old, new)]
@@ -215,15 +221,17 @@ def _versions(old: Content, new: Content) -> list[str]:
     return found
 
 
-def _libraries(content: Content) -> dict[str, Any]:
+def _libraries(content: ResultFile) -> dict[str, object]:
     sessions = content["gradrace"]["sessions"]
-    found: Content = next((s["libraries"] for s in sessions if s["libraries"]), {})
-    return {key: value for key, value in found.items() if key != "pools"}
+    for session in sessions:
+        if session["libraries"]:
+            return {key: value for key, value in session["libraries"].items() if key != "pools"}
+    return {}
 
 
 def _cases(
-    before: dict[tuple[str, str], tuple[Content, Content]],
-    after: dict[tuple[str, str], tuple[Content, Content]],
+    before: dict[tuple[str, str], tuple[CaseFindings, Row]],
+    after: dict[tuple[str, str], tuple[CaseFindings, Row]],
 ) -> list[str]:
     found = []
     for words, one, other in (("only before", before, after), ("only after", after, before)):
@@ -241,7 +249,7 @@ def _cases(
     return found
 
 
-def _partial(contents: list[Content], paths: tuple[Path, Path]) -> list[str]:
+def _partial(contents: list[ResultFile], paths: tuple[Path, Path]) -> list[str]:
     return [
         f"{path}: partial, {sum(not s['failure'] for s in about['sessions'])} of "
         f"{about['settings']['sessions']} sessions"
@@ -250,7 +258,7 @@ def _partial(contents: list[Content], paths: tuple[Path, Path]) -> list[str]:
     ]
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {item}" for key, item in value.items())
     return "none" if value is None else str(value)

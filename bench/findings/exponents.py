@@ -6,9 +6,10 @@ from math import exp, log
 from statistics import linear_regression
 
 from bench.findings import statistics
-from bench.findings.results import Content
+from bench.findings.schema import ResultFile
 
-_GROWN = 3.0
+_LEAST_GROWTH = 3.0
+"""How many times as long as at the smallest n an epoch takes, at least, where n counts."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,18 @@ class Crossover:
     n: float
 
 
-def exponents(content: Content) -> list[Exponent]:
+def exponents(content: ResultFile) -> list[Exponent]:
     """Return how each backend's time grows with n, for one feature."""
     found = []
     for backend, points in _lines(content).items():
-        grown = [(n, time) for n, time in points if time > _GROWN * points[0][1]]
+        grown = [(n, time) for n, time in points if time > _LEAST_GROWTH * points[0][1]]
         if len(grown) > 1:
             fit = linear_regression(*zip(*((log(n), log(time)) for n, time in grown), strict=True))
             found.append(Exponent(backend, fit.slope, grown[0][0]))
     return found
 
 
-def crossovers(content: Content) -> list[Crossover]:
+def crossovers(content: ResultFile) -> list[Crossover]:
     """Return where one backend overtakes another, for one feature, by straight lines in log-log."""
     found = []
     for (first, line), (second, other) in combinations(_lines(content).items(), 2):
@@ -55,7 +56,7 @@ def crossovers(content: Content) -> list[Crossover]:
     return sorted(found, key=lambda crossover: crossover.n)
 
 
-def _lines(content: Content) -> dict[str, list[tuple[int, float]]]:
+def _lines(content: ResultFile) -> dict[str, list[tuple[int, float]]]:
     """Return backend → (n, median seconds per epoch), in order of n, for one feature."""
     lines: dict[str, list[tuple[int, float]]] = {}
     for case in sorted(content["gradrace"]["cases"], key=lambda case: case["n"]):

@@ -4,8 +4,28 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.data.files import replacing
+from bench.data.files import replacing, write_json
 from bench.findings import results
+
+ERRORS = "agreement.parquet"
+"""What agreement.png is drawn from, beside the result file."""
+
+
+def redraw(source: Path, folder: Path) -> Iterator[Path]:
+    """Draw what `draw` draws, and agreement.png if its file lies beside the result file.
+
+    Raises:
+        InputValueError: it is no result file.
+        OSError: as `draw`.
+
+    """
+    from plots import agreement
+
+    yield from draw(source, folder)
+    if (source.parent / ERRORS).is_file():
+        with replacing(folder / "agreement.png") as target:
+            agreement.draw(source.parent / ERRORS, target)
+        yield folder / "agreement.png"
 
 
 def draw(source: Path, folder: Path) -> Iterator[Path]:
@@ -25,7 +45,7 @@ def draw(source: Path, folder: Path) -> Iterator[Path]:
     content = results.read(source)
     with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
         concluded = Path(name) / source.name  # from the data alone, whatever `source` concludes
-        results.write(concluded, content)
+        write_json(concluded, content)
         for module in (speed, speedup, breakeven, fastest, roofline_plot):
             picture = folder / f"{module.__name__.removeprefix('plots.')}.png"
             if module.drawable(content["gradrace"]):

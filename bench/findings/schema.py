@@ -1,61 +1,53 @@
-"""The files that gradrace reads back, and what must hold before it trusts them.
+"""The result file of a race: its layout, and what must hold before it is read again.
 
-`ResultFile` and `ModelFile` describe only what is read: other keys are allowed, and conclusions are
-not trusted but drawn anew. The limits are wide. They ensure that no later step overflows, divides
-by 0 or never ends, whoever wrote the file.
+A result file is the JSON of pytest-benchmark with the key "gradrace" added. `ResultFile` describes
+it as it is written. `MeasuredFile` is the same without the conclusions (`cases` and `warnings`):
+these are not trusted but drawn anew whenever a file is read, so only the rest is validated. The
+limits are wide. They ensure that no later step overflows, divides by 0 or never ends, whoever wrote
+the file. Keys that are not described here are allowed, and not read.
+
+The parts that describe the machine are defined where they are found, in `bench.machine`.
 """
 
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from backends.interface import MOST_EPOCHS, InputValueError
+from backends.interface import InputValueError
 from bench.data.reading import repeated, require_type
+from bench.machine.facts import Libraries, Machine
+from bench.machine.ranges import (
+    MOST_SECONDS,
+    Cores,
+    Count,
+    Number,
+    PerEpoch,
+    Seconds,
+    Text,
+)
+from bench.machine.roofline import Limit, Roofline
+from bench.machine.usage import MemoryUse, Usage
+
+SCHEMA = 3
+"""The version of this layout."""
 
 MOST_SESSIONS = MOST_REPETITIONS = MOST_THREADS = 10_000
-MOST_SECONDS = 1e6
-"""The most that anything may take; a million seconds are twelve days."""
 
-# The ratio of two times per epoch is at most 10²¹, so an interval of two sessions is finite
-PerEpoch = Annotated[float, Meta(ge=1e-15, le=MOST_SECONDS)]
-Seconds = Annotated[float, Meta(ge=0, le=MOST_SECONDS)]
-Cores = Annotated[float, Meta(ge=0, le=1e9)]
-Count = Annotated[int, Meta(ge=1, le=MOST_EPOCHS)]
-Number = Annotated[int, Meta(ge=0, le=MOST_EPOCHS)]
-PerSecond = Annotated[float, Meta(ge=1, le=1e18)]
 Spec = Annotated[str, Meta(min_length=1, max_length=4096)]  # a path, at the longest
-Text = Annotated[str, Meta(max_length=1_000)]  # what a table or a line shows
 Size = Annotated[str, Meta(pattern="^[0-9]{1,16}x[0-9]{1,16}$")]
 Job = Annotated[str, Meta(pattern="^[0-9]{1,16}x[0-9]{1,16}@[0-9]{1,16}$")]
-Caches = dict[Annotated[str, Meta(pattern="^L[0-9]d?$")], Count]
-Threads = Annotated[str, Meta(pattern="^[1-9][0-9]{0,4}$")]  # JSON keys are always text
+LearningRate = Annotated[float, Meta(gt=0)]
+Signatures = Annotated[list[Number], Meta(min_length=2, max_length=2)]
+Repetitions = Annotated[int, Meta(ge=1, le=MOST_REPETITIONS)]
+
+SpeedVerdict = Literal["faster", "slower", "no difference shown", "not judged"]
+"""What a ratio of two speeds shows; see `statistics.verdict`."""
 
 
-class Cpu(TypedDict):
-    """The processor, as py-cpuinfo describes it."""
-
-    brand_raw: NotRequired[Text]
-
-
-class UsableCores(TypedDict):
-    """The cores that the race could use, by number."""
-
-    usable: list[int]
-
-
-class Machine(TypedDict):
-    """What `machine.facts` found."""
-
-    node: Text
-    python_version: Text
-    cpu: Cpu
-    cores: UsableCores
-    caches: Caches
-    memory: Text
-    governor: NotRequired[Text | None]
+# What was asked for
 
 
 class Case(TypedDict):
@@ -63,7 +55,7 @@ class Case(TypedDict):
 
     n: Count
     d: Count
-    lr: Annotated[float, Meta(gt=0)]
+    lr: LearningRate
     epochs: Count
     name: Size
 
@@ -76,7 +68,7 @@ class Settings(TypedDict):
     cases: Annotated[list[Case], Meta(min_length=1)]
     baseline: Spec
     sessions: Annotated[int, Meta(ge=1, le=MOST_SESSIONS)]
-    repetitions: Annotated[int, Meta(ge=1, le=MOST_REPETITIONS)]
+    repetitions: Repetitions
     budget: Seconds
     longest: Seconds
     spacing: Seconds
@@ -85,100 +77,67 @@ class Settings(TypedDict):
     limit: bool
 
 
-class ArmInfo(TypedDict):
-    """What gradrace notes of an arm, in a session and in all of them."""
-
-    backend: Spec
-    duplicate: bool
-    epochs: Count
-    passes_once: bool
-    place: Number
-    signatures: tuple[Number, Number]
-    repetitions: list[Number]
-
-
-class ExtraInfo(ArmInfo):
-    """What the sessions note of an arm."""
-
-    sessions: list[Number]
-    first: list[Seconds]
-    load: list[Seconds]
-    cores: Annotated[list[Cores], Meta(min_length=1)]
-
-
-class Stats(TypedDict):
-    """The times of an arm, of all sessions."""
-
-    data: Annotated[list[PerEpoch], Meta(min_length=1)]
-    median: PerEpoch
-    iterations: Count
-
-
-class Options(TypedDict):
-    """How pytest-benchmark timed an arm."""
-
-    mixed: NotRequired[bool]
-
-
-class Benchmark(TypedDict):
-    """An arm, as pytest-benchmark writes it."""
-
-    group: Size
-    fullname: str
-    extra_info: ExtraInfo
-    options: Options
-    stats: Stats
-
-
 class Arm(TypedDict):
-    """What a session times, as `plan.Arm`."""
+    """What every session times, as `plan.Arm`."""
 
     case: Job
     backend: Spec
-    duplicate: NotRequired[bool]
-    epochs: NotRequired[Count | None]
-    calls: NotRequired[Count | None]
-    repetitions: NotRequired[Annotated[int, Meta(ge=1, le=MOST_REPETITIONS)]]
-    block: NotRequired[Seconds]
+    duplicate: bool
+    epochs: Count | None
+    calls: Count | None
+    repetitions: Repetitions
+    block: Seconds
 
 
-class Pool(TypedDict):
-    """The threads of a library."""
-
-    internal_api: Text | None
-    num_threads: int | None
+# What was found before and between the times
 
 
-class Libraries(TypedDict):
-    """Versions by name, and the pools of threads."""
+class Deviation(TypedDict):
+    """The value furthest from the exact one, as `agreement.Deviation`; None where not finite."""
 
-    pools: NotRequired[list[Pool]]
+    error: float | None
+    epoch: Number
+    multiple: float | None
 
 
-class Session(TypedDict):
-    """A session, and what `machine.Meter` saw of it."""
+class BackendVerdict(TypedDict):
+    """Whether a backend agrees with the exact trajectory, as `agreement.Verdict`."""
 
-    number: Count
-    failure: str
-    during: str
-    libraries: Libraries | None
-    others: Cores
-    stolen: Cores
+    backend: Spec
+    agrees: bool
+    reason: str
+    w: Deviation | None
+    b: Deviation | None
+    loss: Deviation | None
+    bitwise: bool | None
+    first_inf: Number | None
+    first_nan: Number | None
+    pieces: list[str]
+
+
+class JudgedCase(TypedDict):
+    """The verdict on a backend on one case."""
+
+    case: Size
+    verdict: BackendVerdict
+
+
+class LeftOut(TypedDict):
+    """An arm that was not raced, and why; `case` may be "every case"."""
+
+    case: str
+    backend: Spec
+    reason: str
+    fault: bool
 
 
 class Compile(TypedDict):
-    """What a backend that compiles takes to start."""
+    """What a backend that compiles takes to start: to import, and extra in its first call."""
 
     backend: Spec
     load: Seconds
     cold: Seconds
     cached: Seconds
-
-
-class Memory(TypedDict):
-    """Bytes that an arm added to its process."""
-
-    added: Number
 
 
 class Growth(TypedDict):
@@ -195,121 +154,307 @@ class Trial(TypedDict):
     backend: Spec
     setup: Seconds
     growth: Growth | None
-    memory: Memory
+    memory: MemoryUse
 
 
-class LeftOut(TypedDict):
-    """An arm that was not raced, and why."""
+class Session(Usage):
+    """A session, and what `machine.usage.Meter` saw of it."""
 
-    case: str
+    number: Count
+    seed: str
+    failure: str
+    during: str
+    libraries: Libraries | None
+
+
+# The times, as pytest-benchmark writes them, with our notes in `extra_info`
+
+
+class ArmInfo(TypedDict):
+    """What gradrace notes of an arm, in a block, in a session and in all of them."""
+
     backend: Spec
-    reason: str
-    fault: bool
+    duplicate: bool
+    n: Count
+    d: Count
+    lr: LearningRate
+    epochs: Count
+    agreement: BackendVerdict
+    passes_once: bool
+    place: Number
 
 
-class Roofline(TypedDict):
-    """What the machine can do at best, as `roofline.Roofline`."""
+class BlockInfo(ArmInfo):
+    """What a timed block notes of its arm."""
 
-    sizes: Annotated[list[Count], Meta(min_length=1)]
-    read: dict[Threads, list[PerSecond]]
-    read_again: dict[Threads, list[PerSecond]]
-    fma: dict[Threads, PerSecond]
-    fma_again: dict[Threads, PerSecond]
-    caches: Caches
+    load: Seconds
+    first: Seconds
+    compile: Seconds
+    cores: Cores
+    growth: Growth | None
+    setup: Seconds
+    memory: MemoryUse
+    calibrates: bool
 
 
-class About(TypedDict):
-    """What gradrace adds to pytest-benchmark's file."""
+class TimedInfo(BlockInfo):
+    """What a session notes of an arm: of its blocks the first one's, and this."""
 
+    repetitions: list[Number]
+    signatures: Signatures
+
+
+class PooledInfo(ArmInfo):
+    """What all sessions note of an arm; per time its repetition and its session."""
+
+    repetitions: list[Number]
+    sessions: list[Number]
+    signatures: Signatures
+    load: list[Seconds]
+    first: list[Seconds]
+    cores: Annotated[list[Cores], Meta(min_length=1)]
+
+
+class Stats(TypedDict):
+    """The times of an arm, in seconds per epoch; pytest-benchmark adds figures for its table."""
+
+    data: Annotated[list[PerEpoch], Meta(min_length=1)]
+    median: PerEpoch
+    iterations: Count
+
+
+class Options(TypedDict):
+    """How pytest-benchmark timed an arm; `mixed` if not in all sessions alike."""
+
+    mixed: NotRequired[bool]
+
+
+class Parameters(TypedDict):
+    """The parameters of the timed test."""
+
+    case: Size
+    backend: str
+
+
+class _Benchmark(TypedDict):
+    group: Size
+    name: str
+    fullname: str
+    params: Parameters
+    param: str
+    options: Options
+    stats: Stats
+
+
+class Timed(_Benchmark):
+    """An arm, as a single session leaves it."""
+
+    extra_info: TimedInfo
+
+
+class Benchmark(_Benchmark):
+    """An arm, as the result file has it: the times of all sessions."""
+
+    extra_info: PooledInfo
+
+
+# What follows: the conclusions
+
+
+class Interval(TypedDict):
+    """A positive figure and its 95 % interval; without one, `low` and `high` are None."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class Ratio(Interval):
+    """A ratio of speeds, and that of the best times."""
+
+    minima: float
+
+
+class Times(TypedDict):
+    """Seconds per epoch: of all blocks, and per session, whose keys in JSON are text."""
+
+    median: float
+    minimum: float
+    interval: Interval
+    sessions: dict[int, float]
+
+
+class LimitShare(Limit):
+    """The least time of a pass, in units of the best measured time."""
+
+    share: float
+
+
+class BreakEven(TypedDict):
+    """After how many runs a backend that compiles is ahead; None for never."""
+
+    cold: int | None
+    cached: int | None
+
+
+class Row(TypedDict):
+    """What the data say about one backend on one case."""
+
+    backend: str
+    epochs: int
+    passes_once: bool
+    impossible: str
+    """Why no code can be as fast; empty if some can."""
+    time: Times
+    rate: float
+    """Samples times epochs per second."""
+    limit: LimitShare | None
+    setup: float
+    """Seconds of a call before its first epoch."""
+    per_pass: float
+    """Seconds of a pass over the samples, without the setup."""
+    run: float
+    """Seconds of a run of the case's `run_epochs` epochs."""
+    speed_up: Ratio | None
+    """Speed in units of the baseline's."""
+    verdict: SpeedVerdict | Literal["baseline", "impossible", ""]
+    memory: MemoryUse | None
+    break_even: dict[str, BreakEven]
+    """Per backend that does not compile."""
+
+
+class Fastest(TypedDict):
+    """The fastest backend of a case, and its speed in units of the second's."""
+
+    backend: str
+    second: str
+    speed_up: Interval | None
+    verdict: SpeedVerdict
+
+
+class CaseFindings(Case):
+    """A case, with a row per backend."""
+
+    baseline: str
+    run_epochs: int
+    """Epochs of a run where it is asked when compiling has paid."""
+    doubled: str | None
+    """The backend that raced against itself."""
+    aa: Interval | None
+    """Its speed in units of its own."""
+    floor: float | None
+    """The A/A floor: how far from 1 that interval reaches."""
+    arms: list[Row]
+    fastest: Fastest | None
+
+
+# The file
+
+
+class MeasuredAbout(TypedDict):
+    """What gradrace adds to pytest-benchmark's file, without the conclusions."""
+
+    schema: int
+    version: Text
     settings: Settings
     fingerprints: dict[Spec, str]
     interrupted: bool
+    roofline: Roofline | None
     arms: list[Arm]
     sessions: list[Session]
     compile: list[Compile]
     trials: list[Trial]
     left_out: list[LeftOut]
-    verdicts: list[Any]
-    roofline: NotRequired[Roofline | None]
+    verdicts: list[JudgedCase]
 
 
-class ResultFile(TypedDict):
+class About(MeasuredAbout):
+    """What gradrace adds to pytest-benchmark's file."""
+
+    cases: list[CaseFindings]
+    warnings: list[str]
+
+
+class _File(TypedDict):
+    machine_info: Machine
+    commit_info: Any  # pytest-benchmark's; not read
+    datetime: Text
+    version: Text
+    benchmarks: list[Benchmark]
+
+
+class MeasuredFile(_File):
+    """The file of a race, without the conclusions."""
+
+    gradrace: MeasuredAbout
+
+
+class ResultFile(_File):
     """The file of a race."""
 
-    machine_info: Machine
-    benchmarks: list[Benchmark]
     gradrace: About
 
 
-class TimedInfo(ArmInfo):
-    """What a single session notes of an arm."""
-
-    first: Seconds
-    load: Seconds
-    compile: Seconds
-    cores: Cores
-    growth: Growth | None
-    setup: Seconds
-    memory: Memory | None
-
-
-class Timed(TypedDict):
-    """An arm, as a single session leaves it."""
-
-    group: Size
-    fullname: str
-    extra_info: TimedInfo
-    options: Options
-    stats: Stats
-
-
 def require_result(path: Path, content: Any) -> None:
-    """Make sure that `content` can be used as a result file.
+    """Make sure that `content` is a `MeasuredFile` that can be used.
 
     Raises:
         InputValueError: something is missing, has another type, is out of range, or contradicts
             the rest.
 
     """
-    require_type(path, content, ResultFile)
+    require_type(path, content, MeasuredFile)
     for contradiction in _contradictions(content):
         raise InputValueError(f"{path}: is damaged: {contradiction}")
 
 
-def _contradictions(content: ResultFile) -> Iterator[str]:
+def _contradictions(content: MeasuredFile) -> Iterator[str]:
     """Yield what no type can exclude: unknown or repeated names, and lists that do not match."""
     about, settings = content["gradrace"], content["gradrace"]["settings"]
-    names, specs = [case["name"] for case in settings["cases"]], settings["backends"]
-    numbers = [session["number"] for session in about["sessions"]]
+    yield from _about_repetition(content)
+    for case in settings["cases"]:
+        if case["name"] != f"{case['n']}x{case['d']}":
+            yield f"the name of the case {case['name']} does not match its n and d"
+    if set(about["fingerprints"]) != set(settings["backends"]):
+        yield "the fingerprints do not match the backends"
+    yield from _about_names(content)
+    finished = {session["number"] for session in about["sessions"] if not session["failure"]}
+    for arm in content["benchmarks"]:
+        yield from _about_times(arm, finished)
+    if about["roofline"]:
+        yield from _about_roofline(about["roofline"], settings["threads"])
+
+
+def _about_repetition(content: MeasuredFile) -> Iterator[str]:
+    about, settings = content["gradrace"], content["gradrace"]["settings"]
     arms = [
         (arm["group"], arm["extra_info"]["backend"], arm["extra_info"]["duplicate"])
         for arm in content["benchmarks"]
     ]
-    for what, values in (
-        ("case", names), ("backend", specs), ("session", numbers), ("timed arm", arms),
-    ):  # fmt: skip
+    unique: dict[str, Sequence[Hashable]] = {
+        "case": [case["name"] for case in settings["cases"]],
+        "backend": settings["backends"],
+        "session": [session["number"] for session in about["sessions"]],
+        "timed arm": arms,
+    }
+    for what, values in unique.items():
         if again := repeated(values):
             yield f"the {what} {reprlib.repr(again[0])} appears twice"
-    for case in settings["cases"]:
-        if case["name"] != f"{case['n']}x{case['d']}":
-            yield f"the name of the case {case['name']} does not match its n and d"
-    if set(about["fingerprints"]) != set(specs):
-        yield "the fingerprints do not match the backends"
+
+
+def _about_names(content: MeasuredFile) -> Iterator[str]:
+    about, settings = content["gradrace"], content["gradrace"]["settings"]
+    names = [case["name"] for case in settings["cases"]]
     used = [
-        *((case, backend) for case, backend, _ in arms),
+        *((arm["group"], arm["extra_info"]["backend"]) for arm in content["benchmarks"]),
         *((trial["case"], trial["backend"]) for trial in about["trials"]),
         *((arm["case"].partition("@")[0], arm["backend"]) for arm in about["arms"]),
         *((names[0], entry["backend"]) for entry in about["compile"]),
         (names[0], settings["baseline"]),
     ]
     for name, backend in used:
-        if name not in names or backend not in specs:
+        if name not in names or backend not in settings["backends"]:
             yield f"{reprlib.repr(backend)} on {name} is not in the settings"
-    finished = {session["number"] for session in about["sessions"] if not session["failure"]}
-    for arm in content["benchmarks"]:
-        yield from _about_times(arm, finished)
-    if roofline := about.get("roofline"):
-        yield from _about_roofline(roofline, settings["threads"])
 
 
 def _about_times(arm: Benchmark, finished: set[int]) -> Iterator[str]:

@@ -14,15 +14,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import NormalDist, fmean, median, stdev
-from typing import Any
+from typing import Final, overload
+
+from bench.findings.schema import Interval, SpeedVerdict
 
 LEAST_EFFECT = 0.05
 """Differences below this share are never reported; they change with the weather."""
 
-FASTER, SLOWER, UNDECIDED = "faster", "slower", "no difference shown"
-UNJUDGED = "not judged"
-IMPOSSIBLE = "impossible"
-"""Faster than the machine can be."""
+FASTER: Final = "faster"
+SLOWER: Final = "slower"
+UNDECIDED: Final = "no difference shown"
+UNJUDGED: Final = "not judged"
 
 Times = Mapping[int, float]
 """Repetition → seconds, of one arm in one session."""
@@ -103,7 +105,7 @@ def floor(duplicate: Estimate | None) -> float | None:
     return max(duplicate.high, 1 / duplicate.low) - 1
 
 
-def verdict(ratio: Estimate | None, noise: float | None) -> str:
+def verdict(ratio: Estimate | None, noise: float | None) -> SpeedVerdict:
     """Say in words what a ratio of speeds shows, above 1 being faster.
 
     A difference is shown only if the interval excludes 1 and the effect exceeds both 5 % and the
@@ -169,7 +171,11 @@ def _exp(value: float) -> float:
     return math.exp(value) if value < 700 else math.inf
 
 
-def plain(estimate: Estimate | None) -> Any:
+@overload
+def plain(estimate: Estimate) -> Interval: ...
+@overload
+def plain(estimate: Estimate | None) -> Interval | None: ...
+def plain(estimate: Estimate | None) -> Interval | None:
     """Return an estimate as the file has it; without an interval, low and high are None."""
     if estimate is None:
         return None

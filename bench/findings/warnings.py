@@ -1,21 +1,21 @@
 """What makes the figures of a race less than they seem, said in words, from its data."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from bench.findings import statistics
+from bench.findings.schema import About, Benchmark, CaseFindings, ResultFile, Session, Settings
+from bench.machine.facts import Machine
 
-Content = dict[str, Any]
-Benchmark = dict[str, Any]
-
-_UNSTABLE = 0.10  # spread of the sessions' medians, as a share
-_OTHERS = 0.10  # cores that other processes keep busy
-_STOLEN = 0.02  # cores' worth of time that the host takes away
-_ABOVE = 1.05  # of the limit
-_MORE_CORES = 0.3
-_SHORTEST = 0.005  # seconds of a timed block
+# What is above these, or below the last one, is worth a warning
+_MOST_SPREAD = 0.10  # of the sessions' medians, as a share
+_MOST_OTHER_CORES = 0.10  # that other processes keep busy
+_MOST_STOLEN_CORES = 0.02  # whose time the host takes away
+_MOST_OF_LIMIT = 1.05  # speed in units of the limit
+_MOST_EXTRA_CORES = 0.3  # that a backend keeps busy beyond its threads
+_LEAST_BLOCK = 0.005  # seconds that are timed as one
 
 
-def cautions(content: Content) -> list[str]:
+def warnings_about(content: ResultFile) -> list[str]:
     """Return what makes the figures of a file less than they seem, in words."""
     about, settings = content["gradrace"], content["gradrace"]["settings"]
     return [
@@ -28,7 +28,7 @@ def cautions(content: Content) -> list[str]:
     ]
 
 
-def _about_sessions(about: Content) -> list[str]:
+def _about_sessions(about: About) -> list[str]:
     found = []
     finished = [session for session in about["sessions"] if not session["failure"]]
     if len(finished) < 2:
@@ -36,7 +36,7 @@ def _about_sessions(about: Content) -> list[str]:
     for session in about["sessions"]:
         if session["failure"]:
             found.append(f"session {session['number']} broke off: {session['failure']}")
-    busy = [s for s in finished if s["others"] > _OTHERS]
+    busy = [s for s in finished if s["others"] > _MOST_OTHER_CORES]
     if busy:
         most = max(session["others"] for session in busy)
         found.append(
@@ -44,38 +44,41 @@ def _about_sessions(about: Content) -> list[str]:
             f"in {len(busy)} of {len(finished)} sessions"
         )
     stolen = max((s["stolen"] for s in finished), default=0.0)
-    if stolen > _STOLEN:
+    if stolen > _MOST_STOLEN_CORES:
         found.append(f"the host of this virtual machine took up to {100 * stolen:.0f} % of a core")
     if any(s["libraries"] != finished[0]["libraries"] for s in finished):
         found.append("the sessions ran with different versions or threads")
     return found
 
 
-def _about_spread(cases: list[Content]) -> list[str]:
+def _about_spread(cases: Sequence[CaseFindings]) -> list[str]:
     found = []
     spreads = []
     for case in cases:
         for row in case["arms"]:
             values = row["time"]["sessions"].values()
             spreads.append((max(values) / min(values) - 1, f"{row['backend']} on {case['name']}"))
-    unstable = sorted((entry for entry in spreads if entry[0] > _UNSTABLE), reverse=True)
+    unstable = sorted((entry for entry in spreads if entry[0] > _MOST_SPREAD), reverse=True)
     if unstable:
         more = f" and {len(unstable) - 1} more" if len(unstable) > 1 else ""
         found.append(
             f"unstable: the sessions of {unstable[0][1]} differ by {100 * unstable[0][0]:.0f} %"
             f"{more}; ratios are paired and suffer less"
         )
-    blurred = [case for case in cases if (case["floor"] or 0) > statistics.LEAST_EFFECT]
+    blurred = [
+        f"{case['name']} ({100 * case['floor']:.0f} %)"
+        for case in cases
+        if case["floor"] is not None and case["floor"] > statistics.LEAST_EFFECT
+    ]
     if blurred:
-        names = ", ".join(f"{c['name']} ({100 * c['floor']:.0f} %)" for c in blurred)
         found.append(
-            f"the A/A floor is above 5 % on {names}: what is smaller cannot be "
+            f"the A/A floor is above 5 % on {', '.join(blurred)}: what is smaller cannot be "
             "shown; more --sessions narrow it"
         )
     return found
 
 
-def _about_machine(machine: Content, settings: Content, sessions: list[Content]) -> list[str]:
+def _about_machine(machine: Machine, settings: Settings, sessions: Sequence[Session]) -> list[str]:
     found = []
     threads, usable = settings["threads"], len(machine["cores"]["usable"])
     if threads > usable:
@@ -83,22 +86,23 @@ def _about_machine(machine: Content, settings: Content, sessions: list[Content])
     pools = {
         f"{pool['internal_api']} ran with {pool['num_threads']}"
         for session in sessions
-        for pool in (session["libraries"] or {}).get("pools", ())
+        if session["libraries"]
+        for pool in session["libraries"]["pools"]
         if pool["num_threads"] != min(threads, usable)
     }
     found += [f"{pool} threads instead of {threads}" for pool in sorted(pools)]
-    if machine.get("governor") not in (None, "performance"):
+    if machine["governor"] not in (None, "performance"):
         found.append(f"the frequency governor is {machine['governor']}, not performance")
     return found
 
 
-def _about_limits(cases: list[Content]) -> list[str]:
+def _about_limits(cases: Sequence[CaseFindings]) -> list[str]:
     """Whatever is faster than the limit shows that the limit was measured too low."""
     above = [
         f"{row['backend']} on {case['name']} ({100 * row['limit']['share']:.0f} %)"
         for case in cases
         for row in case["arms"]
-        if row["limit"] and row["limit"]["share"] > _ABOVE and not row["impossible"]
+        if row["limit"] and row["limit"]["share"] > _MOST_OF_LIMIT and not row["impossible"]
     ]
     if not above:
         return []
@@ -108,12 +112,12 @@ def _about_limits(cases: list[Content]) -> list[str]:
     ]
 
 
-def _about_cores(benchmarks: list[Benchmark], threads: int) -> list[str]:
+def _about_cores(benchmarks: Sequence[Benchmark], threads: int) -> list[str]:
     """Whoever keeps more cores busy than there are threads has more than the others."""
     found = [
         f"{arm['extra_info']['backend']} on {arm['group']} kept {most:.1f} cores busy"
         for arm in benchmarks
-        if (most := max(arm["extra_info"]["cores"])) > threads + _MORE_CORES
+        if (most := max(arm["extra_info"]["cores"])) > threads + _MOST_EXTRA_CORES
     ]
     return (
         [f"{', '.join(found)}, with {threads} thread{'s' * (threads > 1)} for each"]
@@ -122,12 +126,12 @@ def _about_cores(benchmarks: list[Benchmark], threads: int) -> list[str]:
     )
 
 
-def _about_blocks(benchmarks: list[Benchmark]) -> list[str]:
+def _about_blocks(benchmarks: Sequence[Benchmark]) -> list[str]:
     found = []
     for arm in benchmarks:
         info, stats = arm["extra_info"], arm["stats"]
         name = f"{info['backend']} on {arm['group']}"
-        if stats["median"] * stats["iterations"] < _SHORTEST:
+        if stats["median"] * stats["iterations"] < _LEAST_BLOCK:
             found.append(f"{name}: timed blocks of less than 5 ms, calibrated in a slower moment")
         if info["signatures"][0] != info["signatures"][1]:
             found.append(f"{name}: something was compiled while it was timed")

@@ -2,21 +2,18 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from bench.findings import statistics
-from bench.findings.results import times
-
-Content = dict[str, Any]
+from bench.findings.merging import times
+from bench.findings.schema import CaseFindings, ResultFile, Row
 
 
 @dataclass(frozen=True)
 class Winner:
     """The fastest backend at one size, and how sure that is."""
 
-    case: Content
-    """The size, as the `cases` of a result file have it."""
-    row: Content
+    case: CaseFindings
+    row: Row
     """The row of the fastest, by its median."""
     rivals: tuple[str, ...]
     """The backends that are not shown to be slower, in order of their medians."""
@@ -26,7 +23,7 @@ class Winner:
     @property
     def backend(self) -> str:
         """The name of the fastest."""
-        return str(self.row["backend"])
+        return self.row["backend"]
 
     @property
     def tied(self) -> frozenset[str]:
@@ -34,7 +31,7 @@ class Winner:
         return frozenset((self.backend, *self.rivals))
 
 
-def winners(content: Content, leave_out: Collection[str] = ()) -> list[Winner]:
+def winners(content: ResultFile, leave_out: Collection[str] = ()) -> list[Winner]:
     """Return the fastest backend of every size at which two or more were timed.
 
     Backends that are faster than the machine can be are not believed, and those in `leave_out` not
@@ -53,7 +50,7 @@ def winners(content: Content, leave_out: Collection[str] = ()) -> list[Winner]:
     return found
 
 
-def _winner(content: Content, case: Content, rows: list[Content]) -> Winner:
+def _winner(content: ResultFile, case: CaseFindings, rows: list[Row]) -> Winner:
     arms = {
         arm["extra_info"]["backend"]: times(arm)
         for arm in content["benchmarks"]

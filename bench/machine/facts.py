@@ -6,9 +6,11 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import psutil
+
+from bench.machine.ranges import Caches, Text
 
 THREADS = (
     "OMP_NUM_THREADS",
@@ -23,12 +25,60 @@ THREADS = (
 _CPU = Path("/sys/devices/system/cpu")
 
 
+class Cpu(TypedDict):
+    """The processor, as py-cpuinfo describes it; only what is read."""
+
+    brand_raw: NotRequired[Text]
+
+
+class CoreNumbers(TypedDict):
+    """How many cores there are, and which of them this process may use."""
+
+    logical: int | None
+    physical: int | None
+    usable: list[int]
+
+
+class Machine(TypedDict):
+    """pytest-benchmark's `machine_info`, as far as it is read, and what we add to it."""
+
+    node: Text
+    python_version: Text
+    cpu: Cpu
+    cores: CoreNumbers
+    caches: Caches
+    memory: Text
+    governor: Text | None
+
+
+class Pool(TypedDict):
+    """The threads of a library."""
+
+    user_api: Text | None
+    internal_api: Text | None
+    version: Text | None
+    num_threads: int | None
+
+
+class Libraries(TypedDict):
+    """Versions, and the pools of threads; what is about Numba is there if it was imported."""
+
+    python: Text
+    numpy: Text
+    numba: NotRequired[Text]
+    llvmlite: NotRequired[Text]
+    llvm: NotRequired[Text]
+    numba_threads: NotRequired[int]
+    numba_threading_layer: NotRequired[Text | None]
+    pools: list[Pool]
+
+
 def thread_environment(threads: int) -> dict[str, str]:
     """Return the environment that gives every library so many threads."""
     return dict.fromkeys(THREADS, str(threads))
 
 
-def machine_info() -> dict[str, Any]:
+def machine_info() -> Machine:
     """Return pytest-benchmark's `machine_info`, and cores, caches, memory, frequency governor."""
     from pytest_benchmark.plugin import pytest_benchmark_generate_machine_info
 
@@ -42,7 +92,7 @@ def machine_info() -> dict[str, Any]:
     about["caches"] = _caches()
     about["memory"] = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
     about["governor"] = _text(_CPU / "cpu0/cpufreq/scaling_governor")
-    plain: dict[str, Any] = json.loads(json.dumps(about))  # as a file gives it back
+    plain: Machine = json.loads(json.dumps(about))  # as a file gives it back
     return plain
 
 
@@ -58,7 +108,7 @@ def available_memory() -> int:
     return int(psutil.virtual_memory().available)
 
 
-def libraries() -> dict[str, Any]:
+def libraries() -> Libraries:
     """Return versions and thread pools of what this process has imported by now.
 
     To be asked in the process that trains: the pools are those of its libraries.
@@ -66,11 +116,21 @@ def libraries() -> dict[str, Any]:
     import numpy as np
     import threadpoolctl
 
-    pools = [
-        {key: pool.get(key) for key in ("user_api", "internal_api", "version", "num_threads")}
-        for pool in sorted(threadpoolctl.threadpool_info(), key=lambda pool: str(pool["filepath"]))
-    ]
-    found: dict[str, Any] = {"python": platform.python_version(), "numpy": np.__version__}
+    found: Libraries = {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "pools": [
+            {
+                "user_api": pool.get("user_api"),
+                "internal_api": pool.get("internal_api"),
+                "version": pool.get("version"),
+                "num_threads": pool.get("num_threads"),
+            }
+            for pool in sorted(
+                threadpoolctl.threadpool_info(), key=lambda pool: str(pool["filepath"])
+            )
+        ],
+    }
     if "numba" in sys.modules:
         import llvmlite
         import llvmlite.binding
@@ -86,10 +146,10 @@ def libraries() -> dict[str, Any]:
             found["numba_threading_layer"] = layer()
         except ValueError:  # nothing has run in parallel
             found["numba_threading_layer"] = None
-    return {**found, "pools": pools}
+    return found
 
 
-def _caches() -> dict[str, int]:
+def _caches() -> Caches:
     """Return the size in bytes of each cache that the first core uses, by name: L1d, L2, L3."""
     sizes = {}
     for cache in sorted(_CPU.glob("cpu0/cache/index*")):

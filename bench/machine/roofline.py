@@ -15,16 +15,38 @@ import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, TypedDict
+
+from msgspec import Meta
 
 from bench.machine import child, facts
+from bench.machine.ranges import Caches, Count, Rate, Threads
 
 _PATIENCE = 120  # seconds
 
-Roofline = dict[str, Any]
-"""`sizes` in bytes; `read` and `fma`: per number of threads, as text since JSON has no other keys,
-the bytes a second at each size, and the multiply-adds a second, at best; `read_again` and
-`fma_again`: the same of the second-best repetition. `caches` as in `facts.facts`."""
+
+class Roofline(TypedDict):
+    """What the machine can do at best, at each number of threads and size of a working set.
+
+    Per number of threads, as text since JSON has no other keys, `read` has the bytes per second at
+    each of the `sizes` in bytes, and `fma` the multiply-adds per second; `read_again` and
+    `fma_again` have the same of the second-best repetition. `caches` as in `facts.Machine`.
+    """
+
+    sizes: Annotated[list[Count], Meta(min_length=1)]
+    read: dict[Threads, list[Rate]]
+    read_again: dict[Threads, list[Rate]]
+    fma: dict[Threads, Rate]
+    fma_again: dict[Threads, Rate]
+    caches: Caches
+
+
+class Limit(TypedDict):
+    """The least seconds per pass over the samples, and what sets them."""
+
+    seconds: float
+    by: str
+
 
 _AGREE = 1.1
 """The largest ratio of the best repetition to the second best at which the best is believed."""
@@ -63,24 +85,25 @@ def best(first: Roofline | None, second: Roofline) -> Roofline:
     """Return the two best rates of two measurements: other users of the machine only take away."""
     if first is None:
         return second
-    found = {**second, "read": {}, "read_again": {}, "fma": {}, "fma_again": {}}
+    found: Roofline = {**second, "read": {}, "read_again": {}, "fma": {}, "fma_again": {}}
     for count in second["read"]:
         rates = [roofline[key][count] for key in _READ for roofline in (first, second)]
         best_two = [sorted(at_size)[:-3:-1] for at_size in zip(*rates, strict=True)]
         for key, column in zip(_READ, zip(*best_two, strict=True), strict=True):
             found[key][count] = list(column)
         fma = [roofline[key][count] for key in _FMA for roofline in (first, second)]
-        for key, rate in zip(_FMA, sorted(fma)[:-3:-1], strict=True):
-            found[key][count] = rate
+        for name, rate in zip(_FMA, sorted(fma)[:-3:-1], strict=True):
+            found[name][count] = rate
     return found
 
 
-_READ, _FMA = ("read", "read_again"), ("fma", "fma_again")
+_READ: tuple[Literal["read", "read_again"], ...] = ("read", "read_again")
+_FMA: tuple[Literal["fma", "fma_again"], ...] = ("fma", "fma_again")
 
 
 def limit(
     roofline: Roofline, backend: str, n: int, d: int, epochs: int, threads: int, *, once: bool
-) -> dict[str, Any] | None:
+) -> Limit | None:
     """Return the least `seconds` per pass over n samples of d features, and what sets them, `by`.
 
     What sets them is the cache, "L1d", "L2", …, "memory", or "FMA", the multiply-adds. A backend
@@ -102,7 +125,7 @@ def limit(
 def least_pass(roofline: Roofline, backend: str, n: int, d: int, threads: int) -> float:
     """Return the seconds that reading the samples once takes at least; 0 if that is not known."""
     found = _pass(roofline, _count(roofline, backend, threads), 8 * n * (d + 1), n * (d + 1))
-    return 0.0 if found is None else float(found["seconds"])
+    return 0.0 if found is None else found["seconds"]
 
 
 _ON_ONE_CORE = ("python", "numba", "numba-simd", "gram")
@@ -113,9 +136,7 @@ def _count(roofline: Roofline, backend: str, threads: int) -> str:
     return str(min(threads, most) if backend not in _ON_ONE_CORE else 1)
 
 
-def _pass(
-    roofline: Roofline, count: str, size: float, multiply_adds: float
-) -> dict[str, Any] | None:
+def _pass(roofline: Roofline, count: str, size: float, multiply_adds: float) -> Limit | None:
     """Return the seconds to read so many bytes and make so many multiply-adds, and what sets them.
 
     Between measured sizes the higher of the two rates counts: nothing may be faster than a limit.

@@ -4,11 +4,35 @@ import os
 from contextlib import suppress
 from pathlib import Path
 from timeit import default_timer
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import psutil
 
+from bench.machine.ranges import Cores, Number, Seconds
+
 _PROCESS = Path("/proc/self")
+
+
+class MemoryUse(TypedDict):
+    """Bytes that work added to its process at most, and the peak of the whole process."""
+
+    added: Number
+    peak: Number
+
+
+class Usage(TypedDict):
+    """What happened to the machine in some seconds.
+
+    `load_before` and `load_after` are averages of the last minute, `others` is how many cores other
+    processes kept busy on average, `stolen` how many cores' worth of time the host of a virtual
+    machine took away.
+    """
+
+    seconds: Seconds
+    load_before: Cores
+    load_after: Cores
+    others: Cores
+    stolen: Cores
 
 
 class Memory:
@@ -20,8 +44,8 @@ class Memory:
             (_PROCESS / "clear_refs").write_text("5")
         self._before = psutil.Process().memory_info().rss
 
-    def growth(self) -> dict[str, int]:
-        """Return in bytes the `peak` of the process, and what was `added` at most since then."""
+    def growth(self) -> MemoryUse:
+        """Return what was added since then."""
         peak = _peak()
         return {"added": max(0, peak - self._before), "peak": peak}
 
@@ -35,13 +59,8 @@ class Meter:
         self._load = psutil.getloadavg()[0]
         self._all, self._own = psutil.cpu_times(), _own_seconds()
 
-    def read(self) -> dict[str, float]:
-        """Return what happened since the beginning.
-
-        `seconds`; `load_before` and `load_after`, averages of the last minute; `others`, how many
-        cores other processes kept busy on average; `stolen`, how many cores' worth of time the host
-        of a virtual machine took away.
-        """
+    def read(self) -> Usage:
+        """Return what happened since the beginning."""
         seconds = max(default_timer() - self._start, 1e-9)
         now = psutil.cpu_times()
         busy = _busy(now) - _busy(self._all) - (_own_seconds() - self._own)

@@ -61,8 +61,7 @@ def check(
     """
     specs = tuple(dict.fromkeys(specs)) or backends.names()
     epochs = affordable_epochs(data) if epochs is None else epochs
-    H = hessian(data.X, least_squares(data).null) if lr == "auto" else None
-    rate = lr if H is None else chosen_rate(lr, data, H, epochs)
+    rate = _rate(lr, data, epochs)
     others = suite()
     found = Check(data, specs, rate, epochs, len(others))
     try:
@@ -84,3 +83,10 @@ def check(
     except KeyboardInterrupt:
         found.interrupted = True
     return found
+
+
+def _rate(lr: Rate, data: Dataset, epochs: int) -> float:
+    """Return a given rate, or the automatic one of the data."""
+    if lr != "auto":
+        return float(lr)
+    return chosen_rate(lr, data, hessian(data.X, least_squares(data).null), epochs)

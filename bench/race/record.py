@@ -4,53 +4,69 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import cast
 
 from pytest_benchmark import __version__ as engine_version
 from pytest_benchmark.plugin import get_commit_info
 
 import backends
-from bench.findings import results
-from bench.findings.results import Content
+from bench.data.origin import version
+from bench.findings import schema
+from bench.findings.schema import ResultFile
 from bench.machine import facts
 from bench.race.cases import Case
 from bench.race.settings import Settings
 
 
-def new_content(settings: Settings) -> Content:
-    """Return a result file without results."""
-    info = facts.machine_info()
+def new_content(settings: Settings) -> ResultFile:
+    """Return a result file without results; the settings must be `resolved`."""
     return {
-        "machine_info": info,
+        "machine_info": facts.machine_info(),
         "commit_info": get_commit_info(),
         "benchmarks": [],
         "datetime": datetime.now(UTC).isoformat(),
         "version": engine_version,
         "gradrace": {
-            "schema": results.SCHEMA,
-            "settings": {
-                **vars(settings),
-                "cases": [{**asdict(case), "name": case.name} for case in settings.cases],
-            },
+            "schema": schema.SCHEMA,
+            "version": version(),
+            "settings": _as_written(settings),
             "fingerprints": fingerprints(settings.backends),
             "interrupted": False,
             "roofline": None,
-            **{
-                key: []
-                for key in (
-                    "arms", "sessions", "cases", "compile", "trials", "left_out", "verdicts",
-                    "warnings",
-                )
-            },
+            "arms": [],
+            "sessions": [],
+            "compile": [],
+            "trials": [],
+            "left_out": [],
+            "verdicts": [],
+            "cases": [],
+            "warnings": [],
         },
-    }  # fmt: skip
+    }
 
 
-def settings_of(content: Content) -> Settings:
+def _as_written(settings: Settings) -> schema.Settings:
+    cases = [{**asdict(case), "name": case.name} for case in settings.cases]
+    return cast(schema.Settings, {**vars(settings), "cases": cases})  # has the same names
+
+
+def settings_of(content: schema.Settings) -> Settings:
     """Return the settings that a file holds."""
-    cases = tuple(
-        Case(case["n"], case["d"], case["lr"], case["epochs"]) for case in content["cases"]
+    cases = [Case(case["n"], case["d"], case["lr"], case["epochs"]) for case in content["cases"]]
+    return Settings(
+        kind=content["kind"],
+        backends=tuple(content["backends"]),
+        cases=tuple(cases),
+        baseline=content["baseline"],
+        sessions=content["sessions"],
+        repetitions=content["repetitions"],
+        budget=content["budget"],
+        longest=content["longest"],
+        spacing=content["spacing"],
+        threads=content["threads"],
+        seed=content["seed"],
+        limit=content["limit"],
     )
-    return Settings(**{**content, "backends": tuple(content["backends"]), "cases": cases})
 
 
 def fingerprints(specs: Sequence[str]) -> dict[str, str]:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal, cast
 
 from backends.interface import InputValueError
 from bench.data.files import replacing
-from bench.findings import results
-from bench.findings.pictures import draw
+from bench.findings import results, schema
+from bench.findings.pictures import ERRORS, draw
 from bench.learning.model import save
 from bench.learning.training import train
 from bench.machine import facts, roofline
@@ -21,9 +22,18 @@ from bench.race.settings import QUICK_SETTINGS, Settings
 from bench.race.state import RESULT, Race, Steps
 from bench.race.timed_backend import write_steps
 from bench.race.trial import Conditions, try_out
-from bench.race.verification import ERRORS, check
+from bench.race.verification import check
 
-_DOUBTS = 3  # measurements of the limit after the race, before something is called impossible
+_MOST_CONFIRMATIONS = 3
+"""Measurements of the limit after the race, before something is called impossible."""
+
+_SAME_MACHINE: tuple[Literal["cpu", "cores", "memory", "python_version"], ...] = (
+    "cpu",
+    "cores",
+    "memory",
+    "python_version",
+)
+"""What must not differ where a race is resumed."""
 
 
 def run(
@@ -110,7 +120,7 @@ def resume(path: Path, on_progress: Progress = silent) -> Race:
             what = "has changed since" if now[name] else "is not there any more"
             raise InputValueError(f"{path}: {name} {what}; two states would be mixed")
     here = facts.machine_info()
-    for key in ("cpu", "cores", "memory", "python_version"):
+    for key in _SAME_MACHINE:
         if here[key] != content["machine_info"][key]:
             raise InputValueError(f"{path}: was begun on another machine ({key} differs)")
     about["sessions"] = [session for session in about["sessions"] if not session["failure"]]
@@ -136,7 +146,7 @@ def _measure(race: Race, specs: Sequence[str], path: Path, steps: Steps) -> None
         _try_out(race, specs, conditions, steps)
         time_sessions(race, path, conditions, steps)
         if race.about["sessions"]:
-            for _ in range(_DOUBTS):
+            for _ in range(_MOST_CONFIRMATIONS):
                 _measure_limit(race, conditions, steps)
                 write(race, path)
                 if not race.impossible:
@@ -167,15 +177,16 @@ def _set_up(folder: Path, settings: Settings, steps: Steps) -> Conditions:
 def _try_out(race: Race, specs: Sequence[str], conditions: Conditions, steps: Steps) -> None:
     """Find out what each backend needs on each case, and freeze it."""
     found = try_out(
-        specs, race.settings.cases, conditions,
-        repetitions=race.settings.repetitions, colds=3 if race.settings.kind == "full" else 1,
+        specs,
+        race.settings.cases,
+        conditions,
+        repetitions=race.settings.repetitions,
+        colds=3 if race.settings.kind == "full" else 1,
         on_trial=steps,
-    )  # fmt: skip
-    race.about.update(
-        arms=[asdict(arm) for arm in found.arms],
-        compile=found.compile,
-        trials=found.calls,
     )
+    race.about["arms"] = [cast(schema.Arm, asdict(arm)) for arm in found.arms]  # of the same names
+    race.about["compile"] = found.compile
+    race.about["trials"] = found.calls
     race.about["verdicts"] += found.verdicts
     race.about["left_out"] += found.left_out
 

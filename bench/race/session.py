@@ -6,39 +6,38 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 from bench.data.files import check_space
 from bench.machine import child
 from bench.machine.facts import thread_environment
-from bench.machine.usage import Meter
+from bench.machine.usage import Meter, Usage
 from bench.proof.isolation import signal_name, text_of
 from bench.race import session_files
 from bench.race.plan import Plan
+from bench.race.session_files import Event, TimingsFile, VerdictEvent
 
 _HERE = Path(__file__).resolve().parent.parent
 _PYTEST = "import pytest; sys.exit(pytest.main(sys.argv[1:]))"
 _TESTS_FAILED = 1  # pytest's exit status; an arm that disagrees is a test that fails
-
-Event = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Session:
     """What one session timed and found."""
 
-    results: dict[str, Any]
+    results: TimingsFile
     """pytest-benchmark's JSON; `benchmarks` is empty if the session broke off."""
     events: list[Event]
     """What it reported, in order: a verdict per arm, then its timed blocks."""
     failure: str
     """Why the session broke off, empty if it did not."""
     timed_out: bool
-    usage: dict[str, float]
-    """What `machine.Meter` saw."""
+    usage: Usage
+    """What `machine.usage.Meter` saw."""
 
     @property
-    def verdicts(self) -> list[Event]:
+    def verdicts(self) -> list[VerdictEvent]:
         """The verdict events, one per arm that was tried."""
         return [event for event in self.events if event["event"] == "verdict"]
 
@@ -65,9 +64,10 @@ def time_arms(
         log, output = folder / "log.jsonl", folder / "output.txt"
         log.touch()
         plan.write(folder / "plan.json")
+        environment = {**thread_environment(threads), "NUMBA_CACHE_DIR": str(cache)}
         meter, timed_out, seen, size = Meter(), False, 0, 0
         with output.open("wb") as stream:
-            process = _start(folder, log, stream, {**thread_environment(threads), **_cached(cache)})
+            process = _start(folder, log, stream, environment)
             try:
                 deadline = time.monotonic() + timeout
                 while process.poll() is None and not timed_out:
@@ -98,7 +98,7 @@ def time_arms(
     return Session(results, events, failure, timed_out, usage)
 
 
-def _missing(plan: Plan, events: list[Event], results: dict[str, Any]) -> bool:
+def _missing(plan: Plan, events: list[Event], results: TimingsFile) -> bool:
     """Whether a block of an arm that is fit was not timed."""
     fit = {
         (event["case"], event["arm"]): event["verdict"]["agrees"] and not event["too_slow"]
@@ -110,19 +110,28 @@ def _missing(plan: Plan, events: list[Event], results: dict[str, Any]) -> bool:
     return blocks < sum(arm.repetitions for arm in arms) or len(results["benchmarks"]) < len(arms)
 
 
-def _cached(folder: Path) -> dict[str, str]:
-    return {"NUMBA_CACHE_DIR": str(folder)}
-
-
-def _start(folder: Path, log: Path, stream: Any, environment: dict[str, str]) -> child.Child:
+def _start(folder: Path, log: Path, stream: BinaryIO, environment: dict[str, str]) -> child.Child:
     """Start pytest on the suite, out of reach of the user's own pytest settings."""
     arguments = [
         str(_HERE / "test_speed.py"),
-        "-c", os.devnull, "--rootdir", str(_HERE), "-p", "no:cacheprovider",
-        "-p", "pytest_benchmark.plugin", "--benchmark-only", "-q", "--tb=short",
-        "--benchmark-json", str(folder / "timings.json"),
-        "--plan", str(folder / "plan.json"), "--log", str(log),
-    ]  # fmt: skip
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(_HERE),
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "pytest_benchmark.plugin",
+        "--benchmark-only",
+        "-q",
+        "--tb=short",
+        "--benchmark-json",
+        str(folder / "timings.json"),
+        "--plan",
+        str(folder / "plan.json"),
+        "--log",
+        str(log),
+    ]
     foreign = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
     inherited = {key: value for key, value in os.environ.items() if key not in foreign}
     environment = {**inherited, **environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

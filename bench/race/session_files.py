@@ -1,26 +1,26 @@
 """What a session leaves: its times and its log; either may be cut off or forged."""
 
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 import msgspec
 
-from bench.findings.schema import Number, Size, Spec, Timed
+from bench.findings.schema import BackendVerdict, Size, Timed
+from bench.machine.facts import Libraries
+from bench.machine.ranges import Count, Number
+
+
+class SessionMachine(TypedDict):
+    """What only the process that times knows of the machine: the threads that it really used."""
+
+    libraries: Libraries
 
 
 class TimingsFile(TypedDict):
-    """What a session leaves."""
+    """What a session leaves in pytest-benchmark's file; no benchmarks if that is unusable."""
 
-    machine_info: Any
+    machine_info: NotRequired[SessionMachine]
     benchmarks: list[Timed]
-
-
-class Judged(TypedDict):
-    """A verdict, as far as it is read."""
-
-    backend: Spec
-    agrees: bool
-    reason: str
 
 
 class VerdictEvent(TypedDict):
@@ -29,8 +29,9 @@ class VerdictEvent(TypedDict):
     event: Literal["verdict"]
     case: Size
     arm: str
-    verdict: Judged
+    verdict: BackendVerdict
     too_slow: str
+    epochs: Count
 
 
 class BlockEvent(TypedDict):
@@ -42,27 +43,30 @@ class BlockEvent(TypedDict):
     repetition: Number
 
 
-def timings(path: Path) -> Any:
+Event = VerdictEvent | BlockEvent
+
+
+def timings(path: Path) -> TimingsFile:
     """Return what a session left in pytest-benchmark's file; no benchmarks if that is unusable."""
     try:
-        content = msgspec.json.decode(path.read_bytes())
-        found: TimingsFile = msgspec.convert(content, type=TimingsFile)
+        found: TimingsFile = msgspec.json.decode(path.read_bytes())
+        msgspec.convert(found, type=TimingsFile)
     except (OSError, ValueError, RecursionError):  # missing, cut off by a kill, or forged
         return {"benchmarks": []}
     whole = all(
         len(arm["stats"]["data"]) == len(arm["extra_info"]["repetitions"])
         for arm in found["benchmarks"]
     )
-    return content if whole else {"benchmarks": []}
+    return found if whole else {"benchmarks": []}
 
 
-def events(log: Path) -> tuple[list[Any], bool]:
+def events(log: Path) -> tuple[list[Event], bool]:
     """Return the events in a session's log, and whether every finished line is one.
 
     They end at the first line that is none. An unfinished line is ignored: the child may be
     writing it.
     """
-    found: list[Any] = []
+    found: list[Event] = []
     try:
         for line in log.read_bytes().split(b"\n")[:-1]:
             event = msgspec.json.decode(line)

@@ -5,10 +5,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.findings import results
-from bench.findings.results import Content
+from bench.data.files import write_json
+from bench.findings import schema
+from bench.findings.conclusions import conclude
+from bench.findings.merging import merge
 from bench.race.plan import Arm, Block, Plan, interleaved
-from bench.race.session import Event, Session, time_arms
+from bench.race.session import Session, time_arms
+from bench.race.session_files import Event
 from bench.race.state import Race, Steps
 from bench.race.trial import Conditions
 
@@ -53,9 +56,12 @@ def time_sessions(race: Race, path: Path, conditions: Conditions, steps: Steps) 
         time.sleep(max(0.0, begin - time.monotonic()))
         begin = time.monotonic() + race.settings.spacing
         session = time_arms(
-            plan, threads=conditions.threads, cache=conditions.cache, timeout=_patience(plan),
+            plan,
+            threads=conditions.threads,
+            cache=conditions.cache,
+            timeout=_timeout(plan),
             on_event=functools.partial(_tell, steps, doing),
-        )  # fmt: skip
+        )
         _add(race, number, plan, session)
         write(race, path)
 
@@ -64,18 +70,18 @@ def _tell(steps: Steps, doing: str, event: Event) -> None:
     steps(f"{doing}: {event['arm']} on {event['case']}")
 
 
-def _repeat_offenders(sessions: list[Content]) -> set[str]:
+def _repeat_offenders(sessions: Sequence[schema.Session]) -> set[str]:
     """Return the arms during which two sessions have broken off."""
     culprits = [session["during"] for session in sessions if session["failure"]]
     return {culprit for culprit in culprits if culprit and culprits.count(culprit) > 1}
 
 
-def _wrong_arms(left_out: list[Content]) -> set[str]:
+def _wrong_arms(left_out: Sequence[schema.LeftOut]) -> set[str]:
     """Return the arms that have returned something wrong."""
     return {f"{entry['backend']} on {entry['case']}" for entry in left_out if entry["fault"]}
 
 
-def _patience(plan: Plan) -> float:
+def _timeout(plan: Plan) -> float:
     """Return how many seconds a session may take: five times what the trials let expect."""
     return 60 + 5 * sum((arm.repetitions + 4) * max(arm.block, 0.01) for arm in plan.arms)
 
@@ -85,18 +91,19 @@ def _add(race: Race, number: int, plan: Plan, session: Session) -> None:
     during = ""
     if session.failure:
         during = _interrupted_block(plan, session)
+    machine = session.results.get("machine_info")
     race.about["sessions"].append(
         {
             "number": number,
             "seed": plan.seed,
             "failure": session.failure + (f" (during {during})" if during else ""),
             "during": during,
-            "libraries": session.results.get("machine_info", {}).get("libraries"),
+            "libraries": machine["libraries"] if machine else None,
             **session.usage,
         }
     )
     if not session.failure:
-        results.merge(race.content["benchmarks"], number, session.results["benchmarks"])
+        merge(race.content["benchmarks"], number, session.results["benchmarks"])
     wrong = {
         (event["case"], event["verdict"]["backend"]): event["verdict"]["reason"]
         for event in reversed(session.verdicts)
@@ -105,10 +112,12 @@ def _add(race: Race, number: int, plan: Plan, session: Session) -> None:
     for (case, backend), reason in wrong.items():
         race.about["left_out"].append(
             {
-                "case": case, "backend": backend, "fault": True,
+                "case": case,
+                "backend": backend,
+                "fault": True,
                 "reason": f"in session {number}, {reason}",
             }
-        )  # fmt: skip
+        )
     benchmarks = race.content["benchmarks"]
     benchmarks[:] = [  # what is wrong once is not believed in earlier sessions either
         arm for arm in benchmarks if (arm["group"], arm["extra_info"]["backend"]) not in wrong
@@ -136,7 +145,7 @@ def _interrupted_block(plan: Plan, session: Session) -> str:
 def write(race: Race, path: Path) -> None:
     """Draw the conclusions and write the file."""
     race.about["interrupted"] = race.finished < race.settings.sessions
-    results.conclude(race.content)
-    results.write(path, race.content)
+    conclude(race.content)
+    write_json(path, race.content)
     if path not in race.files:
         race.files.append(path)

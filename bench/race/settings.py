@@ -6,8 +6,9 @@ from pathlib import Path
 
 import backends
 from backends.interface import InputValueError
-from bench.findings.schema import MOST_REPETITIONS, MOST_SECONDS, MOST_SESSIONS, MOST_THREADS
+from bench.findings.schema import MOST_REPETITIONS, MOST_SESSIONS, MOST_THREADS
 from bench.machine import facts
+from bench.machine.ranges import MOST_SECONDS
 from bench.race.cases import FULL, QUICK, Case, make_case
 
 
@@ -131,9 +132,15 @@ def choose(
             chosen = usual
         cases = tuple(make_case(n, d, epochs) for d, n in sorted({(d, n) for n, d in chosen}))
     changed = replace(
-        base, kind=kind, cases=cases, backends=tuple(backends), baseline=baseline,
-        sessions=base.sessions if sessions is None else sessions, threads=threads, seed=seed,
-    )  # fmt: skip
+        base,
+        kind=kind,
+        cases=cases,
+        backends=tuple(backends),
+        baseline=baseline,
+        sessions=base.sessions if sessions is None else sessions,
+        threads=threads,
+        seed=seed,
+    )
     return changed.resolved()
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.findings.results import Content
+from bench.findings.schema import About, ResultFile
 from bench.machine.progress import Progress
 from bench.race.settings import Settings
 
@@ -15,17 +15,16 @@ class Race:
     """What a run has found so far; it grows while `run` works."""
 
     settings: Settings
-    content: Content
-    """The result file, see `results.py`."""
+    content: ResultFile
+    """The result file, see `findings/schema.py`."""
     interrupted: bool = False
     files: list[Path] = field(default_factory=list)
     """What was written, in order."""
 
     @property
-    def about(self) -> Content:
+    def about(self) -> About:
         """What gradrace adds to pytest-benchmark's file."""
-        about: Content = self.content["gradrace"]
-        return about
+        return self.content["gradrace"]
 
     @property
     def finished(self) -> int:

@@ -16,26 +16,43 @@ import backends
 from backends.interface import Backend, InputError
 from bench.data.files import write_bytes
 from bench.data.samples import Dataset, integers
-from bench.machine.usage import Memory
+from bench.findings.schema import Growth
+from bench.machine.usage import Memory, MemoryUse
 from bench.proof.agreement import Verdict
 from bench.proof.isolation import BackendError, as_trajectory, describe
 from bench.proof.steps import Steps
 from bench.race.cases import Case, parse, stable_limit
 from bench.race.plan import Arm
 
-_HARDLY = 1.4
-_WORTH = 4  # epochs
-_AGAIN = 5  # calls
-_MANY = 1_000_000  # epochs times features
-BLOCK = 0.008
+LEAST_BLOCK = 0.008
 """The least seconds of calls that are timed as one."""
 
-_LAST_BITS = 2.0**-40  # the share by which a rate varies
-_THINNED = {"epochs": 7, "every": 3}  # of a run from a given start
-_PART = 8  # of the samples
-_ROUNDS, _MOST_ROUNDS, _LONG = 3, 8, 0.1  # the last one in seconds
-_CLEAR = 0.2  # of a call
-_BLOCKS = 64  # samples, at least, after which a loop may round what integers do not
+_RATE_VARIATION = 2.0**-40
+"""The share by which the rate varies from call to call."""
+
+# How many epochs a call makes
+_SAME_TIME = 1.4
+"""The ratio of the times of two calls below which the longer one may be as short as the other."""
+_LEAST_SETUP = 4
+"""Epochs that setting up a call takes at least as long as, where it is told apart from them."""
+_WARM_UP_CALLS = 5
+_MOST_VALUES = 1_000_000
+"""Epochs times features that a call may record to find out how long an epoch takes."""
+
+# What is judged besides the timed calls
+_FROM_A_START = {"epochs": 7, "every": 3}
+_INTEGER_EPOCHS = 4
+_SAMPLES_PER_ROUNDING = 64
+"""Samples, at least, after which a loop may round sums of integers."""
+
+# Whether a call takes longer on all samples than on some of them
+_FEWER_SAMPLES = 8
+"""All samples are so many times as many."""
+_ROUNDS, _MOST_ROUNDS = 3, 8
+_LONG_CALL = 0.1
+"""Seconds of a call from which on one round may be enough."""
+_CLEAR_DIFFERENCE = 0.2
+"""The share of a call by which one on fewer samples is clearly shorter."""
 
 
 class Calls:
@@ -56,7 +73,7 @@ class Calls:
         """Train once, after freeing the memory of the last result."""
         self.result = None
         self.b0 = b0 = self._draw()
-        self.lr = lr = self._job.lr * (1.0 + b0 * _LAST_BITS)
+        self.lr = lr = self._job.lr * (1.0 + b0 * _RATE_VARIATION)
         self.result = _awaited(self._train(self.data, lr=lr, epochs=self.epochs, b0=b0))
 
     def fault(self, steps: Steps) -> str:
@@ -96,12 +113,12 @@ class Contestant:
     """The first call of `train`; with a budget, of one epoch."""
     compile = 0.0
     """With a budget: how much longer the first call of one epoch took than the second."""
-    growth: dict[str, float] | None = None
+    growth: Growth | None = None
     """With a budget: seconds per pass of `whole` calls, and by how much they are `more` than those
     on an eighth of the samples; of a backend that passes once, per call of one epoch."""
     setup = 0.0
     """With a budget: what a call takes before its first epoch, where that is worth several."""
-    memory: dict[str, int] | None = None
+    memory: MemoryUse | None = None
     """Bytes that preparing and training added at their peak, and of the whole process then."""
 
     def __init__(
@@ -128,9 +145,13 @@ class Contestant:
         """Set the verdict, and log it; nothing is wrong if `fault` is empty."""
         self.verdict = Verdict(self._arm.backend, agrees=not fault, reason=fault)
         self._log(
-            "verdict", case=self.job.name, arm=self._arm.label, verdict=asdict(self.verdict),
-            too_slow=self.too_slow, epochs=self.job.epochs,
-        )  # fmt: skip
+            "verdict",
+            case=self.job.name,
+            arm=self._arm.label,
+            verdict=asdict(self.verdict),
+            too_slow=self.too_slow,
+            epochs=self.job.epochs,
+        )
 
     def judge_last(self) -> None:
         """Judge the result of the last call, once the clock has stopped."""
@@ -181,8 +202,8 @@ class Contestant:
         nothing.
         """
         if one < budget:  # the first calls in a process take longer than those that are timed
-            one = min(one, *(self._call(1) for _ in range(_AGAIN)))
-        budget = max(budget, _HARDLY * one)
+            one = min(one, *(self._call(1) for _ in range(_WARM_UP_CALLS)))
+        budget = max(budget, _SAME_TIME * one)
         epochs, seconds = 1, one
         while epochs < self.job.epochs:
             more = min(2 * epochs, self.job.epochs)
@@ -197,7 +218,7 @@ class Contestant:
         else:
             per_epoch = self._per_epoch(one, epochs, seconds)
         setup = one - 2 * per_epoch
-        self.setup = setup if epochs > 1 and setup > _WORTH * per_epoch else 0.0
+        self.setup = setup if epochs > 1 and setup > _LEAST_SETUP * per_epoch else 0.0
         return max(epochs, 1)
 
     def _per_epoch(self, one: float, epochs: int, seconds: float) -> float:
@@ -206,7 +227,7 @@ class Contestant:
         Where that is hardly longer than `one`, the call of a single epoch, the epochs are lost in
         the wobble of the setting up. Then calls of more epochs than the case has tell them apart.
         """
-        while 1 < epochs < _MANY // self.job.d and seconds < _HARDLY * one:
+        while 1 < epochs < _MOST_VALUES // self.job.d and seconds < _SAME_TIME * one:
             self.memory = self.memory or self._memory.growth()  # of the case, not of what follows
             epochs *= 4
             seconds = min(self._call(epochs), self._call(epochs))  # the first may compile
@@ -221,9 +242,9 @@ class Contestant:
         """Make the call that will be timed, and judge it; with a budget, also one on integers."""
         seconds = self._call(self.job.epochs)
         self.first = self.first or seconds
-        if budget is not None and seconds >= BLOCK:
+        if budget is not None and seconds >= LEAST_BLOCK:
             seconds = min(seconds, self._call(self.job.epochs))  # it may have compiled
-        if budget is not None and seconds >= BLOCK:
+        if budget is not None and seconds >= LEAST_BLOCK:
             self.calls = 1  # what pytest-benchmark would find out with three calls more
         self.memory = self.memory or self._memory.growth()
         fault = self.call.fault(self._steps)
@@ -239,25 +260,29 @@ class Contestant:
         d, rng = self.job.d, np.random.default_rng()
         w0, b0 = rng.uniform(-1, 1, d), float(rng.uniform(-1, 1))
         lr = float(rng.uniform(0.7, 0.8)) * stable_limit(self.job.n, d)
-        result = self.module.train(self.call.data, lr=lr, w0=w0.copy(), b0=b0, **_THINNED)
-        fault = self._steps.fault(as_trajectory(result, d=d, **_THINNED), lr, w0, b0)
-        return fault and f"from a given w0, b0, with every={_THINNED['every']}: {fault}"
+        result = self.module.train(self.call.data, lr=lr, w0=w0.copy(), b0=b0, **_FROM_A_START)
+        fault = self._steps.fault(as_trajectory(result, d=d, **_FROM_A_START), lr, w0, b0)
+        return fault and f"from a given w0, b0, with every={_FROM_A_START['every']}: {fault}"
 
     def _fault_on_integers(self, steps: Steps) -> str:
         """Judge epochs whose sums round next to nothing: what a bound of n terms hides shows."""
         samples, d = integers(self.job.n, self.job.d), self.job.d
         data, lr = self.module.prepare(samples.X, samples.y), integer_rate(d)
-        path = as_trajectory(self.module.train(data, lr=lr, epochs=EPOCHS), EPOCHS, d)
+        path = as_trajectory(
+            self.module.train(data, lr=lr, epochs=_INTEGER_EPOCHS), _INTEGER_EPOCHS, d
+        )
         fault = steps.fault(path, lr, np.zeros(d), 0.0)
         return fault and f"on {samples.name}: {fault}"
 
-    def _growth(self) -> dict[str, float] | None:
+    def _growth(self) -> Growth | None:
         """Time calls on all samples and on an eighth, by turns, until the difference is clear.
 
         Whoever does not go through the samples in `train` is as fast on all of them.
         """
         job = replace(
-            self.job, n=self.job.n // _PART, epochs=1 if self.passes_once else self.job.epochs
+            self.job,
+            n=self.job.n // _FEWER_SAMPLES,
+            epochs=1 if self.passes_once else self.job.epochs,
         )
         if not job.n:
             return None
@@ -268,16 +293,12 @@ class Contestant:
         passes = 1 if self.passes_once else job.epochs + 1
         whole = least = float("inf")
         for done in range(_MOST_ROUNDS):
-            enough = _ROUNDS if whole < _LONG else 1
-            if done >= enough and whole - least > _CLEAR * whole:
+            enough = _ROUNDS if whole < _LONG_CALL else 1
+            if done >= enough and whole - least > _CLEAR_DIFFERENCE * whole:
                 break
             whole, least = min(whole, self._call(job.epochs)), min(least, _timed(part)[0])
         self.call.epochs = self.job.epochs
         return {"whole": whole / passes, "more": (whole - least) / passes}
-
-
-EPOCHS = 4
-"""Of the run on integers."""
 
 
 def integer_rate(d: int) -> float:
@@ -295,7 +316,7 @@ def write_steps(job: Case, folder: Path) -> None:
 def known_steps(job: Case) -> tuple[Steps, Steps]:
     """Return the steps on the samples of a case, and on integers of its size."""
     samples, whole = _samples(job.n, job.d), integers(job.n, job.d)
-    few = len(whole.y) // _BLOCKS + job.d + 10
+    few = len(whole.y) // _SAMPLES_PER_ROUNDING + job.d + 10
     return Steps.of(samples.X, samples.y), Steps.of(whole.X, whole.y, roundings=few)
 
 

@@ -9,16 +9,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
 
+from bench.findings import schema
 from bench.race.cases import Case
 from bench.race.plan import Arm, Plan
 from bench.race.session import Session, time_arms
 
-_LONG = 0.01  # seconds; an arm with longer blocks gets fewer repetitions
-_FEWEST = 4
-_COMPILES = 0.01  # seconds that the first call takes longer, at least, if it compiles
-_PATIENCE = 60.0  # seconds for one trial, and ten of the longest calls on top
+_LONG_BLOCK = 0.01
+"""Seconds; an arm with longer blocks gets fewer repetitions."""
+_FEWEST_REPETITIONS = 4
+_LEAST_COMPILING = 0.01
+"""Seconds that the first call takes longer, at least, if it compiles."""
+_TIMEOUT = 60.0
+"""Seconds for one trial, and ten of the longest calls on top."""
 
 
 @dataclass
@@ -27,14 +30,14 @@ class Trials:
 
     arms: list[Arm] = field(default_factory=list)
     """The arms to race, frozen, with one duplicate per case."""
-    verdicts: list[dict[str, Any]] = field(default_factory=list)
-    """`{"case": …, "verdict": …}` of every arm that was judged."""
-    left_out: list[dict[str, Any]] = field(default_factory=list)
-    """`{"case", "backend", "reason", "fault"}` of every arm that is not raced."""
-    compile: list[dict[str, Any]] = field(default_factory=list)
-    """`{"backend", "load", "cold", "cached"}` of every backend that compiles, in seconds."""
-    calls: list[dict[str, Any]] = field(default_factory=list)
-    """`{"case", "backend", "memory", "setup", "growth"}` of every arm, as `Contestant` has them."""
+    verdicts: list[schema.JudgedCase] = field(default_factory=list)
+    """One of every arm that was judged."""
+    left_out: list[schema.LeftOut] = field(default_factory=list)
+    """One of every arm that is not raced."""
+    compile: list[schema.Compile] = field(default_factory=list)
+    """One of every backend that compiles."""
+    calls: list[schema.Trial] = field(default_factory=list)
+    """What `Contestant` found of every arm that is raced."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,13 @@ def try_out(
 
 def _try(spec: str, case: Case, conditions: Conditions, cache: Path) -> Session:
     plan = Plan(
-        (Arm(case.spec, spec, repetitions=1),), "0",
-        conditions.budget, conditions.longest, str(conditions.exact),
-    )  # fmt: skip
-    patience = _PATIENCE + 10 * conditions.longest
+        (Arm(case.spec, spec, repetitions=1),),
+        "0",
+        conditions.budget,
+        conditions.longest,
+        str(conditions.exact),
+    )
+    patience = _TIMEOUT + 10 * conditions.longest
     return time_arms(plan, threads=conditions.threads, cache=cache, timeout=patience)
 
 
@@ -136,13 +142,13 @@ def _compiles(session: Session) -> bool:
         return False
     info = _info(session)
     return bool(info["signatures"][0]) or (
-        info["compile"] > max(_COMPILES, info["first"] / 2)  # not only a wobble of a long call
+        info["compile"]
+        > max(_LEAST_COMPILING, info["first"] / 2)  # not only a wobble of a long call
     )
 
 
-def _info(session: Session) -> dict[str, Any]:
-    info: dict[str, Any] = session.results["benchmarks"][0]["extra_info"]
-    return info
+def _info(session: Session) -> schema.TimedInfo:
+    return session.results["benchmarks"][0]["extra_info"]
 
 
 def _frozen(found: Trials, spec: str, case: Case, session: Session, repetitions: int) -> Arm | None:
@@ -173,13 +179,13 @@ def _frozen(found: Trials, spec: str, case: Case, session: Session, repetitions:
         }
     )
     block = stats["median"] * stats["iterations"]
-    share = min(1.0, _LONG / block)
+    share = min(1.0, _LONG_BLOCK / block)
     return Arm(
         case.spec,
         spec,
         epochs=info["epochs"],
         calls=stats["iterations"] // (info["epochs"] + 1),
-        repetitions=min(repetitions, max(_FEWEST, round(repetitions * share))),
+        repetitions=min(repetitions, max(_FEWEST_REPETITIONS, round(repetitions * share))),
         block=block,
     )
 

@@ -3,23 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 
 from backends.interface import InputValueError
 from bench.data.files import write_table
+from bench.findings.pictures import ERRORS
+from bench.findings.schema import BackendVerdict
 from bench.proof.agreement import Checked, check_backends
 from bench.proof.oracle import ExactTrajectory, exact_trajectory
 from bench.proof.problems import suite
 from bench.race.cases import REFERENCE
 from bench.race.state import Race, Steps
 
-_CHECK_PATIENCE = 300.0  # seconds per backend; some compile for every shape of the samples
+_TIMEOUT = 300.0  # seconds per backend; some compile for every shape of the samples
 
-ERRORS = "agreement.parquet"
-
-_NO_BACKEND = ("cannot be imported", "has no function")  # as `backends.load` says it
+_NOT_A_BACKEND = ("cannot be imported", "has no function")  # as `backends.load` says it
 
 
 def check(race: Race, folder: Path, steps: Steps) -> list[str]:
@@ -35,15 +36,21 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
     checked: list[Checked] = []
     steps("checking the backends", 0)
     for result in check_backends(
-        race.settings.backends, data.X, data.y, lr=lr, epochs=epochs, exact=exact, others=suite(),
-        timeout=_CHECK_PATIENCE,
-    ):  # fmt: skip
+        race.settings.backends,
+        data.X,
+        data.y,
+        lr=lr,
+        epochs=epochs,
+        exact=exact,
+        others=suite(),
+        timeout=_TIMEOUT,
+    ):
         checked.append(result)
         steps("checking the backends")
-        if result.verdict.reason.startswith(_NO_BACKEND):
+        if result.verdict.reason.startswith(_NOT_A_BACKEND):
             raise InputValueError(f"backend {result.verdict.backend}: {result.verdict.reason}")
         if not result.verdict.agrees:
-            verdict = asdict(result.verdict)
+            verdict = cast(BackendVerdict, asdict(result.verdict))  # has the same names
             race.about["verdicts"].append({"case": REFERENCE.name, "verdict": verdict})
             race.about["left_out"].append(
                 {

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from bench.report.tables import NONE, empty_table, percent, si, spread
-from plots.style import plain_seconds, seconds, short, three_digits
+from bench.report.tables import NONE, empty_table
+from plots.numbers import percent, plain_seconds, seconds, short, si, spread, three_digits
 
 if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
-    from bench.findings.results import Content
+    from bench.findings.schema import About, BreakEven, ResultFile, Row
 
 
-def details(content: "Content") -> list[str | Table]:
+def details(content: "ResultFile") -> list[str | Table]:
     """Return the tables of a race that has timed something, each with what explains it."""
     about = content["gradrace"]
     parts: list[str | Table | None] = [
@@ -29,7 +29,7 @@ def details(content: "Content") -> list[str | Table]:
     return [part for part in parts if part]
 
 
-def race_table(about: "Content") -> Table:
+def race_table(about: "About") -> Table:
     """Give each case a row with its noise, and below it each backend one with its figures.
 
     `about` is the part "gradrace" of a result file.
@@ -52,7 +52,7 @@ def race_table(about: "Content") -> Table:
     return table
 
 
-def _figures(row: "Content") -> list[str]:
+def _figures(row: "Row") -> list[str]:
     """Return the cells of a backend on one case, after its name."""
     time, ratio = row["time"], row["speed_up"]
     return [
@@ -73,7 +73,7 @@ RACE_LEGEND = (
 )
 
 
-def fewer_epochs(about: "Content") -> str:
+def fewer_epochs(about: "About") -> str:
     """Say which backends, marked in the table, made fewer epochs per call than their case has."""
     fewer = Counter(
         short(row["backend"])
@@ -88,17 +88,19 @@ def fewer_epochs(about: "Content") -> str:
     )
 
 
-def limit_table(about: "Content") -> Table | None:
+def limit_table(about: "About") -> Table | None:
     """Give each case a row: the least time of an epoch, what sets it, and each backend's share."""
     specs = about["settings"]["backends"]
     table = empty_table("share of limit", "least time", *map(short, specs))
     for case in about["cases"]:
-        rows = {row["backend"]: row for row in case["arms"] if row["limit"]}
-        passing = [row["limit"] for row in rows.values() if not row["passes_once"]]
-        if not rows:
+        limits = {row["backend"]: limit for row in case["arms"] if (limit := row["limit"])}
+        passing = [
+            limit for row in case["arms"] if (limit := row["limit"]) and not row["passes_once"]
+        ]
+        if not limits:
             continue
         least = min(passing, key=lambda limit: limit["seconds"], default=None)
-        shares = [percent(rows[s]["limit"]["share"]) if s in rows else NONE for s in specs]
+        shares = [percent(limits[s]["share"]) if s in limits else NONE for s in specs]
         table.add_row(
             f"{case['n']:,} × {case['d']:,}",
             f"{seconds(least['seconds'])} {least['by']}" if least else NONE,
@@ -107,7 +109,7 @@ def limit_table(about: "Content") -> Table | None:
     return table if table.row_count else None
 
 
-def limit_legend(about: "Content") -> str:
+def limit_legend(about: "About") -> str:
     """Say what the table of limits shows; nothing without one."""
     if limit_table(about) is None:
         return ""
@@ -125,7 +127,7 @@ def limit_legend(about: "Content") -> str:
     )
 
 
-def compile_table(about: "Content") -> Table | None:
+def compile_table(about: "About") -> Table | None:
     """Give each backend that compiles a row: its first runs, and after how many it has paid off."""
     if not about["compile"]:
         return None
@@ -144,7 +146,7 @@ def compile_table(about: "Content") -> Table | None:
         row = rows.get(entry["backend"])
         if row is None:
             continue
-        first = [seconds(entry[kind] + row["run"]) for kind in ("cold", "cached")]
+        first = [seconds(entry["cold"] + row["run"]), seconds(entry["cached"] + row["run"])]
         counts = [text for other in rivals for text in _pays(row["break_even"].get(other))]
         table.add_row(
             short(entry["backend"]), seconds(entry["load"]), *first, seconds(row["run"]), *counts
@@ -152,14 +154,15 @@ def compile_table(about: "Content") -> Table | None:
     return table
 
 
-def _pays(kinds: dict[str, int | None] | None) -> list[str]:
+def _pays(kinds: "BreakEven | None") -> list[str]:
     """Write after how many runs compiling has paid off: compiling first, and compiled before."""
     if kinds is None:
         return [NONE, NONE]
-    return ["never" if kinds[kind] is None else f"{kinds[kind]:,}" for kind in ("cold", "cached")]
+    counts = (kinds["cold"], kinds["cached"])
+    return ["never" if count is None else f"{count:,}" for count in counts]
 
 
-def compile_legend(content: "Content") -> str:
+def compile_legend(content: "ResultFile") -> str:
     """Say what the table of compile times shows, of a whole result file; nothing without one."""
     if compile_table(content["gradrace"]) is None:
         return ""
@@ -179,7 +182,7 @@ def compile_legend(content: "Content") -> str:
     )
 
 
-def memory_table(about: "Content") -> Table:
+def memory_table(about: "About") -> Table:
     """Give each case a row: the size of its data, and what each backend added to hold and train."""
     specs = about["settings"]["backends"]
     table = empty_table("memory", "data", *map(short, specs))
@@ -188,8 +191,8 @@ def memory_table(about: "Content") -> Table:
         cells = [added.get((case["name"], spec)) for spec in specs]
         table.add_row(
             f"{case['n']:,} × {case['d']:,}",
-            f"{si(8 * case['n'] * (case['d'] + 1))}B",
-            *(NONE if cell is None else f"{si(cell)}B" for cell in cells),
+            si(8 * case["n"] * (case["d"] + 1), "B"),
+            *(NONE if cell is None else si(cell, "B") for cell in cells),
         )
     return table
 

@@ -3,16 +3,15 @@
 import csv
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.table import Table
 
-from backends.interface import InputValueError
 from bench.report.race import race_details, race_summary
 from bench.report.text import markdown_cell, visible
 
 if TYPE_CHECKING:
-    from bench.findings.results import Content
+    from bench.findings.schema import CaseFindings, Compile, LeftOut, ResultFile, Row
 
 COLUMNS = (
     "n",
@@ -41,26 +40,24 @@ COLUMNS = (
 
 
 def race_report(
-    content: "Content", layout: str = "text", *, full: bool = False, width: int = 80
+    content: "ResultFile",
+    layout: Literal["text", "md", "csv"] = "text",
+    *,
+    full: bool = False,
+    width: int = 80,
 ) -> list[str | Table]:
     """Return a result file as text for a terminal of `width` characters, as Markdown or as CSV.
 
     `full` adds the details to text and Markdown; the CSV always has all figures.
-
-    Raises:
-        InputValueError: there is no such layout.
-
     """
     if layout == "text":
         return (race_details if full else race_summary)(content, width)
     if layout == "md":
         return [*race_markdown(content, full=full)]
-    if layout == "csv":
-        return [*race_csv(content)]
-    raise InputValueError(f"--format: must be text, md or csv, got {layout!r}")
+    return [*race_csv(content)]
 
 
-def race_markdown(content: "Content", *, full: bool = False) -> list[str]:
+def race_markdown(content: "ResultFile", *, full: bool = False) -> list[str]:
     """Return the lines of a race in Markdown: the summary, or all details."""
     unlimited = 10**6  # so that no table is split
     parts = (race_details if full else race_summary)(content, unlimited)
@@ -84,7 +81,7 @@ def _markdown_table(table: Table) -> list[str]:
     ]
 
 
-def race_csv(content: "Content") -> list[str]:
+def race_csv(content: "ResultFile") -> list[str]:
     """Return the lines of a CSV: the names of `COLUMNS`, then a row per size and backend."""
     about = content["gradrace"]
     buffer = io.StringIO()
@@ -94,41 +91,43 @@ def race_csv(content: "Content") -> list[str]:
     for case in about["cases"]:
         rows = {row["backend"]: row for row in case["arms"]}
         for backend in about["settings"]["backends"]:
-            cells = {"n": case["n"], "d": case["d"], "backend": visible(backend)}
+            cells: dict[str, Any] = {"n": case["n"], "d": case["d"], "backend": visible(backend)}
             if backend in rows:
-                cells |= _figures(case, rows[backend], compiled.get(backend, {}))
+                cells |= _figures(case, rows[backend], compiled.get(backend))
             else:
                 cells["not_timed_because"] = visible(_reason(about["left_out"], case, backend))
             writer.writerow(cells)
     return buffer.getvalue().splitlines()
 
 
-def _figures(case: "Content", row: "Content", compiled: "Content") -> dict[str, Any]:
+def _figures(case: "CaseFindings", row: "Row", compiled: "Compile | None") -> dict[str, Any]:
     """Return the figures of a backend at one size, by column; what is not known is left out."""
-    speed_up, limit, memory = (row[key] or {} for key in ("speed_up", "limit", "memory"))
-    cells = {
+    cells: dict[str, Any] = {
         "verdict": row["verdict"],
         "epochs_per_call": row["epochs"],
         "median_seconds_per_epoch": row["time"]["median"],
         "best_seconds_per_epoch": row["time"]["minimum"],
         "samples_per_second": row["rate"],
         "baseline": visible(case["baseline"]),
-        "speed_up": speed_up.get("value"),
-        "speed_up_low": speed_up.get("low"),
-        "speed_up_high": speed_up.get("high"),
-        "speed_up_of_bests": speed_up.get("minima"),
         "noise_share": case["floor"],
-        "limit_seconds_per_epoch": limit.get("seconds"),
-        "limit_share": limit.get("share"),
-        "import_seconds": compiled.get("load"),
-        "compile_seconds": compiled.get("cold"),
-        "load_compiled_seconds": compiled.get("cached"),
-        "memory_added_bytes": memory.get("added"),
     }
-    return {name: value for name, value in cells.items() if value is not None}
+    if speed_up := row["speed_up"]:
+        cells["speed_up"] = speed_up["value"]
+        cells["speed_up_low"], cells["speed_up_high"] = speed_up["low"], speed_up["high"]
+        cells["speed_up_of_bests"] = speed_up["minima"]
+    if limit := row["limit"]:
+        cells["limit_seconds_per_epoch"] = limit["seconds"]
+        cells["limit_share"] = limit["share"]
+    if compiled:
+        cells["import_seconds"] = compiled["load"]
+        cells["compile_seconds"] = compiled["cold"]
+        cells["load_compiled_seconds"] = compiled["cached"]
+    if memory := row["memory"]:
+        cells["memory_added_bytes"] = memory["added"]
+    return cells
 
 
-def _reason(left_out: "Sequence[Content]", case: "Content", backend: str) -> str:
+def _reason(left_out: "Sequence[LeftOut]", case: "CaseFindings", backend: str) -> str:
     """Return why a backend was not timed at one size, if the file says so."""
     reasons = (
         entry["reason"]

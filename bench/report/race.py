@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from bench.report.details import details
-from bench.report.summary import sentences, summary_heading, summary_legend, summary_tables
+from bench.report.summary import (
+    finished_sessions,
+    sentences,
+    summary_heading,
+    summary_legend,
+    summary_tables,
+)
 
 if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
-    from bench.findings.results import Content
+    from bench.findings.schema import ResultFile
 
 _MOST_WARNINGS = 3
 
 
-def race_summary(content: "Content", width: int = 80) -> list[str | Table]:
+def race_summary(content: "ResultFile", width: int = 80) -> list[str | Table]:
     """Return the answer of a race, one table, and what to beware of, for so wide a terminal.
 
     `content` is a result file, as `findings.results.read` returns it.
@@ -32,7 +38,7 @@ def race_summary(content: "Content", width: int = 80) -> list[str | Table]:
     return parts
 
 
-def race_details(content: "Content", width: int = 80) -> list[str | Table]:
+def race_details(content: "ResultFile", width: int = 80) -> list[str | Table]:
     """Return the summary, then all that is known: intervals, limits, compile times, memory."""
     parts = race_summary(content, width)
     if content["benchmarks"]:
@@ -54,11 +60,21 @@ def saved(paths: Sequence[Path], result: Path) -> list[str]:
     return lines
 
 
-def how_to_complete(content: "Content", result: Path) -> list[str]:
+def how_to_complete(content: "ResultFile", result: Path) -> list[str]:
     """Say which command times the sessions that are missing, if some are."""
-    return [f"To time the rest: gradrace run --resume {result}"] * content["gradrace"][
-        "interrupted"
-    ]
+    unfinished = content["gradrace"]["interrupted"]
+    return [f"To time the rest: gradrace run --resume {result}"] if unfinished else []
+
+
+def what_is_kept(content: "ResultFile", result: Path) -> str:
+    """Say which sessions of an interrupted run are saved, and how to go on."""
+    about = content["gradrace"]
+    if finished := finished_sessions(about):
+        return (
+            f"{finished} of {about['settings']['sessions']} sessions are finished and saved; "
+            f"gradrace run --resume {result} times the rest"
+        )
+    return "nothing was timed" + f" ({result}: of an earlier run)" * result.exists()
 
 
 def finished_already(result: Path) -> str:

@@ -22,7 +22,7 @@ from bench.report.learning import (
     underflow,
 )
 from bench.report.tables import NONE, count, empty_table, yes_no
-from plots.style import label, short
+from plots.numbers import short, shortened
 
 MOST_SHOWN_WEIGHTS = 3
 MOST_DIRECTIONS = 5
@@ -69,7 +69,7 @@ def result_table(found: Study) -> Table:
     """Lay the last w, b and loss of every rate, and its overflow, beside the least squares."""
     d = len(found.data.features)
     shown = d if d <= MOST_SHOWN_WEIGHTS else MOST_SHOWN_WEIGHTS - 1
-    names = [f"w[{label(name, 10)}]" for name in found.data.features[:shown]]
+    names = [f"w[{shortened(name, 10)}]" for name in found.data.features[:shown]]
     table = empty_table("α", *names, "b", "loss", "first\ninf, nan")
     for run in shown_runs(found):
         assert run.trajectory is not None
@@ -110,7 +110,7 @@ def direction_table(found: Study) -> Table:
 
 def _mixture(direction: Direction, data: Dataset, longest: int = 50) -> str:
     """Name the largest parts of a direction: 0.99 b − 0.15 w[x]."""
-    names = [f"w[{label(name, longest)}]" for name in data.features] + ["b"]
+    names = [f"w[{shortened(name, longest)}]" for name in data.features] + ["b"]
     vector = direction.vector * np.sign(direction.vector[np.abs(direction.vector).argmax()])
     parts = [j for j in np.argsort(-np.abs(vector))[:MOST_PARTS] if abs(vector[j]) >= 0.05]
     words = [f"{'−' if vector[j] < 0 else '+'} {abs(vector[j]):.2f} {names[j]}" for j in parts]

@@ -7,17 +7,17 @@ from rich.table import Table
 
 from bench.findings import statistics
 from bench.findings.winners import Winner, winners
-from bench.report.tables import NONE, empty_table, shortened, stacked
-from plots.style import seconds, short, three_digits
+from bench.report.tables import NONE, empty_table, stacked
+from plots.numbers import both_ends, seconds, short, three_digits
 
 if TYPE_CHECKING:
-    from bench.findings.results import Content
+    from bench.findings.schema import About, Case, ResultFile, Row
 
 _NAMED = 2
 """The most sizes that a sentence lists; of more it says how many."""
 
 
-def sentences(content: "Content") -> list[str]:
+def sentences(content: "ResultFile") -> list[str]:
     """Say in a few sentences what a race has found, the answer first, then what limits it."""
     about = content["gradrace"]
     return [
@@ -28,7 +28,7 @@ def sentences(content: "Content") -> list[str]:
     ]
 
 
-def _who_won(content: "Content") -> Iterator[str]:
+def _who_won(content: "ResultFile") -> Iterator[str]:
     """Name the fastest backends, and the fastest of those that read the samples in every epoch."""
     about = content["gradrace"]
     found = winners(content)
@@ -48,7 +48,7 @@ def _who_won(content: "Content") -> Iterator[str]:
         )
 
 
-def _without_rivals(about: "Content") -> str:
+def _without_rivals(about: "About") -> str:
     """Say why there is no fastest backend."""
     timed = {row["backend"] for case in about["cases"] for row in case["arms"]}
     if not timed:
@@ -103,7 +103,7 @@ def _speed_ups(found: Sequence[Winner], baseline: str) -> str:
     )
 
 
-def _who_agrees(about: "Content") -> Iterator[str]:
+def _who_agrees(about: "About") -> Iterator[str]:
     """Say how many backends compute the exact trajectory."""
     names = about["settings"]["backends"]
     wrong = {entry["backend"] for entry in about["left_out"] if entry["fault"]}
@@ -123,7 +123,7 @@ def _who_agrees(about: "Content") -> Iterator[str]:
         yield f"{count} backends agree with the exact trajectory{where}."
 
 
-def _left_out(about: "Content") -> Iterator[str]:
+def _left_out(about: "About") -> Iterator[str]:
     """Say what was not timed, and why; what was only too slow, size by size, in one sentence."""
     slow: dict[str, list[str]] = {}
     for entry in about["left_out"]:
@@ -137,7 +137,7 @@ def _left_out(about: "Content") -> Iterator[str]:
         yield f"{name} was too slow to be timed at {_joined(sizes)}."
 
 
-def _impossible(about: "Content") -> Iterator[str]:
+def _impossible(about: "About") -> Iterator[str]:
     """Say who was faster than the machine can be."""
     for case in about["cases"]:
         for row in case["arms"]:
@@ -148,7 +148,7 @@ def _impossible(about: "Content") -> Iterator[str]:
                 )
 
 
-def _unfinished(about: "Content") -> Iterator[str]:
+def _unfinished(about: "About") -> Iterator[str]:
     if about["interrupted"]:
         yield (
             f"This run is unfinished: {finished_sessions(about)} of "
@@ -156,12 +156,12 @@ def _unfinished(about: "Content") -> Iterator[str]:
         )
 
 
-def finished_sessions(about: "Content") -> int:
+def finished_sessions(about: "About") -> int:
     """Return how many sessions were timed to their end."""
     return sum(not session["failure"] for session in about["sessions"])
 
 
-def about_race(content: "Content") -> str:
+def about_race(content: "ResultFile") -> str:
     """Say in a line what was raced, and on what."""
     about, machine = content["gradrace"], content["machine_info"]
     settings = about["settings"]
@@ -174,13 +174,13 @@ def about_race(content: "Content") -> str:
     )
 
 
-def summary_heading(content: "Content") -> list[str]:
+def summary_heading(content: "ResultFile") -> list[str]:
     """Say what was raced on what, and what the table of the summary shows."""
     baseline = short(content["gradrace"]["settings"]["baseline"])
     return [about_race(content), f"Time per epoch, and how many times as fast as {baseline}:"]
 
 
-def summary_legend(about: "Content") -> str:
+def summary_legend(about: "About") -> str:
     """Explain the mark of a speed-up that is not shown to differ from 1; nothing without one."""
     rows = [row for case in about["cases"] for row in case["arms"]]
     if not any(row["verdict"] == statistics.UNDECIDED for row in rows):
@@ -188,7 +188,7 @@ def summary_legend(about: "Content") -> str:
     return f"~ no difference from {short(about['settings']['baseline'])} shown"
 
 
-def summary_tables(content: "Content", width: int) -> list[Table]:
+def summary_tables(content: "ResultFile", width: int) -> list[Table]:
     """Return time and speed-up of every backend at every size, in as few tables as fit the width.
 
     The backends are the rows, or the sizes, whichever needs fewer tables.
@@ -202,18 +202,17 @@ def summary_tables(content: "Content", width: int) -> list[Table]:
     return min([stacked(table, width) for table in (upright, across)], key=len)
 
 
-def summary_cells(content: "Content") -> dict[tuple[str, str], tuple[str, str]]:
-    """Return (backend, size) → (time, speed-up) as text."""
-    about = content["gradrace"]
-    cells = {}
+def summary_cells(content: "ResultFile") -> dict[tuple[str, str], tuple[str, str]]:
+    """Return (backend, size) → (time, speed-up), as text."""
+    about, cells = content["gradrace"], {}
     for case in about["cases"]:
         rows = {row["backend"]: row for row in case["arms"]}
         for backend in about["settings"]["backends"]:
-            cells[shortened(short(backend)), _size(case)] = _cell(rows.get(backend))
+            cells[backend, _size(case)] = _cell(rows.get(backend))
     return cells
 
 
-def _cell(row: "Content | None") -> tuple[str, str]:
+def _cell(row: "Row | None") -> tuple[str, str]:
     if row is None:
         return NONE, ""
     time = seconds(row["time"]["median"])
@@ -234,7 +233,7 @@ def _grid(
     cells: dict[tuple[str, str], tuple[str, str]],
 ) -> Table:
     """Return a table whose cells hold two texts, each flush right."""
-    table = empty_table(corner, *columns)
+    table = empty_table(corner, *map(_name, columns))
     widths = {
         column: [max(len(cells[row, column][part]) for row in rows) for part in (0, 1)]
         for column in columns
@@ -244,8 +243,13 @@ def _grid(
         for column in columns:
             (time, ratio), (wide, long) = cells[row, column], widths[column]
             texts.append(f"{time:>{wide}} {ratio:>{long}}".rstrip())
-        table.add_row(row, *texts)
+        table.add_row(_name(row), *texts)
     return table
+
+
+def _name(text: str) -> str:
+    """Return a backend as a heading; a size stays as it is."""
+    return both_ends(short(text))
 
 
 def _grouped(found: Sequence[Winner]) -> dict[str, list[Winner]]:
@@ -265,11 +269,11 @@ def _at(group: Sequence[Winner], found: Sequence[Winner]) -> str:
     return f"at {len(group)} of {len(found)} sizes"
 
 
-def _size(case: "Content") -> str:
+def _size(case: "Case") -> str:
     return f"{case['n']:,} × {case['d']:,}"
 
 
-def _size_of(about: "Content", name: str) -> str:
+def _size_of(about: "About", name: str) -> str:
     """Return the size of a case by its name; the name itself if there is none."""
     return next((_size(case) for case in about["cases"] if case["name"] == name), name)
 

@@ -1,7 +1,6 @@
-"""What all tables share: their look, how they fit a width, and how numbers are written."""
+"""What all tables share: their look, and how they fit a width."""
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -9,34 +8,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from plots.style import times
-
-if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
-    from bench.findings.results import Content
-
 NONE = "–"
 
 _UNLIMITED = 10_000  # columns of characters, more than any table has
 _EDGE = 1  # a blank at the right end of a table, which is not printed
-_LONGEST_NAME = 24  # characters
-
-
-def spread(ratio: "Content") -> str:
-    """Write a ratio with its interval: 4.71 (4.65–4.77)."""
-    return times(ratio).replace(" ×", "")
-
-
-def percent(share: float) -> str:
-    """Write a share with two digits: 1.2 %."""
-    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:,.0f} %"
-
-
-def si(value: float) -> str:
-    """Write a number with three digits and an SI prefix: 1.23 G."""
-    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= 0.9995 * factor:
-            return f"{value / factor:.3g} {unit}"
-    return f"{value:.3g} "
 
 
 def empty_table(*columns: str, prose: Collection[str] = ()) -> Table:
@@ -91,14 +66,6 @@ def _columns(table: Table, chosen: list[int]) -> Table:
     for row, texts in zip(table.rows, cells, strict=True):
         part.add_row(*texts, end_section=row.end_section)
     return part
-
-
-def shortened(name: str) -> str:
-    """Return a name with its middle left out if it is too long for a table."""
-    if len(name) <= _LONGEST_NAME:
-        return name
-    half = _LONGEST_NAME // 2
-    return f"{name[: half - 1]}…{name[-half:]}"
 
 
 def yes_no(value: bool) -> str:

@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -90,7 +90,9 @@ def show(what: "str | Table") -> None:
     from bench.report.tables import stacked
 
     console = _console(markup=False, emoji=False, highlight=False)
-    parts = _lines(what, console.width) if isinstance(what, str) else stacked(what, console.width)
+    parts: Sequence[str | Table] = (
+        _lines(what, console.width) if isinstance(what, str) else stacked(what, console.width)
+    )
     with standard_output():
         for number, part in enumerate(parts):
             with console.capture() as captured:

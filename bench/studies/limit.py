@@ -1,22 +1,22 @@
 """What can this machine do at most? `python -m bench.studies.limit` prints it."""
 
-from typing import Any
-
 from rich.table import Table
 
 from bench.machine import facts, roofline
+from bench.machine.roofline import Roofline
 from bench.report import terminal
-from bench.report.tables import empty_table, si
+from bench.report.tables import empty_table
+from plots.numbers import si
 
 
-def roofline_table(roofline: dict[str, Any]) -> Table:
+def roofline_table(roofline: Roofline) -> Table:
     """Give each size of a working set a row, and each number of threads that read it a column."""
     table = empty_table("working set", *(f"{count} thread(s)" for count in roofline["read"]))
     for i, size in enumerate(roofline["sizes"]):
         table.add_row(
-            f"{size / 2**20:g} MiB", *(f"{si(rates[i])}B/s" for rates in roofline["read"].values())
+            f"{size / 2**20:g} MiB", *(si(rates[i], "B/s") for rates in roofline["read"].values())
         )
-    table.add_row("multiply-adds", *(f"{si(rate)}/s" for rate in roofline["fma"].values()))
+    table.add_row("multiply-adds", *(si(rate, "/s") for rate in roofline["fma"].values()))
     return table
 
 

@@ -17,43 +17,46 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from math import exp, log
+from math import exp, inf, log
 from pathlib import Path
 from statistics import stdev
-from typing import Annotated, Any
+from typing import Annotated, Literal, TypedDict
 
 import typer
 
 from bench.data.files import write_json
 from bench.findings import results
+from bench.findings.schema import CaseFindings, Interval
 from bench.machine.facts import thread_environment
 from bench.race import run as race
 from bench.race.cases import REFERENCE
 from bench.race.settings import choose
 
-_TEST = """\
-import backends
-from bench.data.samples import REFERENCE_EPOCHS, REFERENCE_LR, reference_line
-
-numba, data = backends.load("numba"), reference_line()
-a, b = (numba.prepare(data.X.copy(), data.y.copy()) for _ in range(2))
-numba.train(a, lr=REFERENCE_LR, epochs=1)
-
-
-def test_a(benchmark):
-    benchmark(numba.train, a, lr=REFERENCE_LR, epochs=REFERENCE_EPOCHS)
-
-
-def test_b(benchmark):
-    benchmark(numba.train, b, lr=REFERENCE_LR, epochs=REFERENCE_EPOCHS)
-"""
 APART = 4
 """Two runs that are compared lie so many runs apart: about two minutes."""
 
-FIGURES = ("min", "mean", "median")
+Figure = Literal["min", "mean", "median"]
+FIGURES: tuple[Figure, ...] = ("min", "mean", "median")
 """What pytest-benchmark compares arms by; `min` is what its table is sorted by."""
 
-Run = dict[str, Any]
+
+class PlainRun(TypedDict):
+    """One run of (a): the ratio of the two equal tests, by each figure."""
+
+    min: float
+    mean: float
+    median: float
+
+
+class SessionRun(TypedDict):
+    """One run of (b), by size: the ratio of the equal arms, and the speed-up."""
+
+    aa: dict[str, Interval]
+    speed_up: dict[str, Interval]
+
+
+class Run(PlainRun, SessionRun):
+    """One run of each."""
 
 
 def measure(folder: Path) -> Run:
@@ -61,10 +64,9 @@ def measure(folder: Path) -> Run:
     return {**_plain_run(folder), **_session_run(folder)}
 
 
-def _plain_run(folder: Path) -> Run:
+def _plain_run(folder: Path) -> PlainRun:
     """Race two equal tests under pytest-benchmark with its defaults."""
-    test, saved = folder / "test_equal.py", folder / "plain.json"
-    test.write_text(_TEST)
+    test, saved = Path(__file__).with_name("equal_arms.py"), folder / "plain.json"
     root = Path(__file__).resolve().parents[2]
     subprocess.run(
         [
@@ -74,6 +76,7 @@ def _plain_run(folder: Path) -> Run:
             str(test),
             "--benchmark-only",
             "-q",
+            "--noconftest",
             "-p",
             "no:cacheprovider",
             f"--benchmark-json={saved}",
@@ -84,10 +87,14 @@ def _plain_run(folder: Path) -> Run:
         env={**os.environ, **thread_environment(1)},
     )
     a, b = (arm["stats"] for arm in json.loads(saved.read_text())["benchmarks"])
-    return {figure: a[figure] / b[figure] for figure in FIGURES}
+    return {
+        "min": a["min"] / b["min"],
+        "mean": a["mean"] / b["mean"],
+        "median": a["median"] / b["median"],
+    }
 
 
-def _session_run(folder: Path) -> Run:
+def _session_run(folder: Path) -> SessionRun:
     """Race `numba`, its duplicate and `numpy`, in as many sessions as --quick makes."""
     chosen = choose(sizes=[100, 10_000], features=[1, 10], backends=["numpy", "numba"])
     path = folder / "sessions.json"
@@ -95,14 +102,15 @@ def _session_run(folder: Path) -> Run:
         raise KeyboardInterrupt
     cases = results.read(path)["gradrace"]["cases"]
     return {
-        "aa": {c["name"]: c["aa"] for c in cases},
+        "aa": {c["name"]: c["aa"] for c in cases if c["aa"]},
         "speed_up": {c["name"]: _numba(c) for c in cases},
     }
 
 
-def _numba(case: Run) -> Run:
-    speed_up: Run = next(r["speed_up"] for r in case["arms"] if r["backend"] == "numba")
-    return speed_up
+def _numba(case: CaseFindings) -> Interval:
+    return next(
+        row["speed_up"] for row in case["arms"] if row["backend"] == "numba" and row["speed_up"]
+    )
 
 
 def table(runs: Sequence[Run]) -> list[str]:
@@ -131,7 +139,7 @@ def agreement(runs: Sequence[Run]) -> list[str]:
         for size in sizes
     ]
     mutual = sum(_holds(a, b["value"]) and _holds(b, a["value"]) for a, b in pairs)
-    overlap = sum(a["low"] <= b["high"] and b["low"] <= a["high"] for a, b in pairs)
+    overlap = sum(_overlap(_bounds(a), _bounds(b)) for a, b in pairs)
     covered = sum(_holds(run["aa"][size], 1.0) for run in runs for size in sizes)
     return [
         f"Of {len(pairs)} pairs of speed-ups, each lies within the other's 95 % interval in "
@@ -140,8 +148,18 @@ def agreement(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _holds(estimate: Run, value: float) -> bool:
-    return bool(estimate["low"] <= value <= estimate["high"])
+def _bounds(estimate: Interval) -> tuple[float, float]:
+    low, high = estimate["low"], estimate["high"]
+    return (0.0, inf) if low is None or high is None else (low, high)
+
+
+def _overlap(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    return a[0] <= b[1] and b[0] <= a[1]
+
+
+def _holds(estimate: Interval, value: float) -> bool:
+    low, high = _bounds(estimate)
+    return low <= value <= high
 
 
 def main(

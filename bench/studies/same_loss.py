@@ -205,7 +205,7 @@ def main() -> None:
     from bench.machine.facts import thread_environment
     from bench.report.tables import NONE, count, empty_table
     from bench.report.terminal import note, show
-    from plots.style import seconds
+    from plots.numbers import seconds
 
     if not find_spec("sklearn"):
         note(NO_SKLEARN)

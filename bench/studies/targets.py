@@ -20,8 +20,9 @@ import typer
 
 import backends
 from bench.data.samples import synthetic
-from bench.findings import results, statistics
-from bench.findings.results import Content
+from bench.findings import statistics
+from bench.findings.merging import times
+from bench.findings.schema import ResultFile
 from bench.machine import facts
 from bench.machine.progress import Progress, silent
 from bench.peers import missing, path
@@ -78,7 +79,7 @@ def measure(folder: Path, on_progress: Progress = silent) -> list[Figure]:
         on_progress,
     )
     threads = len(facts.affinity())
-    together: Content | None = None
+    together: ResultFile | None = None
     if threads > 1:
         together = _race(
             folder / f"figures-{threads}.json",
@@ -96,21 +97,21 @@ def measure(folder: Path, on_progress: Progress = silent) -> list[Figure]:
     ]
 
 
-def _race(path: Path, settings: Settings, on_progress: Progress) -> Content:
+def _race(path: Path, settings: Settings, on_progress: Progress) -> ResultFile:
     result = race.measure(path, settings, on_progress)
     if result.interrupted:
         raise KeyboardInterrupt
     return result.content
 
 
-def _numpy(content: Content) -> Iterator[Figure]:
+def _numpy(content: ResultFile) -> Iterator[Figure]:
     for name, least in (("100x1", 3), ("100x10", 3), ("1000000x1", 2), ("1000000x10", 2)):
         yield Figure(
             f"numpy over textbook NumPy on {name}", least, _ratio(content, name, TEXTBOOK, "numpy")
         )
 
 
-def _simd(content: Content) -> Iterator[Figure]:
+def _simd(content: ResultFile) -> Iterator[Figure]:
     for case in _ALONE:
         if case.n <= 100_000:
             least = 1.3 if case.d == 1 else 1.0
@@ -120,7 +121,7 @@ def _simd(content: Content) -> Iterator[Figure]:
         yield Figure(f"{SIMD}, share of the limit on {name}", 0.9, _share(content, name, SIMD))
 
 
-def _parallel(content: Content | None) -> Iterator[Figure]:
+def _parallel(content: ResultFile | None) -> Iterator[Figure]:
     for case in _TOGETHER:
         small = case.n < 100_000
         if small or case.n >= 1_000_000:
@@ -132,7 +133,7 @@ def _parallel(content: Content | None) -> Iterator[Figure]:
             yield Figure(f"{PARALLEL}, share of the limit on {name}", 0.9, found)
 
 
-def _gram(content: Content) -> Iterator[Figure]:
+def _gram(content: ResultFile) -> Iterator[Figure]:
     yield Figure(f"gram over {SIMD} on 100x1", 8, _ratio(content, "100x1", SIMD, "gram"))
     yield Figure(
         "gram: another 1,000 epochs on 100x1, in units of those on 1000000x1",
@@ -141,10 +142,10 @@ def _gram(content: Content) -> Iterator[Figure]:
     )
 
 
-def _ratio(content: Content, case: str, slow: str, fast: str) -> float | None:
+def _ratio(content: ResultFile, case: str, slow: str, fast: str) -> float | None:
     """Return how many times as fast `fast` is."""
     arms = {
-        arm["extra_info"]["backend"]: results.times(arm)
+        arm["extra_info"]["backend"]: times(arm)
         for arm in content["benchmarks"]
         if arm["group"] == case and not arm["extra_info"]["duplicate"]
     }
@@ -154,19 +155,20 @@ def _ratio(content: Content, case: str, slow: str, fast: str) -> float | None:
     return None if estimate is None else estimate.value
 
 
-def _share(content: Content, case: str, backend: str) -> float | None:
+def _share(content: ResultFile, case: str, backend: str) -> float | None:
     """Return the limit of a pass, in units of a backend's best."""
-    shares: list[float] = [
+    shares = [
         row["limit"]["share"]
         for entry in content["gradrace"]["cases"]
         for row in entry["arms"]
-        if entry["name"] == case and row["backend"] == backend
+        if entry["name"] == case and row["backend"] == backend and row["limit"]
     ]
     return shares[0] if shares else None
 
 
-def _beyond_the_caches(content: Content) -> list[str]:
-    last = max(content["gradrace"]["roofline"]["caches"].values(), default=2**25)
+def _beyond_the_caches(content: ResultFile) -> list[str]:
+    roofline = content["gradrace"]["roofline"]
+    last = max(roofline["caches"].values() if roofline else (), default=2**25)
     return [
         entry["name"]
         for entry in content["gradrace"]["cases"]

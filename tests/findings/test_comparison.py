@@ -65,8 +65,10 @@ def test_what_cannot_be_ruled_out_is_told(pair: Pair) -> None:
 
 def test_what_is_gone_is_told(pair: Pair) -> None:
     assert compare(*pair({"100x1": OLD["100x1"]})).gone == [
-        "python on 1000x1", "numpy on 1000x1", "numba on 1000x1",
-    ]  # fmt: skip
+        "python on 1000x1",
+        "numpy on 1000x1",
+        "numba on 1000x1",
+    ]
 
 
 def test_less_than_five_percent_is_not_shown(pair: Pair) -> None:

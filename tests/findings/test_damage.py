@@ -22,8 +22,7 @@ from bench.learning import model_file
 from bench.learning.model import predict, read_model
 from bench.machine import facts
 from bench.race import run as race
-from bench.report import advice, comparison
-from bench.report import race as report
+from bench.report import advice, comparison, formats
 from tests.cli.test_cli import MODEL
 from tests.conftest import Command
 from tests.machine.test_roofline import MACHINE
@@ -126,10 +125,10 @@ class StoppedError(Exception):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """What a result file holds."""
+    """What the result file of an unfinished run holds."""
     path = tmp_path_factory.mktemp("whole") / "run.json"
     write_run(path, TIMES, sessions=2, roofline=MACHINE, setups={"numba": 1e-4})
-    return path.read_bytes()
+    return path.read_bytes().replace(b'"interrupted": false', b'"interrupted": true')
 
 
 @pytest.fixture
@@ -156,16 +155,16 @@ def compare_and_tell(path: Path) -> None:
 
 def advise_and_tell(path: Path) -> None:
     found = advise(path, n=3_000, d=1, epochs=1_000, runs=3)
-    advice.advice_lines(found)
-    advice.advice_table(found)
-    report.about_race(results.read(path))
+    advice.advice_report(found, results.read(path))
 
 
 def resume_and_tell(path: Path) -> None:
     try:
         race.resume(path)
     except StoppedError:
-        report.race_report(results.read(path))
+        content = results.read(path)
+        formats.race_report(content, full=True)
+        formats.race_csv(content)
 
 
 def draw(path: Path) -> None:
@@ -180,7 +179,7 @@ def test_no_damage_surprises_a_reader_of_result_files(run: Path) -> None:
     damaged, accepted = run.with_name("damaged.json"), 0
     surprises: list[tuple[Place, str, str]] = []
     (run.parent / "pictures").mkdir()
-    for place, name, text in mutants(json.loads(run.read_text("utf-8")), schema.ResultFile):
+    for place, name, text in mutants(json.loads(run.read_text("utf-8")), schema.MeasuredFile):
         damaged.write_text(text, "utf-8")
         found = {outcome(results.read, damaged)}
         if found == {ACCEPTED}:
@@ -202,7 +201,7 @@ def test_what_is_not_read_may_hold_anything_but_depths(run: Path, damage: str) -
         with pytest.raises(InputValueError, match="is nested too deeply"):
             results.read(run)
     else:
-        assert results.read(run)["more"] == json.loads(DAMAGES[damage])
+        assert {**results.read(run)}["more"] == json.loads(DAMAGES[damage])
 
 
 @pytest.mark.parametrize("read", [*READERS, draw])
@@ -267,7 +266,8 @@ CONTRADICTIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "the fingerprints do not match the backends",
     ),
     "an unknown backend": (
-        lambda c: info(c).update(backend="x"), "'x' on 100x1 is not in the settings",
+        lambda c: info(c).update(backend="x"),
+        "'x' on 100x1 is not in the settings",
     ),
     "an unknown case": (
         lambda c: c["gradrace"]["trials"][0].update(case="7x7"),
@@ -309,7 +309,7 @@ CONTRADICTIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda c: c["gradrace"]["arms"][0].update(repetitions=10**12),
         "Expected `int` <= 10000 - at `$.gradrace.arms[0].repetitions`",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CONTRADICTIONS)
@@ -370,10 +370,12 @@ Spoil = Callable[[Path], object]
 SPOILED: dict[str, tuple[Spoil, str]] = {
     "empty": (lambda path: path.write_bytes(b""), "is not JSON, or cut off"),
     "cut off": (
-        lambda path: path.write_bytes(path.read_bytes()[:-20]), "is not JSON, or cut off",
+        lambda path: path.write_bytes(path.read_bytes()[:-20]),
+        "is not JSON, or cut off",
     ),
     "another encoding": (
-        lambda path: path.write_text(path.read_text("utf-8"), "utf-16"), "is not JSON, or cut off",
+        lambda path: path.write_text(path.read_text("utf-8"), "utf-16"),
+        "is not JSON, or cut off",
     ),
     "a byte order mark": (
         lambda path: path.write_text(path.read_text("utf-8"), "utf-8-sig"),
@@ -383,12 +385,14 @@ SPOILED: dict[str, tuple[Spoil, str]] = {
     "a folder": (lambda path: instead(path, path.mkdir), "is not a regular file"),
     "a pipe": (lambda path: instead(path, lambda: os.mkfifo(path)), "is not a regular file"),
     "a device": (
-        lambda path: instead(path, lambda: path.symlink_to("/dev/zero")), "is not a regular file",
+        lambda path: instead(path, lambda: path.symlink_to("/dev/zero")),
+        "is not a regular file",
     ),
     "endless": (
-        lambda path: os.truncate(path, reading.LARGEST_FILE + 1), "is larger than 256 MB",
+        lambda path: os.truncate(path, reading.LARGEST_FILE + 1),
+        "is larger than 256 MB",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")

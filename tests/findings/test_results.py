@@ -3,15 +3,16 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from backends.interface import InputValueError
 from bench.findings import results
-from tests.runs import benchmark, write_run
+from bench.findings.conclusions import conclude
+from bench.findings.merging import merge, times
+from bench.findings.schema import Benchmark, ResultFile, Row
+from tests.runs import benchmark, known, write_run
 
-Content = dict[str, Any]
 TIMES = {
     "100x1": {"python": 4e-5, "numpy": 8e-6, "numba": 1e-7},
     "1000x1": {"python": 4e-4, "numpy": 1e-5, "numba": 1e-5},
@@ -19,47 +20,48 @@ TIMES = {
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Content:
+def run(tmp_path: Path) -> ResultFile:
     return write_run(tmp_path / "run.json", TIMES)
 
 
-def rows(content: Content, case: str) -> dict[str, Content]:
+def rows(content: ResultFile, case: str) -> dict[str, Row]:
     found = next(c for c in content["gradrace"]["cases"] if c["name"] == case)
     return {row["backend"]: row for row in found["arms"]}
 
 
 class TestConclusions:
-    def test_times(self, run: Content) -> None:
+    def test_times(self, run: ResultFile) -> None:
         row = rows(run, "100x1")["numpy"]
         assert row["time"]["median"] == pytest.approx(8e-6, rel=0.01)
         assert row["time"]["minimum"] <= row["time"]["median"]
         assert set(row["time"]["sessions"]) == {1, 2, 3}
-        assert row["time"]["interval"]["low"] < 8e-6 < row["time"]["interval"]["high"]
+        assert known(row["time"]["interval"]["low"]) < 8e-6 < known(row["time"]["interval"]["high"])
         assert row["rate"] == pytest.approx(100 / row["time"]["median"])
         assert row["run"] == pytest.approx(10_001 * row["time"]["median"])
 
-    def test_speed_ups_and_verdicts(self, run: Content) -> None:
+    def test_speed_ups_and_verdicts(self, run: ResultFile) -> None:
         row = rows(run, "100x1")
         assert row["python"]["verdict"] == "baseline"
         assert row["python"]["speed_up"] is None
-        assert row["numba"]["speed_up"]["value"] == pytest.approx(400, rel=0.02)
-        assert row["numba"]["speed_up"]["minima"] == pytest.approx(400, rel=0.02)
+        assert known(row["numba"]["speed_up"])["value"] == pytest.approx(400, rel=0.02)
+        assert known(row["numba"]["speed_up"])["minima"] == pytest.approx(400, rel=0.02)
         assert row["numba"]["verdict"] == row["numpy"]["verdict"] == "faster"
 
-    def test_the_floor_is_that_of_the_duplicate(self, run: Content) -> None:
+    def test_the_floor_is_that_of_the_duplicate(self, run: ResultFile) -> None:
         for case in run["gradrace"]["cases"]:
             assert case["doubled"] == ("numba" if case["name"] == "100x1" else "numpy")
-            assert 0 < case["floor"] < 0.1
-            assert case["aa"]["low"] <= 1 <= case["aa"]["high"]
+            assert 0 < known(case["floor"]) < 0.1
+            aa = known(case["aa"])
+            assert known(aa["low"]) <= 1 <= known(aa["high"])
 
-    def test_the_fastest(self, run: Content) -> None:
-        first, second = (case["fastest"] for case in run["gradrace"]["cases"])
+    def test_the_fastest(self, run: ResultFile) -> None:
+        first, second = (known(case["fastest"]) for case in run["gradrace"]["cases"])
         assert (first["backend"], first["second"], first["verdict"]) == ("numba", "numpy", "faster")
-        assert first["speed_up"]["value"] == pytest.approx(80, rel=0.02)
+        assert known(first["speed_up"])["value"] == pytest.approx(80, rel=0.02)
         assert {second["backend"], second["second"]} == {"numba", "numpy"}
         assert second["verdict"] == "no difference shown"
 
-    def test_break_even(self, run: Content) -> None:
+    def test_break_even(self, run: ResultFile) -> None:
         row = rows(run, "100x1")
         assert row["numpy"]["break_even"] == {}
         # 4 s of compiling, 80 ms a run saved against numpy, 400 ms against python
@@ -68,106 +70,108 @@ class TestConclusions:
         assert pays["numpy"]["cached"] == 3
         assert pays["python"] == {"cold": pytest.approx(11, abs=1), "cached": 1}
 
-    def test_another_baseline(self, run: Content) -> None:
+    def test_another_baseline(self, run: ResultFile) -> None:
         run["gradrace"]["settings"]["baseline"] = "numba"
-        results.conclude(run)
+        conclude(run)
         assert rows(run, "100x1")["python"]["verdict"] == "slower"
-        assert rows(run, "100x1")["python"]["speed_up"]["value"] == pytest.approx(1 / 400, rel=0.02)
+        assert known(rows(run, "100x1")["python"]["speed_up"])["value"] == pytest.approx(
+            1 / 400, rel=0.02
+        )
 
-    def test_a_baseline_that_was_left_out(self, run: Content) -> None:
+    def test_a_baseline_that_was_left_out(self, run: ResultFile) -> None:
         run["benchmarks"] = [
             arm for arm in run["benchmarks"] if arm["extra_info"]["backend"] != "python"
         ]
-        results.conclude(run)
+        conclude(run)
         row = rows(run, "100x1")["numba"]
         assert (row["speed_up"], row["verdict"]) == (None, "")
 
     def test_one_session_shows_nothing(self, tmp_path: Path) -> None:
         run = write_run(tmp_path / "run.json", TIMES, sessions=1)
         row = rows(run, "100x1")["numba"]
-        assert (row["speed_up"]["low"], row["verdict"]) == (None, "not judged")
+        assert (known(row["speed_up"])["low"], row["verdict"]) == (None, "not judged")
         assert run["gradrace"]["warnings"][0].startswith("fewer than two sessions")
 
 
 class TestMerge:
     def test_every_value_keeps_its_session_and_repetition(self) -> None:
-        merged: list[Content] = []
+        merged: list[Benchmark] = []
         for session in (1, 2):
-            results.merge(merged, session, [benchmark("10x1@9", "numpy", False, session * 1e-3, 0)])
+            merge(merged, session, [benchmark("10x1@9", "numpy", False, session * 1e-3, 0)])
         (arm,) = merged
         assert arm["extra_info"]["sessions"] == [1] * 5 + [2] * 5
         assert arm["extra_info"]["repetitions"] == [0, 1, 2, 3, 4] * 2
         assert arm["stats"]["data"] == pytest.approx([1e-3] * 5 + [2e-3] * 5)
         assert arm["stats"]["median"] == pytest.approx(1.5e-3)
-        assert arm["stats"]["rounds"] == 10
-        assert results.times(arm)[2] == pytest.approx(dict.fromkeys(range(5), 2e-3))
+        assert {**arm["stats"]}["rounds"] == 10
+        assert times(arm)[2] == pytest.approx(dict.fromkeys(range(5), 2e-3))
 
     def test_arms_keep_their_places(self) -> None:
-        merged: list[Content] = []
-        results.merge(merged, 1, [benchmark("10x1", "b", False, 1e-3, 1)])
-        results.merge(merged, 2, [benchmark("10x1", "a", False, 1e-3, 0)])
+        merged: list[Benchmark] = []
+        merge(merged, 1, [benchmark("10x1", "b", False, 1e-3, 1)])
+        merge(merged, 2, [benchmark("10x1", "a", False, 1e-3, 0)])
         assert [arm["extra_info"]["backend"] for arm in merged] == ["a", "b"]
 
     def test_signatures_are_counted_over_all_sessions(self) -> None:
-        merged: list[Content] = []
-        for session, counts in enumerate(([2, 2], [1, 3], [2, 2])):
-            arm = benchmark("10x1", "a", False, 1e-3, 0, signatures=counts)
-            results.merge(merged, session, [arm])
+        merged: list[Benchmark] = []
+        for session, (before, after) in enumerate([(2, 2), (1, 3), (2, 2)]):
+            arm = benchmark("10x1", "a", False, 1e-3, 0, signatures=(before, after))
+            merge(merged, session, [arm])
         assert merged[0]["extra_info"]["signatures"] == [1, 3]
 
 
-def busy(run: Content) -> None:
+def busy(run: ResultFile) -> None:
     run["gradrace"]["sessions"][1]["others"] = 0.8
 
 
-def stolen(run: Content) -> None:
+def stolen(run: ResultFile) -> None:
     run["gradrace"]["sessions"][1]["stolen"] = 0.31
 
 
-def broken(run: Content) -> None:
+def broken(run: ResultFile) -> None:
     run["gradrace"]["sessions"].append({**run["gradrace"]["sessions"][0], "failure": "no end"})
 
 
-def unstable(run: Content) -> None:
+def unstable(run: ResultFile) -> None:
     arm = next(arm for arm in run["benchmarks"] if arm["extra_info"]["backend"] == "numpy")
     arm["stats"]["data"][:5] = [2 * value for value in arm["stats"]["data"][:5]]
 
 
-def blurred(run: Content) -> None:
+def blurred(run: ResultFile) -> None:
     arm = next(arm for arm in run["benchmarks"] if arm["extra_info"]["duplicate"])
     arm["stats"]["data"][:5] = [1.4 * value for value in arm["stats"]["data"][:5]]
 
 
-def compiled(run: Content) -> None:
+def compiled(run: ResultFile) -> None:
     run["benchmarks"][0]["extra_info"]["signatures"] = [1, 2]
 
 
-def mixed(run: Content) -> None:
+def mixed(run: ResultFile) -> None:
     run["benchmarks"][0]["options"]["mixed"] = True
 
 
-def other_versions(run: Content) -> None:
-    run["gradrace"]["sessions"][1]["libraries"]["numpy"] = "2.1"
+def other_versions(run: ResultFile) -> None:
+    known(run["gradrace"]["sessions"][1]["libraries"])["numpy"] = "2.1"
 
 
-def many_threads(run: Content) -> None:
+def many_threads(run: ResultFile) -> None:
     run["gradrace"]["settings"]["threads"] = 1024
 
 
-def a_pool(run: Content) -> None:
-    run["gradrace"]["sessions"][0]["libraries"]["pools"][0]["num_threads"] = 7
+def a_pool(run: ResultFile) -> None:
+    known(run["gradrace"]["sessions"][0]["libraries"])["pools"][0]["num_threads"] = 7
 
 
-def governor(run: Content) -> None:
+def governor(run: ResultFile) -> None:
     run["machine_info"]["governor"] = "powersave"
 
 
-def short(run: Content) -> None:
+def short(run: ResultFile) -> None:
     run["benchmarks"][0]["stats"]["iterations"] = 1
     run["benchmarks"][0]["stats"]["median"] = 1e-3  # of one epoch, hence of the block
 
 
-WARNINGS: dict[Callable[[Content], None], str] = {
+WARNINGS: dict[Callable[[ResultFile], None], str] = {
     busy: "the machine was busy: other processes kept up to 0.8 cores working in 1 of 3 sessions",
     stolen: "the host of this virtual machine took up to 31 % of a core",
     broken: "session 1 broke off: no end",
@@ -183,17 +187,17 @@ WARNINGS: dict[Callable[[Content], None], str] = {
 }
 
 
-def test_a_calm_run_warns_of_nothing(run: Content) -> None:
+def test_a_calm_run_warns_of_nothing(run: ResultFile) -> None:
     run["machine_info"]["governor"] = None
-    results.conclude(run)
+    conclude(run)
     assert run["gradrace"]["warnings"] == []
 
 
 @pytest.mark.parametrize("spoil", WARNINGS, ids=lambda spoil: spoil.__name__)
-def test_what_spoils_a_run_is_said(run: Content, spoil: Callable[[Content], None]) -> None:
+def test_what_spoils_a_run_is_said(run: ResultFile, spoil: Callable[[ResultFile], None]) -> None:
     run["machine_info"]["governor"] = None
     spoil(run)
-    results.conclude(run)
+    conclude(run)
     assert [w for w in run["gradrace"]["warnings"] if w.startswith(WARNINGS[spoil])]
 
 

@@ -197,9 +197,18 @@ class TestBreakEven:
 class TestTQuantile:
     @pytest.mark.parametrize(
         ("freedom", "value"),  # any table of Student's t, two-sided 95 %
-        [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (7, 2.365), (10, 2.228), (30, 2.042),
-         (120, 1.980), (1000, 1.962)],
-    )  # fmt: skip
+        [
+            (1, 12.706),
+            (2, 4.303),
+            (3, 3.182),
+            (4, 2.776),
+            (7, 2.365),
+            (10, 2.228),
+            (30, 2.042),
+            (120, 1.980),
+            (1000, 1.962),
+        ],
+    )
     def test_the_table(self, freedom: int, value: float) -> None:
         assert statistics.t_quantile(0.975, freedom) == pytest.approx(value, abs=5e-4)
 

@@ -1,7 +1,7 @@
 """What gradrace relies on in pytest-benchmark beyond its documentation, and what it gives back.
 
 If a new version of pytest-benchmark fails here, `bench/conftest.py`, `bench/test_speed.py` and
-`bench/results.py` are the places that use it.
+`bench/findings/merging.py` are the places that use it.
 """
 
 import inspect
@@ -17,13 +17,13 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from pytest_benchmark.session import BenchmarkSession
 from pytest_benchmark.stats import Metadata, Stats
 
-from bench.findings import results
+from bench.findings.merging import pooled_stats
 from tests.conftest import FOREIGN, ROOT
 
 
 class TestContract:
     def test_statistics(self) -> None:
-        stats = results.pooled_stats([3.0, 1.0, 2.0], iterations=7)
+        stats = {**pooled_stats([3.0, 1.0, 2.0], iterations=7)}
         assert set(Stats.fields) <= set(stats)
         assert (stats["min"], stats["median"], stats["rounds"]) == (1.0, 2.0, 3)
         assert (stats["data"], stats["iterations"]) == ([3.0, 1.0, 2.0], 7)
@@ -58,19 +58,37 @@ class TestContract:
 def run_suite(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     """Run the suite as a person who lives in pytest does."""
     return subprocess.run(
-        [sys.executable, "-m", "pytest", str(ROOT / "bench"), "--benchmark-only",
-         "-p", "no:cacheprovider", "--rootdir", str(ROOT), *words],
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            str(ROOT / "bench"),
+            "--benchmark-only",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            str(ROOT),
+            *words,
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("suite")
     done = run_suite(
-        folder, "--case=20x1@50", "--case=30x2@40", "--backend=numpy", "--backend=numba",
-        "--repetitions=4", "--benchmark-json=b.json",
-    )  # fmt: skip
+        folder,
+        "--case=20x1@50",
+        "--case=30x2@40",
+        "--backend=numpy",
+        "--backend=numba",
+        "--repetitions=4",
+        "--benchmark-json=b.json",
+    )
     assert done.returncode == 0, done.stdout
     return done.stdout, json.loads((folder / "b.json").read_text("utf-8"))
 
@@ -82,9 +100,11 @@ class TestSuite:
     def test_makes_one_benchmark_of_every_arm(self, done: tuple[str, dict[str, Any]]) -> None:
         output, saved = done
         assert [arm["name"] for arm in saved["benchmarks"]] == [
-            "test_train[20x1-numpy]", "test_train[20x1-numba]",
-            "test_train[30x2-numpy]", "test_train[30x2-numba]",
-        ]  # fmt: skip
+            "test_train[20x1-numpy]",
+            "test_train[20x1-numba]",
+            "test_train[30x2-numpy]",
+            "test_train[30x2-numba]",
+        ]
         for arm in saved["benchmarks"]:
             assert arm["group"] == arm["params"]["case"]
             assert arm["params"] == {"case": arm["group"], "backend": arm["extra_info"]["backend"]}
@@ -114,17 +134,24 @@ class TestSuite:
         words = ["-m", "pytest", str(ROOT / "bench"), "--benchmark-disable", "--case=20x1@50"]
         done = subprocess.run(
             [sys.executable, *words, "--backend=numpy", "-p", "no:cacheprovider"],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout
         assert "10 passed" in done.stdout
 
     def test_what_disagrees_is_not_timed(self, tmp_path: Path) -> None:
         wrong = str(FOREIGN / "wrong.py")
         done = run_suite(
-            tmp_path, "--case=20x1@50", f"--backend={wrong}", "--backend=numpy",
-            "--repetitions=2", "--benchmark-json=b.json",
-        )  # fmt: skip
+            tmp_path,
+            "--case=20x1@50",
+            f"--backend={wrong}",
+            "--backend=numpy",
+            "--repetitions=2",
+            "--benchmark-json=b.json",
+        )
         assert done.returncode == 1
         assert "not timed, loss at epoch 0: got " in done.stdout
         saved = json.loads((tmp_path / "b.json").read_text("utf-8"))

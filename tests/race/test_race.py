@@ -19,7 +19,7 @@ from bench.race import state, trial
 from bench.race.cases import FULL, QUICK, grid
 from bench.race.settings import Settings, announcement, choose
 from bench.race.state import Race
-from bench.report.race import race_table
+from bench.report.details import race_table
 from tests.conftest import FOREIGN
 
 GOOD, BAD = str(FOREIGN / "good.py"), str(FOREIGN / "bad.py")
@@ -136,8 +136,10 @@ class TestRun:
             assert info["signatures"][0] == info["signatures"][1]
         shown = subprocess.run(
             [sys.executable, "-m", "pytest_benchmark", "compare", str(folder / state.RESULT)],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert "benchmark '30x1': 4 tests" in shown.stdout
         assert (
             "numba (A/A)" in shown.stdout
@@ -163,15 +165,25 @@ class TestRun:
         for number, session in enumerate(finished[0].about["sessions"], 1):
             assert (session["number"], session["seed"]) == (number, f"0-{number}")
             assert session["failure"] == ""
+            assert session["libraries"]
             assert session["libraries"]["numba_threads"] == 1
 
     def test_the_files_are_complete(self, finished: tuple[Race, Path]) -> None:
         result, folder = finished
         names = {
-            "agreement.parquet", "agreement.png", "benchmark.json", "speed.png", "speedup.png",
-            "breakeven.png", "fastest.png", "history.parquet", "model.json", "fit.parquet",
-            "loss.png", "fit.png",
-        }  # fmt: skip
+            "agreement.parquet",
+            "agreement.png",
+            "benchmark.json",
+            "speed.png",
+            "speedup.png",
+            "breakeven.png",
+            "fastest.png",
+            "history.parquet",
+            "model.json",
+            "fit.parquet",
+            "loss.png",
+            "fit.png",
+        }
         assert {path.name for path in result.files} == names
         assert {path.name for path in folder.iterdir()} == names
 
@@ -192,7 +204,9 @@ class TestBreakingOff:
 
         Not counted are further imports in one process: the faster backend races itself, too.
         """
-        monkeypatch.setattr(trial, "_COMPILES", math.inf)  # one trial, however slow its first call
+        monkeypatch.setattr(
+            trial, "_LEAST_COMPILING", math.inf
+        )  # one trial, however slow its first call
         path = tmp_path / "dying.py"
         path.write_text(
             "import os, pathlib\nimport numpy as np\n"
@@ -211,17 +225,21 @@ class TestBreakingOff:
     def race(self, path: Path, limits: set[int], sessions: int = 3) -> Race:
         (path.parent / "limits").write_text(str(limits))
         settings = replace(
-            SMALL, backends=("numpy", str(path)), sessions=sessions,
+            SMALL,
+            backends=("numpy", str(path)),
+            sessions=sessions,
             cases=tuple(grid([30], [1], epochs=60)),
-        )  # fmt: skip
+        )
         return race.measure(path.parent / "b.json", settings)
 
     def test_the_others_count(self, dying: Path) -> None:
         result = self.race(dying, {3})  # the first is the trial, the third the second session
         assert result.finished == 2
         assert [bool(session["failure"]) for session in result.about["sessions"]] == [
-            False, True, False,
-        ]  # fmt: skip
+            False,
+            True,
+            False,
+        ]
         (fault,) = result.faults
         assert fault.startswith("session 2 broke off: its process was killed by SIGKILL (during ")
         assert str(dying) in fault
@@ -238,8 +256,11 @@ class TestBreakingOff:
     def test_who_does_it_twice_is_left_out(self, dying: Path) -> None:
         result = self.race(dying, {2, 3, 4, 5}, sessions=4)
         assert [bool(session["failure"]) for session in result.about["sessions"]] == [
-            True, True, False, False,
-        ]  # fmt: skip
+            True,
+            True,
+            False,
+            False,
+        ]
         (case,) = result.about["cases"]
         assert [row["backend"] for row in case["arms"]] == ["numpy"]
 
@@ -273,9 +294,10 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     (folder / "mine.py").write_text((FOREIGN / "good.py").read_text())
     settings = replace(
-        SMALL, backends=("numba", str(folder / "mine.py")),
+        SMALL,
+        backends=("numba", str(folder / "mine.py")),
         cases=tuple(grid([30], [1], epochs=60)),
-    )  # fmt: skip
+    )
     result = race.run(folder, settings, interrupt)
     assert result.interrupted
     assert result.finished == 1
@@ -301,7 +323,7 @@ class TestResume:
         assert [session["number"] for session in after["gradrace"]["sessions"]] == [1, 2]
         assert after["gradrace"]["arms"] == before["gradrace"]["arms"]
         for old, new in zip(before["benchmarks"], after["benchmarks"], strict=True):
-            count = old["stats"]["rounds"]
+            count = len(old["stats"]["data"])
             assert new["stats"]["data"][:count] == old["stats"]["data"]
             assert new["extra_info"]["sessions"][count:] == [2] * count
             assert new["stats"]["iterations"] == old["stats"]["iterations"]

@@ -9,7 +9,8 @@ import pytest
 
 from bench.race.cases import parse
 from bench.race.plan import Arm, Plan
-from bench.race.session import Event, Session, time_arms
+from bench.race.session import Session, time_arms
+from bench.race.session_files import Event
 from bench.race.timed_backend import write_steps
 from tests.conftest import FOREIGN, write_forger
 
@@ -31,9 +32,11 @@ def timer(tmp_path: Path) -> Timer:
         ]
         return time_arms(
             Plan(tuple(arms), "seed", **plan),
-            threads=threads, cache=tmp_path / "cache", timeout=timeout,
+            threads=threads,
+            cache=tmp_path / "cache",
+            timeout=timeout,
             on_event=lambda event: events.append(event),
-        )  # fmt: skip
+        )
 
     events: list[Event] = []
     return run
@@ -55,11 +58,12 @@ def test_times_what_the_plan_says(timer: Timer) -> None:
     assert python["stats"]["iterations"] == 1 * 8
     assert numpy["extra_info"]["repetitions"] == [0, 1, 2, 3]
     assert (again["name"], again["extra_info"]["duplicate"]) == (
-        "test_train[20x1-numpy (A/A)]", True,
-    )  # fmt: skip
+        "test_train[20x1-numpy (A/A)]",
+        True,
+    )
     assert python["extra_info"]["epochs"] == 7
     assert python["extra_info"]["repetitions"] == [0, 2]
-    assert python["options"]["disable_gc"] is True
+    assert {**python["options"]}["disable_gc"] is True
 
 
 def test_reports_verdicts_and_blocks_as_they_happen(timer: Timer) -> None:
@@ -176,14 +180,25 @@ def test_usage_is_recorded(timer: Timer) -> None:
 
 
 WRONG_CALLS = (
-    "first_result_again", "result_by_job", "result_by_identity", "result_by_rounded_rate",
-    "every_other_call", "fills_its_arrays_later", "float32_once_warm", "fewer_samples_once_warm",
-    "stops_when_close", "every_other_epoch", "forgets_the_start",
-    "forgets_the_last_bits_of_the_rate", "a_generator",
-)  # fmt: skip
+    "first_result_again",
+    "result_by_job",
+    "result_by_identity",
+    "result_by_rounded_rate",
+    "every_other_call",
+    "fills_its_arrays_later",
+    "float32_once_warm",
+    "fewer_samples_once_warm",
+    "stops_when_close",
+    "every_other_epoch",
+    "forgets_the_start",
+    "forgets_the_last_bits_of_the_rate",
+    "a_generator",
+)
 RIGHT_CALLS = (
-    "computes_when_asked", "caches_what_never_comes_again", "keeps_float32_where_nothing_is_lost",
-)  # fmt: skip
+    "computes_when_asked",
+    "caches_what_never_comes_again",
+    "keeps_float32_where_nothing_is_lost",
+)
 
 
 @pytest.fixture(scope="module")

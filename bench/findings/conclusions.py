@@ -1,0 +1,236 @@
+"""What follows from the data of a result file: per case a row for every backend, and warnings."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from bench.findings import statistics
+from bench.findings.merging import times
+from bench.findings.schema import (
+    About,
+    Benchmark,
+    BreakEven,
+    Case,
+    CaseFindings,
+    Compile,
+    Fastest,
+    LimitShare,
+    PooledInfo,
+    ResultFile,
+    Row,
+    Trial,
+)
+from bench.findings.schema import Times as RowTimes
+from bench.findings.statistics import Estimate, plain
+from bench.findings.warnings import warnings_about
+from bench.machine import roofline
+from bench.machine.roofline import Limit
+
+LEAST_RUN_EPOCHS = 1_000
+"""Epochs of a training run, at least, where it is asked after how many runs compiling has paid."""
+
+_LIMIT_ERROR = 1.25
+"""How many times as fast as the measured limit a backend may be: the machine has good hours."""
+
+_LEAST_GROWTH = 7 / 8
+"""By how much of a reading of the samples a call on all of them must at least take longer than one
+on an eighth of them."""
+
+_VISIBLE_READING = 0.05
+"""The share of a call that reading the samples must at least take for that growth to be seen."""
+
+_VISIBLE_PASSES = 0.02
+"""The share of a call below which its passes cannot be told from its setup."""
+
+Arms = Mapping[tuple[str, bool], Benchmark]
+"""Backend, and whether it is the duplicate → its times."""
+
+
+def conclude(content: ResultFile) -> None:
+    """Write what follows from the data into "gradrace": `cases` and `warnings`."""
+    about = content["gradrace"]
+    about["cases"] = [
+        _case_findings(
+            case, [arm for arm in content["benchmarks"] if arm["group"] == case["name"]], about
+        )
+        for case in about["settings"]["cases"]
+    ]
+    about["warnings"] = warnings_about(content)
+
+
+def _case_findings(case: Case, benchmarks: Sequence[Benchmark], about: About) -> CaseFindings:
+    """Return the case with a row per backend and the A/A floor."""
+    arms = {
+        (arm["extra_info"]["backend"], arm["extra_info"]["duplicate"]): arm for arm in benchmarks
+    }
+    doubled = next((backend for backend, duplicate in arms if duplicate), None)
+    aa = _against_itself(arms, doubled)
+    floor = statistics.floor(aa)
+    baseline = about["settings"]["baseline"]
+    base = arms.get((baseline, False))
+    rows = [
+        _row(case, arm, base, floor, about) for (_, duplicate), arm in arms.items() if not duplicate
+    ]
+    if any(row["impossible"] for row in rows if row["backend"] == baseline):
+        _withdraw(rows)
+    _add_break_even(rows, about["compile"])
+    return {
+        **case,
+        "baseline": baseline,
+        "run_epochs": _run_epochs(case),
+        "doubled": doubled,
+        "aa": plain(aa),
+        "floor": floor,
+        "arms": rows,
+        "fastest": _fastest(rows, arms, floor),
+    }
+
+
+def _run_epochs(case: Case) -> int:
+    return max(case["epochs"], LEAST_RUN_EPOCHS)
+
+
+def _against_itself(arms: Arms, doubled: str | None) -> Estimate | None:
+    """Return the speed of the duplicate in units of the same backend's."""
+    if doubled is None or (doubled, False) not in arms:
+        return None
+    return statistics.speed_up(times(arms[doubled, False]), times(arms[doubled, True]))
+
+
+def _withdraw(rows: Sequence[Row]) -> None:
+    """Judge nobody by a baseline that is faster than the machine can be."""
+    for row in rows:
+        row["speed_up"] = None
+        row["verdict"] = row["verdict"] if row["impossible"] else statistics.UNJUDGED
+
+
+def _fastest(rows: Sequence[Row], arms: Arms, floor: float | None) -> Fastest | None:
+    """Return the fastest backend, and how it compares with the second; None of fewer than two."""
+    rows = [row for row in rows if not row["impossible"]]
+    if len(rows) < 2:
+        return None
+    first, second = sorted(rows, key=lambda row: row["time"]["median"])[:2]
+    ratio = statistics.speed_up(*(times(arms[r["backend"], False]) for r in (second, first)))
+    return {
+        "backend": first["backend"],
+        "second": second["backend"],
+        "speed_up": plain(ratio),
+        "verdict": statistics.verdict(ratio, floor),
+    }
+
+
+def _row(
+    case: Case, arm: Benchmark, base: Benchmark | None, floor: float | None, about: About
+) -> Row:
+    """Return what the data say about one backend on one case; times in seconds per epoch."""
+    info, time = arm["extra_info"], _times(arm)
+    trial = _trial(about, case, info)
+    setup, passes = trial["setup"] if trial else 0.0, info["epochs"] + 1
+    per_pass = max(time["median"] - setup / passes, _VISIBLE_PASSES * time["median"])
+    limit = _limit(case, info, about)
+    row: Row = {
+        "backend": info["backend"],
+        "epochs": info["epochs"],
+        "passes_once": info["passes_once"],
+        "impossible": _impossible(case, info, limit, max(time["sessions"].values()), about),
+        "time": time,
+        "rate": case["n"] / time["median"],
+        "limit": _share(limit, time),
+        "setup": setup,
+        "per_pass": per_pass,
+        "run": setup + per_pass * (_run_epochs(case) + 1),
+        "speed_up": None,
+        "verdict": "",
+        "memory": trial["memory"] if trial else None,
+        "break_even": {},
+    }
+    if row["impossible"]:
+        row["verdict"] = "impossible"
+    elif base is arm:
+        row["verdict"] = "baseline"
+    elif base is not None:
+        _judge(row, base, arm, floor)
+    return row
+
+
+def _times(arm: Benchmark) -> RowTimes:
+    sessions = {session: median(found.values()) for session, found in times(arm).items()}
+    interval = statistics.geometric_mean(list(sessions.values()))
+    assert interval is not None  # an arm has at least one session
+    data = arm["stats"]["data"]
+    return {
+        "median": median(data),
+        "minimum": min(data),
+        "interval": plain(interval),
+        "sessions": sessions,
+    }
+
+
+def _judge(row: Row, base: Benchmark, arm: Benchmark, floor: float | None) -> None:
+    """Compare an arm with the baseline."""
+    ratio = statistics.speed_up(times(base), times(arm))
+    row["verdict"] = statistics.verdict(ratio, floor)
+    if ratio is not None:
+        minima = min(base["stats"]["data"]) / min(arm["stats"]["data"])
+        row["speed_up"] = {**plain(ratio), "minima": minima}
+
+
+def _limit(case: Case, info: PooledInfo, about: About) -> Limit | None:
+    """Return the least time per epoch, and what sets it; None if it is not known."""
+    machine = about["roofline"]
+    if not machine:
+        return None
+    size = (case["n"], case["d"], info["epochs"], about["settings"]["threads"])
+    return roofline.limit(machine, info["backend"], *size, once=info["passes_once"])
+
+
+def _share(limit: Limit | None, time: RowTimes) -> LimitShare | None:
+    return {**limit, "share": limit["seconds"] / time["minimum"]} if limit else None
+
+
+def _impossible(
+    case: Case, info: PooledInfo, limit: Limit | None, slowest: float, about: About
+) -> str:
+    """Say why no code can be as fast as this one was in every session; empty if some can."""
+    if limit is None or about["roofline"] is None:
+        return ""
+    if slowest < limit["seconds"] / _LIMIT_ERROR:
+        return (
+            f"{limit['seconds'] / slowest:.3g} times as fast as this machine can go through the "
+            "samples"
+            + "; a backend that does so once per call sets PASSES_ONCE"
+            * (not info["passes_once"])
+        )
+    trial = _trial(about, case, info)
+    if trial and (growth := trial["growth"]):
+        size = (case["n"], case["d"], about["settings"]["threads"])
+        least = roofline.least_pass(about["roofline"], info["backend"], *size)
+        visible = least > _VISIBLE_READING * growth["whole"]
+        if visible and growth["more"] < _LEAST_GROWTH * least / _LIMIT_ERROR:
+            return "its time hardly grows with the samples: it does not go through them in `train`"
+    return ""
+
+
+def _trial(about: About, case: Case, info: PooledInfo) -> Trial | None:
+    """Return what the trial found about a backend on a case, if there was one."""
+    for trial in about["trials"]:
+        if (trial["case"], trial["backend"]) == (case["name"], info["backend"]):
+            return trial
+    return None
+
+
+def _add_break_even(rows: Sequence[Row], compiled: Sequence[Compile]) -> None:
+    """Note after how many runs each backend that compiles has caught up with those that do not."""
+    starts = {entry["backend"]: entry for entry in compiled}
+    others = [row for row in rows if row["backend"] not in starts]
+    for row in rows:
+        if start := starts.get(row["backend"]):
+            row["break_even"] = {
+                other["backend"]: _break_even(row["run"], start, other["run"]) for other in others
+            }
+
+
+def _break_even(run: float, start: Compile, other: float) -> BreakEven:
+    return {
+        "cold": statistics.break_even(run + start["cold"], run, other),
+        "cached": statistics.break_even(run + start["cached"], run, other),
+    }

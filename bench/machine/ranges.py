@@ -1,0 +1,21 @@
+"""Numbers and texts as result files hold them, each with the range in which no later step fails."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from backends.interface import MOST_EPOCHS
+
+MOST_SECONDS = 1e6
+"""The most that anything may take; a million seconds are twelve days."""
+
+# The ratio of two times per epoch is at most 10²¹, so an interval of two sessions is finite
+PerEpoch = Annotated[float, Meta(ge=1e-15, le=MOST_SECONDS)]
+Seconds = Annotated[float, Meta(ge=0, le=MOST_SECONDS)]
+Cores = Annotated[float, Meta(ge=0, le=1e9)]
+Count = Annotated[int, Meta(ge=1, le=MOST_EPOCHS)]
+Number = Annotated[int, Meta(ge=0, le=MOST_EPOCHS)]
+Rate = Annotated[float, Meta(ge=1, le=1e18)]  # bytes, or multiply-adds, per second
+Text = Annotated[str, Meta(max_length=1_000)]  # what a table or a line shows
+Caches = dict[Annotated[str, Meta(pattern="^L[0-9]d?$")], Count]
+Threads = Annotated[str, Meta(pattern="^[1-9][0-9]{0,4}$")]  # JSON keys are always text

@@ -1,0 +1,48 @@
+"""What pictures are drawn from, and what it says of where it comes from, for their footers."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pyarrow as pa
+
+from plots.numbers import label
+
+if TYPE_CHECKING:
+    from bench.findings.schema import ResultFile
+
+
+def read_race(source: Path) -> "ResultFile":
+    """Read a result file of `gradrace run`."""
+    return cast("ResultFile", json.loads(source.read_text(encoding="utf-8")))
+
+
+def metadata(table: pa.Table) -> dict[str, str]:
+    """Return what a Parquet file says of itself, by key."""
+    return {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+
+
+def race_origin(*files: "ResultFile") -> list[str]:
+    """Say where and when races took place, and with which versions; one machine, one day."""
+    first = files[0]
+    machine = first["machine_info"]
+    threads = [file["gradrace"]["settings"]["threads"] for file in files]
+    range_ = dict.fromkeys((str(min(threads)), str(max(threads))))
+    return [
+        label(machine["cpu"].get("brand_raw", "unknown processor")),
+        _count(str(len(machine["cores"]["usable"])), "core"),
+        _count("–".join(range_), "thread"),
+        f"Python {machine['python_version']}",
+        f"gradrace {label(first['gradrace']['version'], 20)}",
+        label(first["datetime"][:10]),
+    ]
+
+
+def table_origin(table: pa.Table) -> list[str]:
+    """Say the same of a Parquet file, as far as it is known."""
+    origin: dict[str, str] = json.loads(metadata(table).get("origin", "{}"))
+    return [label(part) for part in origin.values()]
+
+
+def _count(number: str, what: str) -> str:
+    return f"{number} {what}" if number == "1" else f"{number} {what}s"

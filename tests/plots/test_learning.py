@@ -1,0 +1,189 @@
+"""The pictures of a training and of a study: fit.png, loss.png and path.png."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet
+import pytest
+from matplotlib.contour import QuadContourSet
+
+from bench.data.samples import Dataset, reference_line, synthetic
+from bench.learning.model import save
+from bench.learning.rates import save as save_study
+from bench.learning.rates import study
+from bench.learning.training import train
+from plots import (
+    fit,
+    loss,
+    path,
+)
+from tests.plots.looks import assert_drawable, curves, is_png
+
+
+@pytest.fixture
+def saved(tmp_path: Path, line: Dataset) -> Path:
+    list(save(train(line, lr=0.005, epochs=200), tmp_path))
+    return tmp_path
+
+
+class TestFit:
+    def test_one_feature(self, saved: Path, line: Dataset) -> None:
+        figure = fit.figure(saved / "fit.parquet")
+        (axes,) = figure.axes
+        assert_drawable(figure)
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("x", "y")
+        assert set(curves(axes)) == {"learned", "least squares"}
+        points = np.asarray(axes.collections[0].get_offsets())
+        np.testing.assert_array_equal(points, np.column_stack([line.X[:, 0], line.y]))
+        model = json.loads((saved / "model.json").read_text("utf-8"))
+        ends = curves(axes)["learned"]
+        np.testing.assert_allclose(ends[1], ends[0] * model["w"][0] + model["b"], rtol=1e-14)
+
+    def test_many_features(self, tmp_path: Path) -> None:
+        data = synthetic(80, 4)
+        result = train(data, lr=0.1, epochs=200)
+        list(save(result, tmp_path))
+        figure = fit.figure(tmp_path / "fit.parquet")
+        (axes,) = figure.axes
+        assert_drawable(figure)
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("actual y", "predicted y")
+        drawn = {str(c.get_label()): np.asarray(c.get_offsets()) for c in axes.collections}
+        assert set(drawn) == {"learned", "least squares"}
+        predicted = data.X @ result.trajectory.w[-1] + result.trajectory.b[-1]
+        np.testing.assert_allclose(drawn["learned"], np.column_stack([data.y, predicted]))
+
+    def test_of_very_many_samples_some_are_drawn(self, tmp_path: Path) -> None:
+        data = synthetic(20_001, 1)
+        list(save(train(data, lr=0.1, epochs=5), tmp_path))
+        axes = fit.figure(tmp_path / "fit.parquet").axes[0]
+        assert 2_500 < len(np.asarray(axes.collections[0].get_offsets())) <= fit.MOST_POINTS
+
+    @pytest.mark.parametrize("name", [r"$\foo$", "price in $", "価格", "x" * 300, "_a$b$", "[/b]"])
+    def test_any_column_name(self, tmp_path: Path, line: Dataset, name: str) -> None:
+        data = Dataset("odd", (name,), name + "2", line.X, line.y)
+        list(save(train(data, lr=0.005, epochs=50), tmp_path))
+        assert is_png(tmp_path / "fit.png")
+        shown = fit.figure(tmp_path / "fit.parquet").axes[0].get_xlabel()
+        assert shown.replace("\\$", "$") in (name, name[:49] + "…")
+
+
+class TestLoss:
+    def test_one_run(self, saved: Path) -> None:
+        figure = loss.figure([saved / "history.parquet"])
+        (axes,) = figure.axes
+        assert_drawable(figure)
+        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+        history = pyarrow.parquet.read_table(saved / "history.parquet")
+        drawn = curves(axes)
+        np.testing.assert_array_equal(drawn["α = 0.005"][1], history.column("loss").to_numpy())
+        assert drawn["least squares, 0.8149"][1] == pytest.approx([0.8149047, 0.8149047])
+
+    def test_several_runs_one_diverging(self, tmp_path: Path, line: Dataset) -> None:
+        for lr in (0.001, 0.005, 0.1):
+            (tmp_path / str(lr)).mkdir()
+            list(save(train(line, lr=lr, epochs=500), tmp_path / str(lr)))
+        figure = loss.figure([tmp_path / str(lr) / "history.parquet" for lr in (0.001, 0.005, 0.1)])
+        (axes,) = figure.axes
+        assert_drawable(figure)
+        drawn = curves(axes)
+        diverging = "α = 0.1, overflows at epoch 186"
+        assert {"α = 0.001", "α = 0.005", diverging, "least squares, 0.8149"} <= set(drawn)
+        assert axes.get_ylim()[1] == pytest.approx(1e3 * drawn["α = 0.005"][1][0])  # not 1e200
+        colors = [line.get_color() for line in axes.get_lines() if "α" in str(line.get_label())]
+        assert len(set(colors)) == 3
+        crosses = [line for line in axes.get_lines() if line.get_marker() == "x"]
+        assert len(crosses) == 1
+        assert drawn[diverging][1].max() < 1e200
+
+    @pytest.mark.parametrize(
+        "values", [[0.0], [1.0, 0.0, 0.0], [1e308, np.inf], [np.inf], [5e-324]]
+    )
+    def test_extreme_losses(self, tmp_path: Path, values: list[float]) -> None:
+        table = pa.table({"epoch": np.arange(len(values)), "loss": np.array(values)})
+        pyarrow.parquet.write_table(table, tmp_path / "h.parquet")
+        loss.draw([tmp_path / "h.parquet"], tmp_path / "l.png")
+        assert is_png(tmp_path / "l.png")
+
+
+@pytest.fixture(
+    scope="module", params=["line", "many features", "standardized", "rounding only", "far units"]
+)
+def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The paths of a study."""
+    line, folder = reference_line(), tmp_path_factory.mktemp("study")
+    match request.param:
+        case "line":
+            found = study(line, [0.001, 0.005, 0.1], epochs=500)
+        case "many features":
+            found = study(synthetic(40, 5), epochs=100)
+        case "far units":
+            far = Dataset("far", ("x",), "y", line.X * 1e-60, line.y * 1e90)
+            found = study(far, epochs=20)
+        case "standardized":
+            found = study(line, [0.1, 0.5], epochs=20, standardize=True)
+        case _:
+            zero = Dataset("zero", ("x",), "y", line.X, np.zeros(100))
+            found = study(zero, [0.005], epochs=20)
+    list(save_study(found, folder))
+    return folder / "path.parquet"
+
+
+class TestPath:
+    def test_a_panel_per_rate_all_of_the_same_section(self, source: Path) -> None:
+        figure = path.figure(source)
+        assert_drawable(figure)
+        table = pyarrow.parquet.read_table(source)
+        rates = dict.fromkeys(table.column("lr").to_pylist())
+        assert [axes.get_title().split(":")[0] for axes in figure.axes] == [
+            f"α = {lr:g}" for lr in rates
+        ]
+        assert len({(axes.get_xlim(), axes.get_ylim()) for axes in figure.axes}) == 1
+
+    def test_the_drawn_path_is_the_saved_one(self, source: Path) -> None:
+        table = pyarrow.parquet.read_table(source)
+        for axes, lr in zip(
+            path.figure(source).axes, dict.fromkeys(table["lr"].to_pylist()), strict=True
+        ):
+            rows = table.filter(pyarrow.compute.field("lr") == lr)
+            x, y = curves(axes)["path, one dot per epoch"]
+            np.testing.assert_array_equal(x, rows["x"].to_numpy()[: len(x)])
+            np.testing.assert_array_equal(y, rows["y"].to_numpy()[: len(x)])
+
+    def test_the_slowest_direction_goes_through_the_optimum(self, source: Path) -> None:
+        plane = json.loads(pyarrow.parquet.read_table(source).schema.metadata[b"plane"])
+        for axes in path.figure(source).axes:
+            x, y = curves(axes)["slowest direction"]
+            along = np.array([x[1] - x[0], y[1] - y[0]])
+            to_optimum = np.array(plane["optimum"]) - [x[0], y[0]]
+            cross = along[0] * to_optimum[1] - along[1] * to_optimum[0]
+            assert cross == pytest.approx(0, abs=1e-9 * float(along @ along))
+            # the gradient H·slow is parallel to slow: it is an eigenvector
+            slow = np.array(plane["slow"])
+            bent = np.array(plane["hessian"]) @ slow
+            assert slow[0] * bent[1] - slow[1] * bent[0] == pytest.approx(0, abs=1e-9)
+
+    def test_the_contours_are_those_of_the_loss(self, source: Path) -> None:
+        plane = json.loads(pyarrow.parquet.read_table(source).schema.metadata[b"plane"])
+        H = np.array(plane["hessian"])
+        axes = path.figure(source).axes[0]
+        (contours,) = (c for c in axes.collections if isinstance(c, QuadContourSet))
+        for line in contours.get_paths()[3:]:
+            away = np.asarray(line.vertices) - plane["optimum"]
+            excess = np.einsum("ij,jk,ik->i", away, H, away)
+            assert excess.max() < 1.1 * excess.min()
+
+    def test_a_diverging_path_leaves_the_section(self, tmp_path: Path, line: Dataset) -> None:
+        list(save_study(study(line, [0.1], epochs=500), tmp_path))
+        (axes,) = path.figure(tmp_path / "path.parquet").axes
+        assert "leaves for good at epoch 1" in [text.get_text() for text in axes.texts]
+        x, _ = curves(axes)["path, one dot per epoch"]
+        assert np.isfinite(x).all()
+        assert x[1] > axes.get_xlim()[1]
+        assert x[2] < axes.get_xlim()[0]
+
+    def test_png(self, source: Path, tmp_path: Path) -> None:
+        path.draw(source, tmp_path / "p.png")
+        assert is_png(tmp_path / "p.png")
