@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 @command
 def run(
     quick: Annotated[
-        bool, typer.Option("--quick", help="4 sizes, 3 sessions, about a minute; the default.")
+        bool,
+        typer.Option("--quick", help="4 sizes, 3 sessions, about a minute.  [default]"),
     ] = False,
     full: Annotated[
-        bool, typer.Option("--full", help="14 sizes, 8 sessions; says how long it takes.")
+        bool,
+        typer.Option("--full", help="14 sizes, 8 sessions; starts by saying how long it takes."),
     ] = False,
     sizes: Annotated[
         list[str] | None,
@@ -35,7 +37,8 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="D …",
-            help="Numbers of features, each with every N.  [default: those of --quick or --full]",
+            help="Numbers of features, each raced with every N.  [default: those of --quick or "
+            "--full]",
             show_default=False,
         ),
     ] = None,
@@ -43,37 +46,48 @@ def run(
         str | None,
         typer.Option(
             metavar="N",
-            help="Updates per call; slow backends make fewer.  [default: some ms of work]",
+            help="Updates per call; slow backends make fewer.  [default: a few ms of work]",
         ),
     ] = None,
     backend: Backends = None,
     baseline: Annotated[
         str | None,
         typer.Option(
-            metavar="BACKEND", help="What speed-ups refer to.  [default: python, if it races]"
+            metavar="BACKEND",
+            help="Backend that the others are compared with.  [default: python, or the first]",
         ),
     ] = None,
     sessions: Annotated[
-        int | None, typer.Option(metavar="K", help="Fresh processes that time everything.")
+        int | None,
+        typer.Option(
+            metavar="K", help="Fresh processes, each of which times all backends at all sizes."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Shuffles the order.")] = 0,
-    threads: Annotated[int, typer.Option(metavar="N", help="Threads per library.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the shuffled order.")] = 0,
+    threads: Annotated[int, typer.Option(metavar="N", help="Threads that a backend may use.")] = 1,
     peers: Annotated[
-        bool, typer.Option("--peers", help="Race JAX, PyTorch and a C loop, too, if they are here.")
+        bool,
+        typer.Option("--peers", help="Also race JAX, PyTorch and a C loop, where installed."),
     ] = False,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Complete the benchmark.json of an interrupted run."),
+        typer.Option(metavar="FILE", help="Complete the result file of an interrupted run."),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path("results"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path(
+        "results"
+    ),
 ) -> None:
-    """Check, race and picture the backends.
+    """Race the backends, and draw the results.
 
-    Every backend is verified, then timed in several fresh processes, its timed blocks interleaved
-    with those of the others. On one thread `numba-parallel` is `numba-simd`, and is left out.
+    First verifies that every backend computes the exact trajectory. Then times those that do in
+    several fresh processes, a short block of one backend after a block of another. With one
+    thread, `numba-parallel` is the same as `numba-simd`, and is left out.
+
     Writes benchmark.json, agreement.png, speed.png, speedup.png, breakeven.png, fastest.png,
-    roofline.png, and what `train` writes. The exit status is 1 if a backend disagrees with the
-    exact trajectory, is faster than this machine can be, or a session breaks off.
+    roofline.png, and the files of `gradrace train`.
+
+    The exit status is 1 if a backend disagrees with the exact trajectory or is faster than this
+    machine can be, or if a session fails.
     """
     from backends.interface import InputValueError
     from bench.race.settings import choose
@@ -120,8 +134,8 @@ def _raced(backend: list[str] | None, threads: int, *, peers: bool) -> list[str]
 
 def _run(out: Path, chosen: "Settings") -> "Race":
     from bench.data.files import writable_folder
+    from bench.race.duration import announcement
     from bench.race.run import run
-    from bench.race.settings import announcement
 
     writable_folder(out)
     note(announcement(chosen))
@@ -155,17 +169,24 @@ def _report(result: "Race", path: Path) -> None:
 
 @command
 def scale(
-    seed: Annotated[int, typer.Option(metavar="N", help="Shuffles the order.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the shuffled order.")] = 0,
     sessions: Annotated[
-        int, typer.Option(metavar="K", help="Fresh processes that time everything.")
+        int,
+        typer.Option(
+            metavar="K", help="Fresh processes, each of which times all backends at all sizes."
+        ),
     ] = 3,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path("results"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path(
+        "results"
+    ),
 ) -> None:
     """Show how the time grows with samples, features and threads.
 
-    Races n = 1 to 10⁷ for one feature, d = 1 to 1,000 at n·d = 10⁶, and one thread to all; takes
-    about five minutes on two cores. Writes scale-1.json, scale-2.json, …, a result file each, and
-    scale.png. The exit status is 1 if a backend disagrees or a session breaks off.
+    Races n = 1 to 10⁷ with one feature, d = 1 to 1,000 with n·d = 10⁶, and from one thread to all
+    cores. Takes about five minutes on two cores. Writes a result file per number of threads,
+    scale-1.json, scale-2.json, …, and scale.png.
+
+    The exit status is 1 if a backend disagrees or a session fails.
     """
     from dataclasses import replace
 

@@ -108,7 +108,7 @@ def _who_agrees(about: "About") -> Iterator[str]:
     names = about["settings"]["backends"]
     wrong = {entry["backend"] for entry in about["left_out"] if entry["fault"]}
     agreeing = [short(name) for name in names if name not in wrong]
-    problems = about.get("problems")
+    problems = about["problems"]
     where = f" on {problems:,} test problems" if problems else ""
     if not agreeing:
         yield "No backend agrees with the exact trajectory."
