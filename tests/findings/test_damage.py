@@ -22,8 +22,7 @@ from bench.learning import model_file
 from bench.learning.prediction import predict, read_model
 from bench.machine import facts
 from bench.race import run as race
-from bench.report import advice, comparison
-from bench.report import race as report
+from bench.report import advice, comparison, formats
 from tests.cli.test_cli import MODEL
 from tests.conftest import Command
 from tests.machine.test_roofline import MACHINE
@@ -129,10 +128,10 @@ class StoppedError(Exception):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """What a result file holds."""
+    """What the result file of an unfinished run holds."""
     path = tmp_path_factory.mktemp("whole") / "run.json"
     write_run(path, TIMES, sessions=2, roofline=MACHINE, setups={"numba": 1e-4})
-    return path.read_bytes()
+    return path.read_bytes().replace(b'"interrupted": false', b'"interrupted": true')
 
 
 @pytest.fixture
@@ -159,16 +158,16 @@ def compare_and_tell(path: Path) -> None:
 
 def advise_and_tell(path: Path) -> None:
     found = advise(path, n=3_000, d=1, epochs=1_000, runs=3)
-    advice.advice_lines(found)
-    advice.advice_table(found)
-    report.about_race(results.read(path))
+    advice.advice_report(found, results.read(path))
 
 
 def resume_and_tell(path: Path) -> None:
     try:
         race.resume(path)
     except StoppedError:
-        report.race_report(results.read(path))
+        content = results.read(path)
+        formats.race_report(content, full=True)
+        formats.race_csv(content)
 
 
 def draw(path: Path) -> None:

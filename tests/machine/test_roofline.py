@@ -13,7 +13,7 @@ from bench.machine import peak, roofline
 from bench.machine.roofline import Roofline
 from bench.race.settings import QUICK_SETTINGS
 from bench.race.state import Race
-from bench.report.race import limit_legend, limit_table
+from bench.report.details import limit_legend, limit_table
 from bench.studies.limit import roofline_table
 from tests.runs import known, write_run
 

@@ -17,9 +17,9 @@ from bench.machine import facts
 from bench.race import run as race
 from bench.race import state, trial
 from bench.race.cases import FULL, QUICK, grid
-from bench.race.settings import Settings, announcement, choose
+from bench.race.settings import Settings, choose
 from bench.race.state import Race
-from bench.report.race import race_table
+from bench.report.details import race_table
 from tests.conftest import FOREIGN
 
 GOOD, BAD = str(FOREIGN / "good.py"), str(FOREIGN / "bad.py")
@@ -88,11 +88,6 @@ class TestSettings:
     def test_what_no_result_file_could_hold(self, change: dict[str, Any], message: str) -> None:
         with pytest.raises(InputValueError, match=message):
             replace(Settings(), **change).resolved()
-
-    def test_what_takes_long_says_so(self) -> None:
-        assert "about" in announcement(choose())
-        assert "minutes" in announcement(choose(full=True))
-        assert choose(full=True).seconds() > 5 * choose().seconds()
 
 
 @pytest.fixture(scope="module")
@@ -324,7 +319,8 @@ class TestResume:
             assert new["extra_info"]["sessions"][count:] == [2] * count
             assert new["stats"]["iterations"] == old["stats"]["iterations"]
         assert {path.name for path in result.files} >= {state.RESULT, "speed.png"}
-        again = race.resume(partial)  # nothing is missing any more
+        again = race.resume(partial)  # nothing is missing, so nothing is done
+        assert (again.files, again.interrupted) == ([], False)
         assert again.content["benchmarks"] == after["benchmarks"]
 
     def test_does_not_mix_two_states_of_a_file(self, partial: Path) -> None:
