@@ -27,7 +27,7 @@ import numpy as np
 from backends.interface import Floats
 from bench.data.samples import Dataset
 from bench.data.tables import read_table
-from bench.learning.theory import digits
+from bench.learning.least_squares import digits
 from bench.learning.training import Fit, train
 
 TABLES = Path(__file__).resolve().parent / "tables"

@@ -15,7 +15,7 @@ from bench.report.terminal import (
 
 if TYPE_CHECKING:
     from bench.data.samples import Dataset
-    from bench.learning.theory import Rate
+    from bench.learning.rate_choice import Rate
 
 Backends = Annotated[
     list[str] | None,
@@ -46,14 +46,16 @@ RateText = Annotated[
     typer.Option(
         "--lr",
         metavar="α|auto",
-        help="Learning rate; auto is the fastest stable one.  "
+        help="Learning rate; auto is the one that `gradrace rates` recommends.  "
         "[default: 0.005 for the reference line, auto for a table]",
     ),
 ]
 
 Standardize = Annotated[
     bool,
-    typer.Option("--standardize", help="Center and scale the columns; report in their units."),
+    typer.Option(
+        "--standardize", help="Train on centered and scaled columns; report in the original units."
+    ),
 ]
 
 Timeout = Annotated[

@@ -24,15 +24,14 @@ from bench.report.terminal import (
     note,
     progress,
     progress_bar,
-    show,
-    show_lines,
+    show_report,
     show_saved,
     show_values,
     warn,
 )
 
 if TYPE_CHECKING:
-    from bench.learning.theory import Rate
+    from bench.learning.rate_choice import Rate
 from bench.cli.command import DISAGREES, command, end_interrupted
 
 
@@ -42,33 +41,33 @@ def train(
     target: Target = None,
     features: Features = None,
     backend: Annotated[
-        str, typer.Option(metavar="NAME|FILE.py|MODULE", help="What trains.")
+        str, typer.Option(metavar="NAME|FILE.py|MODULE", help="The backend that trains.")
     ] = "numba",
     lr: RateText = None,
     epochs: Annotated[
-        int, typer.Option(metavar="N", help="Updates to make, at most with --tol.")
+        int, typer.Option(metavar="N", help="How many updates to make; with --tol, at most.")
     ] = 10_000,
     standardize: Standardize = False,
     tol: Annotated[
         float | None,
         typer.Option(
             metavar="SHARE",
-            help="Stop when the gradient has fallen to this share of its first norm, or nothing "
-            "improves any more.",
+            help="Stop when the norm of the gradient has fallen to this share of its first value, "
+            "or when neither loss nor gradient improves any more.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path(
         "results/train"
     ),
 ) -> None:
-    """Train on your table and save the model.
+    """Train on your table, show the way, and save the model.
 
-    Writes model.json, fit.parquet, history.parquet, fit.png and loss.png. If the loss diverges,
-    the exit status is 1 and there is no model.
+    Writes model.json, fit.parquet, history.parquet, fit.png and loss.png. If the loss diverges, no
+    model is saved and the exit status is 1.
     """
     from bench.data.files import writable_folder
     from bench.learning import model, training
-    from bench.report.training import about_fit, fit_table, remarks
+    from bench.report.training import report
 
     usable([backend])
     rate = rate_of(lr, file)
@@ -81,13 +80,15 @@ def train(
             bar.update(task, completed=epoch, loss=f"loss {loss:.6g}")
 
         fit = training.train(
-            samples, backend=backend, lr=rate, epochs=epochs, standardize=standardize, tol=tol,
+            samples,
+            backend=backend,
+            lr=rate,
+            epochs=epochs,
+            standardize=standardize,
+            tol=tol,
             on_progress=on_progress,
-        )  # fmt: skip
-    show_lines(about_fit(fit, auto=rate == "auto"))
-    if not fit.diverged:
-        show(fit_table(fit))
-        show_lines(remarks(fit))
+        )
+    show_report(report(fit, auto=rate == "auto"))
     warn(fit.least_squares.ambiguity)
     saved: list[Path] = []
     try:
@@ -111,8 +112,9 @@ def rates(
         typer.Option(
             "--lr",
             metavar="α …",
-            help="Learning rates, several or auto.  [default: 0.001 0.005 0.1 for the reference "
-            "line; for a table a slow, a stable, a good and a diverging one]",
+            help="Learning rates; auto is the recommended one.  [default: 0.001 0.005 0.1 for "
+            "the reference line; for a table, a slow, a stable, a diverging and the "
+            "recommended one]",
             show_default=False,
         ),
     ] = None,
@@ -122,14 +124,15 @@ def rates(
         list[str] | None,
         typer.Option(
             metavar="NAME|FILE.py|MODULE",
-            help="What trains; repeatable.  [default: numba]",
+            help="The backend that trains; repeatable.  [default: numba]",
             show_default=False,
         ),
     ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Updates to make.  [default: 10,000, fewer for large tables]"
+            metavar="N",
+            help="How many updates to make.  [default: 10,000, fewer for a large table]",
         ),
     ] = None,
     standardize: Standardize = False,
@@ -138,15 +141,15 @@ def rates(
         "results/rates"
     ),
 ) -> None:
-    """Show what learning rates do, and which to take.
+    """Show what learning rates do, and which one to take.
 
-    Every rate is predicted from the curvature of the loss, run, and verified against the exact
-    trajectory. Writes rates.json, history.parquet, path.parquet, path.png and loss.png. The exit
-    status is 1 if a run disagrees; one that diverges may agree.
+    What each rate does is predicted from the curvature of the loss, then run, and verified against
+    the exact trajectory. Writes rates.json, history.parquet, path.parquet, path.png and loss.png.
+    The exit status is 1 if a run disagrees with the exact trajectory; a diverging one may agree.
     """
     from bench.data.files import writable_folder
-    from bench.learning import rates
-    from bench.report import rates as lessons
+    from bench.learning import rates, rates_files
+    from bench.report.rates import report
 
     specs = backend or ["numba"]
     usable(specs)
@@ -159,30 +162,26 @@ def rates(
     writable_folder(out)
     with progress_bar() as on_progress:
         found = rates.study(
-            samples, chosen, backends=specs, epochs=epochs, standardize=standardize,
-            timeout=timeout, on_progress=on_progress,
-        )  # fmt: skip
-    wrong = [run for run in found.runs if not run.verdict.agrees]
+            samples,
+            chosen,
+            backends=specs,
+            epochs=epochs,
+            standardize=standardize,
+            timeout=timeout,
+            on_progress=on_progress,
+        )
     saved: list[Path] = []
     try:
-        for path in rates.save(found, out):
+        for path in rates_files.save(found, out):
             saved.append(path)
     finally:
-        show_lines([*lessons.about_study(found), "", *lessons.advice(found)])
-        if found.runs:
-            show(lessons.speed_table(found))
-            show_lines([lessons.REGIME_LEGEND, lessons.SPEED_LEGEND, lessons.limits(found)])
-            show(lessons.result_table(found))
-            show(lessons.direction_table(found))
-            show(lessons.DIRECTION_LEGEND)
-        warn(found.least_squares.ambiguity)
-        for run in wrong:
-            show(f"{run.backend}, α = {run.lr:g}: {run.verdict.reason}")
+        show_report(report(found))
+        warn(found.landscape.least_squares.ambiguity)
         show_saved(saved)
     if found.interrupted:
         steps = len(found.rates) * len(set(specs))
         end_interrupted(f"; {len(found.runs)} of {steps} runs are finished")
-    if wrong:
+    if not all(run.verdict.agrees for run in found.runs):
         raise typer.Exit(DISAGREES)
 
 
@@ -203,27 +202,19 @@ def predict(
 ) -> None:
     """Predict the target for every row of a table.
 
-    The columns are those the model was trained on, in their original units.
+    The table needs the columns that the model was trained on, in the same units; also a model that
+    was trained with --standardize takes them as they are.
     """
-    from backends.interface import InputValueError
-    from bench.data.files import writable_file
-    from bench.learning.model import predict, predictions_kind, read_model, write_predictions
+    from bench.learning.prediction import predict_table
 
-    trained = read_model(model)
-    if out is not None:
-        predictions_kind(out)
-        writable_file(out)
-        if out.exists() and any(path.exists() and out.samefile(path) for path in (file, model)):
-            raise InputValueError(f"{out}: is what is read; choose another file")
-    found = predict(trained, file)
+    found = predict_table(model, file, out)
     if found.far:
-        warn(f"far from the training samples; other units? {found.far}")
+        warn(f"far outside the training samples, so the units may differ: {found.far}")
     if found.unused:
         note(f"not used: {', '.join(found.unused)}")
     if found.loss is not None:
-        note(f"{found.target} is in the table, too; the loss is {found.loss:.6g}")
+        note(f"the table holds {found.target}, too: the loss on it is {found.loss:.6g}")
     if out is None:
         show_values(["predicted", *map(repr, found.values.tolist())])
     else:
-        write_predictions(found, out)
         show_saved([out])

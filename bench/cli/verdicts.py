@@ -57,7 +57,8 @@ def check(
     """
     from bench.data.files import writable_file, write_json
     from bench.data.samples import REFERENCE_EPOCHS, affordable_epochs
-    from bench.learning.theory import chosen_rate, hessian, least_squares
+    from bench.learning.landscape import Landscape
+    from bench.learning.rate_choice import best_rate
     from bench.proof import agreement
     from bench.proof.oracle import YARDSTICK, exact_trajectory
     from bench.proof.problems import suite
@@ -72,8 +73,7 @@ def check(
         epochs = REFERENCE_EPOCHS if data is None else affordable_epochs(samples)
     rate = rate_of(lr, data)
     if rate == "auto":
-        H = hessian(samples.X, least_squares(samples).null)
-        rate = chosen_rate(rate, samples, H, epochs)
+        rate = best_rate(Landscape.of(samples), epochs)
 
     verdicts: list[agreement.Verdict] = []
     interrupted = False

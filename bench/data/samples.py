@@ -1,6 +1,7 @@
 """The samples to train on: a data set, the reference line, and synthetic problems."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,13 @@ _OUTLIER = 8.0
 _KINDS, _LARGE_BITS = 14, 25
 
 
+class Truth(NamedTuple):
+    """The weights and the bias that made the targets, before noise was added."""
+
+    w: tuple[float, ...]
+    b: float
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Samples X (n, d) and y (n,) with the names of their columns."""
@@ -25,6 +33,13 @@ class Dataset:
     y: Floats
     headless: bool = False
     """Whether the names are ours, x1, x2, …, because the source has none"""
+    truth: Truth | None = None
+    """What made the targets, where that is known"""
+
+
+def unnamed(count: int) -> tuple[str, ...]:
+    """Return x1, x2, …, the names of columns that have none."""
+    return tuple(f"x{j}" for j in range(1, count + 1))
 
 
 def reference_line() -> Dataset:
@@ -35,7 +50,7 @@ def reference_line() -> Dataset:
     rng = np.random.RandomState(42)
     x = np.linspace(1, 10, 100)
     y = 3 * x + 2 + rng.randn(100)
-    return Dataset("reference line", ("x",), "y", x.reshape(-1, 1), y)
+    return Dataset("reference line", ("x",), "y", x.reshape(-1, 1), y, truth=Truth((3.0,), 2.0))
 
 
 def synthetic(n: int, d: int, seed: int = 0) -> Dataset:
@@ -54,7 +69,7 @@ def synthetic(n: int, d: int, seed: int = 0) -> Dataset:
     borders = _borders(n)
     noise[borders] = np.where(np.arange(len(borders)) % 2, -_OUTLIER, _OUTLIER)
     y = _ending_alike(X @ np.arange(1.0, d + 1) + 2 + noise)
-    return Dataset(f"synthetic {n} × {d}", tuple(f"x{j}" for j in range(1, d + 1)), "y", X, y)
+    return Dataset(f"synthetic {n} × {d}", unnamed(d), "y", X, y)
 
 
 def integers(n: int, d: int) -> Dataset:
@@ -74,7 +89,7 @@ def integers(n: int, d: int) -> Dataset:
     target = np.arange(d + 1) == d
     kinds = np.where(target == (np.arange(_KINDS) % 2 == 0)[:, None], large, small)
     samples = kinds[rng.integers(0, _KINDS, n)].astype(np.float64)
-    names = tuple(f"x{j}" for j in range(1, d + 1))
+    names = unnamed(d)
     X, y = np.ascontiguousarray(samples[:, :-1]), samples[:, -1].copy()
     return Dataset(f"integers {n} × {d}", names, "y", X, y)
 

@@ -24,7 +24,7 @@ import pyarrow.feather
 import pyarrow.parquet
 
 from backends.interface import Floats, InputValueError
-from bench.data.samples import Dataset
+from bench.data.samples import Dataset, unnamed
 
 STDIN = "-"
 
@@ -279,11 +279,6 @@ def _plain(values: Any) -> Any:
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     return values.cast(pa.float64()) if pa.types.is_decimal(values.type) else values
-
-
-def unnamed(count: int) -> tuple[str, ...]:
-    """Return x1, x2, …, the names of columns that have none."""
-    return tuple(f"x{j}" for j in range(1, count + 1))
 
 
 # ---------------------------------------------------------------------------------------- text

@@ -1,44 +1,29 @@
 """The learning-rate study: what theory says of each rate, and what a verified run shows."""
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from backends.interface import Trajectory, check_schedule
-from bench.data.files import replacing, write_json, write_table
 from bench.data.samples import REFERENCE_EPOCHS, Dataset
-from bench.learning.model import history_table
-from bench.learning.standardizing import Scaling
-from bench.learning.stopping import step_lengths
-from bench.learning.theory import (
+from bench.learning.convergence import (
     NEAR,
     Direction,
-    Hessian,
-    LeastSquares,
-    Rate,
-    chosen_rate,
-    close_enough,
-    directions,
-    epochs_needed,
-    hessian,
-    least_squares,
-    quickest_rate,
     regime,
-    restored,
 )
+from bench.learning.curvature import Hessian
+from bench.learning.landscape import Landscape
+from bench.learning.least_squares import LeastSquares
+from bench.learning.rate_choice import Rate, best_rate
+from bench.learning.stopping import step_lengths
 from bench.machine.progress import Progress, silent
 from bench.proof.agreement import Verdict, check_backends
 from bench.proof.oracle import ExactTrajectory, Sums, exact_trajectory
 
-SCHEMA = 1
-MOST_POINTS = 300  # of a path: so many first epochs, and as many later ones
 REFERENCE_RATES = (0.001, 0.005, 0.1)
+LAGGING = 2  # a condition number, or ratio of epochs, from which on w and b differ visibly
 NOISE = 1e3 * float(np.finfo(np.float64).eps)  # steps below this share of θ show rounding
 
 
@@ -53,9 +38,9 @@ class Run:
     contraction: float
     """ρ = max|1 − αλᵢ|"""
     measured_contraction: float | None
-    """What the steps at the end of the run shrink or grow by; None if rounding hides it"""
+    """By which the steps shrink or grow at the end of the run; None if rounding hides it"""
     epochs: int | None
-    """Predicted number to come within 1 % of the least-squares loss; None if it never does"""
+    """Predicted until the loss is within 1 % of the least-squares loss; None if it never is"""
     measured_epochs: int | None
     """None if the run ended before"""
     verdict: Verdict
@@ -67,31 +52,30 @@ class Run:
 class Study:
     """What a study has found so far; it grows while `study` works."""
 
-    data: Dataset
-    samples: Dataset
-    """What was trained on: the data, or their scaled columns"""
-    scaling: Scaling | None
-    hessian: Hessian
-    least_squares: LeastSquares
-    """Of `samples`"""
-    directions: list[Direction]
-    """Steepest first"""
+    landscape: Landscape
+    """The data, and what is known of their loss before any training"""
     epochs: int
     rates: list[float]
-    goal: float
-    """By how much a loss may exceed the least one to count as there: 1 %, or mere rounding"""
-    quickest: float | None
-    """The rate that is predicted to get there first; None if none does"""
+    """Those that are run, ascending"""
+    recommended: float
+    """What `rate_choice.best_rate` takes for these epochs; it need not be among `rates`"""
     runs: list[Run] = field(default_factory=list)
     interrupted: bool = False
 
-    def epochs_needed(self, lr: float) -> int | None:
-        """Return the predicted number of epochs to the goal; None if it is not reached."""
-        return epochs_needed(self.directions, lr, self.goal)
+    @property
+    def data(self) -> Dataset:
+        """What was studied, in its own units."""
+        return self.landscape.data
+
+    @property
+    def directions(self) -> list[Direction]:
+        """The directions that descent moves along, the steepest first."""
+        return self.landscape.directions
 
     def original(self, path: Trajectory) -> Trajectory:
         """Return a trajectory of a run in the units of the data."""
-        return path if self.scaling is None else self.scaling.restore(path)
+        scaling = self.landscape.scaling
+        return path if scaling is None else scaling.restore(path)
 
     def overflow(self, run: Run) -> tuple[int | None, int | None]:
         """Return the epochs of the first loss that is inf and nan in the units of the data."""
@@ -100,10 +84,13 @@ class Study:
         inf, nan = (np.flatnonzero(flags) for flags in (np.isinf(loss), np.isnan(loss)))
         return int(inf[0]) if len(inf) else None, int(nan[0]) if len(nan) else None
 
-    @property
-    def original_least_squares(self) -> LeastSquares:
-        """The least squares in the units of the data."""
-        return restored(self.data, self.scaling, self.least_squares)
+    def shown(self) -> list[Run]:
+        """Return one run per rate: of the first backend that agrees, or else that has a result."""
+        best = dict[float, Run]()
+        for run in self.runs:
+            if run.trajectory is not None and not (run.lr in best and best[run.lr].verdict.agrees):
+                best[run.lr] = run
+        return list(best.values())
 
 
 def study(
@@ -118,38 +105,31 @@ def study(
 ) -> Study:
     """Train at each rate from zero, verify each run, and lay the theory beside it.
 
-    Without `rates`, four that show all regimes. Without `epochs`, 10,000, or fewer, 50 at least, if
-    the table is large. Ctrl-C keeps the runs that are finished and sets `interrupted`.
+    Without `rates`, four that show all regimes, the recommended one among them. Without `epochs`,
+    10,000, or, for a large table, fewer, but at least 50. Ctrl-C keeps the runs that are finished
+    and sets `interrupted`.
 
     Raises:
         InputTypeError, InputValueError: a rate, the epochs or the data cannot be used.
 
     """
-    scaling = Scaling.of(data) if standardize else None
-    samples = data if scaling is None else scaling.apply(data)
-    best = least_squares(samples)
-    H = hessian(samples.X, best.null)
-    epochs = _affordable_epochs(samples, backends) if epochs is None else epochs
-    auto = chosen_rate("auto", data, H, epochs)
-    restored(data, scaling, best)  # refuses what float64 cannot hold in the units of the data
-    along = directions(H, -np.append(best.w, best.b))
-    with np.errstate(over="ignore"):
-        goal = close_enough(best.loss, float(np.mean(samples.y**2)))
-    quickest = quickest_rate(H, along, goal)
-    chosen = [auto if lr == "auto" else lr for lr in rates] or _telling_rates(H, quickest or auto)
+    known = Landscape.of(data, standardize=standardize)
+    epochs = _affordable_epochs(known.samples, backends) if epochs is None else int(epochs)
+    recommended = best_rate(known, epochs)
+    _ = known.original_least_squares  # refuses what float64 cannot hold in the units of the data
+    chosen = [recommended if lr == "auto" else lr for lr in rates]
+    chosen = chosen or _telling_rates(known.hessian, recommended)
     for lr in chosen:
-        check_schedule(samples.X.shape[1], lr, epochs)
-    found = Study(
-        data, samples, scaling, H, best, along, int(epochs), sorted(set(map(float, chosen))),
-        goal, quickest,
-    )  # fmt: skip
+        check_schedule(data.X.shape[1], lr, epochs)
+    found = Study(known, epochs, sorted(set(map(float, chosen))), recommended)
     backends = list(dict.fromkeys(backends))
     steps = len(found.rates) * len(backends)
     sums: Sums | None = None
     try:
         for lr in found.rates:
             on_progress(f"α = {lr:g}", len(found.runs), steps)
-            exact = exact_trajectory(samples.X, samples.y, lr=lr, epochs=found.epochs, sums=sums)
+            X, y = known.samples.X, known.samples.y
+            exact = exact_trajectory(X, y, lr=lr, epochs=epochs, sums=sums)
             sums = exact.sums
             for run in _runs(found, lr, backends, exact, timeout):
                 found.runs.append(run)
@@ -162,7 +142,8 @@ def study(
 def _runs(
     found: Study, lr: float, backends: Sequence[str], exact: ExactTrajectory, timeout: float
 ) -> Iterator[Run]:
-    X, y, best = found.samples.X, found.samples.y, found.least_squares
+    known = found.landscape
+    X, y = known.samples.X, known.samples.y
     for checked in check_backends(
         backends, X, y, lr=lr, epochs=found.epochs, exact=exact, timeout=timeout
     ):
@@ -170,18 +151,18 @@ def _runs(
         yield Run(
             lr,
             checked.verdict.backend,
-            regime(found.hessian, lr),
-            found.hessian.contraction(lr),
+            regime(known.hessian, lr),
+            known.hessian.contraction(lr),
             None if path is None else measured_contraction(path),
-            found.epochs_needed(lr),
-            None if path is None else measured_epochs(path, best.loss + found.goal),
+            known.epochs_needed(lr),
+            None if path is None else measured_epochs(path, known.least_squares.loss + known.goal),
             checked.verdict,
             path,
         )
 
 
 def _affordable_epochs(samples: Dataset, backends: Sequence[str]) -> int:
-    """Return how many epochs, from 50 to 10,000, take a few seconds per rate, if so few can."""
+    """Return how many epochs, from 50 to 10,000, take a few seconds per rate."""
     n, d = samples.X.shape
     backend = 10**8 if "python" in backends else 5 * 10**9
     oracle = 2 * 10**6 // (20 + d**2)
@@ -230,142 +211,43 @@ def _settled(path: Trajectory, near: NDArray[np.bool_]) -> int | None:
     return int(path.epoch[row]) if row < len(near) else None
 
 
-def save(found: Study, folder: Path) -> Iterator[Path]:
-    """Write rates.json, history.parquet, path.parquet, and, in peace, loss.png and path.png.
+@dataclass(frozen=True)
+class Lag:
+    """That w or b arrives much later than the other, since its error lies along a flat valley."""
 
-    A study in which descent moves along one direction only has no path to draw. Each path is
-    yielded once its file is complete.
+    late: str
+    """w or b"""
+    lr: float
+    """The rate at which both arrive first"""
+    early_epochs: int
+    late_epochs: int
+    """After which the one and the other stay within 1 % of their way to the least squares"""
+    share: float
+    """Of the error of the late one, at the start, along the flattest direction"""
 
-    Raises:
-        OSError: the folder cannot be written to; no file is left half-written.
 
+def lag(found: Study) -> Lag | None:
+    """Return which of w and b lags in the run in which both arrive first.
+
+    None if neither needs twice as long as the other, or if the flattest direction does not hold
+    half of the late one's error, and so is not the reason.
     """
-    shown = shown_runs(found)
-    history, paths = folder / "history.parquet", folder / "path.parquet"
-    write_json(folder / "rates.json", _content(found))
-    yield folder / "rates.json"
-    if not shown:
-        return
-    write_table(_histories(found, shown), history)
-    yield history
-    plane = len(found.directions) > 1
-    if plane:
-        write_table(_plane(found, shown), paths)
-        yield paths
-    if found.interrupted:
-        return
-    from plots import loss as loss_plot  # here, since matplotlib takes its time to be imported
-    from plots import path as path_plot
-
-    with replacing(folder / "loss.png") as temporary:
-        loss_plot.draw([history], temporary)
-    yield folder / "loss.png"
-    if plane:
-        with replacing(folder / "path.png") as temporary:
-            path_plot.draw(paths, temporary)
-        yield folder / "path.png"
-
-
-def _histories(found: Study, shown: Sequence[Run]) -> pa.Table:
-    """Return the columns of a history in the units of the data, and in front the rate, lr."""
-    tables, least = [], found.original_least_squares.loss
-    for run in shown:
-        assert run.trajectory is not None
-        path = _until_overflow(found.original(run.trajectory))
-        table = history_table(found.data.features, path, "", least)
-        tables.append(table.add_column(0, "lr", pa.array(np.full(len(path.epoch), run.lr))))
-    return pa.concat_tables(tables)
-
-
-def shown_runs(found: Study) -> list[Run]:
-    """Return one run per rate: of the first backend that agrees, or else that delivered one."""
-    best = dict[float, Run]()
-    for run in found.runs:
-        if run.trajectory is not None and not (run.lr in best and best[run.lr].verdict.agrees):
-            best[run.lr] = run
-    return list(best.values())
-
-
-def _until_overflow(path: Trajectory) -> Trajectory:
-    """Cut a trajectory behind its first loss that is not finite."""
-    rows = int(np.argmin(np.append(np.isfinite(path.loss), False))) + 1
-    return Trajectory._make(values[:rows] for values in path)
-
-
-def _content(found: Study) -> dict[str, Any]:
-    n, d = found.data.X.shape
-    return {
-        "format": "gradrace rates",
-        "schema": SCHEMA,
-        "data": found.data.name,
-        "n": n,
-        "d": d,
-        "features": list(found.data.features),
-        "target": found.data.target,
-        "standardized": found.scaling is not None,
-        "epochs": found.epochs,
-        "interrupted": found.interrupted,
-        "limit": found.hessian.limit,
-        "fastest": found.hessian.fastest,
-        "quickest": found.quickest,
-        "condition": found.hessian.condition,
-        "least_squares_loss": found.original_least_squares.loss,
-        "directions": [
-            asdict(direction) | {"vector": direction.vector.tolist()}
-            for direction in found.directions
-        ],
-        "runs": [_run_content(found, run) for run in found.runs],
-    }
-
-
-def _run_content(found: Study, run: Run) -> dict[str, Any]:
-    content: dict[str, Any] = {
-        "lr": run.lr,
-        "backend": run.backend,
-        "regime": run.regime,
-        "contraction": {"predicted": run.contraction, "measured": run.measured_contraction},
-        "epochs_to_1_percent": {"predicted": run.epochs, "measured": run.measured_epochs},
-        "verdict": asdict(run.verdict),
-    }
-    if run.trajectory is not None:
-        _, w, b, loss = found.original(run.trajectory)
-        content |= {"w": w[-1].tolist(), "b": float(b[-1]), "loss": float(loss[-1])}
-    return content
-
-
-def _plane(found: Study, shown: Sequence[Run]) -> pa.Table:
-    """Return the paths in a plane: (w, b) if d = 1, else the steepest and the flattest direction.
-
-    One row per rate and epoch, later epochs thinned: lr, epoch, x, y. The metadata say what the
-    axes are, and the loss in the plane: the least one, where, the Hessian, and the slow axis.
-    """
-    steep, flat = found.directions[0], found.directions[-1]
-    theta = np.append(found.least_squares.w, found.least_squares.b)
-    if len(theta) == 2:
-        basis, origin = np.eye(2), np.zeros(2)
-        scaled = ", scaled" if found.scaling else ""
-        labels = [f"w[{found.data.features[0]}]{scaled}", f"b{scaled}"]
-    else:
-        basis, origin = np.column_stack([steep.vector, flat.vector]), theta
-        labels = ["along the steepest direction", "along the flattest direction"]
-    H = sum(v.curvature * np.outer(v.vector, v.vector) for v in found.directions)
-    about = {
-        "labels": labels,
-        "optimum": (basis.T @ (theta - origin)).tolist(),
-        "least_loss": found.least_squares.loss,
-        "hessian": (basis.T @ H @ basis).tolist(),
-        "slow": (basis.T @ flat.vector).tolist(),
-        "rates": {f"{run.lr!r}": run.regime for run in shown},
-    }
-    tables = []
-    for run in shown:
-        assert run.trajectory is not None
-        epoch, w, b, _ = run.trajectory
-        late = np.geomspace(1, len(epoch), MOST_POINTS).astype(int) - 1
-        rows = np.union1d(np.arange(min(len(epoch), MOST_POINTS)), late)
-        with np.errstate(over="ignore", invalid="ignore"):
-            x, y = ((np.column_stack([w, b])[rows] - origin) @ basis).T
-        tables.append(
-            pa.table({"lr": np.full(len(rows), run.lr), "epoch": epoch[rows], "x": x, "y": y})
-        )
-    return pa.concat_tables(tables).replace_schema_metadata({"plane": json.dumps(about)})
+    known = found.landscape
+    best = known.least_squares
+    no_way = abs(best.b) < 1e-9 * float(np.abs(best.w).max())  # standardized, b starts at its end
+    if no_way or known.hessian.condition < LAGGING:
+        return None
+    arrivals = [
+        (*arrival(run.trajectory, best), run.lr)
+        for run in found.shown()
+        if run.trajectory is not None
+    ]
+    both = [(w, b, lr) for w, b, lr in arrivals if w is not None and b is not None]
+    if not both:
+        return None
+    w, b, lr = min(both, key=lambda entry: max(entry[:2]))
+    flat = found.directions[-1]
+    late, share = ("b", flat.share_of_b) if b > w else ("w", flat.share_of_w)
+    if share < 0.5 or max(w, b) < LAGGING * min(w, b):
+        return None
+    return Lag(late, lr, min(w, b), max(w, b), share)

@@ -37,7 +37,8 @@ class Scaling:
     def apply(self, data: Dataset) -> Dataset:
         """Return the data with every column x replaced by (x − μ)/σ, the target too."""
         X = (data.X - self.mean) / self.deviation
-        return replace(data, X=X, y=(data.y - self.target_mean) / self.target_deviation)
+        y = (data.y - self.target_mean) / self.target_deviation
+        return replace(data, X=X, y=y, truth=None)
 
     def weights(self, w: Floats) -> Floats:
         """Return weights (…, d) of the scaled columns as weights of the original ones."""

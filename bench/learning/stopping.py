@@ -5,7 +5,7 @@ import numpy as np
 from backends.interface import Floats, InputValueError, Trajectory, finite_number
 
 PATIENCE = 1000
-STALLED = "neither loss nor gradient fell any more"
+STALLED = "neither the loss nor the gradient has fallen any further"
 
 
 class Stopping:
@@ -13,12 +13,12 @@ class Stopping:
 
     It ends after the first step with ‖θₖ₊₁ − θₖ‖ ≤ tol · ‖θ₁ − θ₀‖, θ = (w, b): since
     θₖ₊₁ − θₖ = −α∇L(θₖ), the gradient has then fallen to tol of its first value. It also ends when
-    neither the loss nor the gradient got smaller in the last tenth of the run, but at least 1,000
-    epochs. The loss alone would be no reason: near its minimum it is flat, and rounding hides its
+    neither the loss nor the gradient has fallen for a tenth of the run, and for 1,000 epochs at
+    least. The loss alone would not do: it is flat near its minimum, where rounding hides its
     progress long before w and b have all their digits.
 
     Raises:
-        InputTypeError, InputValueError: tol is no number of 0 ≤ tol < 1.
+        InputTypeError, InputValueError: tol is not a number, or not 0 ≤ tol < 1.
 
     """
 
@@ -35,7 +35,7 @@ class Stopping:
         self._best = self._recent = (np.inf, np.inf)  # loss, step
 
     def end(self, piece: Trajectory) -> tuple[int, str] | None:
-        """Return how many rows of the next piece to keep and why the rest is not needed, if so.
+        """Return how many rows of the next piece to keep, and why training ends there; or None.
 
         The pieces hold every epoch from the first on.
         """
@@ -47,9 +47,9 @@ class Stopping:
         if small.any():
             row = int(np.argmax(small))
             if steps[row] == 0:
-                return row + 1, "steps no longer change w and b"
+                return row + 1, "the steps no longer change w and b"
             ratio = steps[row] / self._first_step
-            return row + 1, f"the gradient has fallen to {ratio:.2g} of its first value"
+            return row + 1, f"the gradient has fallen to {ratio:.2g} of its first norm"
         self._last = theta[-1]
         self._recent = _least(self._recent, (piece.loss.min(), steps.min()))
         if piece.epoch[-1] < self.checkpoint:

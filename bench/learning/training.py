@@ -19,19 +19,15 @@ from backends.interface import (
     check_samples,
     check_schedule,
 )
-from bench.data.samples import Dataset
-from bench.data.tables import unnamed
+from bench.data.samples import Dataset, unnamed
+from bench.learning.convergence import close_enough, directions, epochs_needed
+from bench.learning.curvature import Hessian
+from bench.learning.landscape import Landscape
+from bench.learning.least_squares import LeastSquares
+from bench.learning.rate_choice import Rate, chosen_rate
 from bench.learning.standardizing import Scaling
 from bench.learning.stopping import STALLED, Stopping
-from bench.learning.theory import (
-    Hessian,
-    LeastSquares,
-    Rate,
-    chosen_rate,
-    hessian,
-    least_squares,
-    restored,
-)
+from bench.learning.trajectories import thinned, until_not_finite
 from bench.machine import interrupts
 from bench.proof.isolation import BackendError, as_trajectory, describe
 
@@ -44,22 +40,58 @@ MOST_VALUES = 10_000_000  # of w, b and the loss, that a trajectory keeps
 class Fit:
     """A finished, diverged or interrupted training run; all numbers in the units of the data."""
 
-    data: Dataset
+    landscape: Landscape
+    """The data, and what was known of their loss before the training"""
     backend: str
     lr: float
     trajectory: Trajectory
-    """Up to the last epoch made, or up to the first whose loss is not finite"""
+    """Up to the last epoch, or up to the first one whose loss is not finite"""
     interrupted: bool
     stopped: str
     """Why `tol` ended the training early; empty if it did not"""
     tol: float | None
-    least_squares: LeastSquares
-    hessian: Hessian
-    """Of the columns that were trained on, scaled or not"""
-    scaling: Scaling | None
-    """If the columns were standardized"""
     height: float
-    """ŷ at `center`: b, or, if standardized, what rounding would take from b far away from 0"""
+    """ŷ at `center`: b, or, if standardized, without the digits that b loses far away from 0"""
+
+    @property
+    def data(self) -> Dataset:
+        """What was trained on, in its own units."""
+        return self.landscape.data
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """Set if the columns were standardized."""
+        return self.landscape.scaling
+
+    @property
+    def hessian(self) -> Hessian:
+        """Of the loss of the columns that were trained on, standardized or not."""
+        return self.landscape.hessian
+
+    @property
+    def least_squares(self) -> LeastSquares:
+        """What training converges to; inf or nan where float64 overflows."""
+        known = self.landscape
+        return known.least_squares if self.scaling is None else known.original_least_squares
+
+    @property
+    def near(self) -> float:
+        """By how much the loss may exceed the least one to count as there: 1 %, or rounding."""
+        return close_enough(self.least_squares.loss, float(self.trajectory.loss[0]))
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the loss is within 1 % of the least one."""
+        return self.loss <= self.least_squares.loss + self.near
+
+    def epochs_missing(self) -> int | None:
+        """Predict how many more epochs at this rate bring the loss there; None if none do."""
+        best, unit = self.least_squares, 1.0
+        error = np.append(self.w - best.w, self.b - best.b)
+        if self.scaling is not None:
+            error = self.scaling.scaled_difference(error[:-1], float(error[-1]))
+            unit = self.scaling.target_deviation**2
+        return epochs_needed(directions(self.hessian, error), self.lr, self.near / unit)
 
     @property
     def w(self) -> Floats:
@@ -92,7 +124,7 @@ class Fit:
         elif self.lr >= limit and self.loss > first:
             what = f"the loss grows from {first:.4g} to {self.loss:.4g} in {epoch:,} epochs"
         elif self.lr >= limit and self.stopped.startswith(STALLED):
-            what = f"the loss falls no more at epoch {epoch:,}"
+            what = f"the loss no longer falls at epoch {epoch:,}"
         else:
             return ""
         if not self.lr >= limit > 0:
@@ -115,7 +147,7 @@ class Fit:
 
         """
         if self.diverged:
-            raise InputValueError("the training diverged, there is nothing to predict with")
+            raise InputValueError("the training diverged, so there is no model to predict with")
         rows = np.shape(X)[:1]
         X, _ = check_samples(X, np.zeros(rows))
         if X.shape[1] != len(self.w):
@@ -163,11 +195,11 @@ def train(
 ) -> Fit:
     """Train from zero in chunks of about 0.1 s; the trajectory is the same as in one go.
 
-    `lr` "auto" is `theory.auto_rate`. With `standardize` the backend sees centered and scaled
-    columns, the target's too, so it starts at w = 0 and b = the mean of y. With `tol` it may end
-    earlier, as `Stopping` says. Every epoch is kept; of more than 100,000, every k-th, so that the
-    history stays small. `on_progress` is called with (epoch, loss) after each chunk. Ctrl-C ends
-    the training and returns what was made so far.
+    `lr` "auto" is `rate_choice.best_rate`. With `standardize` the backend sees centered and scaled
+    columns, the target's too, so training starts at w = 0 and b = the mean of y. With `tol` it may
+    end earlier, as `Stopping` says. Every epoch is kept; of more than 100,000, every k-th, so that
+    the history stays small. `on_progress` is called with (epoch, loss) after each chunk. Ctrl-C
+    ends the training and returns what was made so far.
 
     Raises:
         InputTypeError, InputValueError: an argument or the backend cannot be used.
@@ -178,13 +210,11 @@ def train(
     check_schedule(d, 1.0 if lr == "auto" else lr, epochs)
     stopping = None if tol is None else Stopping(tol, np.zeros(d + 1))
     module = backends.load(backend)
-    scaling = Scaling.of(data) if standardize else None
-    samples = data if scaling is None else scaling.apply(data)
-    best = least_squares(samples)
-    H = hessian(samples.X, best.null)
-    rate = chosen_rate(lr, data, H, epochs)
+    known = Landscape.of(data, standardize=standardize)
+    scaling, samples = known.scaling, known.samples
+    rate = chosen_rate(lr, known, int(epochs))
     if scaling is not None:
-        best = restored(data, scaling, best)
+        _ = known.original_least_squares  # refuses what float64 cannot hold in these units
     unit = 1.0 if scaling is None else scaling.target_deviation**2
     pieces: list[Trajectory] = []
     every = max(1, -(-int(epochs) // min(MOST_ROWS, MOST_VALUES // (d + 2))))
@@ -209,13 +239,13 @@ def train(
             raise KeyboardInterrupt from error
         interrupted = True
     whole = Trajectory._make(np.concatenate(rows) for rows in zip(*pieces, strict=True))
-    whole = _thinned(whole, every)
+    whole = thinned(whole, every)
     height = float(whole.b[-1])
     if scaling is not None:
         with np.errstate(over="ignore", invalid="ignore"):
             height = scaling.target_mean + scaling.target_deviation * height
         whole = scaling.restore(whole)
-    return Fit(data, backend, rate, whole, interrupted, stopped, tol, best, H, scaling, height)
+    return Fit(known, backend, rate, whole, interrupted, stopped, tol, height)
 
 
 def _pieces(
@@ -242,12 +272,12 @@ def _pieces(
         path = as_trajectory(go_on(every=stride), length, d, stride)
         if stride > 1 and not np.isfinite(path.loss).all():  # find the very epoch
             path = as_trajectory(go_on(), length, d)
-        path = _until_not_finite(path._replace(epoch=path.epoch + done))
+        path = until_not_finite(path._replace(epoch=path.epoch + done))
         path = Trajectory._make(rows[1:] for rows in path) if length else path
         end = stopping.end(path) if stopping is not None and length else None
         if end is not None:
             path = Trajectory._make(rows[: end[0]] for rows in path)
-        yield _thinned(path, every), end[1] if end is not None else ""
+        yield thinned(path, every), end[1] if end is not None else ""
         done, w, b = int(path.epoch[-1]), path.w[-1], float(path.b[-1])
         if end is not None or done == epochs or not np.isfinite(path.loss[-1]):
             return
@@ -256,21 +286,6 @@ def _pieces(
         length = min(wish, to_multiple or (wish // every * every or wish), epochs - done)
         if stopping is not None:
             length = min(wish, MOST_VALUES // (d + 2), stopping.checkpoint - done, epochs - done)
-
-
-def _thinned(path: Trajectory, every: int) -> Trajectory:
-    """Return every `every`-th epoch and the last."""
-    kept = path.epoch % every == 0
-    kept[-1] = True
-    return Trajectory._make(rows[kept] for rows in path)
-
-
-def _until_not_finite(path: Trajectory) -> Trajectory:
-    """Cut a trajectory behind its first loss that is not finite."""
-    broken = ~np.isfinite(path.loss)
-    if not broken.any():
-        return path
-    return Trajectory._make(rows[: int(np.argmax(broken)) + 1] for rows in path)
 
 
 def _is_interrupt(error: BaseException | None) -> bool:

@@ -1,41 +1,122 @@
-"""What the terminal says of a training and of a study of rates: tables, and advice in words."""
+"""What the terminal says of a study of rates: which one to take, why, and what each one does."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from backends.interface import Floats
 from bench.data.samples import Dataset
-from bench.learning.rates import Run, Study, arrival, shown_runs
-from bench.learning.theory import (
-    Direction,
-)
-from bench.report.learning import (
-    LAGGING,
-    LONGEST,
-    _epochs,
-    condition,
-    factor,
-    heading,
-    scaled_condition,
-    underflow,
-)
-from bench.report.tables import NONE, count, empty_table, yes_no
+from bench.learning.convergence import Direction
+from bench.learning.rates import Run, Study, lag
+from bench.report.learning import LONGEST, MEANING, heading, underflow
+from bench.report.tables import NONE, condition, count, empty_table, epochs, factor, yes_no
 from plots.numbers import short, shortened
 
-MOST_SHOWN_WEIGHTS = 3
+MOST_WEIGHTS = 2
 MOST_DIRECTIONS = 5
 MOST_PARTS = 2
+MOST_CONSTANTS = 3
+
+
+def report(found: Study) -> Iterator[str | Table]:
+    """Say which rate to take, and show what each rate does, what it learns, and why."""
+    yield from about_study(found)
+    yield ""
+    yield from advice(found)
+    if found.runs:
+        yield speed_table(found)
+        yield from speed_legend(found)
+        yield result_table(found)
+        yield direction_table(found)
+        yield DIRECTION_LEGEND
+    for run in found.runs:
+        if not run.verdict.agrees:
+            yield f"{run.backend}, α = {run.lr:g}: {run.verdict.reason}"
 
 
 def about_study(found: Study) -> list[str]:
     """Say what was studied, on what."""
     n, d = found.data.X.shape
-    start = "b = 0" if found.scaling is None else f"b = the mean of {found.data.target}"
-    how = f"n = {n:,}, d = {d:,}, {found.epochs:,} epochs from w = 0, {start}"
-    scaled = None if found.scaling is None else found.hessian
-    return heading(found.data, how, found.original_least_squares, scaled)
+    standardized = found.landscape.scaling is not None
+    start = f"b = the mean of {found.data.target}" if standardized else "b = 0"
+    how = f"n = {n:,}, d = {d:,}, {epochs(found.epochs)} from w = 0, {start}"
+    return heading(found.landscape, how)
+
+
+def advice(found: Study) -> Iterator[str]:
+    """Say which rate to take, what would help more, why others fail, and why w or b lags."""
+    if tiny := underflow(found.data):
+        yield tiny
+        return
+    if found.landscape.epochs_needed(found.recommended) == 0:
+        yield "The start is already within 1 % of the least loss; there is nothing to learn."
+        return
+    yield _which_to_take(found)
+    yield from _what_standardizing_does(found)
+    yield from _why_some_fail(found)
+    yield from _why_one_lags(found)
+
+
+def _which_to_take(found: Study) -> str:
+    lr, needed = found.recommended, found.landscape.epochs_needed(found.recommended)
+    take = f"Take α = {lr!r}, as --lr auto does"
+    if needed is None:
+        return (
+            f"{take}: of all rates it comes closest to the least loss in {epochs(found.epochs)}. "
+            "Within 1 % of it, none comes in any time you could wait for."
+        )
+    others = [
+        f"; {run.lr!r} needs {run.epochs:,}"
+        for run in found.shown()
+        if run.epochs is not None and run.lr != lr
+    ]
+    if needed > found.epochs:
+        return (
+            f"{take}: of all rates it comes closest to the least loss in {epochs(found.epochs)}. "
+            f"To come within 1 % of it, it needs {epochs(needed)}{''.join(others)}."
+        )
+    return f"{take}: it is within 1 % of the least loss after {epochs(needed)}{''.join(others)}."
+
+
+def _what_standardizing_does(found: Study) -> Iterator[str]:
+    """Compare the condition number with that of the standardized columns, if that is better."""
+    known = found.landscape
+    if known.scaling is None and known.other_condition < known.hessian.condition / 2:
+        yield (
+            "With --standardize far fewer epochs are needed: it lowers the condition number "
+            f"({MEANING}) from {condition(known.hessian.condition)} to "
+            f"{condition(known.other_condition)}."
+        )
+
+
+def _why_some_fail(found: Study) -> Iterator[str]:
+    for run in found.shown():
+        if run.regime != "diverges":
+            continue
+        overflow, _ = found.overflow(run)
+        until = "" if overflow is None else f"; at epoch {overflow:,} the loss overflows"
+        yield (
+            f"α = {run.lr!r} diverges, because it is above the limit, "
+            f"{found.landscape.hessian.limit:.4g}: each step overshoots the minimum and ends "
+            f"{run.contraction:.3g} times as far from it as it began{until}."
+        )
+
+
+def _why_one_lags(found: Study) -> Iterator[str]:
+    lags = lag(found)
+    if lags is None:
+        return
+    early = "w" if lags.late == "b" else "b"
+    yield (
+        f"{lags.late} lags behind {early}: at α = {lags.lr!r}, {early} has come 99 % of its way "
+        f"after {epochs(lags.early_epochs)}, {lags.late} after {lags.late_epochs:,}. "
+        f"{lags.share:.0%} of the error of {lags.late} lies along "
+        f"{_mixture(found.directions[-1], found.data)}, the direction in which the loss is "
+        f"flattest: it curves {condition(found.landscape.hessian.condition)} times less than in "
+        "the steepest."
+    )
 
 
 def speed_table(found: Study) -> Table:
@@ -65,20 +146,39 @@ def _measured_epochs(run: Run, made: int) -> str:
     return count(run.measured_epochs)
 
 
+def speed_legend(found: Study) -> Iterator[str]:
+    """Explain the columns of the speed table."""
+    yield (
+        "regime: what a rate does. A slow one is below a tenth of the fastest; a stable one "
+        "approaches the minimum from one side; an oscillating one overshoots, but comes back; one "
+        f"of 2/λmax = {found.landscape.hessian.limit:.4g} or more diverges. λmax is the curvature "
+        "of the loss in its steepest direction."
+    )
+    yield (
+        "ρ: the factor by which the error shrinks, or grows, per epoch in the long run, as "
+        "predicted; measured: over the last tenth of the run. epochs to 1 %: until the loss is "
+        "within 1 % of the least. agrees: with the exact trajectory, within what rounding allows."
+    )
+
+
 def result_table(found: Study) -> Table:
     """Lay the last w, b and loss of every rate, and its overflow, beside the least squares."""
-    d = len(found.data.features)
-    shown = d if d <= MOST_SHOWN_WEIGHTS else MOST_SHOWN_WEIGHTS - 1
+    d, runs = len(found.data.features), found.shown()
+    shown = min(d, MOST_WEIGHTS)
     names = [f"w[{shortened(name, 10)}]" for name in found.data.features[:shown]]
-    table = empty_table("α", *names, "b", "loss", "first\ninf, nan", no_wrap=True)
-    for run in shown_runs(found):
+    overflows = [found.overflow(run) for run in runs]
+    some = any(inf is not None for inf, _ in overflows)
+    table = empty_table("α", *names, "b", "loss", *(["first\ninf, nan"] * some), no_wrap=True)
+    for run, epoch in zip(runs, overflows, strict=True):
         assert run.trajectory is not None
         _, w, b, loss = found.original(run.trajectory)
-        overflow = ", ".join(map(count, found.overflow(run)))
-        table.add_row(f"{run.lr!r}", *_five_digits(w[-1][:shown], b[-1], loss[-1]), overflow)
+        overflow = "" if epoch == (None, None) else ", ".join(map(count, epoch))
+        table.add_row(
+            f"{run.lr!r}", *_five_digits(w[-1][:shown], b[-1], loss[-1]), *([overflow] * some)
+        )
     table.add_section()
-    best = found.original_least_squares
-    table.add_row("least", *_five_digits(best.w[:shown], best.b, best.loss), "")
+    best = found.landscape.original_least_squares
+    table.add_row("least", *_five_digits(best.w[:shown], best.b, best.loss))
     if shown < d:
         table.caption = f"{d - shown} more weights are in history.parquet"
     return table
@@ -89,141 +189,48 @@ def _five_digits(w: Floats, b: float, loss: float) -> list[str]:
 
 
 def direction_table(found: Study) -> Table:
-    """Give the steepest and the flattest directions a row: curvature, error, time constants."""
-    constants = [f"τ at\n{lr!r}" for lr in found.rates]
+    """Give the steepest and the flattest directions a row: curvature, error, time constants.
+
+    A rate that diverges has no time constants; of many rates the last three are shown.
+    """
+    stable = [lr for lr in found.rates if lr < found.landscape.hessian.limit][-MOST_CONSTANTS:]
+    constants = [f"τ at\n{lr!r}" for lr in stable]
     table = empty_table("direction", "curvature", "w error", "b error", *constants, no_wrap=True)
-    table.columns[0].no_wrap = False
     along = found.directions
     rows = along if len(along) <= MOST_DIRECTIONS else [along[0], *along[1 - MOST_DIRECTIONS :]]
     for direction in rows:
         table.add_row(
-            _mixture(direction, found.data, 12),
+            Text(_mixture(direction, found.data, 12, "\n")),
             f"{direction.curvature:.3g}",
             f"{direction.share_of_w:.0%}",
             f"{direction.share_of_b:.0%}",
-            *(_time_constant(direction, lr) for lr in found.rates),
+            *(_time_constant(direction, lr) for lr in stable),
         )
     if len(rows) < len(along):
         table.caption = f"{len(along) - len(rows)} directions between these are in rates.json"
     return table
 
 
-def _mixture(direction: Direction, data: Dataset, longest: int = 50) -> str:
+DIRECTION_LEGEND = (
+    "direction: a mixture of w and b whose error shrinks independently of the others, the "
+    "steepest first. w error, b error: how much of the error at the start lies along it. τ, the "
+    "time constant: the number of epochs in which the error along it falls to 1/e, 37 %."
+)
+
+
+def _mixture(direction: Direction, data: Dataset, longest: int = 50, between: str = " ") -> str:
     """Name the largest parts of a direction: 0.99 b − 0.15 w[x]."""
     names = [f"w[{shortened(name, longest)}]" for name in data.features] + ["b"]
     vector = direction.vector * np.sign(direction.vector[np.abs(direction.vector).argmax()])
     parts = [j for j in np.argsort(-np.abs(vector))[:MOST_PARTS] if abs(vector[j]) >= 0.05]
     words = [f"{'−' if vector[j] < 0 else '+'} {abs(vector[j]):.2f} {names[j]}" for j in parts]
-    return " ".join(words).removeprefix("+ ")
+    return between.join(words).removeprefix("+ ")
 
 
 def _time_constant(direction: Direction, lr: float) -> str:
-    epochs = direction.time_constant(lr)
-    if epochs < 0:
-        return "grows"
-    if epochs >= LONGEST:
+    constant = direction.time_constant(lr)
+    if constant is None:
+        return NONE
+    if constant >= LONGEST:
         return "never"
-    return f"{epochs:,.0f}" if epochs < 1e6 else f"{epochs:.1e}"
-
-
-REGIME_LEGEND = (
-    "slow: below a tenth of the fastest rate. oscillating: overshoots, but comes back; safe. "
-    "diverges: overshoots by more every time."
-)
-SPEED_LEGEND = (
-    "ρ: what the error is multiplied by per epoch, in the long run; measured over the last tenth "
-    "of the run, where quicker directions may still show. epochs to 1 %: until the loss is within "
-    "1 % of the least. agrees: with the exact trajectory."
-)
-DIRECTION_LEGEND = (
-    "direction: a mixture of weights along which the error shrinks by itself, the steepest first. "
-    "w error, b error: the share that lies along it at the start. τ: epochs in which it falls to "
-    "37 %."
-)
-
-
-def advice(found: Study) -> Iterator[str]:
-    """Say which rate to take, why others fail, and why w or b lags."""
-    H, runs = found.hessian, shown_runs(found)
-    if tiny := underflow(found.data):
-        yield tiny
-        return
-    needed = None if found.quickest is None else found.epochs_needed(found.quickest)
-    if needed == 0:
-        yield "The start is already within 1 % of the least loss; there is nothing to learn."
-        return
-    if needed is None:
-        yield "No rate comes within 1 % of the least loss in any time one can wait for."
-    else:
-        others = [
-            f"; {run.lr!r} needs {run.epochs:,}"
-            for run in runs
-            if run.epochs is not None and run.lr != found.quickest
-        ]
-        yield (
-            f"Take α = {found.quickest!r}, about the quickest there is: it comes within 1 % of the "
-            f"least loss after {_epochs(needed)}{''.join(others)}."
-        )
-    yield from _what_scaling_does(found)
-    for run in runs:
-        if run.regime == "diverges":
-            overflow, _ = found.overflow(run)
-            until = "" if overflow is None else f", until the loss overflows at epoch {overflow:,}"
-            yield (
-                f"α = {run.lr!r} fails, being above the limit {H.limit:.4g}: every step overshoots "
-                f"the valley and lands {run.contraction:.3g} times as far from its floor as it was"
-                f"{until}."
-            )
-    yield from _why_one_lags(found)
-
-
-def limits(found: Study) -> str:
-    """Say from which rate on descent diverges, and which one wins in the long run."""
-    H = found.hessian
-    return (
-        f"λ is the curvature of the loss, λmax in the steepest direction, λmin in the flattest. "
-        f"Descent is stable below 2/λmax = {H.limit:.4g}. In the very long run the fastest rate is "
-        f"2/(λmin + λmax) = {H.fastest:.4g}; --lr auto takes it, or less in a run too short for "
-        f"it. λmax/λmin, the condition number, is {condition(H.condition)}."
-    )
-
-
-def _what_scaling_does(found: Study) -> Iterator[str]:
-    """Compare the condition number with that of the scaled columns, if that is better."""
-    if found.scaling is not None:
-        return
-    kappa = found.hessian.condition
-    scaled = scaled_condition(found.data, found.least_squares)
-    if scaled < kappa / 2:
-        yield (
-            f"With --standardize far fewer epochs are needed: the condition number falls from "
-            f"{condition(kappa)} to {condition(scaled)}."
-        )
-
-
-def _why_one_lags(found: Study) -> Iterator[str]:
-    """Compare when w and b arrive, in the run in which both do so first, and say why."""
-    best = found.least_squares
-    no_way = abs(best.b) < 1e-9 * float(np.abs(best.w).max())  # b starts where it ends, as scaled
-    if no_way or found.hessian.condition < LAGGING:
-        return
-    arrivals = [
-        (*arrival(run.trajectory, best), run)
-        for run in shown_runs(found)
-        if run.trajectory is not None
-    ]
-    both = [(w, b, run) for w, b, run in arrivals if w is not None and b is not None and w != b]
-    if not both:
-        return
-    w, b, run = min(both, key=lambda entry: max(entry[0], entry[1]))
-    steep, flat = found.directions[0], found.directions[-1]
-    late, share = ("b", flat.share_of_b) if b > w else ("w", flat.share_of_w)
-    if share < 0.5 or max(w, b) < LAGGING * min(w, b):
-        return
-    early = "w" if late == "b" else "b"
-    yield (
-        f"{late} lags behind {early}: at α = {run.lr!r}, w has come 99 % of its way after "
-        f"{_epochs(w)}, b after {b:,}. For {share:.0%} of the error of {late} lies along "
-        f"{_mixture(flat, found.data)}, where the loss curves "
-        f"{condition(steep.curvature / flat.curvature)} times less than across."
-    )
+    return f"{constant:,.0f}" if constant < 1e6 else f"{constant:.1e}"

@@ -9,9 +9,9 @@ from rich.text import Text
 NONE = "–"
 
 
-def wrapped(text: str) -> list[str]:
-    """Return the lines of a text for a terminal of 80 columns."""
-    return textwrap.wrap(text, 79)
+def wrapped(text: str, width: int = 80) -> list[str]:
+    """Return the lines of a text for a terminal of this width, broken between words only."""
+    return textwrap.wrap(text, width - 1, break_long_words=False, break_on_hyphens=False)
 
 
 def empty_table(*columns: str, no_wrap: bool = False) -> Table:
@@ -30,3 +30,18 @@ def yes_no(value: bool) -> str:
 def count(epoch: int | None) -> str:
     """Write an epoch, or a dash for none."""
     return NONE if epoch is None else f"{epoch:,}"
+
+
+def condition(kappa: float) -> str:
+    """Write a condition number; float64 cannot tell those above 10²⁸ apart."""
+    return f"{kappa:,.0f}" if kappa < 1e6 else f"{kappa:.2g}" if kappa < 1e28 else "over 1e28"
+
+
+def factor(value: float) -> str:
+    """Write what the error is multiplied by per epoch."""
+    return f"{value:.6f}" if value < 10 else f"{value:.4g}"
+
+
+def epochs(number: int) -> str:
+    """Write a number of epochs with its unit: 1 epoch, 1,038 epochs."""
+    return f"{number:,} epoch" + ("s" if number != 1 else "")

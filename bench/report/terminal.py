@@ -151,6 +151,18 @@ def show_lines(lines: Iterable[str]) -> None:
         show(line)
 
 
+def show_report(parts: "Iterable[str | RenderableType]") -> None:
+    """Print paragraphs, wrapped between words at the width of the output, and tables."""
+    from bench.report.tables import wrapped
+
+    width = max(_console().width, LEAST_WIDTH)
+    for part in parts:
+        if isinstance(part, str):
+            show_lines(wrapped(part, width) or [""])
+        else:
+            show(part)
+
+
 def note(message: str) -> None:
     """Say something beside the result, on stderr, if that can be written to."""
     try:

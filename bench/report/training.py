@@ -1,38 +1,71 @@
-"""What a training has shown: what was learned beside the least squares, and what to beware of."""
+"""What the terminal says of a training: its way, what was learned, and what to beware of."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from rich.table import Table
 
-from bench.learning.theory import (
-    close_enough,
-    digits,
-)
+from bench.learning.convergence import close_enough
+from bench.learning.least_squares import digits
 from bench.learning.training import Fit
-from bench.report.learning import heading, underflow, what_helps
-from bench.report.tables import NONE, empty_table
+from bench.learning.trajectories import milestones
+from bench.learning.uncertainty import noise
+from bench.report.learning import LONGEST, MEANING, heading, underflow
+from bench.report.tables import NONE, condition, empty_table, epochs
+from plots.numbers import shortened, three_digits
 
 MOST_WEIGHTS = 20
+MOST_WAY_WEIGHTS = 3
+STRANGE = 3  # standard errors; of estimates further from the truth, there is one in 370
+
+
+def report(fit: Fit, *, auto: bool) -> Iterator[str | Table]:
+    """Say what was trained, show the way, and lay what was learned beside the least squares."""
+    yield from about_fit(fit, auto=auto)
+    yield way_table(fit)
+    if not fit.diverged:
+        yield fit_table(fit)
+        yield from remarks(fit)
 
 
 def about_fit(fit: Fit, *, auto: bool) -> list[str]:
     """Say what was trained, on what, and how."""
     n, d = fit.data.X.shape
-    rate = f"α = {fit.lr:.6g}" + (" (auto: the fastest stable rate for so many epochs)" * auto)
-    how = f"n = {n:,}, d = {d:,}, {rate}, {fit.trajectory.epoch[-1]:,} epochs, {fit.backend}"
-    return heading(fit.data, how, fit.least_squares, fit.hessian if fit.scaling else None)
+    rate = f"α = {fit.lr:.6g}" + (" (auto, the best for this many epochs)" * auto)
+    made = epochs(int(fit.trajectory.epoch[-1]))
+    return heading(fit.landscape, f"n = {n:,}, d = {d:,}, {rate}, {made}, {fit.backend}")
+
+
+def way_table(fit: Fit) -> Table:
+    """Give a dozen epochs a row: loss, b and the first weights."""
+    shown = min(len(fit.w), MOST_WAY_WEIGHTS)
+    names = [f"w[{shortened(name, 10)}]" for name in fit.data.features[:shown]]
+    table = empty_table("epoch", "loss", *names, "b", no_wrap=True)
+    path = milestones(fit.trajectory)
+    for epoch, w, b, loss in zip(path.epoch, path.w, path.b, path.loss, strict=True):
+        weights = (f"{value:.5g}" for value in w[:shown])
+        table.add_row(f"{epoch:,}", f"{loss:.5g}", *weights, f"{b:.5g}")
+    if shown < len(fit.w):
+        table.caption = f"{len(fit.w) - shown} more weights are in history.parquet"
+    return table
 
 
 def fit_table(fit: Fit) -> Table:
-    """Lay learned w, b and loss beside the least squares; of many weights the first 20."""
-    table = empty_table("", "learned", "least squares", "digits")
-    best = fit.least_squares
-    rows = list(zip((f"w[{name}]" for name in fit.data.features), fit.w, best.w, strict=True))
-    for name, learned, exact in [*rows[:MOST_WEIGHTS], ("b", fit.b, best.b)]:
-        table.add_row(name, f"{learned:.10g}", f"{exact:.10g}", str(digits(learned, exact)))
-    if len(rows) > MOST_WEIGHTS:
-        table.add_row(f"… {len(rows) - MOST_WEIGHTS} more weights in model.json", "", "", "")
+    """Lay learned w, b and loss beside the least squares, and beside the truth if it is known."""
+    best, truth = fit.least_squares, fit.data.truth
+    heads = ("", "learned", "least squares", "digits")
+    table = empty_table(*heads, *(() if truth is None else ("truth",)))
+    true = [NONE] * (len(fit.w) + 1) if truth is None else [f"{v:g}" for v in (*truth.w, truth.b)]
+    names = [*(f"w[{name}]" for name in fit.data.features), "b"]
+    learned, exact = [*fit.w, fit.b], [*best.w, best.b]
+    rows = [
+        (name, f"{a:.10g}", f"{b:.10g}", str(digits(a, b)), *(() if truth is None else (c,)))
+        for name, a, b, c in zip(names, learned, exact, true, strict=True)
+    ]
+    for row in [*rows[:-1][:MOST_WEIGHTS], rows[-1]]:
+        table.add_row(*row)
+    if len(fit.w) > MOST_WEIGHTS:
+        table.caption = f"{len(fit.w) - MOST_WEIGHTS} more weights are in model.json"
     rounding = max(fit.loss, best.loss) < close_enough(0.0, float(fit.trajectory.loss[0]))
     right = NONE if rounding else str(digits(fit.loss, best.loss))
     table.add_row("loss", f"{fit.loss:.10g}", f"{best.loss:.10g}", right)
@@ -40,29 +73,48 @@ def fit_table(fit: Fit) -> Table:
 
 
 def remarks(fit: Fit) -> Iterator[str]:
-    """Say why a run that did not diverge ended, and what it leaves to do, if anything."""
+    """Say why a run that did not diverge ended, and what remains to be done, if anything."""
     best, limit = fit.least_squares, fit.hessian.limit
-    goal = best.loss + close_enough(best.loss, float(fit.trajectory.loss[0]))
     if not np.isfinite([*best.w, best.b]).all():
-        yield "the least-squares weights are beyond float64; change the units of the columns"
+        yield "The least-squares weights are beyond float64; change the units of the columns."
     if fit.stopped:
-        yield f"stopped after epoch {fit.trajectory.epoch[-1]:,}: {fit.stopped}"
+        yield f"Training stopped after epoch {fit.trajectory.epoch[-1]:,}: {fit.stopped}."
     elif fit.tol is not None and not fit.interrupted:
-        yield f"the gradient has not yet fallen to {fit.tol:g} of its first value; more epochs"
+        yield f"The gradient has not yet fallen to {fit.tol:g} of its first norm; train longer."
     if tiny := underflow(fit.data):
         yield tiny
     elif fit.lr >= limit:
         yield (
-            f"this run would diverge: α = {fit.lr:g} exceeds 2/λmax = {limit:.6g}; "
-            "choose a rate below that"
+            f"With more epochs this run would diverge: α = {fit.lr:g} exceeds 2/λmax = "
+            f"{limit:.6g}, where λmax is the curvature of the loss in its steepest direction. "
+            "Choose a rate below that."
         )
-    elif fit.loss > goal:
+    elif not fit.is_there:
         yield (
-            f"not there yet: the loss is {fit.loss:.4g}, the least possible is {best.loss:.4g}; "
-            + what_helps(fit)
+            f"Not there yet: the loss is {fit.loss:.4g}, the least possible is {best.loss:.4g}. "
+            + _what_helps(fit)
         )
     elif best.null is None and np.isfinite(best.w).all() and (late := _late(fit)):
-        yield f"the loss is within 1 % of the least, but {late} is not there yet; more epochs"
+        yield f"The loss is within 1 % of the least, but {late} has no digit right; train longer."
+    yield from _why_b_is_not_the_truth(fit)
+
+
+def _what_helps(fit: Fit) -> str:
+    """Say how many epochs are missing, and whether standardized columns need fewer."""
+    missing = fit.epochs_missing()
+    if missing is None or missing > LONGEST:
+        helps = "No number of epochs you could wait for changes that."
+    else:
+        helps = f"Another {epochs(missing)} will bring it within 1 %."
+    if (
+        fit.scaling is None
+        and (scaled := fit.landscape.other_condition) < fit.hessian.condition / 2
+    ):
+        helps += (
+            " With --standardize fewer epochs are needed: it lowers the condition number "
+            f"({MEANING}) from {condition(fit.hessian.condition)} to {condition(scaled)}."
+        )
+    return helps
 
 
 def _late(fit: Fit) -> str:
@@ -75,3 +127,22 @@ def _late(fit: Fit) -> str:
         if digits(learned, exact) < 1 and abs(exact) > least:
             return f"w[{name}]"
     return ""
+
+
+def _why_b_is_not_the_truth(fit: Fit) -> Iterator[str]:
+    """Compare the gap between the least-squares b and the true one with its standard error."""
+    truth, found = fit.data.truth, noise(fit.landscape)
+    if truth is None or found is None:
+        return
+    b, n = fit.least_squares.b, len(fit.data.y)
+    beyond = abs(b - truth.b) / found.error_of_b if found.error_of_b else np.inf
+    meaning = (
+        "so this is noise, not a bug: more samples would bring b closer, more epochs would not."
+        if beyond <= STRANGE
+        else f"and this is {beyond:.0f} times as much: noise alone hardly explains it."
+    )
+    yield (
+        f"The least-squares b is {b:.3g} where the truth is {truth.b:g}. With noise of standard "
+        f"deviation {three_digits(found.deviation)} on {n:,} samples, b typically strays by "
+        f"{found.error_of_b:.2g}, {meaning}"
+    )

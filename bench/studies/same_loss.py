@@ -38,7 +38,7 @@ from backends.interface import (
     finite_number,
 )
 from bench.data.samples import REFERENCE_LR, Dataset, reference_line, synthetic
-from bench.learning.theory import least_squares
+from bench.learning.least_squares import least_squares
 
 MOST_PASSES = 10_000
 NO_SKLEARN = "scikit-learn: is missing: pip install 'gradrace[scikit-learn]'"

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import backends
 from backends.interface import Backend, Floats, Trajectory
 from bench.data.samples import Dataset, synthetic
-from bench.learning.theory import hessian, least_squares
+from bench.learning.curvature import hessian
+from bench.learning.least_squares import least_squares
 from bench.proof.agreement import judge
 from bench.proof.oracle import exact_trajectory
 from tests.conftest import ROOT, assert_same_bits

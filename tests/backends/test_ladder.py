@@ -13,7 +13,7 @@ import pytest
 import backends
 from backends.interface import Backend, Floats, Trajectory, recorded_epochs
 from bench.data.samples import synthetic
-from bench.learning.theory import hessian
+from bench.learning.curvature import hessian
 from bench.proof.agreement import Verdict, judge
 from bench.proof.oracle import exact_trajectory
 from tests.conftest import ROOT

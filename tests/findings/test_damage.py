@@ -19,7 +19,7 @@ from bench.findings import pictures, results, schema
 from bench.findings.advice import advise
 from bench.findings.comparison import compare, drift_warning
 from bench.learning import model_file
-from bench.learning.model import predict, read_model
+from bench.learning.prediction import predict, read_model
 from bench.machine import facts
 from bench.race import run as race
 from bench.report import advice, comparison

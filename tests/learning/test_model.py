@@ -12,7 +12,8 @@ import pytest
 from backends.interface import InputValueError
 from bench import fit
 from bench.data.samples import Dataset, synthetic
-from bench.learning.model import Model, predict, read_model, save, write_predictions
+from bench.learning.model import save
+from bench.learning.prediction import Model, predict, read_model, write_predictions
 from bench.learning.training import Fit, train
 
 
@@ -150,7 +151,7 @@ def put(**values: object) -> Callable[[dict[str, Any]], object]:
 
 BROKEN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "newer": (put(schema=2), "has schema 2, this version of gradrace reads 1"),
-    "foreign": (put(format="keras"), "is no model; `gradrace train` writes one"),
+    "foreign": (put(format="keras"), "is not a model; `gradrace train` writes one"),
     "no weights": (drop("w"), "is damaged: Object missing required field `w`"),
     "no range": (drop("range"), "is damaged: Object missing required field `range`"),
     "a weight too few": (put(w=[1.0]), "is damaged: its features and weights differ in number"),
@@ -192,7 +193,7 @@ def test_a_truncated_model(model: Path, content: str, length: int) -> None:
 
 @pytest.mark.parametrize("text", ["[]", "3", '"model"', "null"])
 def test_other_json(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InputValueError, match="is no model"):
+    with pytest.raises(InputValueError, match="is not a model"):
         read_model(write(tmp_path / "m.json", text))
 
 

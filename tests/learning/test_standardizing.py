@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from backends.interface import Floats, InputValueError
 from bench.data.samples import Dataset, synthetic
+from bench.learning.curvature import hessian
 from bench.learning.standardizing import Scaling
-from bench.learning.theory import hessian
 from bench.learning.training import train
 
 

@@ -78,7 +78,10 @@ def test_a_flat_loss_alone_is_no_reason_to_stop() -> None:
 def test_a_growing_loss_ends_too(line: Dataset) -> None:
     limit = train(line, epochs=0).hessian.limit
     fit = train(line, lr=1.0001 * limit, epochs=100_000, tol=1e-6)
-    assert fit.stopped == "neither loss nor gradient fell any more in the last 1,000 epochs"
+    assert (
+        fit.stopped
+        == "neither the loss nor the gradient has fallen any further in the last 1,000 epochs"
+    )
     assert fit.trajectory.epoch[-1] <= 20_000
     assert fit.failure.startswith("diverged: ")
 

@@ -17,7 +17,7 @@ import backends
 from backends.interface import Backend, InputError, InputValueError, Trajectory
 from bench import peers
 from bench.data.samples import REFERENCE_LR, Dataset, synthetic
-from bench.learning.theory import least_squares
+from bench.learning.least_squares import least_squares
 from bench.machine.facts import THREADS
 from bench.peers import PEERS
 from bench.proof.agreement import check_backends, judge

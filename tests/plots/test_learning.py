@@ -12,8 +12,8 @@ from matplotlib.contour import QuadContourSet
 
 from bench.data.samples import Dataset, reference_line, synthetic
 from bench.learning.model import save
-from bench.learning.rates import save as save_study
 from bench.learning.rates import study
+from bench.learning.rates_files import save as save_study
 from bench.learning.training import train
 from plots import (
     fit,

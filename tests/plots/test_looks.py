@@ -16,8 +16,8 @@ from bench.findings.conclusions import conclude
 from bench.findings.results import read
 from bench.findings.schema import Compile
 from bench.learning.model import save
-from bench.learning.rates import save as save_study
 from bench.learning.rates import study
+from bench.learning.rates_files import save as save_study
 from bench.learning.training import train
 from bench.race.cases import parse
 from plots import agreement, breakeven, fastest, fit, loss, path, roofline, scale, speed, speedup

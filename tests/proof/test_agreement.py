@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import backends
 from backends.interface import Floats
 from bench.data.samples import Dataset, reference_line, synthetic
-from bench.learning.theory import hessian
+from bench.learning.curvature import hessian
 from bench.proof.agreement import judge, piece_fault
 from bench.proof.isolation import PIECES_LR
 from bench.proof.oracle import ExactTrajectory, exact_trajectory

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import backends
 from backends.interface import Floats, Trajectory
 from bench.data.samples import Dataset, integers, synthetic
-from bench.learning.theory import hessian
+from bench.learning.curvature import hessian
 from bench.proof.steps import Steps
 from bench.race.timed_backend import integer_rate
 from tests.variants import CORRECT, WRONG, Loop

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from backends.interface import InputValueError
 from bench.data.samples import reference_line
-from bench.learning.theory import hessian
+from bench.learning.curvature import hessian
 from bench.race.cases import FULL, QUICK, REFERENCE, grid, make_case, parse
 
 

@@ -1,104 +1,17 @@
-"""The Hessian, the rates, the least squares and dependent columns, against what is known."""
+"""The least squares and dependent columns, against what is known."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from backends.interface import Floats, InputValueError
 from bench.data.samples import Dataset, synthetic
-from bench.learning.theory import (
-    Hessian,
-    auto_rate,
-    chosen_rate,
-    directions,
-    hessian,
-    least_squares,
-    quickest_rate,
-    restored,
-)
+from bench.learning.curvature import hessian
+from bench.learning.least_squares import least_squares, restored
 from bench.learning.training import train
 
 
 def table(X: Floats, y: Floats) -> Dataset:
     return Dataset("table", tuple("abcdefgh"[: X.shape[1]]), "y", X, y)
-
-
-class TestHessian:
-    def test_by_hand(self) -> None:
-        # x = (1, −1): H = (2/2) diag(2, 2)
-        H = hessian(np.array([[1.0], [-1.0]]))
-        assert H.values == pytest.approx([2.0, 2.0])
-        assert (H.limit, H.fastest, H.condition) == pytest.approx((1.0, 0.5, 1.0))
-
-    @given(st.integers(1, 4), st.integers(5, 20), st.integers(0, 10**6))
-    def test_is_that_of_the_loss(self, d: int, n: int, seed: int) -> None:
-        X = synthetic(n, d, seed).X
-        A = np.column_stack([X, np.ones(n)])
-        H = hessian(X)
-        np.testing.assert_allclose(
-            H.vectors @ np.diag(H.values) @ H.vectors.T, 2 / n * A.T @ A, atol=1e-12
-        )
-        assert (np.diff(H.values) >= 0).all()
-
-    def test_blocks_make_the_whole(self) -> None:
-        data = synthetic(200_000, 2)
-        A = np.column_stack([data.X, np.ones(len(data.y))])
-        expected = np.linalg.eigvalsh(2 / len(A) * A.T @ A)
-        np.testing.assert_allclose(hessian(data.X).values, expected, rtol=1e-10)
-
-    def test_keeps_the_small_eigenvalues(self) -> None:
-        # columns of size 1e-7 and 1e7: λ differ by 1e28, more than AᵀA could tell apart
-        X = np.array([[1e7, 1e-7], [1e7, -1e-7], [-1e7, 1e-7], [-1e7, -1e-7]])
-        np.testing.assert_allclose(hessian(X).values, [2e-14, 2.0, 2e14], rtol=1e-8)
-
-    def test_of_values_beyond_float64(self) -> None:
-        H = hessian(np.array([[1e200], [-1e200]]))
-        assert (H.limit, H.condition) == (0.0, np.inf)
-        data = table(np.array([[1e200], [-1e200]]), np.zeros(2))
-        with pytest.raises(InputValueError, match="table: no rate is stable, the values are too"):
-            chosen_rate("auto", data, H, 100)
-
-    def test_contraction_is_what_a_run_shows(self, line: Dataset) -> None:
-        H = hessian(line.X)
-        for lr, epochs in ((0.001, 150), (0.005, 150), (0.026, 900), (0.1, 150)):
-            path = train(line, lr=lr, epochs=epochs).trajectory
-            steps = np.hypot(np.diff(path.w[:, 0]), np.diff(path.b))
-            assert steps[-1] / steps[-2] == pytest.approx(H.contraction(lr), rel=1e-3)
-
-
-class TestAutomaticRate:
-    def spectrum(self, *values: float) -> Hessian:
-        return Hessian(np.array(values), np.eye(len(values)))
-
-    def test_is_the_fastest_rounded_down_to_four_digits(self) -> None:
-        assert auto_rate(self.spectrum(0.5, 2.5), 10_000) == 0.6666
-        assert auto_rate(self.spectrum(2.0, 2.0), 10_000) == 0.5
-        assert auto_rate(self.spectrum(2e-300, 3e300), 10**15) == 6.666e-301
-
-    def test_keeps_a_distance_from_the_limit_in_a_short_run(self) -> None:
-        # 100 epochs: a direction flatter than a tenth of λmax cannot arrive anyway
-        assert auto_rate(self.spectrum(1e-9, 1.0), 100) == 1.818
-        assert auto_rate(self.spectrum(1e-9, 1.0), 0) == 1.0
-
-    @given(st.integers(1, 5), st.integers(0, 10**6), st.integers(0, 5000))
-    def test_is_stable(self, d: int, seed: int, epochs: int) -> None:
-        rng = np.random.default_rng(seed)
-        X = rng.standard_normal((12, d)) * 10.0 ** rng.integers(-3, 4, d)
-        H = hessian(X)
-        assert 0 < auto_rate(H, epochs) < H.limit
-
-    def test_gets_closer_than_half_the_limit_and_than_nearly_all_of_it(self) -> None:
-        rng = np.random.default_rng(5)
-        data = synthetic(200, 3)
-        X = data.X * np.array([1.0, 100.0, 3.0]) + rng.standard_normal((200, 1))
-        mixed = table(X, data.y)
-        H = hessian(X)
-        auto, half, edge = (
-            train(mixed, lr=lr, epochs=1000).loss
-            for lr in (auto_rate(H, 1000), H.limit / 2, 0.9999 * H.limit)
-        )
-        assert auto < min(half, edge)
 
 
 class TestLeastSquares:
@@ -197,13 +110,3 @@ class TestDependentColumns:
         assert best.ambiguity == (
             "w is not unique: the columns depend on each other to twelve digits"
         )
-
-
-def test_of_rates_that_are_equally_quick_the_one_that_goes_on_best_is_taken() -> None:
-    data = synthetic(1000, 2)
-    nothing = table(data.X, np.random.default_rng(1).standard_normal(1000))  # no feature helps
-    H, best = hessian(nothing.X), least_squares(nothing)
-    along = directions(H, -np.append(best.w, best.b))
-    rate = quickest_rate(H, along, best.loss)  # the start is good enough
-    assert rate is not None
-    assert H.contraction(rate) < 0.1

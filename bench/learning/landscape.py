@@ -1,0 +1,84 @@
+"""What is known before training: the samples, the curvature of their loss, and its minimum."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from bench.data.samples import Dataset
+from bench.learning.convergence import Direction, close_enough, directions, epochs_needed
+from bench.learning.curvature import Hessian, hessian
+from bench.learning.least_squares import LeastSquares, least_squares, restored
+from bench.learning.standardizing import Scaling
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """The loss of a data set, as descent from zero sees it."""
+
+    data: Dataset
+    samples: Dataset
+    """What is trained on: the data, or their standardized columns"""
+    scaling: Scaling | None
+    """Set if the columns are standardized"""
+    least_squares: LeastSquares
+    """Of `samples`"""
+    hessian: Hessian
+    """Of the loss on `samples`"""
+
+    @classmethod
+    def of(cls, data: Dataset, *, standardize: bool = False) -> "Landscape":
+        """Survey the loss of these columns, standardized or not.
+
+        Raises:
+            InputValueError: as `Scaling.of`.
+
+        """
+        scaling = Scaling.of(data) if standardize else None
+        samples = data if scaling is None else scaling.apply(data)
+        best = least_squares(samples)
+        return cls(data, samples, scaling, best, hessian(samples.X, best.null))
+
+    @cached_property
+    def directions(self) -> list[Direction]:
+        """The directions that descent moves along, the steepest first."""
+        return directions(self.hessian, -np.append(self.least_squares.w, self.least_squares.b))
+
+    @cached_property
+    def first_loss(self) -> float:
+        """The loss at zero, where training starts; inf where float64 overflows."""
+        with np.errstate(over="ignore"):
+            return float(np.mean(self.samples.y**2))
+
+    @property
+    def goal(self) -> float:
+        """By how much a loss may exceed the least one to count as there: 1 %, or rounding."""
+        return close_enough(self.least_squares.loss, self.first_loss)
+
+    def epochs_needed(self, lr: float) -> int | None:
+        """Return the predicted number of epochs to the goal; None if it is not reached."""
+        return epochs_needed(self.directions, lr, self.goal)
+
+    @cached_property
+    def original_least_squares(self) -> LeastSquares:
+        """The least squares in the units of the data.
+
+        Raises:
+            InputValueError: as `restored`.
+
+        """
+        return restored(self.data, self.scaling, self.least_squares)
+
+    @cached_property
+    def other_condition(self) -> float:
+        """The condition number of the columns scaled, if they are not, and unscaled, if they are.
+
+        Raises:
+            InputValueError: as `Scaling.of`.
+
+        """
+        if self.scaling is not None:
+            return hessian(self.data.X, self.original_least_squares.null).condition
+        scaling, null = Scaling.of(self.data), self.least_squares.null
+        null = None if null is None else scaling.scaled_directions(null)
+        return hessian(scaling.apply(self.data).X, null).condition

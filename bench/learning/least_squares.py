@@ -1,0 +1,127 @@
+"""The (w, b) of least loss, which columns depend on others, and how many digits are right."""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from backends.interface import Floats, InputValueError
+from bench.data.samples import Dataset
+from bench.learning.curvature import row_blocks, triangular_factor
+from bench.learning.standardizing import Scaling
+
+DEPENDENT = 1e-12  # a column that the others make up to twelve digits says nothing new
+
+
+class LeastSquares(NamedTuple):
+    """The (w, b) of least loss, to which stable descent from zero converges."""
+
+    w: Floats
+    b: float
+    loss: float
+    dependent: tuple[str, ...] = ()
+    """Which features follow from others, in words: then w is not unique"""
+    null: Floats | None = None
+    """(d + 1, free) an orthonormal basis of the directions along which the loss stays as it is"""
+
+    @property
+    def ambiguity(self) -> str:
+        """Say that, and why, other w fit equally well; empty if none does."""
+        if self.null is None:
+            return ""
+        if not self.dependent:
+            return "w is not unique: the columns depend on each other to twelve digits"
+        words = "; ".join(self.dependent[:5])
+        more = len(self.dependent) - 5
+        return f"w is not unique: {words}" + (f"; and {more} more" if more > 0 else "")
+
+
+def least_squares(data: Dataset) -> LeastSquares:
+    """Return argmin L, by orthogonal factorization of the centered and scaled columns.
+
+    Of many solutions it is the one of least ‖(w, b)‖, since descent from zero takes no step along
+    a direction that leaves the loss as it is. A column counts as dependent if others and a
+    constant make it up to twelve digits. What is beyond float64 is inf or nan.
+    """
+    scaling = Scaling.of(data)
+    scaled = scaling.apply(data)
+    blocks = zip(row_blocks(scaled.X), row_blocks(scaled.y), strict=True)
+    R = triangular_factor(map(np.column_stack, blocks))
+    U, sigma, Qt = np.linalg.svd(R[:, :-1])
+    rank = int((sigma > DEPENDENT * max(sigma[0], 1.0)).sum())
+    with np.errstate(all="ignore"):
+        w = scaling.weights(Qt[:rank].T @ (U[:, :rank].T @ R[:, -1] / sigma[:rank]))
+        theta = np.append(w, scaling.bias(w, 0.0))
+        null = None
+        if rank < len(Qt):
+            unseen = np.where(np.abs(Qt[rank:]) > DEPENDENT, Qt[rank:], 0.0)  # no mere rounding
+            null = scaling.original_directions(np.vstack([unseen.T, np.zeros(len(unseen))]))
+            theta -= null @ (null.T @ theta)
+        r = data.X @ theta[:-1] + theta[-1] - data.y
+        loss = float(r @ r) / len(r)
+    words = () if null is None else tuple(_dependencies(data, R[:, :-1]))
+    return LeastSquares(theta[:-1], float(theta[-1]), loss, words, null)
+
+
+def restored(data: Dataset, scaling: Scaling | None, best: LeastSquares) -> LeastSquares:
+    """Return the least squares of the columns that were trained on in the original units.
+
+    Of many solutions it stays the one to which descent on the scaled columns leads.
+
+    Raises:
+        InputValueError: w, b or the loss is beyond float64 in these units.
+
+    """
+    if scaling is None:
+        if not np.isfinite([*best.w, best.b]).all():
+            raise InputValueError(f"{data.name}: the least-squares weights are beyond float64")
+        with np.errstate(over="ignore"):
+            first = float(np.mean(data.y**2))
+        if not math.isfinite(first):
+            raise InputValueError(_too_large(data))
+        return best
+    with np.errstate(over="ignore", invalid="ignore"):
+        w = scaling.weights(best.w)
+        b = float(scaling.bias(w, best.b))
+        unit = float(np.square(scaling.target_deviation))
+    if not np.isfinite([*w, b]).all():
+        raise InputValueError(f"{data.name}: the least-squares weights are beyond float64")
+    if not math.isfinite(unit):
+        raise InputValueError(_too_large(data))
+    null = None if best.null is None else scaling.original_directions(best.null)
+    return best._replace(w=w, b=b, loss=best.loss * unit, null=null)
+
+
+def _too_large(data: Dataset) -> str:
+    return f"{data.name}: {data.target!r} is so large that the loss is beyond float64; divide it"
+
+
+def _dependencies(data: Dataset, R: Floats) -> Iterator[str]:
+    """Say of each feature that follows from earlier ones; R is the triangular factor of X."""
+    n, d = data.X.shape
+    if n <= d:
+        yield f"{d:,} weights and b need more than {n:,} rows"
+        return
+    names, independent = [repr(name) for name in data.features], list[int]()
+    for j, column in enumerate(R[:d].T):
+        if not column.any():
+            yield f"{names[j]} is constant"
+        elif abs(column[j]) > DEPENDENT * np.abs(column).max():
+            independent.append(j)
+        else:
+            shares, *_ = np.linalg.lstsq(R[:d, independent], column, rcond=None)
+            others = [names[i] for i, c in zip(independent, shares, strict=True) if abs(c) > 1e-9]
+            yield f"{names[j]} follows from {', '.join(others)}"
+
+
+def digits(value: float, exact: float) -> int:
+    """Return how many significant digits agree: −log₁₀ |value − exact| / |exact|, 0 … 15.
+
+    McCullough, "Assessing the reliability of statistical software: part I", *The American
+    Statistician* 52 (1998), who calls it the log relative error.
+    """
+    if value == exact:
+        return 15
+    error = abs(value - exact) / abs(exact) if exact else abs(value)
+    return int(min(15.0, max(0.0, -math.log10(error)))) if math.isfinite(error) else 0

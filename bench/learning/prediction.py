@@ -1,0 +1,184 @@
+"""A saved model, and what it predicts of other tables."""
+
+import reprlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from backends.interface import Floats, InputValueError
+from bench.data.files import replacing, writable_file, write_table
+from bench.data.tables import Table, open_table
+from bench.learning.model import FORMAT, SCHEMA
+
+
+@dataclass(frozen=True)
+class Model:
+    """ŷ = (X − center) w + height, the columns it takes by name, and their range in training.
+
+    That is Xw + b, without the rounding of b where the columns are far from 0: a standardized
+    model keeps the means that it was trained with, any other has the center 0.
+    """
+
+    features: tuple[str, ...]
+    target: str
+    w: Floats
+    """(d,) in the units of the columns, standardized or not"""
+    center: Floats
+    """(d,)"""
+    height: float
+    low: Floats
+    """(d,)"""
+    high: Floats
+    """(d,)"""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of a table, row by row."""
+
+    target: str
+    values: Floats
+    """(n,)"""
+    unused: tuple[str, ...]
+    """The columns that the model does not use"""
+    far: str
+    """Which columns lie so far from the training samples that their units may differ, in words"""
+    loss: float | None
+    """(1/n) Σ (ŷ − y)² if the table has a usable target column"""
+
+
+def read_model(path: Path) -> Model:
+    """Read the `model.json` that `gradrace train` writes.
+
+    Raises:
+        InputValueError: it is cut off, damaged, of another kind, or of a newer version.
+        OSError: it cannot be read.
+
+    """
+    from bench.data import reading
+    from bench.learning import model_file
+
+    content = reading.decoded(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputValueError(f"{path}: is not a model; `gradrace train` writes one as model.json")
+    if content.get("schema") != SCHEMA:
+        raise InputValueError(
+            f"{path}: has schema {reprlib.repr(content.get('schema'))}, "
+            f"this version of gradrace reads {SCHEMA}"
+        )
+    model_file.require_model(path, content)
+    columns = (content["w"], content["center"], content["range"]["low"], content["range"]["high"])
+    w, center, low, high = (np.array(column, dtype=np.float64) for column in columns)
+    height = float(content["height"])
+    return Model(tuple(content["features"]), content["target"], w, center, height, low, high)
+
+
+def predict_table(model: Path, table: Path, out: Path | None = None) -> Predictions:
+    """Return what a saved model predicts of a table; write it to `out`, if given.
+
+    Raises:
+        InputValueError: as `read_model`, `predict` and `write_predictions`, or `out` is one of the
+            files that are read.
+        OSError: a file cannot be read or written.
+
+    """
+    trained = read_model(model)
+    if out is not None:
+        predictions_kind(out)
+        writable_file(out)
+        if out.exists() and any(path.exists() and out.samefile(path) for path in (table, model)):
+            raise InputValueError(f"{out}: would be overwritten while it is read; choose another")
+    found = predict(trained, table)
+    if out is not None:
+        write_predictions(found, out)
+    return found
+
+
+def predict(model: Model, path: Path) -> Predictions:
+    """Return ŷ for every row of a table, whose columns are taken by name.
+
+    Raises:
+        InputValueError: the table cannot be read, lacks a column, or a prediction is beyond
+            float64.
+
+    """
+    table = open_table(path)
+    missing = [name for name in model.features if name not in table.columns]
+    if missing:
+        raise InputValueError(
+            f"{table.name}: has no column {missing[0][:100]!r}, which the model needs; "
+            f"it has {table.listing}"
+        )
+    X = np.concatenate(table.rows(model.features) or [np.empty((0, len(model.features)))])
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = (X - model.center) @ model.w + model.height
+    if not np.isfinite(values).all():
+        row = int(np.argmin(np.isfinite(values))) + 1
+        raise InputValueError(f"{table.name}: row {row}: the prediction is beyond float64")
+    used = {*model.features, model.target}
+    unused = tuple(name for name in table.columns if name not in used)
+    return Predictions(model.target, values, unused, _far(model, X), _loss(model, table, values))
+
+
+def _far(model: Model, X: Floats) -> str:
+    """Name the columns that lie outside of the training range by more than ten times its width.
+
+    A column that was positive is also far if all of it is a tenth of the least value, or less.
+    """
+    if not len(X):
+        return ""
+    low, high = X.min(axis=0), X.max(axis=0)
+    with np.errstate(over="ignore"):
+        margin = 10 * (model.high - model.low)
+        far = (low < model.low - margin) | (high > model.high + margin)
+        far |= (model.low > 0) & (high <= model.low / 10)
+    return "; ".join(
+        f"{model.features[j]!r} is {low[j]:.4g} … {high[j]:.4g}, "
+        f"in training {model.low[j]:.4g} … {model.high[j]:.4g}"
+        for j in np.flatnonzero(far)
+    )
+
+
+def _loss(model: Model, table: Table, values: Floats) -> float | None:
+    if model.target not in table.columns or not len(values):
+        return None
+    try:
+        y = np.concatenate(table.rows([model.target]))[:, 0]
+    except InputValueError:  # empty or unfinished: it is what the person wants to know
+        return None
+    with np.errstate(over="ignore"):
+        return float(np.mean((values - y) ** 2))
+
+
+def write_predictions(predictions: Predictions, path: Path) -> None:
+    """Write one column, `predicted`, row by row as in the table; atomically.
+
+    Raises:
+        InputValueError: the path ends neither in .csv nor in .parquet.
+        OSError: the file cannot be written.
+
+    """
+    kind = predictions_kind(path)
+    table = pa.table({"predicted": predictions.values})
+    if kind == ".parquet":
+        write_table(table, path)
+        return
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(b"predicted\n")  # pyarrow would put it between quotes
+        pyarrow.csv.write_csv(table, file, pyarrow.csv.WriteOptions(include_header=False))
+
+
+def predictions_kind(path: Path) -> str:
+    """Return .csv or .parquet, as the path ends.
+
+    Raises:
+        InputValueError: it ends otherwise.
+
+    """
+    kind = path.suffix.lower()
+    if kind not in (".csv", ".parquet"):
+        raise InputValueError(f"{path}: must end in .csv or .parquet")
+    return kind

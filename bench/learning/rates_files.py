@@ -1,0 +1,148 @@
+"""What a study of rates leaves behind: its numbers, its histories, its paths and pictures."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bench.data.files import replacing, write_json, write_table
+from bench.learning.model import history_table
+from bench.learning.rates import Run, Study
+from bench.learning.trajectories import until_not_finite
+
+SCHEMA = 1
+
+MOST_POINTS = 300  # of a path: that many first epochs, and as many later ones
+
+
+def save(found: Study, folder: Path) -> Iterator[Path]:
+    """Write rates.json, history.parquet, path.parquet, loss.png and path.png.
+
+    An interrupted study gets no pictures, and one in which descent moves along one direction only
+    has no path to draw. Each path is
+    yielded once its file is complete.
+
+    Raises:
+        OSError: the folder cannot be written to; no file is left half-written.
+
+    """
+    shown = found.shown()
+    history, paths = folder / "history.parquet", folder / "path.parquet"
+    write_json(folder / "rates.json", _content(found))
+    yield folder / "rates.json"
+    if not shown:
+        return
+    write_table(_histories(found, shown), history)
+    yield history
+    plane = len(found.directions) > 1
+    if plane:
+        write_table(_plane(found, shown), paths)
+        yield paths
+    if found.interrupted:
+        return
+    from plots import loss as loss_plot  # here, since matplotlib takes its time to be imported
+    from plots import path as path_plot
+
+    with replacing(folder / "loss.png") as temporary:
+        loss_plot.draw([history], temporary)
+    yield folder / "loss.png"
+    if plane:
+        with replacing(folder / "path.png") as temporary:
+            path_plot.draw(paths, temporary)
+        yield folder / "path.png"
+
+
+def _histories(found: Study, shown: Sequence[Run]) -> pa.Table:
+    """Return the columns of a history in the units of the data, and in front the rate, lr."""
+    tables, least = [], found.landscape.original_least_squares.loss
+    for run in shown:
+        assert run.trajectory is not None
+        path = until_not_finite(found.original(run.trajectory))
+        table = history_table(found.data.features, path, "", least)
+        tables.append(table.add_column(0, "lr", pa.array(np.full(len(path.epoch), run.lr))))
+    return pa.concat_tables(tables)
+
+
+def _content(found: Study) -> dict[str, Any]:
+    n, d = found.data.X.shape
+    known, H = found.landscape, found.landscape.hessian
+    return {
+        "format": "gradrace rates",
+        "schema": SCHEMA,
+        "data": found.data.name,
+        "n": n,
+        "d": d,
+        "features": list(found.data.features),
+        "target": found.data.target,
+        "standardized": known.scaling is not None,
+        "epochs": found.epochs,
+        "interrupted": found.interrupted,
+        "limit": H.limit,
+        "fastest": H.fastest,
+        "recommended": found.recommended,
+        "condition": H.condition,
+        "least_squares_loss": found.landscape.original_least_squares.loss,
+        "directions": [
+            asdict(direction) | {"vector": direction.vector.tolist()}
+            for direction in found.directions
+        ],
+        "runs": [_run_content(found, run) for run in found.runs],
+    }
+
+
+def _run_content(found: Study, run: Run) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "lr": run.lr,
+        "backend": run.backend,
+        "regime": run.regime,
+        "contraction": {"predicted": run.contraction, "measured": run.measured_contraction},
+        "epochs_to_1_percent": {"predicted": run.epochs, "measured": run.measured_epochs},
+        "verdict": asdict(run.verdict),
+    }
+    if run.trajectory is not None:
+        _, w, b, loss = found.original(run.trajectory)
+        content |= {"w": w[-1].tolist(), "b": float(b[-1]), "loss": float(loss[-1])}
+    return content
+
+
+def _plane(found: Study, shown: Sequence[Run]) -> pa.Table:
+    """Return the paths in a plane: (w, b) if d = 1, else the steepest and the flattest direction.
+
+    One row per rate and epoch, later epochs thinned: lr, epoch, x, y. The metadata say what the
+    axes are, and the loss in the plane: the least one, where, the Hessian, and the slow axis.
+    """
+    steep, flat = found.directions[0], found.directions[-1]
+    known = found.landscape
+    theta = np.append(known.least_squares.w, known.least_squares.b)
+    if len(theta) == 2:
+        basis, origin = np.eye(2), np.zeros(2)
+        scaled = ", standardized" if known.scaling else ""
+        labels = [f"w[{found.data.features[0]}]{scaled}", f"b{scaled}"]
+    else:
+        basis, origin = np.column_stack([steep.vector, flat.vector]), theta
+        labels = ["along the steepest direction", "along the flattest direction"]
+    H = sum(v.curvature * np.outer(v.vector, v.vector) for v in found.directions)
+    about = {
+        "labels": labels,
+        "optimum": (basis.T @ (theta - origin)).tolist(),
+        "least_loss": known.least_squares.loss,
+        "hessian": (basis.T @ H @ basis).tolist(),
+        "slow": (basis.T @ flat.vector).tolist(),
+        "rates": {f"{run.lr!r}": run.regime for run in shown},
+    }
+    tables = []
+    for run in shown:
+        assert run.trajectory is not None
+        epoch, w, b, _ = run.trajectory
+        late = np.geomspace(1, len(epoch), MOST_POINTS).astype(int) - 1
+        rows = np.union1d(np.arange(min(len(epoch), MOST_POINTS)), late)
+        with np.errstate(over="ignore", invalid="ignore"):
+            x, y = ((np.column_stack([w, b])[rows] - origin) @ basis).T
+        tables.append(
+            pa.table({"lr": np.full(len(rows), run.lr), "epoch": epoch[rows], "x": x, "y": y})
+        )
+    return pa.concat_tables(tables).replace_schema_metadata({"plane": json.dumps(about)})
