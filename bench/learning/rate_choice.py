@@ -33,7 +33,7 @@ def best_rate(known: Landscape, epochs: int) -> float:
 
     """
     H, along = known.hessian, known.directions
-    rates = _candidates(H)
+    rates = candidates(H)
     if not rates:
         raise InputValueError(
             f"{known.data.name}: no rate is stable, the values are too large; "
@@ -62,7 +62,7 @@ def chosen_rate(lr: Rate, known: Landscape, epochs: int) -> float:
     return best_rate(known, epochs) if lr == "auto" else float(lr)
 
 
-def _candidates(H: Hessian) -> list[float]:
+def candidates(H: Hessian) -> list[float]:
     """Return stable rates of 3 digits from half the limit on; below it, all directions are slower.
 
     They lie closer together near the limit.
