@@ -91,8 +91,8 @@ def _five_digits(w: Floats, b: float, loss: float) -> list[str]:
 def direction_table(found: Study) -> Table:
     """Give the steepest and the flattest directions a row: curvature, error, time constants."""
     constants = [f"τ at\n{lr!r}" for lr in found.rates]
-    table = empty_table("direction", "curvature", "w error", "b error", *constants)
-    table.columns[0].no_wrap = False
+    heads = ("direction", "curvature", "w error", "b error", *constants)
+    table = empty_table(*heads, prose=("direction",))
     along = found.directions
     rows = along if len(along) <= MOST_DIRECTIONS else [along[0], *along[1 - MOST_DIRECTIONS :]]
     for direction in rows:
