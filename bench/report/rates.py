@@ -195,7 +195,8 @@ def direction_table(found: Study) -> Table:
     """
     stable = [lr for lr in found.rates if lr < found.landscape.hessian.limit][-MOST_CONSTANTS:]
     constants = [f"τ at\n{lr!r}" for lr in stable]
-    table = empty_table("direction", "curvature", "w error", "b error", *constants)
+    heads = ("direction", "curvature", "w error", "b error", *constants)
+    table = empty_table(*heads, prose=("direction",))
     along = found.directions
     rows = along if len(along) <= MOST_DIRECTIONS else [along[0], *along[1 - MOST_DIRECTIONS :]]
     for direction in rows:

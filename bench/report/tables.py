@@ -22,7 +22,8 @@ def empty_table(*columns: str, prose: Collection[str] = ()) -> Table:
     """
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column in columns:
-        table.add_column(Text(column), no_wrap=column not in prose, overflow="ignore")
+        wraps = column in prose
+        table.add_column(Text(column), no_wrap=not wraps, overflow="fold" if wraps else "ignore")
     return table
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _BETWEEN_WORDS: Any = {"break_long_words": False, "break_on_hyphens": False}
+_INSEPARABLE = re.compile(r"(?<=[0-9]) (?=[×%]|[mµn]?s\b)|(?<=[×=]) (?=\w)")
 _TRAILING_BLANKS = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)  # codes of color stay
 
 
@@ -110,7 +111,7 @@ def _lines(text: str, width: int) -> list[str]:
     """Return the lines of a text, wrapped between words."""
     return [
         wrapped
-        for line in text.split("\n")
+        for line in _INSEPARABLE.sub("\N{NO-BREAK SPACE}", text).split("\n")
         for wrapped in textwrap.wrap(line, width, **_BETWEEN_WORDS) or [""]
     ]
 

@@ -287,7 +287,7 @@ class TestSideBySide:
         assert self.outline(file) == own + [entry for entry in loop if entry not in passes]
 
     def imported(self, file: Path) -> set[str]:
-        """The pieces taken from the rung below, and "sums" if it passes over the data as that does."""
+        """What is taken from the rung below; "sums" stands for the pass over the samples."""
         text = file.read_text("utf-8")
         module = importlib.import_module(f"backends.{file.stem}")
         names = {
