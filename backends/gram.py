@@ -19,101 +19,40 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
 
-from backends.interface import (
-    Floats,
-    Trajectory,
-    check_samples,
-    check_schedule,
-    recorded_epochs,
-)
+from backends import interface
+from backends.interface import Floats, Samples, Start, Trajectory
+from backends.numba_simd import REORDER, gradients, loss, predict, update
+
+__all__ = ["gradients", "loss", "predict", "prepare", "train", "update"]
 
 PASSES_ONCE = True
 
-_REORDER = {"reassoc", "contract", "nsz"}
 _BLOCK = 256  # samples that are condensed at once, at least
 _PART = 1024  # samples that are multiplied at once
 _TINY, _ENLARGED = 2.0**-960, 2.0**500  # a sum of squares whose terms lose digits, and what helps
 
 
-def prepare(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+def prepare(X: ArrayLike, y: ArrayLike) -> Samples:
     """Return X and y as float64 arrays, X in column order."""
-    X, y = check_samples(X, y)
+    X, y = interface.check_samples(X, y)
     return np.asfortranarray(X), y
 
 
-@njit(cache=True, fastmath=_REORDER)
-def predict(X: Floats, w: Floats, b: float) -> Floats:
-    """ŷ = Xw + b, shape (n,)."""
-    y_hat = np.empty(len(X))
-    for i in range(len(X)):
-        dot = 0.0
-        for j in range(len(w)):
-            dot += X[i, j] * w[j]
-        y_hat[i] = dot + b  # ŷ = Xw + b
-    return y_hat
-
-
-@njit(cache=True, fastmath=_REORDER)
-def loss(X: Floats, y: Floats, w: Floats, b: float) -> float:
-    """L = (1/n) Σ rᵢ² with r = Xw + b − y."""
-    n = len(y)
-    y_hat = predict(X, w, b)
-    squares = 0.0
-    for i in range(n):
-        r = y_hat[i] - y[i]  # r = ŷ − y
-        squares += r * r
-    return squares / n  # L = (1/n) Σ rᵢ²
-
-
-@njit(cache=True, fastmath=_REORDER)
-def gradients(X: Floats, y: Floats, w: Floats, b: float) -> tuple[Floats, float]:
-    """(∂L/∂w, ∂L/∂b) = ((2/n) Xᵀr, (2/n) Σ rᵢ), of shape (d,) and a scalar."""
-    n, d = len(y), len(w)
-    y_hat = predict(X, w, b)
-    sum_rx, sum_r = np.zeros(d), 0.0
-    for i in range(n):
-        r = y_hat[i] - y[i]  # r = ŷ − y
-        for j in range(d):
-            sum_rx[j] += r * X[i, j]
-        sum_r += r
-    grad_w = 2.0 / n * sum_rx  # ∂L/∂w = (2/n) Xᵀr
-    grad_b = 2.0 / n * sum_r  # ∂L/∂b = (2/n) Σ rᵢ
-    return grad_w, grad_b
-
-
-@njit(cache=True, fastmath=_REORDER)
-def update(w: Floats, b: float, grad_w: Floats, grad_b: float, lr: float) -> tuple[Floats, float]:
-    """(w − α ∂L/∂w, b − α ∂L/∂b)."""
-    w = w - lr * grad_w  # w ← w − α ∂L/∂w
-    b = b - lr * grad_b  # b ← b − α ∂L/∂b
-    return w, b
-
-
 def train(
-    data: tuple[Floats, Floats],
-    *,
-    lr: float,
-    epochs: int,
-    w0: ArrayLike | None = None,
-    b0: float = 0.0,
-    every: int = 1,
+    data: Samples, *, lr: float, epochs: int, w0: Start = None, b0: float = 0.0, every: int = 1
 ) -> Trajectory:
     """Make `epochs` updates from (w0, b0) at the learning rate lr; record every `every`-th state.
 
-    Two passes over the samples multiply and condense them; `w0` is of shape (d,), zeros if None.
-
-    Raises:
-        InputTypeError, InputValueError: see `interface.check_schedule`.
-
+    Two passes over the samples multiply and condense them.
     """
     X, y = data
-    lr, epochs, w, b, every = check_schedule(X.shape[1], lr, epochs, w0, b0, every)
-    epoch = recorded_epochs(epochs, every)
+    lr, epochs, w, b, every = interface.check_schedule(X.shape[1], lr, epochs, w0, b0, every)
+    epoch = interface.recorded_epochs(epochs, every)
     path = _train(X.T, y, w, b, lr, epochs, every, len(epoch), _fuses())
     return Trajectory(epoch, *path)
 
 
-@njit(cache=True, fastmath=_REORDER)
+@njit(cache=True, fastmath=REORDER)
 def _train(
     columns: Floats,
     y: Floats,
@@ -224,7 +163,7 @@ def _multiply_add(a: float, b: float, c: float) -> float:
     return a * b + c
 
 
-@njit(cache=True, fastmath=_REORDER)
+@njit(cache=True, fastmath=REORDER)
 def _products(columns: Floats, y: Floats) -> Floats:
     """Return AᵀA (d + 2, d + 2) for A = [1 X y], block by block."""
     d, n = columns.shape
@@ -251,7 +190,7 @@ def _products(columns: Floats, y: Floats) -> Floats:
     return S
 
 
-@njit(cache=True, fastmath=_REORDER)
+@njit(cache=True, fastmath=REORDER)
 def _condense(columns: Floats, y: Floats, units: Floats) -> Floats:
     """Return R (d + 2, d + 2), triangular, with RᵀR = AᵀA for A = [1 X y]; its columns as rows.
 
@@ -291,7 +230,7 @@ def _condense(columns: Floats, y: Floats, units: Floats) -> Floats:
     return R
 
 
-@njit(cache=True, fastmath=_REORDER)
+@njit(cache=True, fastmath=REORDER)
 def _norm(v: Floats) -> float:
     """√Σ vᵢ², also where the squares overflow or underflow."""
     squares = 0.0

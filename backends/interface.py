@@ -44,6 +44,10 @@ _REAL, _INTEGER = (float, int, Real), (int, Integral)  # the abstract ones are s
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Samples = tuple[Floats, Floats]
+"""X (n, d) and y (n,)."""
+Start = ArrayLike | None
+"""The weights to begin with, of shape (d,); zeros if None."""
 
 
 class InputError(Exception):
@@ -95,11 +99,16 @@ class Backend(Protocol):
         *,
         lr: float,
         epochs: int,
-        w0: ArrayLike | None = None,
+        w0: Start = None,
         b0: float = 0.0,
         every: int = 1,
     ) -> Trajectory:
-        """Make `epochs` updates and record every `every`-th state, the first and the last."""
+        """Make `epochs` updates and record every `every`-th state, the first and the last.
+
+        Raises:
+            InputTypeError, InputValueError: as `check_schedule`.
+
+        """
 
 
 class Schedule(NamedTuple):
@@ -121,7 +130,7 @@ def recorded_epochs(epochs: int, every: int) -> Integers:
     return np.append(multiples, np.int64(epochs))
 
 
-def check_samples(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+def check_samples(X: ArrayLike, y: ArrayLike) -> Samples:
     """Return X (n, d) and y (n,) as native, C-ordered, writable float64; n, d ≥ 1, all finite.
 
     The caller's arrays are never changed. Integers, booleans and any width or byte order of
@@ -140,12 +149,7 @@ def check_samples(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def check_schedule(
-    d: int,
-    lr: float,
-    epochs: int,
-    w0: ArrayLike | None = None,
-    b0: float = 0.0,
-    every: int = 1,
+    d: int, lr: float, epochs: int, w0: Start = None, b0: float = 0.0, every: int = 1
 ) -> Schedule:
     """Return the validated arguments of `train` for d features; w0 None stands for zeros.
 

@@ -11,18 +11,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
 
-from backends.interface import (
-    Floats,
-    Trajectory,
-    check_samples,
-    check_schedule,
-    recorded_epochs,
-)
+from backends import interface
+from backends.interface import Floats, Samples, Start, Trajectory
 
 
-def prepare(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+def prepare(X: ArrayLike, y: ArrayLike) -> Samples:
     """Return X and y as C-ordered float64 arrays."""
-    return check_samples(X, y)
+    return interface.check_samples(X, y)
 
 
 @njit(cache=True)
@@ -74,26 +69,15 @@ def update(w: Floats, b: float, grad_w: Floats, grad_b: float, lr: float) -> tup
 
 
 def train(
-    data: tuple[Floats, Floats],
-    *,
-    lr: float,
-    epochs: int,
-    w0: ArrayLike | None = None,
-    b0: float = 0.0,
-    every: int = 1,
+    data: Samples, *, lr: float, epochs: int, w0: Start = None, b0: float = 0.0, every: int = 1
 ) -> Trajectory:
     """Make `epochs` updates from (w0, b0) at the learning rate lr; record every `every`-th state.
 
-    One pass over the samples gives the loss and both gradients at the same (w, b). `w0` is of
-    shape (d,), zeros if None.
-
-    Raises:
-        InputTypeError, InputValueError: see `interface.check_schedule`.
-
+    One pass over the samples gives the loss and both gradients at the same (w, b).
     """
     X, y = data
-    lr, epochs, w, b, every = check_schedule(X.shape[1], lr, epochs, w0, b0, every)
-    epoch = recorded_epochs(epochs, every)
+    lr, epochs, w, b, every = interface.check_schedule(X.shape[1], lr, epochs, w0, b0, every)
+    epoch = interface.recorded_epochs(epochs, every)
     path = _train(X, y, w, b, lr, epochs, every, len(epoch))
     return Trajectory(epoch, *path)
 

@@ -23,25 +23,23 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
 
-from backends.interface import (
-    Floats,
-    Trajectory,
-    check_samples,
-    check_schedule,
-    recorded_epochs,
-)
+from backends import interface
+from backends.interface import Floats, Samples, Start, Trajectory
+from backends.numba_jit import gradients, loss, predict, update
 
-_REORDER = {"reassoc", "contract", "nsz"}
+__all__ = ["gradients", "loss", "predict", "prepare", "train", "update"]
+
+REORDER = {"reassoc", "contract", "nsz"}
+FEW = 11  # features whose columns are read as one stream each
 _ROUND = 32  # samples that the vectors of one round hold: four of eight
-_FEW = 11  # features whose columns are read as one stream each
 _STRIP, _SHORT_STRIP = 256, 64  # samples
 _CACHED = 2**21  # numbers, 16 MB, that the last cache holds
 
 
-def prepare(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+def prepare(X: ArrayLike, y: ArrayLike) -> Samples:
     """Return copies of X and y as float64 arrays; X in column order if it has few features."""
-    X, y = check_samples(X, y)
-    if X.shape[1] > _FEW:
+    X, y = interface.check_samples(X, y)
+    if X.shape[1] > FEW:
         return _aligned(X), _aligned(y)
     return _aligned(X.T).T, _aligned(y)
 
@@ -56,85 +54,26 @@ def _aligned(array: Floats) -> Floats:
     return copy
 
 
-@njit(cache=True, fastmath=_REORDER)
-def predict(X: Floats, w: Floats, b: float) -> Floats:
-    """ŷ = Xw + b, shape (n,)."""
-    y_hat = np.empty(len(X))
-    for i in range(len(X)):
-        dot = 0.0
-        for j in range(len(w)):
-            dot += X[i, j] * w[j]
-        y_hat[i] = dot + b  # ŷ = Xw + b
-    return y_hat
-
-
-@njit(cache=True, fastmath=_REORDER)
-def loss(X: Floats, y: Floats, w: Floats, b: float) -> float:
-    """L = (1/n) Σ rᵢ² with r = Xw + b − y."""
-    n = len(y)
-    y_hat = predict(X, w, b)
-    squares = 0.0
-    for i in range(n):
-        r = y_hat[i] - y[i]  # r = ŷ − y
-        squares += r * r
-    return squares / n  # L = (1/n) Σ rᵢ²
-
-
-@njit(cache=True, fastmath=_REORDER)
-def gradients(X: Floats, y: Floats, w: Floats, b: float) -> tuple[Floats, float]:
-    """(∂L/∂w, ∂L/∂b) = ((2/n) Xᵀr, (2/n) Σ rᵢ), of shape (d,) and a scalar."""
-    n, d = len(y), len(w)
-    y_hat = predict(X, w, b)
-    sum_rx, sum_r = np.zeros(d), 0.0
-    for i in range(n):
-        r = y_hat[i] - y[i]  # r = ŷ − y
-        for j in range(d):
-            sum_rx[j] += r * X[i, j]
-        sum_r += r
-    grad_w = 2.0 / n * sum_rx  # ∂L/∂w = (2/n) Xᵀr
-    grad_b = 2.0 / n * sum_r  # ∂L/∂b = (2/n) Σ rᵢ
-    return grad_w, grad_b
-
-
-@njit(cache=True, fastmath=_REORDER)
-def update(w: Floats, b: float, grad_w: Floats, grad_b: float, lr: float) -> tuple[Floats, float]:
-    """(w − α ∂L/∂w, b − α ∂L/∂b)."""
-    w = w - lr * grad_w  # w ← w − α ∂L/∂w
-    b = b - lr * grad_b  # b ← b − α ∂L/∂b
-    return w, b
-
-
 def train(
-    data: tuple[Floats, Floats],
-    *,
-    lr: float,
-    epochs: int,
-    w0: ArrayLike | None = None,
-    b0: float = 0.0,
-    every: int = 1,
+    data: Samples, *, lr: float, epochs: int, w0: Start = None, b0: float = 0.0, every: int = 1
 ) -> Trajectory:
     """Make `epochs` updates from (w0, b0) at the learning rate lr; record every `every`-th state.
 
-    One pass over the samples gives the loss and both gradients at the same (w, b). `w0` is of
-    shape (d,), zeros if None.
-
-    Raises:
-        InputTypeError, InputValueError: see `interface.check_schedule`.
-
+    One pass over the samples gives the loss and both gradients at the same (w, b).
     """
     X, y = data
-    lr, epochs, w, b, every = check_schedule(X.shape[1], lr, epochs, w0, b0, every)
-    epoch = recorded_epochs(epochs, every)
+    lr, epochs, w, b, every = interface.check_schedule(X.shape[1], lr, epochs, w0, b0, every)
+    epoch = interface.recorded_epochs(epochs, every)
     rows = len(epoch)
     if len(w) == 1:
         path_w, path_b, path_loss = _train_line(X[:, 0], y, w[0], b, lr, epochs, every, rows)
         return Trajectory(epoch, path_w.reshape(rows, 1), path_b, path_loss)
-    path = _train(X if len(w) > _FEW else X.T, y, w, b, lr, epochs, every, rows)
+    path = _train(X if len(w) > FEW else X.T, y, w, b, lr, epochs, every, rows)
     return Trajectory(epoch, *path)
 
 
-@njit(cache=True, fastmath=_REORDER)
-def _sums_of_line(x: Floats, y: Floats, w: float, b: float) -> tuple[float, float, float]:
+@njit(cache=True, fastmath=REORDER)
+def sums_of_line(x: Floats, y: Floats, w: float, b: float) -> tuple[float, float, float]:
     """Σ rᵢ², Σ rᵢxᵢ and Σ rᵢ for one feature."""
     squares, sum_rx, sum_r = 0.0, 0.0, 0.0
     for i in range(len(y)):
@@ -146,7 +85,7 @@ def _sums_of_line(x: Floats, y: Floats, w: float, b: float) -> tuple[float, floa
     return squares, sum_rx, sum_r
 
 
-@njit(cache=True, fastmath=_REORDER)
+@njit(cache=True, fastmath=REORDER)
 def _train_line(
     x: Floats, y: Floats, w: float, b: float, lr: float, epochs: int, every: int, rows: int
 ) -> tuple[Floats, Floats, Floats]:
@@ -160,8 +99,8 @@ def _train_line(
     row = 0
 
     for k in range(epochs + 1):
-        squares, sum_rx, sum_r = _sums_of_line(x[:rest], y[:rest], w, b)
-        more_squares, more_rx, more_r = _sums_of_line(x[rest:], y[rest:], w, b)
+        squares, sum_rx, sum_r = sums_of_line(x[:rest], y[:rest], w, b)
+        more_squares, more_rx, more_r = sums_of_line(x[rest:], y[rest:], w, b)
         squares, sum_rx, sum_r = squares + more_squares, sum_rx + more_rx, sum_r + more_r
         if k % every == 0 or k == epochs:
             path_w[row] = w
@@ -176,7 +115,13 @@ def _train_line(
     return path_w, path_b, path_loss
 
 
-@njit(cache=True, fastmath=_REORDER)
+@njit(cache=True)
+def strip_length(numbers: int) -> int:
+    """Return how many samples are read twice at once, where X has so many numbers."""
+    return _STRIP if numbers < _CACHED else _SHORT_STRIP
+
+
+@njit(cache=True, fastmath=REORDER)
 def _train(
     X: Floats, y: Floats, w: Floats, b: float, lr: float, epochs: int, every: int, rows: int
 ) -> tuple[Floats, Floats, Floats]:
@@ -184,14 +129,14 @@ def _train(
     n, d = len(y), len(w)
     path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
     sum_rx, grad_w = np.empty(d), np.empty(d)
-    strip = np.empty(_STRIP if X.size < _CACHED else _SHORT_STRIP)
+    strip = np.empty(strip_length(X.size))
     row = 0
 
     for k in range(epochs + 1):
-        if d > _FEW:
-            squares, sum_r = _sums_of_rows(X, y, w, b, sum_rx)
+        if d > FEW:
+            squares, sum_r = sums_of_rows(X, y, w, b, sum_rx)
         else:
-            squares, sum_r = _sums_of_columns(X, y, w, b, sum_rx, strip)
+            squares, sum_r = sums_of_columns(X, 0, y, w, b, sum_rx, strip)
         if k % every == 0 or k == epochs:
             for j in range(d):
                 path_w[row, j] = w[j]
@@ -208,11 +153,14 @@ def _train(
     return path_w, path_b, path_loss
 
 
-@njit(cache=True, fastmath=_REORDER)
-def _sums_of_columns(
-    columns: Floats, y: Floats, w: Floats, b: float, sum_rx: Floats, strip: Floats
+@njit(cache=True, fastmath=REORDER)
+def sums_of_columns(
+    columns: Floats, first: int, y: Floats, w: Floats, b: float, sum_rx: Floats, strip: Floats
 ) -> tuple[float, float]:
-    """Σ rᵢ² and Σ rᵢ, and Σ rᵢxᵢ into `sum_rx`, from the columns of X (d, n), strip by strip."""
+    """Σ rᵢ² and Σ rᵢ, and Σ rᵢxᵢ into `sum_rx`, from the columns of X (d, n), strip by strip.
+
+    The samples are those of y, of which there are len(y), from the `first` one on.
+    """
     squares, sum_r = 0.0, 0.0
     for j in range(len(sum_rx)):
         sum_rx[j] = 0.0
@@ -222,7 +170,7 @@ def _sums_of_columns(
         r = strip[:m]
         r[:] = b
         for j in range(len(w)):
-            x = columns[j, start : start + len(strip)]
+            x = columns[j, first + start : first + start + m]
             for i in range(m):
                 r[i] += x[i] * w[j]  # ŷ = Xw + b
         for i in range(m):
@@ -230,7 +178,7 @@ def _sums_of_columns(
             squares += r[i] * r[i]
             sum_r += r[i]
         for j in range(len(w)):
-            x = columns[j, start : start + len(strip)]
+            x = columns[j, first + start : first + start + m]
             dot = 0.0
             for i in range(m):
                 dot += r[i] * x[i]
@@ -238,8 +186,8 @@ def _sums_of_columns(
     return squares, sum_r
 
 
-@njit(cache=True, fastmath=_REORDER)
-def _sums_of_rows(X: Floats, y: Floats, w: Floats, b: float, sum_rx: Floats) -> tuple[float, float]:
+@njit(cache=True, fastmath=REORDER)
+def sums_of_rows(X: Floats, y: Floats, w: Floats, b: float, sum_rx: Floats) -> tuple[float, float]:
     """Σ rᵢ² and Σ rᵢ, and Σ rᵢxᵢ into `sum_rx`, from the rows of X (n, d), two at a time."""
     n, d = X.shape
     squares, sum_r = 0.0, 0.0

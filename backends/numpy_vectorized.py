@@ -18,13 +18,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backends.interface import (
-    Floats,
-    Trajectory,
-    check_samples,
-    check_schedule,
-    recorded_epochs,
-)
+from backends import interface
+from backends.interface import Floats, Start, Trajectory
 
 _BLOCK = 2**19  # numbers, 4 MB
 _MANY = 2**14  # samples
@@ -38,7 +33,7 @@ def prepare(X: ArrayLike, y: ArrayLike) -> Data:
 
     With one feature and many samples there are no blocks.
     """
-    X, y = check_samples(X, y)
+    X, y = interface.check_samples(X, y)
     n, d = X.shape
     if d == 1 and n > _MANY:
         return X, y, []
@@ -84,26 +79,16 @@ def update(w: Floats, b: float, grad_w: Floats, grad_b: float, lr: float) -> tup
 
 
 def train(
-    data: Data,
-    *,
-    lr: float,
-    epochs: int,
-    w0: ArrayLike | None = None,
-    b0: float = 0.0,
-    every: int = 1,
+    data: Data, *, lr: float, epochs: int, w0: Start = None, b0: float = 0.0, every: int = 1
 ) -> Trajectory:
     """Make `epochs` updates from (w0, b0) at the learning rate lr; record every `every`-th state.
 
-    Every array is allocated once, before the loop. `w0` is of shape (d,), zeros if None.
-
-    Raises:
-        InputTypeError, InputValueError: see `interface.check_schedule`.
-
+    Every array is allocated once, before the loop.
     """
     X, y, blocks = data
     n, d = X.shape
-    lr, epochs, w0, b, every = check_schedule(d, lr, epochs, w0, b0, every)
-    epoch = recorded_epochs(epochs, every)
+    lr, epochs, w0, b, every = interface.check_schedule(d, lr, epochs, w0, b0, every)
+    epoch = interface.recorded_epochs(epochs, every)
     rows = len(epoch)
     path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
     theta = np.array([-1.0, *w0, b])

@@ -12,15 +12,17 @@ by `sum`: from Python 3.12 on it compensates its roundings.)
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backends.interface import Trajectory, check_samples, check_schedule, recorded_epochs
+from backends import interface
+from backends.interface import Start, Trajectory
 
 Vector = list[float]
 Matrix = list[Vector]
+Data = tuple[Matrix, Vector, Matrix]
 
 
-def prepare(X: ArrayLike, y: ArrayLike) -> tuple[Matrix, Vector, Matrix]:
+def prepare(X: ArrayLike, y: ArrayLike) -> Data:
     """Return X, y and the columns of X as lists of Python floats."""
-    X, y = check_samples(X, y)
+    X, y = interface.check_samples(X, y)
     rows: Matrix = X.tolist()
     return rows, y.tolist(), [[row[j] for row in rows] for j in range(X.shape[1])]
 
@@ -70,27 +72,16 @@ def update(w: Vector, b: float, grad_w: Vector, grad_b: float, lr: float) -> tup
 
 
 def train(
-    data: tuple[Matrix, Vector, Matrix],
-    *,
-    lr: float,
-    epochs: int,
-    w0: ArrayLike | None = None,
-    b0: float = 0.0,
-    every: int = 1,
+    data: Data, *, lr: float, epochs: int, w0: Start = None, b0: float = 0.0, every: int = 1
 ) -> Trajectory:
     """Make `epochs` updates from (w0, b0) at the learning rate lr; record every `every`-th state.
 
-    The residuals r give the loss and both gradients at the same (w, b). `w0` is of shape (d,),
-    zeros if None.
-
-    Raises:
-        InputTypeError, InputValueError: see `interface.check_schedule`.
-
+    The residuals r give the loss and both gradients at the same (w, b).
     """
     _, y, columns = data
     n, d = len(y), len(columns)
-    lr, epochs, start, b, every = check_schedule(d, lr, epochs, w0, b0, every)
-    epoch, w = recorded_epochs(epochs, every), start.tolist()
+    lr, epochs, start, b, every = interface.check_schedule(d, lr, epochs, w0, b0, every)
+    epoch, w = interface.recorded_epochs(epochs, every), start.tolist()
     path_w, path_b, path_loss = [], [], []
 
     for k in range(epochs + 1):

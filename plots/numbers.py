@@ -90,7 +90,11 @@ def label(name: str, most: int = 50) -> str:
     return visible.replace("$", r"\$")
 
 
+def both_ends(name: str) -> str:
+    """Return the beginning and the end of a name that has more than 28 characters."""
+    return name if len(name) <= 28 else f"{name[:15]}…{name[-12:]}"
+
+
 def backend_label(backend: str) -> str:
     """Return a backend's name as text to draw; of a long one, the beginning and the end."""
-    name = short(backend)
-    return label(name if len(name) <= 28 else f"{name[:15]}…{name[-12:]}")
+    return label(both_ends(short(backend)))

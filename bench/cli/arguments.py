@@ -3,19 +3,19 @@
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 import typer.core
 
 import backends
-from bench.report.terminal import (
-    note,
-)
+from bench.report.terminal import note
 
 if TYPE_CHECKING:
     from bench.data.samples import Dataset
     from bench.learning.rate_choice import Rate
+
+Choice = TypeVar("Choice", bound=str)
 
 Backends = Annotated[
     list[str] | None,
@@ -23,20 +23,21 @@ Backends = Annotated[
         "--backend",
         "--backends",
         metavar="NAME|FILE.py|MODULE …",
-        help="Built-in backends, your file or an importable module.  [default: all built-in ones]",
+        help="Backends by name, a file of yours, or an importable module.  [default: all that are "
+        "built in]",
         show_default=False,
     ),
 ]
 
 Target = Annotated[
-    str | None, typer.Option(metavar="COLUMN", help="The column to predict.  [default: the last]")
+    str | None, typer.Option(metavar="COLUMN", help="Column to predict.  [default: the last]")
 ]
 
 Features = Annotated[
     list[str] | None,
     typer.Option(
         metavar="COLUMN,COLUMN,…",
-        help="The columns to predict from; repeatable.  [default: all others]",
+        help="Columns to predict from; repeatable.  [default: all others]",
         show_default=False,
     ),
 ]
@@ -54,12 +55,13 @@ RateText = Annotated[
 Standardize = Annotated[
     bool,
     typer.Option(
-        "--standardize", help="Train on centered and scaled columns; report in the original units."
+        "--standardize",
+        help="Center and scale the columns first; results are in their original units.",
     ),
 ]
 
 Timeout = Annotated[
-    float, typer.Option(metavar="SECONDS", min=0.1, help="How long each backend may take.")
+    float, typer.Option(metavar="SECONDS", min=0.1, help="Time limit for each backend.")
 ]
 
 TABLE = "CSV, TSV, Parquet, Feather, NPZ or NPY; - is standard input."
@@ -138,6 +140,17 @@ def whole_number(option: str, text: str) -> int:
         if number == int(number) >= 1:
             return int(number)
     raise InputValueError(f"{option}: needs whole numbers, 1 or more, got {text!r}")
+
+
+def one_of(option: str, text: str, *allowed: Choice) -> Choice:
+    """Return a text that must be one of those allowed."""
+    from backends.interface import InputValueError
+
+    for choice in allowed:
+        if choice == text:
+            return choice
+    *others, last = allowed
+    raise InputValueError(f"{option}: must be {', '.join(others)} or {last}, got {text!r}")
 
 
 def share_of(option: str, text: str) -> float:

@@ -11,11 +11,7 @@ import typer
 import typer.core
 
 from bench.machine import interrupts
-from bench.report.terminal import (
-    end,
-    silence,
-    silenced,
-)
+from bench.report.terminal import end, silence, silenced
 
 # exit statuses
 DISAGREES = 1
@@ -61,9 +57,11 @@ class _Command(typer.core.TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the option in front of every further word that belongs to it."""
         several = {
-            name for option in self.params if getattr(option, "multiple", False)
+            name
+            for option in self.params
+            if getattr(option, "multiple", False)
             for name in option.opts
-        }  # fmt: skip
+        }
         arguments = any(option.param_type_name == "argument" for option in self.params)
         words: list[str] = []
         for word in args:

@@ -24,7 +24,7 @@ from bench.report.terminal import (
     note,
     progress,
     progress_bar,
-    show_report,
+    show_lines,
     show_saved,
     show_values,
     warn,
@@ -88,7 +88,7 @@ def train(
             tol=tol,
             on_progress=on_progress,
         )
-    show_report(report(fit, auto=rate == "auto"))
+    show_lines(report(fit, auto=rate == "auto"))
     warn(fit.least_squares.ambiguity)
     saved: list[Path] = []
     try:
@@ -175,7 +175,7 @@ def rates(
         for path in rates_files.save(found, out):
             saved.append(path)
     finally:
-        show_report(report(found))
+        show_lines(report(found))
         warn(found.landscape.least_squares.ambiguity)
         show_saved(saved)
     if found.interrupted:

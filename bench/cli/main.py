@@ -3,11 +3,9 @@
 import io
 import sys
 
-from bench.cli import learning, races, verdicts  # noqa: F401 (register their commands)
+from bench.cli import learning, races, results, verdicts  # noqa: F401 (register their commands)
 from bench.cli.command import UNUSABLE, app
-from bench.report.terminal import (
-    end,
-)
+from bench.report.terminal import end
 
 
 def main() -> None:

@@ -1,31 +1,29 @@
-"""The commands of the race: run, scale, compare, plot, advise."""
+"""The commands that race: run, scale."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import typer.core
 
-from bench.cli.arguments import Backends, share_of, usable, whole_number
+from bench.cli.arguments import Backends, usable, whole_number
 from bench.cli.command import DISAGREES, command, end_interrupted
-from bench.report.terminal import (
-    end,
-    note,
-    progress_bar,
-    show,
-    show_lines,
-    show_saved,
-    warn,
-)
+from bench.report.terminal import note, progress_bar, show_lines, show_saved, width
+
+if TYPE_CHECKING:
+    from bench.race.settings import Settings
+    from bench.race.state import Race
 
 
 @command
 def run(
     quick: Annotated[
-        bool, typer.Option("--quick", help="4 sizes, 3 sessions, about a minute; the default.")
+        bool,
+        typer.Option("--quick", help="4 sizes, 3 sessions, about a minute.  [default]"),
     ] = False,
     full: Annotated[
-        bool, typer.Option("--full", help="14 sizes, 8 sessions; says how long it takes.")
+        bool,
+        typer.Option("--full", help="14 sizes, 8 sessions; starts by saying how long it takes."),
     ] = False,
     sizes: Annotated[
         list[str] | None,
@@ -39,7 +37,8 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="D …",
-            help="Numbers of features, each with every N.  [default: those of --quick or --full]",
+            help="Numbers of features, each raced with every N.  [default: those of --quick or "
+            "--full]",
             show_default=False,
         ),
     ] = None,
@@ -47,267 +46,167 @@ def run(
         str | None,
         typer.Option(
             metavar="N",
-            help="Updates per call; slow backends make fewer.  [default: some ms of work]",
+            help="Updates per call; slow backends make fewer.  [default: a few ms of work]",
         ),
     ] = None,
     backend: Backends = None,
     baseline: Annotated[
         str | None,
         typer.Option(
-            metavar="BACKEND", help="What speed-ups refer to.  [default: python, if it races]"
+            metavar="BACKEND",
+            help="Backend that the others are compared with.  [default: python, or the first]",
         ),
     ] = None,
     sessions: Annotated[
-        int | None, typer.Option(metavar="K", help="Fresh processes that time everything.")
+        int | None,
+        typer.Option(
+            metavar="K", help="Fresh processes, each of which times all backends at all sizes."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Shuffles the order.")] = 0,
-    threads: Annotated[int, typer.Option(metavar="N", help="Threads per library.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the shuffled order.")] = 0,
+    threads: Annotated[int, typer.Option(metavar="N", help="Threads that a backend may use.")] = 1,
     peers: Annotated[
-        bool, typer.Option("--peers", help="Race JAX, PyTorch and a C loop, too, if they are here.")
+        bool,
+        typer.Option("--peers", help="Also race JAX, PyTorch and a C loop, where installed."),
     ] = False,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Complete the benchmark.json of an interrupted run."),
+        typer.Option(metavar="FILE", help="Complete the result file of an interrupted run."),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path("results"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path(
+        "results"
+    ),
 ) -> None:
-    """Check, race and picture the backends.
+    """Race the backends, and draw the results.
 
-    Every backend is verified, then timed in several fresh processes, its timed blocks interleaved
-    with those of the others. On one thread `numba-parallel` is `numba-simd`, and is left out.
+    First verifies that every backend computes the exact trajectory. Then times those that do in
+    several fresh processes, a short block of one backend after a block of another. With one
+    thread, `numba-parallel` is the same as `numba-simd`, and is left out.
+
     Writes benchmark.json, agreement.png, speed.png, speedup.png, breakeven.png, fastest.png,
-    roofline.png, and what `train` writes. The exit status is 1 if a backend disagrees with the
-    exact trajectory, is faster than this machine can be, or a session breaks off.
+    roofline.png, and the files of `gradrace train`.
+
+    The exit status is 1 if a backend disagrees with the exact trajectory or is faster than this
+    machine can be, or if a session fails.
     """
     from backends.interface import InputValueError
-    from bench.data.files import writable_folder
-    from bench.peers import raceable
-    from bench.race import run as race
-    from bench.race import settings, state
-    from bench.report import race as tables
+    from bench.race.settings import choose
+    from bench.race.state import RESULT
 
+    path = resume or out / RESULT
+    given = (quick, full, sizes, features, epochs, backend, baseline, sessions, seed, peers)
     if quick and full:
         raise InputValueError("--quick and --full: choose one")
-    if resume is not None and any(
-        (
-            quick,
-            full,
-            sizes,
-            features,
-            epochs,
-            backend,
-            baseline,
-            sessions,
-            seed,
-            threads - 1,
-            peers,
+    if resume is not None:
+        if any(given) or threads != 1:
+            raise InputValueError("--resume: takes everything else from the file")
+        result = _resumed(resume)
+    else:
+        chosen = choose(
+            full=full,
+            sizes=[whole_number("--sizes", text) for text in sizes or ()],
+            features=[whole_number("--features", text) for text in features or ()],
+            epochs=None if epochs is None else whole_number("--epochs", epochs),
+            backends=_raced(backend, threads, peers=peers),
+            baseline=baseline,
+            sessions=sessions,
+            seed=seed,
+            threads=threads,
         )
-    ):
-        raise InputValueError("--resume: takes everything else from the file")
-    usable(backend or settings.default_backends(threads))
+        result = _run(out, chosen)
+    _report(result, path)
+
+
+def _raced(backend: list[str] | None, threads: int, *, peers: bool) -> list[str]:
+    """Return what races: what was given, or all built-in backends; and the peers, if wanted."""
+    from bench.peers import raceable
+    from bench.race.settings import default_backends
+
+    specs = backend or list(default_backends(threads))
+    usable(specs)
     if peers:
         found, reasons = raceable()
-        backend = [*(backend or settings.default_backends(threads)), *found]
+        specs = [*specs, *found]
         for reason in reasons:
             note(f"not raced: {reason}")
-    chosen = settings.choose(
-        full=full,
-        sizes=[whole_number("--sizes", text) for text in sizes or ()],
-        features=[whole_number("--features", text) for text in features or ()],
-        epochs=None if epochs is None else whole_number("--epochs", epochs),
-        backends=backend or (),
-        baseline=baseline,
-        sessions=sessions,
-        seed=seed,
-        threads=threads,
-    )
-    writable_folder(out if resume is None else resume.parent)
+    return specs
+
+
+def _run(out: Path, chosen: "Settings") -> "Race":
+    from bench.data.files import writable_folder
+    from bench.race.duration import announcement
+    from bench.race.run import run
+
+    writable_folder(out)
+    note(announcement(chosen))
     with progress_bar() as on_progress:
-        if resume is not None:
-            result = race.resume(resume, on_progress)
-        else:
-            note(settings.announcement(chosen))
-            result = race.run(out, chosen, on_progress)
-    for part in tables.race_report(result.content):
-        show(part)
-    for warning in result.about["warnings"]:
-        warn(warning)
-    show_saved(result.files)
+        return run(out, chosen, on_progress)
+
+
+def _resumed(path: Path) -> "Race":
+    from bench.data.files import writable_folder
+    from bench.race.run import resume
+
+    writable_folder(path.parent)
+    with progress_bar() as on_progress:
+        return resume(path, on_progress)
+
+
+def _report(result: "Race", path: Path) -> None:
+    """Print what a race has found, name its files, and end with its status."""
+    from bench.report.race import finished_already, race_summary, saved, what_is_kept
+
+    show_lines(race_summary(result.content, width()))
+    if result.files:
+        show_lines(saved(result.files, path))
+    elif not result.interrupted:
+        note(finished_already(path))
     if result.interrupted:
-        kept = (
-            f"{result.finished} of {result.settings.sessions} sessions are finished and saved; "
-            f"gradrace run --resume {resume or out / state.RESULT} completes them"
-        )
-        if not result.finished:
-            older = (resume or out / state.RESULT).exists()
-            kept = (
-                "nothing was timed"
-                + f" ({resume or out / state.RESULT}: of an earlier run)" * older
-            )
-        end_interrupted(f"; {kept}")
+        end_interrupted(f"; {what_is_kept(result.content, path)}")
     if result.faults:
         raise typer.Exit(DISAGREES)
 
 
 @command
 def scale(
-    seed: Annotated[int, typer.Option(metavar="N", help="Shuffles the order.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the shuffled order.")] = 0,
     sessions: Annotated[
-        int, typer.Option(metavar="K", help="Fresh processes that time everything.")
+        int,
+        typer.Option(
+            metavar="K", help="Fresh processes, each of which times all backends at all sizes."
+        ),
     ] = 3,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path("results"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path(
+        "results"
+    ),
 ) -> None:
     """Show how the time grows with samples, features and threads.
 
-    Races n = 1 to 10⁷ for one feature, d = 1 to 1,000 at n·d = 10⁶, and one thread to all; takes
-    about five minutes on two cores. Writes scale-1.json, scale-2.json, …, a result file each, and
-    scale.png. The exit status is 1 if a backend disagrees or a session breaks off.
+    Races n = 1 to 10⁷ with one feature, d = 1 to 1,000 with n·d = 10⁶, and from one thread to all
+    cores. Takes about five minutes on two cores. Writes a result file per number of threads,
+    scale-1.json, scale-2.json, …, and scale.png.
+
+    The exit status is 1 if a backend disagrees or a session fails.
     """
     from dataclasses import replace
 
-    from bench.data.files import replacing, writable_folder
-    from bench.findings import exponents
-    from bench.race import scale, settings
-    from bench.report import race as tables
-    from bench.report.scale import crossover_lines, exponent_table
-    from plots import scale as picture
+    from bench.data.files import writable_folder
+    from bench.race import scale
+    from bench.race.settings import QUICK_SETTINGS, default_backends
+    from bench.report.scale import draw_scale, scale_report
 
-    usable(settings.default_backends(1))
-    base = replace(settings.QUICK_SETTINGS, seed=seed, sessions=sessions)
+    usable(default_backends(1))
+    base = replace(QUICK_SETTINGS, seed=seed, sessions=sessions)
     writable_folder(out)
     with progress_bar() as on_progress:
         races = scale.study(out, base, on_progress=on_progress)
     timed = [result for result in races if result.finished]
-    for result in timed:
-        for part in tables.race_report(result.content):
-            show(part)
-        for warning in result.about["warnings"]:
-            warn(warning)
-    saved = [path for result in timed for path in result.files]
     if timed:
-        show(exponent_table(exponents.exponents(timed[0].content)))
-        show_lines(crossover_lines(exponents.crossovers(timed[0].content)))
-        with replacing(out / "scale.png") as target:
-            picture.draw(saved, target)
-        show_saved([*saved, out / "scale.png"])
+        show_lines(scale_report([result.content for result in timed], width()))
+        files = [path for result in timed for path in result.files]
+        show_saved([*files, draw_scale(files, out)])
     if races[-1].interrupted:
         kept = "the sessions that are finished are saved" if timed else "nothing was timed"
         end_interrupted(f"; {kept}")
     if any(result.faults for result in races):
         raise typer.Exit(DISAGREES)
-
-
-@command
-def compare(
-    old: Annotated[Path, typer.Argument(metavar="OLD.json", help="The earlier result file.")],
-    new: Annotated[Path, typer.Argument(metavar="NEW.json", help="The later one.")],
-    fail_above: Annotated[
-        str | None,
-        typer.Option(metavar="SHARE", help="Exit with 1 if something is slower by more, like 10%."),
-    ] = None,
-    layout: Annotated[
-        str,
-        typer.Option(
-            "--format", metavar="text|md", help="A table for the terminal or in Markdown."
-        ),
-    ] = "text",
-) -> None:
-    """Compare two runs: what became faster or slower.
-
-    A difference is shown if its 95 % interval excludes 1 and it exceeds 5 % and the A/A floor of
-    both runs. What else differs, like machine or versions, is said.
-    """
-    from backends.interface import InputValueError
-    from bench.findings import comparison
-    from bench.report import tables
-    from bench.report.comparison import (
-        COMPARISON_LEGEND,
-        comparison_markdown,
-        comparison_table,
-    )
-    from plots.numbers import percent
-
-    if layout not in ("text", "md"):
-        raise InputValueError(f"--format: must be text or md, got {layout!r}")
-    limit = None if fail_above is None else share_of("--fail-above", fail_above)
-    found = comparison.compare(old, new)
-    if layout == "md":
-        show_lines(comparison_markdown(found))
-    else:
-        show(comparison_table(found))
-        show_lines(tables.wrapped(COMPARISON_LEGEND))
-    for difference in found.differences:
-        warn(f"not the same, {difference}")
-    warn(comparison.drift_warning(found))
-    if limit is not None:
-        if not found.comparable:
-            raise InputValueError(
-                "--fail-above: the runs are of different machines or threads; their times say "
-                "nothing about the code"
-            )
-        if not found.judged:
-            raise InputValueError("--fail-above: needs two or more sessions in both runs")
-        if unseen := found.unseen(limit):
-            warn(
-                f"on {len(unseen)} of {len(found.changes)} a slowdown of {percent(limit)} "
-                "cannot be ruled out: more --sessions narrow the intervals"
-            )
-        slower = [f"{change.backend} on {change.case}" for change in found.regressions(limit)]
-        faults = [f"not in the new run: {', '.join(found.gone)}"] if found.gone else []
-        if slower:
-            faults.insert(0, f"slower by more than {percent(limit)}: {', '.join(slower)}")
-        if faults:
-            end("; ".join(faults), DISAGREES)
-
-
-@command
-def plot(
-    file: Annotated[Path, typer.Argument(metavar="FILE.json", help="What gradrace run wrote.")],
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where to save.  [default: beside the file]")
-    ] = None,
-) -> None:
-    """Draw the pictures of a race again, from its files alone.
-
-    speed.png: time per epoch against n. speedup.png: speed-ups with their intervals. breakeven.png:
-    when compiling has paid. fastest.png: the fastest backend at every size. roofline.png: how close
-    each comes to what the machine can do. agreement.png, if agreement.parquet lies beside the file:
-    the errors of each backend.
-    """
-    from backends.interface import InputValueError
-    from bench.data.files import writable_folder
-    from bench.findings import pictures, results
-
-    if not results.read(file)["benchmarks"]:
-        raise InputValueError(f"{file}: nothing was timed in that run")
-    folder = writable_folder(file.parent if out is None else out)
-    show_saved(list(pictures.redraw(file, folder)))
-
-
-@command
-def advise(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE.json", help="What gradrace run wrote on this machine.")
-    ],
-    n: Annotated[str, typer.Option(metavar="N", help="Samples of your job.")],
-    d: Annotated[str, typer.Option(metavar="D", help="Features.")],
-    epochs: Annotated[str, typer.Option(metavar="N", help="Epochs of one run.")],
-    runs: Annotated[str, typer.Option(metavar="N", help="Runs in one process.")] = "1",
-) -> None:
-    """Say which backend to use for a job, and how long it will take.
-
-    Times are carried over from the measured sizes to yours. Beyond them, the answer says so; more
-    than ten times beyond, there is none.
-    """
-    from bench.findings import results
-    from bench.findings.advice import advise
-    from bench.report import advice, tables
-    from bench.report.race import about_race
-
-    counts = {"n": n, "d": d, "epochs": epochs, "runs": runs}
-    found = advise(file, **{name: whole_number(f"--{name}", text) for name, text in counts.items()})
-    for line in advice.advice_lines(found):
-        show_lines(tables.wrapped(line))
-    show(advice.advice_table(found))
-    source = f"From a {about_race(results.read(file))}."
-    show_lines(tables.wrapped(f"{advice.ADVICE_LEGEND} {source}"))

@@ -103,6 +103,38 @@ def compare(old: Path, new: Path) -> Comparison:
     )
 
 
+def slowdowns(comparison: Comparison, limit: float) -> list[str]:
+    """Return why the new run falls short: what is slower by more than `limit`, or is missing.
+
+    `limit` is a share: 0.1 for 10 %.
+
+    Raises:
+        InputValueError: the runs are of different machines, or too few sessions judge them.
+
+    """
+    if not comparison.comparable:
+        raise InputValueError(
+            "--fail-above: the runs are of different machines or threads; their times say "
+            "nothing about the code"
+        )
+    if not comparison.judged:
+        raise InputValueError("--fail-above: needs two or more sessions in both runs")
+    slower = [f"{change.backend} on {change.case}" for change in comparison.regressions(limit)]
+    faults = [f"slower by more than {100 * limit:g} %: {', '.join(slower)}"] if slower else []
+    return faults + [f"not in the new run: {', '.join(comparison.gone)}"] * bool(comparison.gone)
+
+
+def unseen_warning(comparison: Comparison, limit: float) -> str:
+    """Return a warning if a slowdown of `limit` could go unseen somewhere, else nothing."""
+    unseen = comparison.unseen(limit)
+    if not unseen:
+        return ""
+    return (
+        f"on {len(unseen)} of {len(comparison.changes)} a slowdown of {100 * limit:g} % cannot be "
+        "ruled out: more --sessions narrow the intervals"
+    )
+
+
 def drift_warning(comparison: Comparison) -> str:
     """Return a warning if everything became slower or faster together, else nothing."""
     share = max(comparison.drift, 1 / comparison.drift) - 1

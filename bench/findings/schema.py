@@ -358,6 +358,8 @@ class MeasuredAbout(TypedDict):
     version: Text
     settings: Settings
     fingerprints: dict[Spec, str]
+    problems: Number
+    """How many small problems every backend had to solve before it raced; 0 if none."""
     interrupted: bool
     roofline: Roofline | None
     arms: list[Arm]

@@ -6,13 +6,14 @@ they reach, no training loop surpasses. `roofline.py` runs them in a process of 
 
 from collections.abc import Callable
 from timeit import default_timer
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit, prange
 
 from backends.interface import Floats
 from bench.machine import facts
+from bench.machine.roofline import Roofline
 
 _SMALLEST, _LARGEST = 2**14, 2**28  # bytes of a working set
 _LAST_CACHE = 2**25  # bytes, where the system does not say
@@ -21,8 +22,8 @@ _LONG = 0.002  # seconds of one timed call
 _TERMS = 16  # multiply-adds per number, so that they are what takes the time
 
 
-def measure(threads: int) -> dict[str, Any]:
-    """Measure on one core and on `threads`, what `roofline.Roofline` holds; the two best count."""
+def measure(threads: int) -> Roofline:
+    """Measure on one core and on `threads`; of all repetitions the two best count."""
     caches = facts.machine_info()["caches"]
     largest = min(4 * max(caches.values(), default=_LAST_CACHE), _LARGEST)
     sizes = [_SMALLEST]

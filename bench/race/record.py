@@ -31,6 +31,7 @@ def new_content(settings: Settings) -> ResultFile:
             "version": version(),
             "settings": _as_written(settings),
             "fingerprints": fingerprints(settings.backends),
+            "problems": 0,
             "interrupted": False,
             "roofline": None,
             "arms": [],

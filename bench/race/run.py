@@ -95,7 +95,7 @@ def resume(path: Path, on_progress: Progress = silent) -> Race:
     """Complete a result file whose run was interrupted: time the sessions that are missing.
 
     The arms, calls and seeds are those of the file. Beside it are written the pictures and the
-    model of the reference line, as `run` does.
+    model of the reference line, as `run` does. Of a finished file nothing is timed or written.
 
     Raises:
         InputValueError: it is no result file, was made on another machine or with other versions or
@@ -112,6 +112,8 @@ def resume(path: Path, on_progress: Progress = silent) -> Race:
     if any(parse(arm["case"]) not in settings.cases for arm in about["arms"]):
         raise InputValueError(f"{path}: is damaged: its arms have other cases than its settings")
     race = Race(settings, content)
+    if not about["interrupted"]:
+        return race
     now = fingerprints(settings.backends)
     for name, before in about["fingerprints"].items():
         if now[name] != before:

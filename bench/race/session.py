@@ -65,27 +65,18 @@ def time_arms(
         log.touch()
         plan.write(folder / "plan.json")
         environment = {**thread_environment(threads), "NUMBA_CACHE_DIR": str(cache)}
-        meter, timed_out, seen, size = Meter(), False, 0, 0
+        meter = Meter()
         with output.open("wb") as stream:
             process = _start(folder, log, stream, environment)
             try:
-                deadline = time.monotonic() + timeout
-                while process.poll() is None and not timed_out:
-                    time.sleep(0.1)
-                    written = log.stat().st_size if log.exists() else 0
-                    if written > size:  # else there is nothing to read, and nobody is disturbed
-                        size, (events, _) = written, session_files.events(log)
-                        for event in events[seen:]:
-                            on_event(event)
-                        seen = len(events)
-                    timed_out = time.monotonic() > deadline
+                timed_out = _watched(process, log, timeout, on_event)
             finally:
                 child.end(process)
         usage, (events, readable) = meter.read(), session_files.events(log)
         results = session_files.timings(folder / "timings.json")
         if process.returncode or not readable:
             check_space(folder)  # else it is nobody's fault in there
-        last = text_of(output).split("\n")[-4:]
+        last = " ".join(text_of(output).split("\n")[-4:]).strip()
     failure = ""
     if timed_out:
         failure = f"no end after {timeout:.0f} s"
@@ -94,8 +85,26 @@ def time_arms(
     elif process.returncode < 0:
         failure = f"its process was killed by {signal_name(-process.returncode)}"
     elif process.returncode > _TESTS_FAILED or _missing(plan, events, results):
-        failure = f"its process ended with status {process.returncode}: {' '.join(last).strip()}"
+        failure = f"its process ended with status {process.returncode}: {last}"
     return Session(results, events, failure, timed_out, usage)
+
+
+def _watched(
+    process: child.Child, log: Path, timeout: float, on_event: Callable[[Event], None]
+) -> bool:
+    """Report the events until the process ends; return whether it ran out of time instead."""
+    deadline, seen, size = time.monotonic() + timeout, 0, 0
+    while process.poll() is None:
+        time.sleep(0.1)
+        written = log.stat().st_size if log.exists() else 0
+        if written > size:  # else there is nothing to read, and nobody is disturbed
+            size, (events, _) = written, session_files.events(log)
+            for event in events[seen:]:
+                on_event(event)
+            seen = len(events)
+        if time.monotonic() > deadline:
+            return True
+    return False
 
 
 def _missing(plan: Plan, events: list[Event], results: TimingsFile) -> bool:

@@ -77,25 +77,10 @@ class Settings:
             )
         return replace(self, backends=specs, baseline=baseline)
 
-    def seconds(self) -> float:
-        """Return about how long the race takes, before anything is known of the backends.
-
-        One backend is taken to be as slow as `python`, the others to fill their blocks.
-        """
-        passes = [_SLOW_PASS * job.n * (job.d + 1) for job in self.cases]
-        slow = sum(max(self.repetitions * 0.01, 4 * 2 * one) for one in passes)
-        quick = len(self.cases) * (len(self.backends) + 1) * self.repetitions * 0.016
-        trials = len(self.cases) * len(self.backends) * 0.75 + sum(passes) * 10
-        session = max(self.spacing, 2 + 1.35 * (quick + slow + 4 * sum(passes)))
-        return 12 + trials + self.sessions * session
-
 
 def default_backends(threads: int) -> tuple[str, ...]:
     """Return the built-in backends; with one thread, `numba-parallel` is `numba-simd`."""
     return tuple(name for name in backends.names() if name != "numba-parallel" or threads > 1)
-
-
-_SLOW_PASS = 1.2e-7  # seconds per sample and feature, of Python's loop
 
 
 def choose(
@@ -142,21 +127,6 @@ def choose(
         seed=seed,
     )
     return changed.resolved()
-
-
-def announcement(settings: Settings) -> str:
-    """Say what is about to be raced, and about how long it takes."""
-    seconds = settings.seconds()
-    length = f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
-    return (
-        f"{settings.kind} run: {_count(len(settings.cases), 'size')}, "
-        f"{_count(len(settings.backends), 'backend')}, {_count(settings.sessions, 'session')}; "
-        f"about {length}"
-    )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 _COPIES = 12  # of the data: the samples, a backend's own, and the lists of `python`

@@ -3,6 +3,7 @@
 import gc
 import pickle
 import random
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cache
@@ -167,9 +168,10 @@ class Contestant:
         return getattr(self.module, "PASSES_ONCE", False) is True
 
     def signatures(self) -> int:
-        """Return how many signatures of the module's functions Numba has compiled or loaded."""
-        functions = vars(self.module).values()
-        compiled = [f for f in functions if type(f).__module__.startswith("numba.")]
+        """Return how many signatures Numba has compiled or loaded, of the module and the rungs."""
+        rungs = [module for name, module in sys.modules.items() if name.startswith("backends.")]
+        functions = {id(f): f for module in (*rungs, self.module) for f in vars(module).values()}
+        compiled = [f for f in functions.values() if type(f).__module__.startswith("numba.")]
         return sum(len(getattr(f, "signatures", ())) for f in compiled)
 
     def _make_ready(

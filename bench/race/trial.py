@@ -15,9 +15,9 @@ from bench.race.cases import Case
 from bench.race.plan import Arm, Plan
 from bench.race.session import Session, time_arms
 
-_LONG_BLOCK = 0.01
+LONG_BLOCK = 0.01
 """Seconds; an arm with longer blocks gets fewer repetitions."""
-_FEWEST_REPETITIONS = 4
+FEWEST_REPETITIONS = 4
 _LEAST_COMPILING = 0.01
 """Seconds that the first call takes longer, at least, if it compiles."""
 _TIMEOUT = 60.0
@@ -179,13 +179,13 @@ def _frozen(found: Trials, spec: str, case: Case, session: Session, repetitions:
         }
     )
     block = stats["median"] * stats["iterations"]
-    share = min(1.0, _LONG_BLOCK / block)
+    share = min(1.0, LONG_BLOCK / block)
     return Arm(
         case.spec,
         spec,
         epochs=info["epochs"],
         calls=stats["iterations"] // (info["epochs"] + 1),
-        repetitions=min(repetitions, max(_FEWEST_REPETITIONS, round(repetitions * share))),
+        repetitions=min(repetitions, max(FEWEST_REPETITIONS, round(repetitions * share))),
         block=block,
     )
 

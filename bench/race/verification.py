@@ -34,6 +34,8 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
     steps("computing the exact trajectory", 0)
     exact = exact_trajectory(data.X, data.y, lr=lr, epochs=epochs)
     checked: list[Checked] = []
+    others = suite()
+    race.about["problems"] = len(others)
     steps("checking the backends", 0)
     for result in check_backends(
         race.settings.backends,
@@ -42,7 +44,7 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
         lr=lr,
         epochs=epochs,
         exact=exact,
-        others=suite(),
+        others=others,
         timeout=_TIMEOUT,
     ):
         checked.append(result)

@@ -4,31 +4,41 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from bench.report.summary import about_race
 from bench.report.tables import NONE, empty_table
 from plots.numbers import seconds, short
 
 if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
     from bench.findings.advice import Advice
+    from bench.findings.schema import ResultFile
+
+
+def advice_report(advice: "Advice", content: "ResultFile") -> list[str | Table]:
+    """Return the advice, a table of the options, and which race it is from."""
+    source = f"From a {about_race(content)}."
+    return [*advice_lines(advice), advice_table(advice), f"{ADVICE_LEGEND} {source}"]
 
 
 def advice_table(advice: "Advice") -> Table:
     """Give each backend a row: time per epoch, and of the job: steady, cached, cold."""
-    table = empty_table("backend", "per epoch", "range", "compiled", "cached", "to compile")
+    table = empty_table(
+        "backend", "per epoch", "the job,\nready", "range", "fresh\nprocess", "first time\never"
+    )
     for option in advice.options:
         total = option.steady.value
+        extras = (option.cached, option.cold)
         table.add_row(
-            short(option.backend), seconds(option.epoch.value),
+            short(option.backend),
+            seconds(option.epoch.value),
+            seconds(total),
             f"{seconds(option.steady.low)} – {seconds(option.steady.high)}",
-            seconds(total), *(
-                NONE if extra == 0 else seconds(total + extra)
-                for extra in (option.cached, option.cold)
-            ),
-        )  # fmt: skip
+            *(NONE if extra == 0 else seconds(total + extra) for extra in extras),
+        )
     return table
 
 
 def advice_lines(advice: "Advice") -> list[str]:
-    """Say which backend to take, and from how many runs on another one would be the better."""
+    """Say which backend to take, and after how many runs another one is quicker."""
     best, cold, cached = advice.best, advice.best_cold, advice.best_cached
     runs = "one run" if advice.runs == 1 else f"{advice.runs:,} runs"
     job = f"{runs} of {advice.epochs:,} epochs on {advice.n:,} × {advice.d:,}"
@@ -37,8 +47,7 @@ def advice_lines(advice: "Advice") -> list[str]:
     with_load = f", {seconds(cached.cached)} of them to load its machine code" * (cached.cached > 0)
     lines = [
         f"Take {short(cached.backend)}: {job} take{'s' * (advice.runs == 1)} about {total}"
-        f"{with_load} "
-        f"({low} to {high} of computing)."
+        f"{with_load} (computing takes {low} to {high})."
     ]
     if cold is not cached:
         lines.append(
@@ -71,6 +80,6 @@ def advice_lines(advice: "Advice") -> list[str]:
 
 
 ADVICE_LEGEND = (
-    "Compiled: the whole job once everything is compiled; range: from low to high. Cached: in a "
-    "fresh process. To compile: the very first time."
+    "The job, ready: all runs, in a process that has compiled already; the range is from low to "
+    "high. Fresh process: with loading what was compiled earlier. First time ever: with compiling."
 )

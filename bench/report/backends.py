@@ -8,7 +8,7 @@ from bench.report.tables import empty_table
 
 def backend_table() -> Table:
     """Give each built-in backend a row: its package's version or how to get it, and its idea."""
-    table = empty_table("backend", "package", "its one idea")
+    table = empty_table("backend", "package", "its one idea", prose=("its one idea",))
     for name, rung in backends.LADDER.items():
         version = backends.package_version(name)
         package = rung.package or "Python"

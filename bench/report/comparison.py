@@ -1,6 +1,6 @@
 """Two runs side by side."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.table import Table
 
@@ -21,22 +21,33 @@ def comparison_table(comparison: "Comparison") -> Table:
         if change.case != case:
             if case:
                 table.add_section()
-            table.add_row(size, "", "", f"A/A {floor}", "")
+            table.add_row(size, "", "", f"noise {floor}", "")
             case = change.case
         table.add_row(f" {backend}", old, new, speed_up, verdict)
     return table
 
 
 COMPARISON_LEGEND = (
-    "Old, new: the median of all blocks, per epoch. Speed-up: speed of the new run in units of the "
-    "old one, by the means of the sessions, with its 95 % interval. A/A: the larger floor of the "
-    "two runs."
+    "Old, new: the median of all timed blocks, per epoch. Speed-up: how many times as fast the new "
+    "run is, by the means of the sessions, with its 95 % interval. Noise: in each run, one backend "
+    "is also raced against itself, and its two times seem to differ by up to this much; the larger "
+    "of both runs. Faster or slower: the interval excludes 1, and the difference exceeds both 5 % "
+    "and the noise."
 )
+
+
+def comparison_report(
+    comparison: "Comparison", layout: Literal["text", "md"] = "text"
+) -> list[str | Table]:
+    """Return two runs side by side, as text for a terminal or as Markdown."""
+    if layout == "text":
+        return [comparison_table(comparison), COMPARISON_LEGEND]
+    return [*comparison_markdown(comparison)]
 
 
 def comparison_markdown(comparison: "Comparison") -> list[str]:
     """Return the same table in Markdown."""
-    head = ["n × d", "backend", "old", "new", "speed-up (95 %)", "A/A floor", "verdict"]
+    head = ["n × d", "backend", "old", "new", "speed-up (95 %)", "noise", "verdict"]
     lines = [head, ["---"] * len(head), *comparison_rows(comparison)]
     return ["| " + " | ".join(map(markdown_cell, line)) + " |" for line in lines]
 
@@ -47,9 +58,13 @@ def comparison_rows(comparison: "Comparison") -> list[list[str]]:
 
     return [
         [
-            f"{change.n:,} × {change.d:,}", short(change.backend), seconds(change.old),
-            seconds(change.new), spread(plain(change.speed_up)),
-            NONE if change.floor is None else f"± {percent(change.floor)}", change.verdict,
+            f"{change.n:,} × {change.d:,}",
+            short(change.backend),
+            seconds(change.old),
+            seconds(change.new),
+            spread(plain(change.speed_up)),
+            NONE if change.floor is None else percent(change.floor),
+            change.verdict,
         ]
         for change in comparison.changes
-    ]  # fmt: skip
+    ]

@@ -122,7 +122,7 @@ def _why_one_lags(found: Study) -> Iterator[str]:
 def speed_table(found: Study) -> Table:
     """Lay the predicted speed of every run beside the measured one."""
     heads = ("α", "regime", "ρ", "measured", "epochs\nto 1 %", "measured", "agrees")
-    table = empty_table(*heads, no_wrap=True)
+    table = empty_table(*heads)
     several = len({run.backend for run in found.runs}) > 1
     if several:
         table.add_column("backend")
@@ -168,7 +168,7 @@ def result_table(found: Study) -> Table:
     names = [f"w[{shortened(name, 10)}]" for name in found.data.features[:shown]]
     overflows = [found.overflow(run) for run in runs]
     some = any(inf is not None for inf, _ in overflows)
-    table = empty_table("α", *names, "b", "loss", *(["first\ninf, nan"] * some), no_wrap=True)
+    table = empty_table("α", *names, "b", "loss", *(["first\ninf, nan"] * some))
     for run, epoch in zip(runs, overflows, strict=True):
         assert run.trajectory is not None
         _, w, b, loss = found.original(run.trajectory)
@@ -195,7 +195,8 @@ def direction_table(found: Study) -> Table:
     """
     stable = [lr for lr in found.rates if lr < found.landscape.hessian.limit][-MOST_CONSTANTS:]
     constants = [f"τ at\n{lr!r}" for lr in stable]
-    table = empty_table("direction", "curvature", "w error", "b error", *constants, no_wrap=True)
+    heads = ("direction", "curvature", "w error", "b error", *constants)
+    table = empty_table(*heads, prose=("direction",))
     along = found.directions
     rows = along if len(along) <= MOST_DIRECTIONS else [along[0], *along[1 - MOST_DIRECTIONS :]]
     for direction in rows:

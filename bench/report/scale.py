@@ -1,15 +1,46 @@
-"""How the time grows: exponents and crossovers."""
+"""How the time grows: exponents and crossovers, and the picture of it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from bench.report.race import race_summary
 from bench.report.tables import empty_table
 from plots.numbers import short
 
 if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
     from bench.findings.exponents import Crossover, Exponent
+    from bench.findings.schema import ResultFile
+
+
+def scale_report(contents: "Sequence[ResultFile]", width: int = 80) -> list[str | Table]:
+    """Say how the time grows with n on one thread, then sum up the race of each thread count.
+
+    `contents` are result files, that of one thread first.
+    """
+    from bench.findings.exponents import crossovers, exponents
+
+    one_thread = contents[0]
+    parts: list[str | Table] = [
+        exponent_table(exponents(one_thread)),
+        *crossover_lines(crossovers(one_thread)),
+    ]
+    for content in contents:
+        parts += ["", *race_summary(content, width)]
+    return parts
+
+
+def draw_scale(files: Sequence[Path], folder: Path) -> Path:
+    """Draw scale.png from the result files of a study into `folder`."""
+    from bench.data.files import replacing
+    from plots import scale
+
+    picture = folder / "scale.png"
+    with replacing(picture) as target:
+        scale.draw(list(files), target)
+    return picture
 
 
 def exponent_table(found: "Sequence[Exponent]") -> Table:

@@ -1,25 +1,72 @@
-"""What all tables share: their look, and what stands for nothing, yes and no."""
+"""What all tables share: their look, and how they fit a width."""
 
-import textwrap
+from collections.abc import Collection
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 NONE = "–"
 
-
-def wrapped(text: str, width: int = 80) -> list[str]:
-    """Return the lines of a text for a terminal of this width, broken between words only."""
-    return textwrap.wrap(text, width - 1, break_long_words=False, break_on_hyphens=False)
+_UNLIMITED = 10_000  # columns of characters, more than any table has
+_EDGE = 1  # a blank at the right end of a table, which is not printed
 
 
-def empty_table(*columns: str, no_wrap: bool = False) -> Table:
-    """Return an empty table without needless lines or spaces."""
+def empty_table(*columns: str, prose: Collection[str] = ()) -> Table:
+    """Return an empty table without needless lines or spaces.
+
+    Cells are never broken, but in the columns named in `prose`, whose text wraps between words.
+    Headings may have several lines.
+    """
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column in columns:
-        table.add_column(Text(column), no_wrap=no_wrap, overflow="fold")  # may have two lines
+        wraps = column in prose
+        table.add_column(Text(column), no_wrap=not wraps, overflow="fold" if wraps else "ignore")
     return table
+
+
+def least_width(table: Table) -> int:
+    """Return how many characters wide a table is at least, with no number or name broken."""
+    console = Console(width=_UNLIMITED)
+    for column in table.columns:
+        if column.no_wrap:
+            texts = (column.header, *column.cells)
+            column.min_width = max(
+                Measurement.get(console, console.options, text).maximum for text in texts
+            )
+    return Measurement.get(console, console.options, table).minimum - _EDGE
+
+
+def stacked(table: Table, width: int) -> list[Table]:
+    """Return the columns of a table as tables that fit `width`, each beginning with the first one.
+
+    A table that is too wide with two columns stays so.
+    """
+    if least_width(table) <= width:
+        return [table]
+    first, *others = range(len(table.columns))
+    groups = [[first]]
+    for column in others:
+        if len(groups[-1]) > 1 and least_width(_columns(table, [*groups[-1], column])) > width:
+            groups.append([first])
+        groups[-1].append(column)
+    return [_columns(table, group) for group in groups]
+
+
+def _columns(table: Table, chosen: list[int]) -> Table:
+    """Return a table of some columns of another one."""
+    part = Table(box=table.box, pad_edge=table.pad_edge, collapse_padding=table.collapse_padding)
+    for number in chosen:
+        column = table.columns[number]
+        part.add_column(
+            column.header, justify=column.justify, no_wrap=column.no_wrap, overflow=column.overflow
+        )
+    cells = zip(*(table.columns[number].cells for number in chosen), strict=True)
+    for row, texts in zip(table.rows, cells, strict=True):
+        part.add_row(*texts, end_section=row.end_section)
+    return part
 
 
 def yes_no(value: bool) -> str:

@@ -1,8 +1,10 @@
 """What a command says: results on stdout, everything beside them on stderr."""
 
 import os
+import re
 import sys
-from collections.abc import Iterable, Iterator
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -15,10 +17,12 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.progress import Progress as Bar
     from rich.segment import Segment
+    from rich.table import Table
     from rich.text import Text
 
-LEAST_WIDTH = 80  # what tables are laid out for
-_ENDLESS = 1_000
+_BETWEEN_WORDS: Any = {"break_long_words": False, "break_on_hyphens": False}
+_INSEPARABLE = re.compile(r"(?<=[0-9]) (?=[×%]|[mµn]?s\b)|(?<=[×=]) (?=\w)")
+_TRAILING_BLANKS = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)  # codes of color stay
 
 
 def _console(**options: Any) -> "Console":
@@ -60,10 +64,8 @@ def progress(*extra: str) -> "Bar":
 
     console = _console(stderr=True)
     texts = (TextColumn(text, markup=False) for text in ("{task.description}", *extra))
-    return Progress(
-        *texts, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=console, transient=True, disable=not console.is_terminal,
-    )  # fmt: skip
+    columns = (*texts, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager
@@ -78,22 +80,49 @@ def progress_bar() -> "Iterator[Progress]":
         yield on_progress
 
 
-def show(what: "RenderableType") -> None:
-    """Print a table or a line to stdout; a line is left as it is, whatever the width.
+def show(what: "str | Table") -> None:
+    """Print a line or a table to stdout, as wide as the terminal, or COLUMNS, or 80 characters.
 
-    Nor are the numbers of a table cut in a narrow terminal, which wraps the lines itself. Where
-    there is no terminal, a table gets the width that it needs. Where the reader of a pipe has
-    enough, nothing is printed any more, and the command goes on: what it has found is to be saved.
+    A long line is wrapped between words. A table that is too wide is printed in parts, one below
+    the other; no number or name is ever broken, so a part of two columns may be wider. Where the
+    reader of a pipe has enough, nothing is printed any more, and the command goes on: what it has
+    found is to be saved.
     """
-    from rich.measure import Measurement
+    from bench.report.tables import stacked
 
-    console = _console(markup=False, emoji=False, highlight=False, soft_wrap=isinstance(what, str))
-    natural = Measurement.get(console, console.options.update_width(_ENDLESS), what).maximum
-    if not console.is_terminal:
-        console.width = max(console.width, natural)
-    console.width = max(console.width, min(natural, LEAST_WIDTH))
+    console = _console(markup=False, emoji=False, highlight=False)
+    parts: Sequence[str | Table] = (
+        _lines(what, console.width) if isinstance(what, str) else stacked(what, console.width)
+    )
     with standard_output():
-        console.print(what)
+        for number, part in enumerate(parts):
+            with console.capture() as captured:
+                _print(console, part)
+            text = _TRAILING_BLANKS.sub(r"\1", captured.get())
+            print(text.removeprefix("\n") if number else text, end="")
+
+
+def width() -> int:
+    """Return how many characters a line of the terminal has; 80 where there is none."""
+    return _console().width
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """Return the lines of a text, wrapped between words."""
+    return [
+        wrapped
+        for line in _INSEPARABLE.sub("\N{NO-BREAK SPACE}", text).split("\n")
+        for wrapped in textwrap.wrap(line, width, **_BETWEEN_WORDS) or [""]
+    ]
+
+
+def _print(console: "Console", what: "str | Table") -> None:
+    from bench.report.tables import least_width
+
+    if isinstance(what, str):
+        console.print(what, soft_wrap=True)
+    else:
+        console.print(what, width=max(console.width, least_width(what)) + 1, crop=False)
 
 
 def show_values(lines: Iterable[str]) -> None:
@@ -145,22 +174,10 @@ def show_saved(paths: list[Path]) -> None:
         show("saved " + " ".join(map(str, paths)))
 
 
-def show_lines(lines: Iterable[str]) -> None:
-    """Print lines as they are."""
+def show_lines(lines: "Iterable[str | Table]") -> None:
+    """Print lines and tables, one below the other."""
     for line in lines:
         show(line)
-
-
-def show_report(parts: "Iterable[str | RenderableType]") -> None:
-    """Print paragraphs, wrapped between words at the width of the output, and tables."""
-    from bench.report.tables import wrapped
-
-    width = max(_console().width, LEAST_WIDTH)
-    for part in parts:
-        if isinstance(part, str):
-            show_lines(wrapped(part, width) or [""])
-        else:
-            show(part)
 
 
 def note(message: str) -> None:

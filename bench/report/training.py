@@ -40,7 +40,7 @@ def way_table(fit: Fit) -> Table:
     """Give a dozen epochs a row: loss, b and the first weights."""
     shown = min(len(fit.w), MOST_WAY_WEIGHTS)
     names = [f"w[{shortened(name, 10)}]" for name in fit.data.features[:shown]]
-    table = empty_table("epoch", "loss", *names, "b", no_wrap=True)
+    table = empty_table("epoch", "loss", *names, "b")
     path = milestones(fit.trajectory)
     for epoch, w, b, loss in zip(path.epoch, path.w, path.b, path.loss, strict=True):
         weights = (f"{value:.5g}" for value in w[:shown])

@@ -1,15 +1,49 @@
 """Who agrees with the exact trajectory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from bench.proof.oracle import YARDSTICK
 from bench.report.tables import NONE, count, empty_table, yes_no
 from plots.numbers import short
 
 if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
     from bench.proof.agreement import Deviation, Verdict
+    from bench.race.checking import Check
+
+
+def check_report(found: "Check") -> list[str | Table]:
+    """Say what was checked, who agrees, and what is wrong with the others."""
+    n, d = found.data.X.shape
+    about = f"{found.data.name}: n = {n:,}, d = {d:,}, α = {found.lr:.6g}, {found.epochs:,} epochs"
+    if not found.verdicts:
+        return [about]
+    return [
+        *_answer(found),
+        "",
+        about,
+        verdict_table(found.verdicts),
+        "w, b, loss: the largest error, as a share of the largest that rounding can cause, and "
+        f"its epoch. The exact trajectory: {YARDSTICK}. = python: the same bits in w, b and every "
+        "loss.",
+    ]
+
+
+def _answer(found: "Check") -> Iterator[str]:
+    """Say how many backends agree, and what is wrong with the others."""
+    agreeing, judged = sum(v.agrees for v in found.verdicts), len(found.verdicts)
+    count = f"{agreeing} of {judged} backends"
+    if agreeing == judged:
+        count = {1: "The backend", 2: "Both backends"}.get(judged, f"All {judged} backends")
+    yield (
+        f"{count} agree{'s' * (agreeing == 1)} with the exact trajectory, here and on "
+        f"{found.problems:,} small problems that expose mistakes."
+    )
+    for verdict in found.verdicts:
+        if not verdict.agrees:
+            yield f"{verdict.backend}: {verdict.reason}"
 
 
 def verdict_table(verdicts: "Sequence[Verdict]") -> Table:

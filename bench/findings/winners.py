@@ -1,0 +1,71 @@
+"""Who is the fastest at each size: of all backends, or of those that a reader is interested in."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from bench.findings import statistics
+from bench.findings.merging import times
+from bench.findings.schema import CaseFindings, ResultFile, Row
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The fastest backend at one size, and how sure that is."""
+
+    case: CaseFindings
+    row: Row
+    """The row of the fastest, by its median."""
+    rivals: tuple[str, ...]
+    """The backends that are not shown to be slower, in order of their medians."""
+    judged: bool
+    """Whether there are the two sessions that a verdict needs."""
+
+    @property
+    def backend(self) -> str:
+        """The name of the fastest."""
+        return self.row["backend"]
+
+    @property
+    def tied(self) -> frozenset[str]:
+        """The fastest and its rivals."""
+        return frozenset((self.backend, *self.rivals))
+
+
+def winners(content: ResultFile, leave_out: Collection[str] = ()) -> list[Winner]:
+    """Return the fastest backend of every size at which two or more were timed.
+
+    Backends that are faster than the machine can be are not believed, and those in `leave_out` not
+    asked. A rival is slower if its times, paired with those of the fastest, show it by the rule of
+    `statistics.verdict`.
+    """
+    found = []
+    for case in content["gradrace"]["cases"]:
+        rows = [
+            row
+            for row in sorted(case["arms"], key=lambda row: row["time"]["median"])
+            if not row["impossible"] and row["backend"] not in leave_out
+        ]
+        if len(rows) > 1:
+            found.append(_winner(content, case, rows))
+    return found
+
+
+def _winner(content: ResultFile, case: CaseFindings, rows: list[Row]) -> Winner:
+    arms = {
+        arm["extra_info"]["backend"]: times(arm)
+        for arm in content["benchmarks"]
+        if arm["group"] == case["name"] and not arm["extra_info"]["duplicate"]
+    }
+    fastest, *others = rows
+    verdicts = {
+        row["backend"]: statistics.verdict(
+            statistics.speed_up(arms[row["backend"]], arms[fastest["backend"]]), case["floor"]
+        )
+        for row in others
+    }
+    return Winner(
+        case,
+        fastest,
+        tuple(name for name, verdict in verdicts.items() if verdict != statistics.FASTER),
+        judged=statistics.UNJUDGED not in verdicts.values(),
+    )

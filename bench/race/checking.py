@@ -1,0 +1,93 @@
+"""Check backends on any samples: compute the exact trajectory, then a verdict on each backend."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import backends
+from bench.data.samples import Dataset, affordable_epochs
+from bench.learning.landscape import Landscape
+from bench.learning.rate_choice import Rate, best_rate
+from bench.machine.progress import Progress, silent
+from bench.proof.agreement import Verdict, check_backends
+from bench.proof.oracle import YARDSTICK, exact_trajectory
+from bench.proof.problems import suite
+
+
+@dataclass
+class Check:
+    """What was checked, and the verdicts so far."""
+
+    data: Dataset
+    backends: tuple[str, ...]
+    lr: float
+    epochs: int
+    problems: int
+    """How many small problems each backend also had to solve."""
+    verdicts: list[Verdict] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def agree(self) -> bool:
+        """Whether no verdict is against its backend."""
+        return all(verdict.agrees for verdict in self.verdicts)
+
+    def content(self) -> dict[str, Any]:
+        """Return what is checked, the yardstick, and the verdicts, as JSON has them."""
+        n, d = self.data.X.shape
+        return {
+            **{"data": self.data.name, "n": n, "d": d, "lr": self.lr, "epochs": self.epochs},
+            "yardstick": YARDSTICK,
+            "verdicts": [asdict(verdict) for verdict in self.verdicts],
+        }
+
+
+def check(
+    data: Dataset,
+    specs: Sequence[str] = (),
+    *,
+    lr: Rate = "auto",
+    epochs: int | None = None,
+    timeout: float = 60.0,
+    on_progress: Progress = silent,
+) -> Check:
+    """Judge backends, all built-in ones by default, on `data` and on the small problems.
+
+    `epochs` is 1,000 by default, or fewer if the data are large; `timeout` is in seconds per
+    backend. Ctrl-C keeps the verdicts that there are, and sets `interrupted`.
+
+    Raises:
+        InputValueError: the rate or the epochs are out of range, or no rate is stable.
+
+    """
+    specs = tuple(dict.fromkeys(specs)) or backends.names()
+    epochs = affordable_epochs(data) if epochs is None else epochs
+    rate = _rate(lr, data, epochs)
+    others = suite()
+    found = Check(data, specs, rate, epochs, len(others))
+    try:
+        on_progress("computing the exact trajectory", 0, len(specs))
+        exact = exact_trajectory(data.X, data.y, lr=rate, epochs=epochs)
+        on_progress("checking the backends", 0, len(specs))
+        for checked in check_backends(
+            specs,
+            data.X,
+            data.y,
+            lr=rate,
+            epochs=epochs,
+            exact=exact,
+            others=others,
+            timeout=timeout,
+        ):
+            found.verdicts.append(checked.verdict)
+            on_progress("checking the backends", len(found.verdicts), len(specs))
+    except KeyboardInterrupt:
+        found.interrupted = True
+    return found
+
+
+def _rate(lr: Rate, data: Dataset, epochs: int) -> float:
+    """Return a given rate, or the automatic one of the data."""
+    if lr != "auto":
+        return float(lr)
+    return best_rate(Landscape.of(data), epochs)

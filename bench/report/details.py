@@ -1,0 +1,203 @@
+"""All that a result file says of a race: intervals, limits, compile times, memory."""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from bench.report.tables import NONE, empty_table
+from plots.numbers import percent, plain_seconds, seconds, short, si, spread, three_digits
+
+if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
+    from bench.findings.schema import About, BreakEven, ResultFile, Row
+
+
+def details(content: "ResultFile") -> list[str | Table]:
+    """Return the tables of a race that has timed something, each with what explains it."""
+    about = content["gradrace"]
+    parts: list[str | Table | None] = [
+        race_table(about),
+        RACE_LEGEND,
+        fewer_epochs(about),
+        limit_table(about),
+        limit_legend(about),
+        compile_table(about),
+        compile_legend(content),
+        memory_table(about),
+        MEMORY_LEGEND,
+    ]
+    return [part for part in parts if part]
+
+
+def race_table(about: "About") -> Table:
+    """Give each case a row with its noise, and below it each backend one with its figures.
+
+    `about` is the part "gradrace" of a result file.
+    """
+    speed_up = f"× {short(about['settings']['baseline'])} (95 %)"
+    table = empty_table("n × d", "median", "best", speed_up, "of bests", "verdict")
+    left_out = {(entry["case"], entry["backend"]) for entry in about["left_out"]}
+    for case in about["cases"]:
+        timed = {(case["name"], row["backend"]) for row in case["arms"]}
+        noise = "" if case["floor"] is None else f"noise {percent(case['floor'])}"
+        table.add_row(f"{case['n']:,} × {case['d']:,}", "", "", noise, "", "")
+        for row in case["arms"]:
+            mark = "*" * (row["epochs"] < case["epochs"])
+            table.add_row(f" {short(row['backend'])}{mark}", *_figures(row))
+        for backend in about["settings"]["backends"]:
+            if {(case["name"], backend), ("every case", backend)} & left_out - timed:
+                table.add_row(f" {short(backend)}", NONE, NONE, NONE, NONE, "not timed")
+        if case is not about["cases"][-1]:
+            table.add_section()
+    return table
+
+
+def _figures(row: "Row") -> list[str]:
+    """Return the cells of a backend on one case, after its name."""
+    time, ratio = row["time"], row["speed_up"]
+    return [
+        seconds(time["median"]),
+        seconds(time["minimum"]),
+        NONE if ratio is None else spread(ratio),
+        NONE if ratio is None else three_digits(ratio["minima"]),
+        row["verdict"].removesuffix(" shown") or NONE,
+    ]
+
+
+RACE_LEGEND = (
+    "Times are per epoch: the median of all timed blocks, and the best of them. × …: how many "
+    "times as fast as the baseline, with the 95 % interval over the sessions; of bests: the ratio "
+    "of the best times. Noise: at each size, one backend is also raced against itself, and its "
+    "two times seem to differ by up to this much. Faster or slower: the interval excludes 1, and "
+    "the difference exceeds both 5 % and the noise."
+)
+
+
+def fewer_epochs(about: "About") -> str:
+    """Say which backends, marked in the table, made fewer epochs per call than their case has."""
+    fewer = Counter(
+        short(row["backend"])
+        for case in about["cases"]
+        for row in case["arms"]
+        if row["epochs"] < case["epochs"]
+    )
+    names = ", ".join(f"{name} at {count} size{'s' * (count > 1)}" for name, count in fewer.items())
+    budget = plain_seconds(about["settings"]["budget"])
+    return f"* Makes fewer epochs per call, so that a call takes about {budget}: {names}." * bool(
+        fewer
+    )
+
+
+def limit_table(about: "About") -> Table | None:
+    """Give each case a row: the least time of an epoch, what sets it, and each backend's share."""
+    specs = about["settings"]["backends"]
+    table = empty_table("share of limit", "least time", *map(short, specs))
+    for case in about["cases"]:
+        limits = {row["backend"]: limit for row in case["arms"] if (limit := row["limit"])}
+        passing = [
+            limit for row in case["arms"] if (limit := row["limit"]) and not row["passes_once"]
+        ]
+        if not limits:
+            continue
+        least = min(passing, key=lambda limit: limit["seconds"], default=None)
+        shares = [percent(limits[s]["share"]) if s in limits else NONE for s in specs]
+        table.add_row(
+            f"{case['n']:,} × {case['d']:,}",
+            f"{seconds(least['seconds'])} {least['by']}" if least else NONE,
+            *shares,
+        )
+    return table if table.row_count else None
+
+
+def limit_legend(about: "About") -> str:
+    """Say what the table of limits shows; nothing without one."""
+    if limit_table(about) is None:
+        return ""
+    once = {row["backend"] for case in about["cases"] for row in case["arms"] if row["passes_once"]}
+    own = [short(name) for name in about["settings"]["backends"] if name in once]
+    theirs = "is compared with a limit of its own"
+    if len(own) > 1:
+        theirs = "are compared with limits of their own"
+    exempt = f" {' and '.join(own)} read{'s' * (len(own) == 1)} them once per call, and {theirs}."
+    return (
+        "Least time: on this machine, no epoch that reads all samples can be quicker. X and y must "
+        "be read once, from the cache they fit in or from memory, and multiplied and added (FMA); "
+        "whichever takes longer is the limit. A backend at 35 % of it takes about three times as "
+        "long." + exempt * bool(own)
+    )
+
+
+def compile_table(about: "About") -> Table | None:
+    """Give each backend that compiles a row: its first runs, and after how many it has paid off."""
+    if not about["compile"]:
+        return None
+    case = next((case for case in about["cases"] if case["arms"]), None)
+    if case is None:
+        return None
+    compiled = {entry["backend"] for entry in about["compile"]}
+    rivals = [row["backend"] for row in case["arms"] if row["backend"] not in compiled]
+    pays = [
+        head for other in rivals for head in (f"runs to\nbeat {short(other)}", "once\ncompiled")
+    ]
+    heads = ("compiling", "import", "first run,\ncompiling", "first run,\ncompiled", "later\nruns")
+    table = empty_table(*heads, *pays)
+    rows = {row["backend"]: row for row in case["arms"]}
+    for entry in about["compile"]:
+        row = rows.get(entry["backend"])
+        if row is None:
+            continue
+        first = [seconds(entry["cold"] + row["run"]), seconds(entry["cached"] + row["run"])]
+        counts = [text for other in rivals for text in _pays(row["break_even"].get(other))]
+        table.add_row(
+            short(entry["backend"]), seconds(entry["load"]), *first, seconds(row["run"]), *counts
+        )
+    return table
+
+
+def _pays(kinds: "BreakEven | None") -> list[str]:
+    """Write after how many runs compiling has paid off: compiling first, and compiled before."""
+    if kinds is None:
+        return [NONE, NONE]
+    counts = (kinds["cold"], kinds["cached"])
+    return ["never" if count is None else f"{count:,}" for count in counts]
+
+
+def compile_legend(content: "ResultFile") -> str:
+    """Say what the table of compile times shows, of a whole result file; nothing without one."""
+    if compile_table(content["gradrace"]) is None:
+        return ""
+    case = next(case for case in content["gradrace"]["cases"] if case["arms"])
+    counts = [arm["extra_info"]["signatures"] for arm in content["benchmarks"]]
+    proof = (
+        "Nothing was compiled while it was timed."
+        if all(before == after for before, after in counts)
+        else "Something was compiled while it was timed; see the warnings."
+    )
+    return (
+        f"A run is {case['run_epochs']:,} epochs on {case['n']:,} × {case['d']:,}. The first run "
+        "in a process compiles, or loads what an earlier process has compiled. Runs to beat …: "
+        "this many runs, compiling included, take less time in total than with "
+        "the other backend; once compiled: the same with machine code that is there already. "
+        f"Imports are not counted. {proof}"
+    )
+
+
+def memory_table(about: "About") -> Table:
+    """Give each case a row: the size of its data, and what each backend added to hold and train."""
+    specs = about["settings"]["backends"]
+    table = empty_table("memory", "data", *map(short, specs))
+    added = {(e["case"], e["backend"]): e["memory"]["added"] for e in about["trials"]}
+    for case in about["settings"]["cases"]:
+        cells = [added.get((case["name"], spec)) for spec in specs]
+        table.add_row(
+            f"{case['n']:,} × {case['d']:,}",
+            si(8 * case["n"] * (case["d"] + 1), "B"),
+            *(NONE if cell is None else si(cell, "B") for cell in cells),
+        )
+    return table
+
+
+MEMORY_LEGEND = (
+    "Memory: the size of X and y, and what preparing, compiling and training added to the memory "
+    "of a process at its peak."
+)

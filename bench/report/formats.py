@@ -1,0 +1,137 @@
+"""A race as Markdown, to be pasted, and as CSV, to be read by a program."""
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.table import Table
+
+from bench.report.race import race_details, race_summary
+from bench.report.text import markdown_cell, visible
+
+if TYPE_CHECKING:
+    from bench.findings.schema import CaseFindings, Compile, LeftOut, ResultFile, Row
+
+COLUMNS = (
+    "n",
+    "d",
+    "backend",
+    "verdict",
+    "epochs_per_call",
+    "median_seconds_per_epoch",
+    "best_seconds_per_epoch",
+    "samples_per_second",
+    "baseline",
+    "speed_up",
+    "speed_up_low",
+    "speed_up_high",
+    "speed_up_of_bests",
+    "noise_share",
+    "limit_seconds_per_epoch",
+    "limit_share",
+    "import_seconds",
+    "compile_seconds",
+    "load_compiled_seconds",
+    "memory_added_bytes",
+    "not_timed_because",
+)
+"""The columns of the CSV; intervals are of 95 %, shares are fractions of 1."""
+
+
+def race_report(
+    content: "ResultFile",
+    layout: Literal["text", "md", "csv"] = "text",
+    *,
+    full: bool = False,
+    width: int = 80,
+) -> list[str | Table]:
+    """Return a result file as text for a terminal of `width` characters, as Markdown or as CSV.
+
+    `full` adds the details to text and Markdown; the CSV always has all figures.
+    """
+    if layout == "text":
+        return (race_details if full else race_summary)(content, width)
+    if layout == "md":
+        return [*race_markdown(content, full=full)]
+    return [*race_csv(content)]
+
+
+def race_markdown(content: "ResultFile", *, full: bool = False) -> list[str]:
+    """Return the lines of a race in Markdown: the summary, or all details."""
+    unlimited = 10**6  # so that no table is split
+    parts = (race_details if full else race_summary)(content, unlimited)
+    lines: list[str] = []
+    for part in parts:
+        lines += (
+            ["", *_markdown_table(part), ""]
+            if isinstance(part, Table)
+            else ["", markdown_cell(part)]
+        )
+    return [line for i, line in enumerate(lines) if line or (i and lines[i - 1])]
+
+
+def _markdown_table(table: Table) -> list[str]:
+    heads = [" ".join(str(column.header).split()) for column in table.columns]
+    rows = zip(*(map(str, column.cells) for column in table.columns), strict=True)
+    lines = [heads, ["---"] * len(heads), *rows]
+    return [
+        "| " + " | ".join(" ".join(markdown_cell(cell).split()) for cell in line) + " |"
+        for line in lines
+    ]
+
+
+def race_csv(content: "ResultFile") -> list[str]:
+    """Return the lines of a CSV: the names of `COLUMNS`, then a row per size and backend."""
+    about = content["gradrace"]
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    compiled = {entry["backend"]: entry for entry in about["compile"]}
+    for case in about["cases"]:
+        rows = {row["backend"]: row for row in case["arms"]}
+        for backend in about["settings"]["backends"]:
+            cells: dict[str, Any] = {"n": case["n"], "d": case["d"], "backend": visible(backend)}
+            if backend in rows:
+                cells |= _figures(case, rows[backend], compiled.get(backend))
+            else:
+                cells["not_timed_because"] = visible(_reason(about["left_out"], case, backend))
+            writer.writerow(cells)
+    return buffer.getvalue().splitlines()
+
+
+def _figures(case: "CaseFindings", row: "Row", compiled: "Compile | None") -> dict[str, Any]:
+    """Return the figures of a backend at one size, by column; what is not known is left out."""
+    cells: dict[str, Any] = {
+        "verdict": row["verdict"],
+        "epochs_per_call": row["epochs"],
+        "median_seconds_per_epoch": row["time"]["median"],
+        "best_seconds_per_epoch": row["time"]["minimum"],
+        "samples_per_second": row["rate"],
+        "baseline": visible(case["baseline"]),
+        "noise_share": case["floor"],
+    }
+    if speed_up := row["speed_up"]:
+        cells["speed_up"] = speed_up["value"]
+        cells["speed_up_low"], cells["speed_up_high"] = speed_up["low"], speed_up["high"]
+        cells["speed_up_of_bests"] = speed_up["minima"]
+    if limit := row["limit"]:
+        cells["limit_seconds_per_epoch"] = limit["seconds"]
+        cells["limit_share"] = limit["share"]
+    if compiled:
+        cells["import_seconds"] = compiled["load"]
+        cells["compile_seconds"] = compiled["cold"]
+        cells["load_compiled_seconds"] = compiled["cached"]
+    if memory := row["memory"]:
+        cells["memory_added_bytes"] = memory["added"]
+    return cells
+
+
+def _reason(left_out: "Sequence[LeftOut]", case: "CaseFindings", backend: str) -> str:
+    """Return why a backend was not timed at one size, if the file says so."""
+    reasons = (
+        entry["reason"]
+        for entry in left_out
+        if entry["backend"] == backend and entry["case"] in (case["name"], "every case")
+    )
+    return next(reasons, "")

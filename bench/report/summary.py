@@ -1,0 +1,283 @@
+"""The answer of a race, first: who won, who agrees, what is missing; then one table."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from bench.findings import statistics
+from bench.findings.winners import Winner, winners
+from bench.report.tables import NONE, empty_table, stacked
+from plots.numbers import both_ends, seconds, short, three_digits
+
+if TYPE_CHECKING:
+    from bench.findings.schema import About, Case, ResultFile, Row
+
+_NAMED = 2
+"""The most sizes that a sentence lists; of more it says how many."""
+
+
+def sentences(content: "ResultFile") -> list[str]:
+    """Say in a few sentences what a race has found, the answer first, then what limits it."""
+    about = content["gradrace"]
+    return [
+        " ".join([*_who_won(content), *_who_agrees(about)]),
+        *_left_out(about),
+        *_impossible(about),
+        *_unfinished(about),
+    ]
+
+
+def _who_won(content: "ResultFile") -> Iterator[str]:
+    """Name the fastest backends, and the fastest of those that read the samples in every epoch."""
+    about = content["gradrace"]
+    found = winners(content)
+    if not found:
+        yield _without_rivals(about)
+        return
+    yield f"{_fastest(found)}{_speed_ups(found, about['settings']['baseline'])}."
+    once = {row["backend"] for case in about["cases"] for row in case["arms"] if row["passes_once"]}
+    won = sorted({short(winner.backend) for winner in found if winner.backend in once})
+    rest = winners(content, leave_out=once) if won else []
+    if rest:
+        alone = {winner.tied for winner in found} == {frozenset((found[0].backend,))}
+        who = "It" if alone else _joined(won)
+        yield (
+            f"{who} read{'s' * (len(won) == 1)} the samples only once per call; of the backends "
+            f"that read them in every epoch, {_fastest(rest)}."
+        )
+
+
+def _without_rivals(about: "About") -> str:
+    """Say why there is no fastest backend."""
+    timed = {row["backend"] for case in about["cases"] for row in case["arms"]}
+    if not timed:
+        return "Nothing was timed."
+    if len(timed) == 1:
+        return f"Only {short(timed.pop())} was timed, so there is nothing to compare it with."
+    return "No two backends can be compared at the same size."
+
+
+def _fastest(found: Sequence[Winner]) -> str:
+    """Say who is the fastest at which sizes, and where that is too close to call."""
+    if not all(winner.judged for winner in found):
+        clauses = [
+            f"{short(backend)} had the shortest time{'s' * (len(group) > 1)} {_at(group, found)}"
+            for backend, group in _grouped(found).items()
+        ]
+        return f"{', '.join(clauses)}, but there are too few sessions to be sure"
+    clear = [winner for winner in found if not winner.rivals]
+    clauses = []
+    for backend, group in _grouped(clear).items():
+        verb = "" if clauses else " is the fastest"
+        clauses.append(f"{short(backend)}{verb} {_at(group, found)}")
+    ties: dict[frozenset[str], list[Winner]] = {}
+    for winner in found:
+        if winner.rivals:
+            ties.setdefault(winner.tied, []).append(winner)
+    text = ", ".join(clauses)
+    close = [
+        f"{_joined([short(name) for name in (group[0].backend, *group[0].rivals)])} are too close "
+        f"to call {_at(group, found)}"
+        for group in ties.values()
+    ]
+    return "; ".join([text] * bool(text) + close)
+
+
+def _speed_ups(found: Sequence[Winner], baseline: str) -> str:
+    """Say how many times as fast as the baseline the fastest is, over all sizes."""
+    ratios = [
+        (winner.row["speed_up"]["value"], _size(winner.case))
+        for winner in found
+        if winner.backend != baseline and winner.row["speed_up"]
+    ]
+    if not ratios:
+        return ""
+    (least, where), (most, there) = min(ratios), max(ratios)
+    if len(ratios) == 1:
+        place = f" at {where}" if len(found) > 1 else ""
+        return f", {three_digits(least)} times as fast as {short(baseline)}{place}"
+    return (
+        f": {three_digits(least)} times ({where}) to {three_digits(most)} times ({there}) as "
+        f"fast as {short(baseline)}"
+    )
+
+
+def _who_agrees(about: "About") -> Iterator[str]:
+    """Say how many backends compute the exact trajectory."""
+    names = about["settings"]["backends"]
+    wrong = {entry["backend"] for entry in about["left_out"] if entry["fault"]}
+    agreeing = [short(name) for name in names if name not in wrong]
+    problems = about["problems"]
+    where = f" on {problems:,} test problems" if problems else ""
+    if not agreeing:
+        yield "No backend agrees with the exact trajectory."
+    elif len(agreeing) < len(names):
+        are = "agrees" if len(agreeing) == 1 else "agree"
+        count = f"{len(agreeing)} of {len(names)} backends"
+        yield f"Only {count} {are} with the exact trajectory{where}."
+    elif len(names) == 1:
+        yield f"{agreeing[0]} agrees with the exact trajectory{where}."
+    else:
+        count = "Both" if len(names) == 2 else f"All {len(names)}"
+        yield f"{count} backends agree with the exact trajectory{where}."
+
+
+def _left_out(about: "About") -> Iterator[str]:
+    """Say what was not timed, and why; what was only too slow, size by size, in one sentence."""
+    slow: dict[str, list[str]] = {}
+    for entry in about["left_out"]:
+        name, everywhere = short(entry["backend"]), entry["case"] == "every case"
+        if entry["fault"]:
+            place = "" if everywhere else f" at {_size_of(about, entry['case'])}"
+            yield f"{name} is left out{place}: {entry['reason']}."
+        else:
+            slow.setdefault(name, []).append(_size_of(about, entry["case"]))
+    for name, sizes in slow.items():
+        yield f"{name} was too slow to be timed at {_joined(sizes)}."
+
+
+def _impossible(about: "About") -> Iterator[str]:
+    """Say who was faster than the machine can be."""
+    for case in about["cases"]:
+        for row in case["arms"]:
+            if row["impossible"]:
+                yield (
+                    f"{short(row['backend'])} at {_size(case)} is impossible, and is not ranked: "
+                    f"{row['impossible']}."
+                )
+
+
+def _unfinished(about: "About") -> Iterator[str]:
+    if about["interrupted"]:
+        yield (
+            f"This run is unfinished: {finished_sessions(about)} of "
+            f"{about['settings']['sessions']} sessions are timed."
+        )
+
+
+def finished_sessions(about: "About") -> int:
+    """Return how many sessions were timed to their end."""
+    return sum(not session["failure"] for session in about["sessions"])
+
+
+def about_race(content: "ResultFile") -> str:
+    """Say in a line what was raced, and on what."""
+    about, machine = content["gradrace"], content["machine_info"]
+    settings = about["settings"]
+    done, threads = finished_sessions(about), settings["threads"]
+    of_all = f" of {settings['sessions']}" if about["interrupted"] else ""
+    return (
+        f"{settings['kind']} run: {done}{of_all} session{'s' * (done != 1 or bool(of_all))}, "
+        f"{threads} thread{'s' * (threads > 1)} of {machine['cpu'].get('brand_raw', 'unknown')}, "
+        f"{len(machine['cores']['usable'])} cores, Python {machine['python_version']}"
+    )
+
+
+def summary_heading(content: "ResultFile") -> list[str]:
+    """Say what was raced on what, and what the table of the summary shows."""
+    baseline = short(content["gradrace"]["settings"]["baseline"])
+    return [about_race(content), f"Time per epoch, and how many times as fast as {baseline}:"]
+
+
+def summary_legend(about: "About") -> str:
+    """Explain the mark of a speed-up that is not shown to differ from 1; nothing without one."""
+    rows = [row for case in about["cases"] for row in case["arms"]]
+    if not any(row["verdict"] == statistics.UNDECIDED for row in rows):
+        return ""
+    return f"~ no difference from {short(about['settings']['baseline'])} shown"
+
+
+def summary_tables(content: "ResultFile", width: int) -> list[Table]:
+    """Return time and speed-up of every backend at every size, in as few tables as fit the width.
+
+    The backends are the rows, or the sizes, whichever needs fewer tables.
+    """
+    cells = summary_cells(content)
+    backends = list(dict.fromkeys(name for name, _ in cells))
+    sizes = list(dict.fromkeys(size for _, size in cells))
+    upright = _grid("", backends, sizes, cells)
+    turned = {(size, name): texts for (name, size), texts in cells.items()}
+    across = _grid("n × d", sizes, backends, turned)
+    return min([stacked(table, width) for table in (upright, across)], key=len)
+
+
+def summary_cells(content: "ResultFile") -> dict[tuple[str, str], tuple[str, str]]:
+    """Return (backend, size) → (time, speed-up), as text."""
+    about, cells = content["gradrace"], {}
+    for case in about["cases"]:
+        rows = {row["backend"]: row for row in case["arms"]}
+        for backend in about["settings"]["backends"]:
+            cells[backend, _size(case)] = _cell(rows.get(backend))
+    return cells
+
+
+def _cell(row: "Row | None") -> tuple[str, str]:
+    if row is None:
+        return NONE, ""
+    time = seconds(row["time"]["median"])
+    if row["impossible"]:
+        return time, "impossible"
+    if row["verdict"] == "baseline":
+        return time, "1×"
+    if row["speed_up"] is None:
+        return time, ""
+    sign = "~" * (row["verdict"] == statistics.UNDECIDED)
+    return time, f"{sign}{three_digits(row['speed_up']['value'])}×"
+
+
+def _grid(
+    corner: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    cells: dict[tuple[str, str], tuple[str, str]],
+) -> Table:
+    """Return a table whose cells hold two texts, each flush right."""
+    table = empty_table(corner, *map(_name, columns))
+    widths = {
+        column: [max(len(cells[row, column][part]) for row in rows) for part in (0, 1)]
+        for column in columns
+    }
+    for row in rows:
+        texts = []
+        for column in columns:
+            (time, ratio), (wide, long) = cells[row, column], widths[column]
+            texts.append(f"{time:>{wide}} {ratio:>{long}}".rstrip())
+        table.add_row(_name(row), *texts)
+    return table
+
+
+def _name(text: str) -> str:
+    """Return a backend as a heading; a size stays as it is."""
+    return both_ends(short(text))
+
+
+def _grouped(found: Sequence[Winner]) -> dict[str, list[Winner]]:
+    """Return backend → where it is the fastest; the one with the most sizes comes first."""
+    groups: dict[str, list[Winner]] = {}
+    for winner in found:
+        groups.setdefault(winner.backend, []).append(winner)
+    return dict(sorted(groups.items(), key=lambda item: -len(item[1])))
+
+
+def _at(group: Sequence[Winner], found: Sequence[Winner]) -> str:
+    """Say at which of all sizes: at all 4 sizes, at 3 of 4 sizes, at 100 × 1."""
+    if len(group) == len(found) > 1:
+        return "at both sizes" if len(found) == 2 else f"at all {len(found)} sizes"
+    if len(group) <= _NAMED:
+        return f"at {_joined([_size(winner.case) for winner in group])}"
+    return f"at {len(group)} of {len(found)} sizes"
+
+
+def _size(case: "Case") -> str:
+    return f"{case['n']:,} × {case['d']:,}"
+
+
+def _size_of(about: "About", name: str) -> str:
+    """Return the size of a case by its name; the name itself if there is none."""
+    return next((_size(case) for case in about["cases"] if case["name"] == name), name)
+
+
+def _joined(names: Sequence[str]) -> str:
+    """Write a list: a, b and c."""
+    return " and ".join([", ".join(names[:-1])] * (len(names) > 1) + [names[-1]])
