@@ -79,9 +79,15 @@ def outcome(known: Landscape, lr: float, epochs: int) -> Outcome:
 def comparison(tables: list[Path]) -> Table:
     """Compare the rules, each with the first one, over all problems."""
     table = empty_table(
-        "columns", "epochs", "rule", "within\n1 %", "epochs to 1 %\nmean", "\nworst",
-        "excess loss\nmean", "\nworst",
-    )  # fmt: skip
+        "columns",
+        "epochs",
+        "rule",
+        "within\n1 %",
+        "epochs to 1 %\nmean",
+        "\nworst",
+        "excess loss\nmean",
+        "\nworst",
+    )
     found = list(problems(tables))
     for standardize in (False, True):
         landscapes = [Landscape.of(data, standardize=standardize) for data in found]

@@ -15,9 +15,16 @@ from bench.learning.training import train
 
 @pytest.mark.parametrize(
     ("share", "expected"),
-    [(0.09, "slow"), (0.11, "stable"), (0.5, "stable"), (0.51, "oscillating"),
-     (0.999, "oscillating"), (1.0, "diverges"), (5.0, "diverges")],
-)  # fmt: skip
+    [
+        (0.09, "slow"),
+        (0.11, "stable"),
+        (0.5, "stable"),
+        (0.51, "oscillating"),
+        (0.999, "oscillating"),
+        (1.0, "diverges"),
+        (5.0, "diverges"),
+    ],
+)
 def test_regimes_by_the_share_of_the_limit(line: Dataset, share: float, expected: str) -> None:
     H = hessian(line.X)
     assert regime(H, share * H.limit) == expected

@@ -190,8 +190,9 @@ def test_a_wrong_backend_is_found_out(line: Dataset) -> None:
     wrong = str(FOREIGN / "wrong.py")
     found = study(line, [0.005], backends=["numba", wrong], epochs=50)
     assert [(run.backend, run.verdict.agrees) for run in found.runs] == [
-        ("numba", True), (wrong, False),
-    ]  # fmt: skip
+        ("numba", True),
+        (wrong, False),
+    ]
 
 
 def test_rates_are_sorted_and_taken_once(line: Dataset) -> None:

@@ -194,10 +194,16 @@ class TestSaved:
         assert model["target"] == "y"
         assert (model["w"], model["b"]) == (fit.trajectory.w[-1].tolist(), fit.trajectory.b[-1])
         assert model["training"] == {
-            "data": "synthetic 50 × 3", "n": 50, "backend": "numpy", "lr": 0.1, "epochs": 100,
-            "standardized": None, "stopped": "", "interrupted": False,
+            "data": "synthetic 50 × 3",
+            "n": 50,
+            "backend": "numpy",
+            "lr": 0.1,
+            "epochs": 100,
+            "standardized": None,
+            "stopped": "",
+            "interrupted": False,
             "loss": fit.trajectory.loss[-1],
-        }  # fmt: skip
+        }
         assert model["least_squares"]["w"] == least_squares(data).w.tolist()
 
     def test_the_history_is_the_trajectory(self, line: Dataset, tmp_path: Path) -> None:
