@@ -80,7 +80,7 @@ def comparison(tables: list[Path]) -> Table:
     """Compare the rules, each with the first one, over all problems."""
     table = empty_table(
         "columns", "epochs", "rule", "within\n1 %", "epochs to 1 %\nmean", "\nworst",
-        "excess loss\nmean", "\nworst", no_wrap=True,
+        "excess loss\nmean", "\nworst",
     )  # fmt: skip
     found = list(problems(tables))
     for standardize in (False, True):
