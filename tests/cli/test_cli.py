@@ -373,7 +373,7 @@ class TestShow:
         (tmp_path / run).write_text(text.replace('"sessions": 3', '"sessions": 9'), "utf-8")
         done = gradrace("show", run)
         assert done.returncode == 0
-        assert "This run is unfinished: 3 of 9 sessions are timed." in done.stdout
+        assert "This run is unfinished: it has 3 of 9 sessions." in done.stdout
         assert "gradrace run --resume run.json" in done.stdout
 
 
@@ -915,7 +915,7 @@ class TestInterrupt:
         status, out, err = self.interrupt(tmp_path, words, result, signal.SIGTERM)
         assert status == 143, err
         assert "30 × 1" in out
-        assert "of 1000 sessions are finished and saved; gradrace run --resume results/" in err
+        assert " of 1000; gradrace run --resume results/benchmark.json times the rest" in err
         saved = json.loads((tmp_path / "results/benchmark.json").read_text("utf-8"))
         assert saved["gradrace"]["interrupted"] is True
         assert not [name for name in listing(tmp_path) if name.endswith(".tmp")]
