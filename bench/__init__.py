@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from bench.findings.comparison import compare
     from bench.learning.rates import study as rates
     from bench.learning.training import Fit, fit
-    from bench.proof.agreement import check_backends as check
     from bench.proof.oracle import exact_trajectory
+    from bench.race.checking import check
     from bench.race.run import resume, run
     from bench.race.scale import study as scale
 
@@ -38,7 +38,7 @@ _HOMES = {
     "Dataset": "bench.data.samples:Dataset",
     "Fit": "bench.learning.training:Fit",
     "advise": "bench.findings.advice:advise",
-    "check": "bench.proof.agreement:check_backends",
+    "check": "bench.race.checking:check",
     "compare": "bench.findings.comparison:compare",
     "exact_trajectory": "bench.proof.oracle:exact_trajectory",
     "fit": "bench.learning.training:fit",

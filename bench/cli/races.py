@@ -156,11 +156,10 @@ def _report(result: "Race", path: Path) -> None:
     """Print what a race has found, name its files, and end with its status."""
     from bench.report.race import finished_already, race_summary, saved, what_is_kept
 
-    show_lines(race_summary(result.content, width()))
-    if result.files:
-        show_lines(saved(result.files, path))
-    elif not result.interrupted:
+    if not (result.files or result.interrupted):
         note(finished_already(path))
+    show_lines(race_summary(result.content, width()))
+    show_lines(saved(result.files, path))
     if result.interrupted:
         end_interrupted(f"; {what_is_kept(result.content, path)}")
     if result.faults:

@@ -72,7 +72,7 @@ def _about_spread(cases: Sequence[CaseFindings]) -> list[str]:
     ]
     if blurred:
         found.append(
-            f"the A/A floor is above 5 % on {', '.join(blurred)}: what is smaller cannot be "
+            f"the noise is above 5 % on {', '.join(blurred)}: smaller differences cannot be "
             "shown; more --sessions narrow it"
         )
     return found

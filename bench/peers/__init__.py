@@ -60,7 +60,7 @@ def available() -> tuple[list[str], list[str]]:
 def raceable() -> tuple[list[str], list[str]]:
     """Return what `available` does, after an epoch of each peer in a process of its own.
 
-    What is installed but broken is among the reasons, in the words of whoever found out.
+    The reasons include what is installed but broken, in the words of its own error.
     """
     from bench.data.samples import synthetic  # here, since NumPy takes its time
     from bench.proof.isolation import BackendError, run_isolated

@@ -82,7 +82,7 @@ def parse(text: str) -> Case:
     """Return the case of a name, 100x1, or of a name with epochs, 100x1@500.
 
     Raises:
-        InputValueError: it is no such text, or as `make_case`.
+        InputValueError: the text has another form, or as `make_case`.
 
     """
     found = _NAME.fullmatch(text)

@@ -98,8 +98,8 @@ def resume(path: Path, on_progress: Progress = silent) -> Race:
     model of the reference line, as `run` does. Of a finished file nothing is timed or written.
 
     Raises:
-        InputValueError: it is no result file, was made on another machine or with other versions or
-            another state of a backend's file, was interrupted before its first session, or
+        InputValueError: it is not a result file, was made on another machine or with other versions
+            or another state of a backend's file, was interrupted before its first session, or
             `Settings.resolved` refuses its settings.
         OSError: it cannot be read or written.
 

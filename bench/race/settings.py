@@ -31,7 +31,7 @@ class Settings:
     longest: float = 1.0
     """Seconds that a call of one epoch may take; slower arms are not timed."""
     spacing: float = 5.0
-    """Seconds from the start of a session to that of the next, at least: a machine has moods."""
+    """Seconds between the starts of two sessions, at least: they shall see different moments."""
     threads: int = 1
     seed: int = 0
     limit: bool = True
@@ -41,7 +41,7 @@ class Settings:
         """Return the settings with the backends and the baseline filled in.
 
         Raises:
-            InputValueError: the baseline is none of the backends, two files have the same name, a
+            InputValueError: the baseline does not race, two files have the same name, a
                 number is below 1 or beyond what a result file may hold, two cases have the same
                 size, or the cases need more memory than there is.
 

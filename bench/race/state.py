@@ -60,7 +60,7 @@ class Race:
 class Steps:
     """Counts the steps of a race for the progress bar: the timed blocks, and what follows them.
 
-    What precedes them is only named. It takes other times, from which none can be foretold.
+    What precedes them is only named: how long it takes says nothing about the blocks.
     """
 
     def __init__(self, on_progress: Progress) -> None:

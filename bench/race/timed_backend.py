@@ -48,7 +48,7 @@ _SAMPLES_PER_ROUNDING = 64
 
 # Whether a call takes longer on all samples than on some of them
 _FEWER_SAMPLES = 8
-"""All samples are so many times as many."""
+"""How many times as many samples there are in all."""
 _ROUNDS, _MOST_ROUNDS = 3, 8
 _LONG_CALL = 0.1
 """Seconds of a call from which on one round may be enough."""
@@ -277,9 +277,9 @@ class Contestant:
         return fault and f"on {samples.name}: {fault}"
 
     def _growth(self) -> Growth | None:
-        """Time calls on all samples and on an eighth, by turns, until the difference is clear.
+        """Time calls on all samples and on an eighth, in turn, until the difference is clear.
 
-        Whoever does not go through the samples in `train` is as fast on all of them.
+        A backend that does not go through the samples in `train` is as fast on all of them.
         """
         job = replace(
             self.job,

@@ -109,7 +109,7 @@ def _measure_compiling(
 ) -> Session:
     """Tell cold from cached starts, if there is a difference; return a trial that starts cached.
 
-    `session` was the first trial of this backend in the run, hence with a cold cache.
+    `session` was the first trial of this backend in the run, so its cache was cold.
     """
     if not _compiles(session):
         return session

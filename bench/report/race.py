@@ -71,7 +71,7 @@ def what_is_kept(content: "ResultFile", result: Path) -> str:
     about = content["gradrace"]
     if finished := finished_sessions(about):
         return (
-            f"{finished} of {about['settings']['sessions']} sessions are finished and saved; "
+            f"finished sessions are saved, {finished} of {about['settings']['sessions']}; "
             f"gradrace run --resume {result} times the rest"
         )
     return "nothing was timed" + f" ({result}: of an earlier run)" * result.exists()

@@ -35,17 +35,20 @@ def _who_won(content: "ResultFile") -> Iterator[str]:
     if not found:
         yield _without_rivals(about)
         return
+    sure = all(winner.judged for winner in found)
     yield f"{_fastest(found)}{_speed_ups(found, about['settings']['baseline'])}."
     once = {row["backend"] for case in about["cases"] for row in case["arms"] if row["passes_once"]}
     won = sorted({short(winner.backend) for winner in found if winner.backend in once})
     rest = winners(content, leave_out=once) if won else []
     if rest:
-        alone = {winner.tied for winner in found} == {frozenset((found[0].backend,))}
-        who = "It" if alone else _joined(won)
+        names = {name for winner in found for name in (winner.tied if sure else [winner.backend])}
+        who = "It" if len(names) == 1 else _joined(won)
         yield (
             f"{who} read{'s' * (len(won) == 1)} the samples only once per call; of the backends "
             f"that read them in every epoch, {_fastest(rest)}."
         )
+    if not sure:
+        yield "That is not certain yet, after too few sessions."
 
 
 def _without_rivals(about: "About") -> str:
@@ -65,7 +68,7 @@ def _fastest(found: Sequence[Winner]) -> str:
             f"{short(backend)} had the shortest time{'s' * (len(group) > 1)} {_at(group, found)}"
             for backend, group in _grouped(found).items()
         ]
-        return f"{', '.join(clauses)}, but there are too few sessions to be sure"
+        return ", ".join(clauses)
     clear = [winner for winner in found if not winner.rivals]
     clauses = []
     for backend, group in _grouped(clear).items():
@@ -151,8 +154,8 @@ def _impossible(about: "About") -> Iterator[str]:
 def _unfinished(about: "About") -> Iterator[str]:
     if about["interrupted"]:
         yield (
-            f"This run is unfinished: {finished_sessions(about)} of "
-            f"{about['settings']['sessions']} sessions are timed."
+            f"This run is unfinished: it has {finished_sessions(about)} of "
+            f"{about['settings']['sessions']} sessions."
         )
 
 

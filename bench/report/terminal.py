@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -181,9 +182,15 @@ def show_lines(lines: "Iterable[str | Table]") -> None:
 
 
 def note(message: str) -> None:
-    """Say something beside the result, on stderr, if that can be written to."""
+    """Say something beside the result, on stderr, if that can be written to.
+
+    It is one line, which a terminal shows wrapped between words.
+    """
+    text = " ".join(visible(message).split())
+    if sys.stderr.isatty():
+        text = "\n".join(_lines(text, shutil.get_terminal_size().columns))
     try:
-        print(" ".join(visible(message).split()), file=sys.stderr, flush=True)
+        print(text, file=sys.stderr, flush=True)
     except OSError:
         _discard(sys.stderr)
 

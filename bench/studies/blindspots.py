@@ -109,7 +109,7 @@ def _products(field: Field, size: float, b0: float, _rng: np.random.Generator) -
 
 
 def rounded(values: Floats, bits: int) -> Floats:
-    """Return the values rounded to so many bits, as storing them in a narrower float does."""
+    """Return the values rounded to `bits` bits, as storing them in a narrower float does."""
     mantissa, exponent = np.frexp(values)
     narrow: Floats = np.ldexp(np.rint(np.ldexp(mantissa, bits)), exponent - bits)
     return narrow
@@ -142,7 +142,7 @@ def fields(n: int) -> list[Field]:
 
 
 def smallest(name: str, judged: Sequence[Field], tries: int) -> float | None:
-    """Return the smallest mistake of a kind that is caught in each of so many tries, if any is."""
+    """Return the smallest mistake of a kind that is caught in every try, if any is."""
     mistake, sizes, _ = KINDS[name]
     found = None
     for size in sizes:

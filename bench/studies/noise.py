@@ -33,7 +33,7 @@ from bench.race.cases import REFERENCE
 from bench.race.settings import choose
 
 APART = 4
-"""Two runs that are compared lie so many runs apart: about two minutes."""
+"""How many runs lie between two that are compared: about two minutes."""
 
 Figure = Literal["min", "mean", "median"]
 FIGURES: tuple[Figure, ...] = ("min", "mean", "median")

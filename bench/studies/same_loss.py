@@ -148,7 +148,7 @@ def _descend(module: Backend, data: Any, lr: float, epochs: int) -> Coefficients
 
 
 def _epochs_needed(X: Floats, y: Floats, lr: float, target: float) -> int | None:
-    """Return the first epoch with L ≤ target, on `numba`; None if none of 10,000 has it."""
+    """Return the first epoch with L ≤ target, on `numba`; None if no epoch up to 10,000 has it."""
     numba = load("numba")
     data, epochs = numba.prepare(X, y), 64
     while True:

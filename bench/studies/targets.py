@@ -1,6 +1,6 @@
 """Which targets does each backend reach here? `python -m bench.studies.targets` prints them.
 
-Two races, one with one thread and one with all, and a few timings that are no races. Every ratio is
+Two races, one with one thread and one with all, and a few timings outside of races. Every ratio is
 the geometric mean over the sessions of their median paired ratio, as in every race. A figure that
 needs a C compiler or several cores says so where there is none.
 """

@@ -1,5 +1,10 @@
-"""The command line, end to end: real processes, their output, their exit status, their files."""
+"""The command line: output, exit status, files.
 
+`gradrace` runs a command in this process, which spares its imports; `process` runs a real one.
+What takes long is run once, and read by several tests.
+"""
+
+import csv
 import json
 import os
 import signal
@@ -10,17 +15,19 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
+import typer.main
 
 import backends
-from bench.data.samples import reference_line
-from bench.learning.landscape import Landscape
-from bench.learning.rate_choice import best_rate
+from bench.cli import main  # noqa: F401 (it registers the commands)
+from bench.cli.command import app
 from tests.conftest import FOREIGN, ROOT, Command
 from tests.runs import write_run
 
 COMMANDS = (
-    "run", "compare", "plot", "advise", "check", "train", "predict", "rates", "backends",
-)  # fmt: skip
+    *("train", "rates", "predict", "run", "scale", "show", "compare", "plot", "advise"),
+    *("check", "backends"),
+)
+WRONG = str(FOREIGN / "wrong.py")
 TABLE = "size,age,price\n1,3,5.1\n2,1,8\n3,4,10.9\n4,2,14\n5,5,16.8\n"
 
 
@@ -30,17 +37,47 @@ def table(tmp_path: Path) -> str:
     return "houses.csv"
 
 
+@pytest.fixture
+def gradrace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Command:
+    """Run the command line in an empty folder, without a terminal, but in this process."""
+
+    def run(*words: str) -> "subprocess.CompletedProcess[str]":
+        monkeypatch.chdir(tmp_path)
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            typer.main.get_command(app).main(list(words), prog_name="gradrace")
+        status = ended.value.code
+        assert isinstance(status, int)
+        return subprocess.CompletedProcess(words, status, *capfd.readouterr())
+
+    return run
+
+
+def process(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command line in a process of its own, without a terminal."""
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def one_line(text: str) -> str:
+    """Return a text without its line breaks, wherever they are."""
+    return " ".join(text.split())
+
+
 def listing(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
 def everything(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
-
-
-def prose(output: str) -> str:
-    """What was printed, without the line breaks."""
-    return " ".join(output.split())
 
 
 class TestHelp:
@@ -60,16 +97,18 @@ class TestHelp:
     def test_backends(self, gradrace: Command) -> None:
         done = gradrace("backends")
         assert done.returncode == 0
-        first = [line.split()[0] for line in done.stdout.splitlines() if line.strip()]
-        assert [name for name in first if name in backends.names()][
-            : len(backends.names())
-        ] == list(backends.names())
+        lines = done.stdout.splitlines()[3:]
+        rows = [line.split()[0] for line in lines if line.strip() and line[1] != " "]
+        assert rows == list(backends.names())
 
 
 class TestCheck:
-    def test_the_built_in_backends_agree(self, gradrace: Command, tmp_path: Path) -> None:
-        done = gradrace("check", "--json", "verdicts.json")
+    def test_the_built_in_backends_agree(self, tmp_path: Path) -> None:
+        done = process(tmp_path, "check", "--json", "verdicts.json")
         assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(
+            "All 6 backends agree with the exact trajectory, here and on 181 small problems"
+        )
         found = json.loads((tmp_path / "verdicts.json").read_text("utf-8"))
         assert (found["data"], found["n"], found["d"]) == ("reference line", 100, 1)
         assert (found["lr"], found["epochs"]) == (0.005, 10_000)
@@ -80,23 +119,6 @@ class TestCheck:
             assert verdict["agrees"] is True
             assert verdict["w"]["multiple"] < 0.1
         assert verdicts["numba"]["bitwise"] is True
-
-    def test_a_wrong_backend_means_status_1(self, gradrace: Command) -> None:
-        wrong = str(FOREIGN / "wrong.py")
-        done = gradrace("check", "--backend", wrong, "--backend", "numba", "--epochs", "50")
-        assert done.returncode == 1
-        assert f"{wrong}: loss at epoch 0: got 405.9" in prose(done.stdout)
-        rows = [line.split()[:2] for line in done.stdout.splitlines()]
-        assert [row for row in rows if row[-1:] in (["NO"], ["yes"])] == [
-            ["wrong.py", "NO"],
-            ["numba", "yes"],
-        ]
-
-    def test_a_module_in_the_current_folder(self, gradrace: Command, tmp_path: Path) -> None:
-        (tmp_path / "mine").mkdir()
-        (tmp_path / "mine" / "fast.py").write_text((FOREIGN / "good.py").read_text())
-        done = gradrace("check", "--backend", "mine.fast", "--epochs", "50")
-        assert done.returncode == 0, done.stdout + done.stderr
 
     def test_a_table(self, gradrace: Command, table: str) -> None:
         words = ["--data", table, "--target", "age", "--features", "price,size"]
@@ -109,16 +131,45 @@ class TestCheck:
         assert done.returncode == 0
         assert done.stdout.count("186, 374") == 2
 
-    def test_a_hanging_backend_costs_its_timeout(
-        self, gradrace: Command, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("GRADRACE_TEST_HOW", "hangs")
-        bad = str(FOREIGN / "bad.py")
-        done = gradrace(
-            "check", "--backend", bad, "--backend", "numpy", "--timeout", "5", "--epochs", "9"
+
+class TestCheckOfSeveral:
+    """A wrong backend, a hanging one, one of a package in the current folder, a right one."""
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def done(tmp_path_factory: pytest.TempPathFactory) -> "subprocess.CompletedProcess[str]":
+        folder = tmp_path_factory.mktemp("check")
+        (folder / "mine").mkdir()
+        (folder / "mine" / "fast.py").write_text((FOREIGN / "good.py").read_text())
+        (folder / "hanging.py").write_text(
+            "import time\nprepare = train = lambda *_, **__: time.sleep(600)\n"
         )
-        assert done.returncode == 1
-        assert "bad.py: no result after 5 s" in done.stdout
+        words = (WRONG, "hanging.py", "mine.fast", "numba")
+        return process(folder, "check", "--epochs", "50", "--timeout", "5", "--backends", *words)
+
+    def test_one_that_disagrees_means_status_1(
+        self, done: "subprocess.CompletedProcess[str]"
+    ) -> None:
+        assert (done.returncode, done.stderr) == (1, "")
+
+    def test_the_answer_comes_first(self, done: "subprocess.CompletedProcess[str]") -> None:
+        assert done.stdout.startswith(
+            "2 of 4 backends agree with the exact trajectory, here and on "
+        )
+        said = one_line(done.stdout)
+        assert f"{WRONG}: loss at epoch 0: got 405.9" in said
+        assert "hanging.py: no result after 5 s" in said
+
+    def test_then_a_row_of_each(self, done: "subprocess.CompletedProcess[str]") -> None:
+        rows = [
+            line.split()[:2] for line in done.stdout.splitlines() if "@" in line or "NO" in line
+        ]
+        assert rows == [
+            ["wrong.py", "NO"],
+            ["hanging.py", "NO"],
+            ["mine.fast", "yes"],
+            ["numba", "yes"],
+        ]
 
 
 class TestTrain:
@@ -221,39 +272,109 @@ class TestTrainOptions:
     def test_standard_input(self, tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "bench", "train", "-"],
-            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
-            input=TABLE, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            input=TABLE,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert (done.returncode, done.stderr) == (0, "")
         assert "standard input: price from size, age" in done.stdout
 
 
 @pytest.mark.slow
 class TestRun:
-    WORDS = (
-        "run", "--sizes", "30", "1e2", "--features", "2", "--epochs", "40", "--sessions", "2",
-        "--backends", "numpy", "numba", "--baseline", "numba", "--seed", "7",
-    )  # fmt: skip
+    """A race of two that agree and of one that does not, printed and saved."""
 
-    def test_races_what_was_asked_for(self, gradrace: Command, tmp_path: Path) -> None:
-        done = gradrace(*self.WORDS, "--out", "new/folder")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert done.stdout.startswith("custom run: 2 sessions, 1 thread of ")
-        assert "× numba" in done.stdout
-        assert "100 × 2" in done.stdout
-        assert "Nothing was compiled while it was timed" in done.stdout
-        about = json.loads((tmp_path / "new/folder/benchmark.json").read_text("utf-8"))["gradrace"]
+    WORDS = (
+        *("run", "--sizes", "30", "1e2", "--features", "2", "--epochs", "40", "--sessions", "1"),
+        *("--backends", "numpy", "numba", WRONG, "--baseline", "numba", "--seed", "7"),
+    )
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+        return tmp_path_factory.mktemp("run")
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def done(folder: Path) -> "subprocess.CompletedProcess[str]":
+        return process(folder, *TestRun.WORDS, "--out", "new/folder")
+
+    def test_a_wrong_backend_means_status_1(self, done: "subprocess.CompletedProcess[str]") -> None:
+        assert done.returncode == 1, done.stdout + done.stderr
+        said = one_line(done.stdout)
+        assert "Only 2 of 3 backends agree with the exact trajectory on 181 test problems." in said
+        assert "wrong.py is left out: on 100x1, loss at epoch 0: got 405.9" in said
+
+    def test_races_what_was_asked_for(
+        self, folder: Path, done: "subprocess.CompletedProcess[str]"
+    ) -> None:
+        assert done.stderr.startswith("custom run: 2 sizes, 3 backends, 1 session; takes about ")
+        about = json.loads((folder / "new/folder/benchmark.json").read_text("utf-8"))["gradrace"]
         assert [case["name"] for case in about["settings"]["cases"]] == ["30x2", "100x2"]
         assert about["settings"]["seed"] == 7
         assert {case["epochs"] for case in about["settings"]["cases"]} == {40}
 
-    def test_a_wrong_backend_means_status_1(self, gradrace: Command) -> None:
-        words = ["run", "--sizes", "30", "--features", "1", "--epochs", "40", "--sessions", "1"]
-        wrong = str(FOREIGN / "wrong.py")
-        done = gradrace(*words, "--backends", "numpy", wrong)
-        assert done.returncode == 1
-        assert f"{wrong} on every case: on 100x1, loss at epoch 0: got 405.9" in done.stdout
-        assert "warning: fewer than two sessions" in done.stderr
+    def test_says_who_had_the_shortest_times_then_shows_them(
+        self, done: "subprocess.CompletedProcess[str]"
+    ) -> None:
+        assert "had the shortest time" in done.stdout.split(".")[0]
+        assert "how many times as fast as numba:" in done.stdout
+        assert "100 × 2" in done.stdout
+        assert "Warning: fewer than two sessions" in done.stdout
+        assert "Saved in new/folder: agreement.parquet" in done.stdout
+
+    def test_show_prints_the_same(
+        self, folder: Path, done: "subprocess.CompletedProcess[str]", gradrace: Command
+    ) -> None:
+        shown = gradrace("show", str(folder / "new/folder/benchmark.json")).stdout
+        assert done.stdout.startswith(shown)
+        assert done.stdout.removeprefix(shown).startswith("Saved in ")
+
+    @pytest.mark.usefixtures("done")
+    def test_a_finished_run_is_not_resumed(self, folder: Path, gradrace: Command) -> None:
+        path = folder / "new/folder/benchmark.json"
+        before = path.read_bytes()
+        done = gradrace("run", "--resume", str(path))
+        assert f"{path} is finished, so nothing was timed; gradrace show " in done.stderr
+        assert path.read_bytes() == before
+
+
+class TestShow:
+    @pytest.fixture
+    def run(self, tmp_path: Path) -> str:
+        times = {"100x1": {"python": 4e-5, "numpy": 8e-6, "numba": 1e-7}}
+        write_run(tmp_path / "run.json", times)
+        return "run.json"
+
+    def test_the_summary(self, gradrace: Command, run: str) -> None:
+        done = gradrace("show", run)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("numba is the fastest at 100 × 1, ")
+        assert "verdict" not in done.stdout
+
+    def test_details(self, gradrace: Command, run: str) -> None:
+        assert "verdict" in gradrace("show", run, "--details").stdout
+
+    def test_markdown(self, gradrace: Command, run: str) -> None:
+        done = gradrace("show", run, "--format", "md")
+        assert "\n| --- | --- |\n" in done.stdout
+
+    def test_csv_is_nothing_else(self, gradrace: Command, run: str) -> None:
+        rows = list(csv.DictReader(gradrace("show", run, "--format", "csv").stdout.splitlines()))
+        assert [row["backend"] for row in rows] == ["python", "numpy", "numba"]
+
+    def test_an_unfinished_run(self, gradrace: Command, run: str, tmp_path: Path) -> None:
+        text = (tmp_path / run).read_text("utf-8")
+        assert '"interrupted": false' in text
+        text = text.replace('"interrupted": false', '"interrupted": true')
+        (tmp_path / run).write_text(text.replace('"sessions": 3', '"sessions": 9'), "utf-8")
+        done = gradrace("show", run)
+        assert done.returncode == 0
+        assert "This run is unfinished: it has 3 of 9 sessions." in done.stdout
+        assert "gradrace run --resume run.json" in done.stdout
 
 
 class TestCompare:
@@ -306,8 +427,11 @@ class TestPlotAndAdvise:
         done = gradrace("plot", run, "--out", "pictures")
         assert done.returncode == 0, done.stderr
         assert {path.name for path in (tmp_path / "pictures").iterdir()} == {
-            "speed.png", "speedup.png", "breakeven.png", "fastest.png",
-        }  # fmt: skip
+            "speed.png",
+            "speedup.png",
+            "breakeven.png",
+            "fastest.png",
+        }
 
     def test_advice(self, gradrace: Command, run: str) -> None:
         done = gradrace("advise", run, "--n", "5e3", "--d", "1", "--epochs", "1e6")
@@ -371,7 +495,7 @@ class TestRates:
         for word in ("slow", "stable", "diverges", "0.999637", "6.590986", "5,099", "1,019"):
             assert words.count(word) >= 1, word
         assert words.count("yes") == 3
-        for line in ("Take α = 0.02584, ", "α = 0.1 diverges, ", "b lags behind w: "):
+        for line in ("Take α = 0.0258, ", "α = 0.1 diverges, ", "b lags behind w: "):
             assert f"\n{line}" in done.stdout
         assert "results/rates/path.png" in listing(tmp_path)
 
@@ -384,14 +508,20 @@ class TestRates:
         found = [
             line.split()[0] for line in done.stdout.splitlines() if line.split()[-1:] == ["yes"]
         ]
-        line = Landscape.of(reference_line())
-        assert found == ["0.002", "0.01", f"{best_rate(line, 60)!r}"]
+        assert found == ["0.002", "0.01", "0.0252"]
 
     def test_a_table_standardized_by_two_backends(self, gradrace: Command, table: str) -> None:
         done = gradrace(
-            "rates", table, "--standardize", "--epochs", "60", "--backend", "numba", "--backend",
+            "rates",
+            table,
+            "--standardize",
+            "--epochs",
+            "60",
+            "--backend",
+            "numba",
+            "--backend",
             "numpy",
-        )  # fmt: skip
+        )
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.split().count("numpy") == 4
         assert "b = the mean of price" in done.stdout
@@ -405,10 +535,9 @@ class TestRates:
         assert "…" not in done.stdout
 
     def test_a_wrong_backend_means_status_1(self, gradrace: Command) -> None:
-        wrong = str(FOREIGN / "wrong.py")
-        done = gradrace("rates", "--backend", wrong, "--lr", "0.01", "--epochs", "20")
+        done = gradrace("rates", "--backend", WRONG, "--lr", "0.01", "--epochs", "20")
         assert done.returncode == 1
-        assert f"{wrong}, α = 0.01: loss at epoch 0: got 405.9" in prose(done.stdout)
+        assert f"{WRONG}, α = 0.01: loss at epoch 0: got 405.9" in one_line(done.stdout)
 
 
 def test_version(gradrace: Command) -> None:
@@ -418,15 +547,27 @@ def test_version(gradrace: Command) -> None:
 SCRIPT, MODULE = [str(Path(sys.executable).with_name("gradrace"))], [sys.executable, "-m", "bench"]
 RACE = "run --sizes 30 --features 1 --epochs 5 --sessions 1"
 POISON = (
-    "scipy", "pandas", "numba", "numpy", "matplotlib", "pyarrow", "psutil", "pytest", "typer",
-    "rich", "ctypes", "random", "conftest", "sitecustomize", "plots/__init__",
-)  # fmt: skip
+    "scipy",
+    "pandas",
+    "numba",
+    "numpy",
+    "matplotlib",
+    "pyarrow",
+    "psutil",
+    "pytest",
+    "typer",
+    "rich",
+    "ctypes",
+    "random",
+    "conftest",
+    "sitecustomize",
+    "plots/__init__",
+)
 
 
 @pytest.mark.parametrize(
     ("program", "words"),
     [
-        (SCRIPT, "check --epochs 5 --backends numba mine.fast single.py"),
         (MODULE, "check --epochs 5 --backends numba mine.fast single.py"),
         (SCRIPT, "train --epochs 5"),
         (SCRIPT, "train --epochs 5 --backend mine.fast"),
@@ -451,8 +592,12 @@ def test_the_current_folder_shadows_nothing(program: list[str], words: str, tmp_
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [*program, *words.split()],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -475,10 +620,16 @@ def test_a_package_that_cannot_be_imported_is_judged(
 
 MODEL = json.dumps(
     {
-        "format": "gradrace model", "schema": 1, "features": ["size", "age"], "target": "price",
-        "w": [3.0, -0.5], "center": [0, 0], "height": 1.0, "range": {"low": [1, 1], "high": [5, 5]},
+        "format": "gradrace model",
+        "schema": 1,
+        "features": ["size", "age"],
+        "target": "price",
+        "w": [3.0, -0.5],
+        "center": [0, 0],
+        "height": 1.0,
+        "range": {"low": [1, 1], "high": [5, 5]},
     }
-)  # fmt: skip
+)
 
 UNUSABLE: dict[str, tuple[list[str], str]] = {
     "missing file": (["train", "no.csv"], "no.csv: no such file"),
@@ -542,6 +693,12 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
         ["compare", "model.json", "model.json", "--fail-above", "10"],
         "--fail-above: needs a share like 10% or 0.1, got '10'",
     ),
+    "show, nothing": (["show", "no.json"], "no.json: No such file or directory"),
+    "show, foreign": (["show", "model.json"], "model.json: is no result file of "),
+    "show, format": (
+        ["show", "model.json", "--format", "x"],
+        "--format: must be text, md or csv, got 'x'",
+    ),
     "plot, foreign": (["plot", "model.json", "--out", "new"], "model.json: is no result file of "),
     "advise, foreign": (
         ["advise", "one.csv", "--n", "9", "--d", "1", "--epochs", "9"],
@@ -595,12 +752,17 @@ def test_misspelled_arguments_are_status_2(gradrace: Command, words: list[str]) 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    write_run(tmp_path / "run.json", {"100x1": {"numpy": 8e-6, "numba": 1e-7}})
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "bench", "check", "--backend", "numpy", "--epochs", "1"],
-            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
-        )  # fmt: skip
+            [sys.executable, "-m", "bench", "show", "run.json"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
     assert done.returncode == 2
     assert done.stderr == "gradrace: standard output: No space left on device\n"
 
@@ -613,9 +775,12 @@ def test_a_reader_that_has_enough_costs_nothing(tmp_path: Path, words: list[str]
     """The status is that of a closed pipe, not of a disagreement; what was found is saved."""
     with subprocess.Popen(
         [sys.executable, "-m", "bench", *words],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
@@ -645,9 +810,12 @@ class TestInterrupt:
         """
         process = subprocess.Popen(
             [sys.executable, "-c", self.HEEDING, *words],
-            cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         while not ready.exists():
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
@@ -655,8 +823,10 @@ class TestInterrupt:
         out, err = process.communicate(timeout=100)
         return process.returncode, out, err
 
-    @pytest.mark.parametrize("number", SIGNALS)
-    @pytest.mark.parametrize("module", ["pure_python", "numba_jit"])
+    @pytest.mark.parametrize(
+        ("module", "number"),
+        [("pure_python", signal.SIGINT), *(("numba_jit", number) for number in SIGNALS)],
+    )
     def test_train_keeps_the_model(
         self, tmp_path: Path, module: str, number: signal.Signals
     ) -> None:
@@ -688,13 +858,18 @@ class TestInterrupt:
         )
         done = subprocess.run(
             [sys.executable, "-c", self.HEEDING, "train", "--backend", "swallows.py"],
-            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert (done.returncode, done.stderr) == (128 + number, "gradrace: interrupted\n")
 
-    @pytest.mark.parametrize("command", ["check", "rates"])
-    @pytest.mark.parametrize("number", SIGNALS)
+    @pytest.mark.parametrize(
+        ("command", "number"),
+        [("check", signal.SIGTERM), *(("rates", number) for number in SIGNALS)],
+    )
     def test_what_was_verified_is_kept(
         self, tmp_path: Path, command: str, number: signal.Signals
     ) -> None:
@@ -713,25 +888,34 @@ class TestInterrupt:
         assert [entry["backend"] for entry in found[key]] == ["numpy"]
         assert f"saved {name}" in out
 
-    @pytest.mark.parametrize("number", SIGNALS[:2])
-    def test_run_keeps_what_was_checked(self, tmp_path: Path, number: signal.Signals) -> None:
+    def test_run_keeps_what_was_checked(self, tmp_path: Path) -> None:
         errors = tmp_path / "results" / "agreement.parquet"
-        status, out, err = self.interrupt(tmp_path, ["run"], errors, number)
-        assert status == 128 + number, err
+        words = ["run", "--backends", "numpy"]
+        status, out, err = self.interrupt(tmp_path, words, errors, signal.SIGINT)
+        assert status == 130, err
         assert "agreement.png" in out
         assert "interrupted; nothing was timed" in err
         assert not [name for name in listing(tmp_path) if name.endswith(".tmp")]
 
     def test_run_keeps_the_finished_sessions(self, tmp_path: Path) -> None:
         words = [
-            "run", "--sizes", "30", "--features", "1", "--epochs", "50", "--backends", "numpy",
-            "--sessions", "1000",
-        ]  # fmt: skip
+            "run",
+            "--sizes",
+            "30",
+            "--features",
+            "1",
+            "--epochs",
+            "50",
+            "--backends",
+            "numpy",
+            "--sessions",
+            "1000",
+        ]
         result = tmp_path / "results/benchmark.json"
         status, out, err = self.interrupt(tmp_path, words, result, signal.SIGTERM)
         assert status == 143, err
         assert "30 × 1" in out
-        assert "of 1000 sessions are finished and saved; gradrace run --resume" in err
+        assert " of 1000; gradrace run --resume results/benchmark.json times the rest" in err
         saved = json.loads((tmp_path / "results/benchmark.json").read_text("utf-8"))
         assert saved["gradrace"]["interrupted"] is True
         assert not [name for name in listing(tmp_path) if name.endswith(".tmp")]
@@ -747,8 +931,11 @@ class TestInterrupt:
             "print(interrupts.came(), interrupts.status())"
         )
         done = subprocess.run(
-            [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         expected = "False 130\n" if number == ignored else "True 143\n"
         assert (done.stdout, done.stderr) == (expected, "")

@@ -176,7 +176,7 @@ WARNINGS: dict[Callable[[ResultFile], None], str] = {
     stolen: "the host of this virtual machine took up to 31 % of a core",
     broken: "session 1 broke off: no end",
     unstable: "unstable: the sessions of numpy on 100x1 differ by ",
-    blurred: "the A/A floor is above 5 % on 100x1 (",
+    blurred: "the noise is above 5 % on 100x1 (",
     compiled: "python on 100x1: something was compiled while it was timed",
     mixed: "python on 100x1: timed with different options of pytest-benchmark",
     other_versions: "the sessions ran with different versions or threads",

@@ -100,7 +100,8 @@ class TestReport:
             ["80.0 µs memory"],
             ["50 %"],
         ]
-        assert "gram reads the samples only when a call begins" in limit_legend(content["gradrace"])
+        legend = limit_legend(content["gradrace"])
+        assert "gram reads them once per call, and is compared with a limit of its own" in legend
 
     def test_without_a_measured_limit_there_is_none(self, tmp_path: Path) -> None:
         content = write_run(tmp_path / "b.json", {"100x1": {"numba": 1e-7}})

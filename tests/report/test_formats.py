@@ -72,7 +72,7 @@ class TestText:
         content["gradrace"]["interrupted"] = True
         (line,) = how_to_complete(content, Path("x.json"))
         assert line.endswith("gradrace run --resume x.json")
-        assert "3 of 3 sessions are finished" in what_is_kept(content, Path("x.json"))
+        assert "finished sessions are saved, 3 of 3; " in what_is_kept(content, Path("x.json"))
 
     def test_a_finished_one_says_what_can_be_done_with_it(self) -> None:
         assert "gradrace show x.json" in finished_already(Path("x.json"))

@@ -69,7 +69,8 @@ class TestWhoWon:
 
     def test_one_session_decides_nothing(self, tmp_path: Path) -> None:
         found = answer(tmp_path, BOTH_SIZES, sessions=1)
-        assert found.startswith("numba had the shortest times at both sizes, but there are too few")
+        assert found.startswith("numba had the shortest times at both sizes: ")
+        assert "That is not certain yet, after too few sessions." in found
         assert "is the fastest" not in found
 
     def test_one_backend_alone(self, tmp_path: Path) -> None:
@@ -133,7 +134,7 @@ def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
     content = write_run(tmp_path / "run.json", BOTH_SIZES, sessions=2)
     content["gradrace"]["interrupted"] = True
     content["gradrace"]["settings"]["sessions"] = 5
-    assert changed(content).endswith("\nThis run is unfinished: 2 of 5 sessions are timed.")
+    assert changed(content).endswith("\nThis run is unfinished: it has 2 of 5 sessions.")
 
 
 def test_what_is_impossible_is_not_ranked(tmp_path: Path) -> None:

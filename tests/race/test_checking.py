@@ -1,0 +1,53 @@
+"""Checking backends on any samples."""
+
+import pytest
+
+from bench.data.samples import Dataset
+from bench.proof.problems import suite
+from bench.race.checking import Check, check
+from bench.report.verdicts import check_report
+from tests.conftest import FOREIGN
+
+WRONG = str(FOREIGN / "wrong.py")
+
+
+@pytest.fixture(scope="module")
+def steps() -> list[tuple[str, int, int]]:
+    return []
+
+
+@pytest.mark.slow
+class TestCheck:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def found(line: Dataset, steps: list[tuple[str, int, int]]) -> Check:
+        return check(
+            line, ["numpy", WRONG, "numpy"], epochs=20, on_progress=lambda *step: steps.append(step)
+        )
+
+    def test_every_backend_is_judged_once(self, found: Check) -> None:
+        assert [(v.backend, v.agrees) for v in found.verdicts] == [("numpy", True), (WRONG, False)]
+        assert (found.agree, found.interrupted) == (False, False)
+        assert found.problems == len(suite())
+
+    def test_the_rate_is_the_automatic_one(self, found: Check) -> None:
+        assert 0 < found.lr < 0.02635
+
+    def test_progress_is_told(self, found: Check, steps: list[tuple[str, int, int]]) -> None:
+        assert found.verdicts
+        assert [step[1:] for step in steps] == [(0, 2), (0, 2), (1, 2), (2, 2)]
+
+    def test_the_report_begins_with_the_answer(self, found: Check) -> None:
+        first, second, *_ = check_report(found)
+        assert str(first).startswith("1 of 2 backends agrees with the exact trajectory, ")
+        assert str(second).startswith(f"{WRONG}: ")
+
+
+def test_an_interrupt_keeps_what_there_is(line: Dataset) -> None:
+    def interrupt(doing: str, _done: int, _all: int) -> None:
+        if doing.startswith("checking"):
+            raise KeyboardInterrupt
+
+    found = check(line, ["numpy"], lr=0.005, epochs=5, on_progress=interrupt)
+    assert (found.interrupted, found.verdicts) == (True, [])
+    assert check_report(found) == ["reference line: n = 100, d = 1, α = 0.005, 5 epochs"]
