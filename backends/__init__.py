@@ -1,23 +1,17 @@
 """The backends: one training loop, written once per rung of the ladder.
 
 `names()` lists the built-in ones, `load(...)` returns one. A backend's library is imported only
-when that backend is loaded. Start reading with `interface.py`, then `pure_python.py`.
+when that backend is loaded. Start reading with README.md, then `interface.py`, `pure_python.py`.
 """
 
-import atexit
 import importlib
-import importlib.util
-import os
-import pkgutil
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from importlib.machinery import ModuleSpec, PathFinder
+from collections.abc import Iterable
+from itertools import cycle
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
+
+from backends import cache, finding
 
 if TYPE_CHECKING:
     from backends import (
@@ -41,28 +35,70 @@ if TYPE_CHECKING:
 
 
 class Rung(NamedTuple):
-    """Where a built-in backend lives, what it needs, and what it teaches."""
+    """Where a backend lives, what it needs and teaches, and what is special about it.
 
-    module: str
-    package: str | None
-    idea: str
+    The defaults are what is assumed of a foreign backend, unless its module says otherwise.
+    """
+
+    module: str = ""
+    package: str | None = None
+    idea: str = ""
+    color: str = ""
+    """In pictures; empty for one of `OTHER_COLORS`."""
+    one_core: bool = False
+    """Whether it uses a single core, however many threads it may start; ONE_CORE in its module."""
+    passes_once: bool = False
+    """Whether it reads the samples once per call, not per epoch; PASSES_ONCE in its module."""
+    interpreted: bool = False
+    """Whether it takes some hundred times as long as compiled code."""
+    on_one_thread: str | None = None
+    """The rung that it is the same as on a single thread, where it is not raced, therefore."""
 
 
+# Okabe and Ito, "Color Universal Design" (2008): told apart by color-blind readers
 LADDER = {
-    "python": Rung("pure_python", None, "lists and loops; the definition of the loop"),
-    "numpy": Rung("numpy_vectorized", "numpy", "whole-array operations, BLAS"),
-    "numba": Rung("numba_jit", "numba", "the same scalar loop, compiled"),
-    "numba-simd": Rung(
-        "numba_simd", "numba", "sums in vector registers, reordered; one fused pass"
+    "python": Rung(
+        "pure_python", None, "lists and loops; the definition of the loop",
+        "#E69F00", one_core=True, interpreted=True,
     ),
-    "numba-parallel": Rung("numba_parallel", "numba", "the same on all cores"),
-    "gram": Rung("gram", "numba", "sums of products, then O(d²) per epoch"),
-}
+    "numpy": Rung("numpy_vectorized", "numpy", "whole-array operations, BLAS", "#0072B2"),
+    "numba": Rung(
+        "numba_jit", "numba", "the same scalar loop, compiled", "#009E73", one_core=True
+    ),
+    "numba-simd": Rung(
+        "numba_simd", "numba", "sums in vector registers, reordered; one fused pass",
+        "#56B4E9", one_core=True,
+    ),
+    "numba-parallel": Rung(
+        "numba_parallel", "numba", "the same on all cores",
+        "#D55E00", on_one_thread="numba-simd",
+    ),
+    "gram": Rung(
+        "gram", "numba", "sums of products, then O(d²) per epoch",
+        "#CC79A7", one_core=True, passes_once=True,
+    ),
+}  # fmt: skip
+OTHER_COLORS = ("#8C6D1F", "#333333", "#7F6BB3", "#A3A500")
+BASELINE = "python"
+"""What the others are compared with, where it is among them."""
+DEFAULT = "numba"
+"""What trains where nobody says which."""
 
 
 def names() -> tuple[str, ...]:
     """Return the names of the built-in backends, in the order of the ladder."""
     return tuple(LADDER)
+
+
+def rung(spec: str) -> Rung:
+    """Return what is known of a backend before it is imported."""
+    return LADDER.get(spec, Rung())
+
+
+def colors(specs: Iterable[str]) -> dict[str, str]:
+    """Return the color of each backend; foreign ones take theirs in order."""
+    others = cycle(OTHER_COLORS)
+    return {spec: rung(spec).color or next(others) for spec in specs}
 
 
 def package_version(name: str) -> str | None:
@@ -94,54 +130,32 @@ def require(spec: str) -> None:
     elif spec.endswith(".py"):
         if not Path(spec).is_file():
             raise InputValueError(f"backend {spec}: no such file")
-    elif _find(spec) is None:
+    elif finding.find(spec) is None:
         raise InputValueError(f"backend {spec}: is not {', '.join(LADDER)}, a .py file or a module")
 
 
 def source(spec: str) -> Path | None:
     """Return the file of a backend, None if there is none to be found."""
     if spec in LADDER:
-        return Path(__file__).with_name(f"{LADDER[spec].module}.py")
-    if spec.endswith(".py"):
-        return Path(spec)
-    found = _find(spec)
-    return Path(found.origin) if found and found.origin and found.has_location else None
+        return finding.HERE / f"{LADDER[spec].module}.py"
+    return finding.file_of(spec)
+
+
+def sources(spec: str) -> list[Path]:
+    """Return the file of a backend and those of this package that it imports, as far as there."""
+    file = source(spec)
+    return finding.with_neighbors(file) if file and file.is_file() else []
 
 
 def ensure_cache(spec: str) -> str:
-    """Give Numba a temporary folder for its machine code, if a backend has no other; return it.
-
-    Numba puts the code beside the source or into the user's cache folder, and refuses to compile
-    where it can write to neither. Child processes inherit the folder; it is removed at the end.
+    """Give a backend that may compile a folder for its machine code; see `cache.use_folder`.
 
     Raises:
-        OSError: no temporary folder can be created either.
+        OSError: none can be created.
 
     """
-    folders = [Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache"))]
-    if given := os.environ.get("NUMBA_CACHE_DIR"):
-        folders.append(Path(given).absolute())
-    if spec in LADDER:
-        folders.append(Path(__file__).with_name("__pycache__"))
-    elif spec.endswith(".py"):
-        folders.append(Path(spec).resolve().with_name("__pycache__"))
     compiles = spec not in LADDER or LADDER[spec].package == "numba"
-    if not compiles or any(map(_writable, folders)):
-        return ""
-    folder = tempfile.mkdtemp(prefix="gradrace-numba-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.environ["NUMBA_CACHE_DIR"] = folder
-    if numba := sys.modules.get("numba"):  # it has read its settings
-        numba.config.CACHE_DIR = folder
-    return folder
-
-
-def _writable(folder: Path) -> bool:
-    """Whether a folder can be written to, or else created; not if its ~ was not resolved."""
-    if not folder.is_absolute():
-        return False
-    nearest = next(place for place in (folder, *folder.parents) if os.path.exists(place))
-    return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+    return cache.use_folder() if compiles else ""
 
 
 def load(spec: str) -> "Backend":
@@ -159,7 +173,10 @@ def load(spec: str) -> "Backend":
     require(spec)
     ensure_cache(spec)
     try:
-        module = _import(spec)
+        if spec in LADDER:
+            module = importlib.import_module(f"backends.{LADDER[spec].module}")
+        else:
+            module = finding.import_module(spec)
         lacking = [name for name in _FUNCTIONS if not callable(getattr(module, name, None))]
     except KeyboardInterrupt:
         raise
@@ -172,90 +189,3 @@ def load(spec: str) -> "Backend":
 
 
 _FUNCTIONS = ("prepare", "train")
-
-
-def _find(name: str) -> ModuleSpec | None:
-    """Return where a module is, importing neither it nor the packages that it is in.
-
-    `importlib.util.find_spec` would import the packages, and their code may do anything.
-    """
-    if not all(name.split(".")) or name == "__main__":  # that is us
-        return None
-    if name in sys.modules:
-        return getattr(sys.modules[name], "__spec__", None)
-    folders = [*filter(None, sys.path), *_current_folder()]
-    package, _, _ = name.rpartition(".")
-    if package:
-        parent = _find(package)
-        folders = list((parent and parent.submodule_search_locations) or ())
-    return _search(name, folders)
-
-
-def _current_folder() -> list[str]:
-    try:
-        return [os.getcwd()]
-    except FileNotFoundError:  # somebody has deleted it
-        return []
-
-
-def _search(name: str, folders: list[str]) -> ModuleSpec | None:
-    """Ask one finder after the other, as an import does."""
-    found = None
-    for finder in sys.meta_path:
-        if finder is PathFinder:
-            found = _in_folders(name, folders)
-        elif hasattr(finder, "find_spec"):
-            with suppress(KeyError):  # from `PathFinder`, if it asks that; see below
-                found = finder.find_spec(name, folders if "." in name else None)
-        if found is not None:
-            break
-    return found
-
-
-def _in_folders(name: str, folders: list[str]) -> ModuleSpec | None:
-    """Search as `PathFinder`, which finds no namespace package in one not yet imported."""
-    namespace: list[str] = []
-    for folder in folders:
-        finder = pkgutil.get_importer(folder)
-        found = finder and finder.find_spec(name)
-        if found and found.loader:
-            return found
-        namespace += (found and found.submodule_search_locations) or ()
-    if not namespace:
-        return None
-    package = ModuleSpec(name, None, is_package=True)
-    package.submodule_search_locations = namespace
-    return package
-
-
-def _import(spec: str) -> ModuleType:
-    if spec in LADDER:
-        return importlib.import_module(f"backends.{LADDER[spec].module}")
-    if not spec.endswith(".py"):
-        with _importable(*_current_folder()):
-            return importlib.import_module(spec)
-    name = f"gradrace_backend_{Path(spec).stem}"
-    found = importlib.util.spec_from_file_location(name, spec)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module  # Numba's cache and pickle look the module up by its name
-    with _importable(str(Path(spec).resolve().parent), *_current_folder()):
-        found.loader.exec_module(module)
-    return module
-
-
-@contextmanager
-def _importable(*folders: str) -> Iterator[None]:
-    """Let imports find what is in these folders, last, so that it shadows no library.
-
-    Only for a while: a scipy.py there is not meant for libraries that use SciPy if they find it.
-    """
-    added = [folder for folder in folders if folder not in sys.path]
-    sys.path += added
-    try:
-        yield
-    finally:
-        for folder in added:
-            with suppress(ValueError):  # the backend has removed it
-                sys.path.remove(folder)

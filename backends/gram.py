@@ -25,6 +25,7 @@ from backends.numba_simd import REORDER, gradients, loss, predict, update
 
 __all__ = ["gradients", "loss", "predict", "prepare", "train", "update"]
 
+ONE_CORE = True
 PASSES_ONCE = True
 
 _BLOCK = 256  # samples that are condensed at once, at least

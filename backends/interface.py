@@ -24,10 +24,14 @@ A backend is any module with the functions of `Backend`. It need not import anyt
 A run that diverges is a result like any other: finite values, then inf, then nan, without a
 warning and without an exception.
 
-A backend that does not pass over the samples in every epoch, since it condenses them when a call
-begins, says so by `PASSES_ONCE = True` in its module. Whatever is faster than this machine can read
-the samples, or does not take longer where there are more of them, is taken for a mistake: in every
-epoch without that declaration, in every call with it.
+What is special about a backend it says by attributes of its module, since the limit of the machine
+for it depends on them:
+
+    ONE_CORE = True      it uses a single core, however many threads it may start
+    PASSES_ONCE = True   it reads the samples when a call begins, not in every epoch
+
+Whatever is faster than this machine can read the samples, or does not take longer where there are
+more of them, is taken for a mistake: in every epoch without PASSES_ONCE, in every call with it.
 """
 
 import math

@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike
 from backends import interface
 from backends.interface import Floats, Samples, Start, Trajectory
 
+ONE_CORE = True
+
 
 def prepare(X: ArrayLike, y: ArrayLike) -> Samples:
     """Return X and y as C-ordered float64 arrays."""

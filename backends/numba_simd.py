@@ -29,6 +29,8 @@ from backends.numba_jit import gradients, loss, predict, update
 
 __all__ = ["gradients", "loss", "predict", "prepare", "train", "update"]
 
+ONE_CORE = True
+
 REORDER = {"reassoc", "contract", "nsz"}
 FEW = 11  # features whose columns are read as one stream each
 _ROUND = 32  # samples that the vectors of one round hold: four of eight

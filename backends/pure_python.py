@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike
 from backends import interface
 from backends.interface import Start, Trajectory
 
+ONE_CORE = True
+
 Vector = list[float]
 Matrix = list[Vector]
 Data = tuple[Matrix, Vector, Matrix]

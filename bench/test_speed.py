@@ -71,6 +71,7 @@ def test_train(
         "lr": job.lr,
         "epochs": job.epochs,
         "agreement": cast(BackendVerdict, asdict(racer.verdict)),  # has the same names
+        "one_core": racer.one_core,
         "passes_once": racer.passes_once,
         "place": plan.arms.index(arm),
         "load": racer.load,

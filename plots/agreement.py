@@ -1,5 +1,6 @@
 """Do the backends compute the same thing? Their |error| per epoch, under the rounding bound."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,11 @@ import pyarrow.parquet
 
 from plots.canvas import Axes, Figure, own_settings
 from plots.numbers import backend_label
-from plots.sources import table_origin
+from plots.sources import metadata, table_origin
 from plots.style import (
     INK,
     LARGEST_DRAWN,
     MUTED,
-    color,
-    foreign,
     legend,
     log_axes,
     new_figure,
@@ -30,6 +29,7 @@ def draw(source: Path, target: Path) -> None:
     """Draw `agreement.parquet` as a PNG.
 
     Columns: backend, epoch, and for q in w, b, loss the |error| `q_error` and the bound `q_bound`.
+    The metadata have the colors of the backends.
     """
     save(figure(source), target)
 
@@ -39,7 +39,8 @@ def figure(source: Path) -> Figure:
     """Return the figure, one panel per quantity; each point is the largest error of its epochs."""
     table = pyarrow.parquet.read_table(source)
     columns = {name: table.column(name).to_numpy() for name in table.column_names}
-    backends = list(dict.fromkeys(columns["backend"].tolist()))
+    colors = json.loads(metadata(table)["colors"])
+    backends = {name: colors[name] for name in dict.fromkeys(columns["backend"].tolist())}
     drawn = new_figure(9.6, 3.9, table_origin(table))
     panels = drawn.subplots(1, len(QUANTITIES))
     for axes, quantity in zip(panels, QUANTITIES, strict=True):
@@ -50,10 +51,10 @@ def figure(source: Path) -> Figure:
 
 
 def _draw_panel(
-    axes: Axes, columns: dict[str, np.ndarray], backends: list[str], quantity: str
+    axes: Axes, columns: dict[str, np.ndarray], backends: dict[str, str], quantity: str
 ) -> None:
-    others = foreign(backends)
-    for place, backend in enumerate(backends):
+    """Draw the errors of one quantity; `backends` have their colors."""
+    for place, (backend, color) in enumerate(backends.items()):
         rows = (columns["backend"] == backend) & (columns[f"{quantity}_bound"] < LARGEST_DRAWN)
         epoch = columns["epoch"][rows]
         if place == 0:
@@ -63,7 +64,7 @@ def _draw_panel(
         axes.plot(
             x,
             error,
-            color=color(backend, others),
+            color=color,
             lw=4.5 if place == 0 else 1.8,  # equal curves stay visible: the first is the widest
             alpha=0.55 if place == 0 else 1.0,
             ls="--" if place == len(backends) - 1 and place else "-",

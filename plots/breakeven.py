@@ -12,8 +12,7 @@ from plots.sources import race_origin, read_race
 from plots.style import (
     INK,
     MUTED,
-    color,
-    foreign,
+    colors,
     legend,
     log_axes,
     new_figure,
@@ -26,7 +25,7 @@ from plots.style import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.findings.schema import About, CaseFindings, Compile, Row
+    from bench.findings.schema import About, CaseFindings, Row
 
 _MOST_RUNS = 10**5
 
@@ -53,26 +52,23 @@ def figure(source: Path) -> Figure:
     drawn = new_figure((4.0 + room) * len(cases) + 0.8, 3.9, race_origin(race))
     panels = drawn.subplots(1, len(cases), sharey=True, squeeze=False)[0]
     for axes, case in zip(panels, cases, strict=True):
-        _draw_lines(axes, case, about["compile"], foreign(names))
+        _draw_lines(axes, case, about)
     panels[0].set_ylabel("total time")
     panels[0].plot([], [], color=MUTED, lw=1.8, label="compiles in its first run")
     panels[0].plot([], [], color=MUTED, lw=1.4, ls="--", label="loads cached machine code")
     panels[0].plot([], [], "o", mfc="white", color=INK, label="ahead from this run on")
     legend(drawn, panels[0])
-    others = foreign(names)
-    ends = [_ends(case, about["compile"], others, _most_runs(case)) for case in cases]
+    ends = [_ends(case, about) for case in cases]
     label_ends(*zip(panels, ends, strict=True))
     label_marks(*zip(panels, [_marks(case["arms"]) for case in cases], strict=True))
     return drawn
 
 
-def _draw_lines(
-    axes: Axes, case: "CaseFindings", compiled: "list[Compile]", others: list[str]
-) -> None:
-    extra = {entry["backend"]: entry for entry in compiled}
+def _draw_lines(axes: Axes, case: "CaseFindings", about: "About") -> None:
+    extra, hues = {entry["backend"]: entry for entry in about["compile"]}, colors(about)
     runs = np.unique(np.geomspace(1, _most_runs(case), 200).astype(int))
     for row in case["arms"]:
-        hue, entry = color(row["backend"], others), extra.get(row["backend"])
+        hue, entry = hues[row["backend"]], extra.get(row["backend"])
         axes.plot(runs, (entry["cold"] if entry else 0.0) + row["run"] * runs, color=hue, lw=1.8)
         if entry:
             axes.plot(runs, entry["cached"] + row["run"] * runs, color=hue, lw=1.4, ls="--")
@@ -95,16 +91,15 @@ def _most_runs(case: "CaseFindings") -> int:
     return min(_MOST_RUNS, max(100, 10 * max(counts, default=1)))
 
 
-def _ends(
-    case: "CaseFindings", compiled: "list[Compile]", others: list[str], runs: int
-) -> list[End]:
+def _ends(case: "CaseFindings", about: "About") -> list[End]:
     """Return where the solid lines end."""
-    cold = {entry["backend"]: entry["cold"] for entry in compiled}
+    cold, hues = {entry["backend"]: entry["cold"] for entry in about["compile"]}, colors(about)
+    runs = _most_runs(case)
     return [
         End(
             backend_label(row["backend"]),
             (runs, cold.get(row["backend"], 0.0) + row["run"] * runs),
-            color(row["backend"], others),
+            hues[row["backend"]],
         )
         for row in case["arms"]
     ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from plots.canvas import Axes, Figure, Rectangle, own_settings
 from plots.numbers import backend_label, three_digits
 from plots.sources import race_origin, read_race
-from plots.style import INK, MUTED, color, foreign, new_figure, save, text_width, title
+from plots.style import INK, MUTED, colors, new_figure, save, text_width, title
 
 if TYPE_CHECKING:
     from bench.findings.schema import About, Fastest
@@ -28,8 +28,7 @@ def draw(source: Path, target: Path) -> None:
 def figure(source: Path) -> Figure:
     """Return the figure: a cell per case, the fastest backend, and its lead over the second."""
     race = read_race(source)
-    cases = race["gradrace"]["cases"]
-    others = foreign([row["backend"] for case in cases for row in case["arms"]])
+    cases, hues = race["gradrace"]["cases"], colors(race["gradrace"])
     sizes = sorted({case["n"] for case in cases})
     levels = sorted({case["d"] for case in cases})
     leads = {
@@ -43,7 +42,7 @@ def figure(source: Path) -> Figure:
     drawn = new_figure(max(_LEAST_WIDTH, width), height, race_origin(race))
     axes = drawn.subplots()
     for place, fastest in leads.items():
-        _draw_cell(axes, place, fastest, color(fastest["backend"], others))
+        _draw_cell(axes, place, fastest, hues[fastest["backend"]])
     axes.set_xlim(-0.55, len(sizes) - 0.45)
     axes.set_ylim(-0.55, len(levels) - 0.45)
     axes.set_xticks(range(len(sizes)), [f"{n:,}" for n in sizes])

@@ -15,8 +15,7 @@ from plots.sources import race_origin, read_race
 from plots.style import (
     INK,
     MUTED,
-    color,
-    foreign,
+    colors,
     legend,
     log_axes,
     new_figure,
@@ -48,13 +47,14 @@ def figure(source: Path) -> Figure:
     race = read_race(source)
     roofline, cases = race["gradrace"]["roofline"], race["gradrace"]["cases"]
     assert roofline is not None
+    hues = colors(race["gradrace"])
     levels = sorted({case["d"] for case in cases if case["arms"]})
     names = list(dict.fromkeys(row["backend"] for case in cases for row in _rows(case)))
     drawn = new_figure(8.6, 4.6, race_origin(race))
     axes = drawn.subplots()
     _draw_roofs(axes, roofline, levels)
     for name in names:
-        _draw_backend(axes, name, cases, levels, color(name, foreign(names)))
+        _draw_backend(axes, name, cases, levels, hues[name])
     for d, mark in zip(levels, _MARKS, strict=False):
         axes.plot([], [], mark, ms=5, color=MUTED, label=f"d = {d:,}")
     axes.set_xlabel("size of X and y")

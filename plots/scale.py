@@ -10,9 +10,8 @@ from plots.placing import End, label_ends
 from plots.sources import race_origin, read_race
 from plots.style import (
     MUTED,
-    color,
+    colors,
     draw_limit,
-    foreign,
     legend,
     log_axes,
     new_figure,
@@ -42,12 +41,13 @@ def figure(sources: Sequence[Path]) -> Figure:
     room = text_width(map(backend_label, names))
     drawn = new_figure(11.0 + 2 * room, 4.2, race_origin(*races))
     along_n, along_d, by_threads = drawn.subplots(1, 3)
-    ends_n = _draw_times(along_n, [case for case in cases if case["d"] == 1], "n")
+    hues = colors(races[0]["gradrace"])
+    ends_n = _draw_times(along_n, hues, [case for case in cases if case["d"] == 1], "n")
     title(along_n, "d = 1")
     along_n.set_xlabel("samples n")
     along_n.set_ylabel("time per epoch")
     level = [case for case in cases if case["n"] * case["d"] == numbers]
-    ends_d = _draw_times(along_d, level, "d")
+    ends_d = _draw_times(along_d, hues, level, "d")
     title(along_d, f"n · d = {numbers:,}")
     along_d.set_xlabel("features d")
     _draw_speed_ups(by_threads, [race["gradrace"] for race in races])
@@ -56,7 +56,9 @@ def figure(sources: Sequence[Path]) -> Figure:
     return drawn
 
 
-def _draw_times(axes: Axes, cases: "list[CaseFindings]", along: Literal["n", "d"]) -> list[End]:
+def _draw_times(
+    axes: Axes, hues: dict[str, str], cases: "list[CaseFindings]", along: Literal["n", "d"]
+) -> list[End]:
     """Draw the medians of every backend against n or d, and the limit of a pass.
 
     Returns the labels of the lines.
@@ -71,9 +73,8 @@ def _draw_times(axes: Axes, cases: "list[CaseFindings]", along: Literal["n", "d"
             for row in case["arms"]
             if row["backend"] == name
         ]
-        hue = color(name, foreign(names))
-        axes.plot(*zip(*points, strict=True), "o-", ms=4, lw=1.5, color=hue)
-        ends.append(End(backend_label(name), points[-1], hue))
+        axes.plot(*zip(*points, strict=True), "o-", ms=4, lw=1.5, color=hues[name])
+        ends.append(End(backend_label(name), points[-1], hues[name]))
     draw_limit(axes, cases, along)
     log_axes(axes, si, plain_seconds)
     tidy(axes)
@@ -81,18 +82,19 @@ def _draw_times(axes: Axes, cases: "list[CaseFindings]", along: Literal["n", "d"
 
 
 def _draw_speed_ups(axes: Axes, abouts: "Sequence[About]") -> None:
-    """Draw `numba-parallel` in units of `numba-simd`, against n, one line per thread count."""
+    """Draw how many times as fast threads are as one, against n, one line per thread count."""
+    several, one = _shared_out(abouts[1:])
     for about in abouts[1:]:
         points = [
-            (case["n"], times["numba-simd"] / times["numba-parallel"])
+            (case["n"], times[one] / times[several])
             for case in sorted(about["cases"], key=lambda case: case["n"])
             if case["d"] == 1
             if (times := {row["backend"]: row["time"]["median"] for row in case["arms"]})
-            if {"numba-simd", "numba-parallel"} <= set(times)
+            if {several, one} <= set(times)
         ]
         if points:
             threads = about["settings"]["threads"]
-            axes.plot(*zip(*points, strict=True), "o-", ms=4, color=color("numba-parallel", []))
+            axes.plot(*zip(*points, strict=True), "o-", ms=4, color=colors(about)[several])
             axes.axhline(threads, color=MUTED, lw=1.0, ls="--")
             for at, height in ((points[0][0], threads), points[-1]):
                 side = "left" if height == threads else "right"
@@ -102,5 +104,15 @@ def _draw_speed_ups(axes: Axes, abouts: "Sequence[About]") -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value)))
     axes.set_ylim(bottom=0)
     axes.set_xlabel("samples n")
-    title(axes, "numba-parallel, in units of numba-simd")
+    if several:
+        title(axes, f"{several}, in units of {one}")
     tidy(axes)
+
+
+def _shared_out(abouts: "Sequence[About]") -> tuple[str, str]:
+    """Return the first backend that is another one on a single thread, and that one; or nothing."""
+    for about in abouts:
+        for name, facts in about["backends"].items():
+            if facts["on_one_thread"]:
+                return name, facts["on_one_thread"]
+    return "", ""

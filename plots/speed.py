@@ -10,9 +10,8 @@ from plots.numbers import backend_label, plain_seconds, si
 from plots.placing import End, label_ends
 from plots.sources import race_origin, read_race
 from plots.style import (
-    color,
+    colors,
     draw_limit,
-    foreign,
     legend,
     log_axes,
     new_figure,
@@ -43,23 +42,24 @@ def figure(source: Path) -> Figure:
     """Return the figure: medians as points, the range of the sessions as bars, logarithmic axes."""
     race = read_race(source)
     cases = sorted(race["gradrace"]["cases"], key=lambda case: case["n"])
-    names = list(dict.fromkeys(row["backend"] for case in cases for row in case["arms"]))
+    raced = dict.fromkeys(row["backend"] for case in cases for row in case["arms"])
+    hues = {name: colors(race["gradrace"])[name] for name in raced}
     levels = sorted({case["d"] for case in cases if case["arms"]})
     chosen = np.unique(np.linspace(0, len(levels) - 1, MOST_PANELS).astype(int))
     panels = [[case for case in cases if case["d"] == levels[i]] for i in chosen]
-    width = 3.4 * len(panels) + 0.8 + text_width(map(backend_label, names))
+    width = 3.4 * len(panels) + 0.8 + text_width(map(backend_label, hues))
     drawn = new_figure(max(5.0, width), 3.9, race_origin(race))
     grid = drawn.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axes, level in zip(grid, panels, strict=True):
-        _draw_panel(axes, level, names)
+        _draw_panel(axes, level, hues)
     grid[0].set_ylabel("time per epoch")
     legend(drawn, grid[0])
-    label_ends(*zip(grid, _ends_of(panels, names), strict=True))
+    label_ends(*zip(grid, _ends_of(panels, hues), strict=True))
     return drawn
 
 
-def _draw_panel(axes: Axes, cases: "list[CaseFindings]", names: list[str]) -> None:
-    for name in names:
+def _draw_panel(axes: Axes, cases: "list[CaseFindings]", hues: dict[str, str]) -> None:
+    for name, hue in hues.items():
         points = _points(cases, name)
         if not len(points):
             continue
@@ -72,7 +72,7 @@ def _draw_panel(axes: Axes, cases: "list[CaseFindings]", names: list[str]) -> No
             ms=4.5,
             lw=1.6,
             capsize=3,
-            color=color(name, foreign(names)),
+            color=hue,
         )
         drawn.set_label("_" + name)  # its name stands at its end
     draw_limit(axes, cases, "n")
@@ -98,14 +98,14 @@ def _points(cases: "list[CaseFindings]", name: str) -> np.ndarray:
     return np.array(rows, dtype=float).reshape(-1, 4)
 
 
-def _ends_of(panels: "list[list[CaseFindings]]", names: list[str]) -> list[list[End]]:
+def _ends_of(panels: "list[list[CaseFindings]]", hues: dict[str, str]) -> list[list[End]]:
     """Return per panel the ends to label: each backend's once, the rightmost that there is."""
     found: list[list[End]] = []
-    unlabeled = names
+    unlabeled = list(hues)
     for cases in panels[::-1]:
         points = {name: _points(cases, name) for name in unlabeled}
         ends = {
-            name: End(backend_label(name), (rows[-1, 0], rows[-1, 1]), color(name, foreign(names)))
+            name: End(backend_label(name), (rows[-1, 0], rows[-1, 1]), hues[name])
             for name, rows in points.items()
             if len(rows)
         }

@@ -10,8 +10,7 @@ from plots.style import (
     INK,
     MUTED,
     below,
-    color,
-    foreign,
+    colors,
     log_locator,
     new_figure,
     save,
@@ -42,7 +41,7 @@ def draw(source: Path, target: Path) -> None:
 def figure(source: Path) -> Figure:
     """Return the figure: a panel per case, a row per backend; gray is what this run cannot tell."""
     race = read_race(source)
-    others = foreign([row["backend"] for c in race["gradrace"]["cases"] for row in c["arms"]])
+    hues = colors(race["gradrace"])
     cases = [case for case in race["gradrace"]["cases"] if _compared(case)]
     columns = 1 if len(cases) <= _TALLEST else 2
     panels = -(-len(cases) // columns)
@@ -55,7 +54,7 @@ def figure(source: Path) -> Figure:
     drawn = new_figure(columns * (4.2 + sides), height, race_origin(race))
     grid = drawn.subplots(panels, columns, sharex=True, squeeze=False)
     for axes, case in zip(grid.T.flat, cases, strict=False):
-        _draw_panel(axes, case, others)
+        _draw_panel(axes, case, hues)
     for axes in grid.T.flat[len(cases) :]:
         axes.set_axis_off()
     _scale(grid[0, 0], rows)
@@ -80,13 +79,13 @@ def _scale(axes: Axes, rows: "list[Row]") -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _draw_panel(axes: Axes, case: "CaseFindings", others: list[str]) -> None:
+def _draw_panel(axes: Axes, case: "CaseFindings", hues: dict[str, str]) -> None:
     """Draw the speed-ups of a case, and write them to the right of the plot."""
     margin = 1 + max(0.05, case["floor"] or 0.0)
     axes.axvspan(1 / margin, margin, color=MUTED, alpha=0.2, lw=0)
     rows = _compared(case)
     for y, row in enumerate(rows):
-        ratio, hue = row["speed_up"], color(row["backend"], others)
+        ratio, hue = row["speed_up"], hues[row["backend"]]
         assert ratio is not None
         axes.plot([ratio["value"]], [y], "o", ms=6, color=hue)
         low, high = ratio["low"], ratio["high"]

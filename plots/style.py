@@ -5,22 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from bench.findings.schema import CaseFindings
+    from bench.findings.schema import About, CaseFindings
     from plots.canvas import Annotation, Axes, Figure, LogLocator
 
 Write = Callable[[float], str]
 """How a number on an axis is written."""
 
 # Okabe and Ito, "Color Universal Design" (2008): told apart by color-blind readers
-COLORS = {
-    "python": "#E69F00",
-    "numpy": "#0072B2",
-    "numba": "#009E73",
-    "numba-simd": "#56B4E9",
-    "numba-parallel": "#D55E00",
-    "gram": "#CC79A7",
-}
-_OTHERS = ("#8C6D1F", "#333333", "#7F6BB3", "#A3A500")
 CURVES = ("#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D1F")
 """For anything but backends."""
 INK, MUTED, GRID = "#222222", "#666666", "#DDDDDD"
@@ -33,14 +24,9 @@ SMALLEST_DRAWN = 1e-100
 LARGEST_DRAWN = 1e200  # matplotlib's margins and ticks overflow near the largest float64
 
 
-def color(backend: str, others: list[str]) -> str:
-    """Return the color of a backend; foreign ones, `others`, take theirs in order."""
-    return COLORS.get(backend) or _OTHERS[others.index(backend) % len(_OTHERS)]
-
-
-def foreign(backends: list[str]) -> list[str]:
-    """Return the backends that have no color of their own, in order, each once."""
-    return [name for name in dict.fromkeys(backends) if name not in COLORS]
+def colors(about: "About") -> dict[str, str]:
+    """Return the color of each backend, from the part "gradrace" of a result file."""
+    return {name: facts["color"] for name, facts in about["backends"].items()}
 
 
 def new_figure(width: float, height: float, origin: Sequence[str] = ()) -> "Figure":

@@ -42,7 +42,8 @@ def write_run(
     threads: int = 1,
     roofline: Roofline | None = None,
     setups: Mapping[str, float] = MappingProxyType({}),
-    once: Sequence[str] = ("gram",),
+    once: Sequence[str] = (),
+    one_core: Sequence[str] = (),
     growths: Mapping[str, Growth] = MappingProxyType({}),
 ) -> ResultFile:
     """Write a file with these seconds per epoch, case → backend → time; return what it holds.
@@ -50,7 +51,8 @@ def write_run(
     Every session of every arm is off by up to `spread`, up and down by turns, so that the mean of
     the logarithms is all but the given time. The fastest arm has a duplicate. `setups` are the
     seconds per call that a backend takes before its first epoch, `growths` how it grows with
-    the samples. `once` names the backends that pass over the samples once a call.
+    the samples. `once` names backends that declare that they pass over the samples
+    once a call, `one_core` those that use a single core.
     """
     names = list(dict.fromkeys(name for arms in seconds.values() for name in arms))
     settings = replace(
@@ -63,6 +65,10 @@ def write_run(
     ).resolved()
     content = record.new_content(settings)
     about = content["gradrace"]
+    for name in once:
+        about["backends"][name]["passes_once"] = True
+    for name in one_core:
+        about["backends"][name]["one_core"] = True
     arms = [(case, name, False) for case, times in seconds.items() for name in times]
     arms += [(case, min(times, key=times.__getitem__), True) for case, times in seconds.items()]
     draw = random.Random(seed)
@@ -74,7 +80,6 @@ def write_run(
                 duplicate,
                 seconds[case][name] * _factor(draw, spread),
                 place,
-                passes_once=name in once,
             )
             for place, (case, name, duplicate) in enumerate(arms)
         ]
@@ -138,7 +143,6 @@ def benchmark(
     place: int,
     *,
     signatures: tuple[int, int] = (1, 1),
-    passes_once: bool = False,
 ) -> Timed:
     """Return an arm as a session leaves it: five equal blocks of so many seconds per epoch."""
     job = parse(case)
@@ -158,7 +162,8 @@ def benchmark(
             "lr": job.lr,
             "epochs": job.epochs,
             "agreement": cast(BackendVerdict, asdict(Verdict(backend, agrees=True, reason=""))),
-            "passes_once": passes_once,
+            "one_core": False,
+            "passes_once": False,
             "place": place,
             "load": 0.1,
             "first": 0.2,

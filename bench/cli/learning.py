@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import typer.core
 
+import backends
 from bench.cli.arguments import (
     TABLE,
     Features,
@@ -42,7 +43,7 @@ def train(
     features: Features = None,
     backend: Annotated[
         str, typer.Option(metavar="NAME|FILE.py|MODULE", help="The backend that trains.")
-    ] = "numba",
+    ] = backends.DEFAULT,
     lr: RateText = None,
     epochs: Annotated[
         int, typer.Option(metavar="N", help="How many updates to make; with --tol, at most.")
@@ -151,7 +152,7 @@ def rates(
     from bench.learning import rates, rates_files
     from bench.report.rates import report
 
-    specs = backend or ["numba"]
+    specs = backend or [backends.DEFAULT]
     usable(specs)
     chosen: Sequence[Rate] = [
         rate_of(text, file) for words in lr or () for text in words.split(",")

@@ -130,7 +130,7 @@ def _row(
     row: Row = {
         "backend": info["backend"],
         "epochs": info["epochs"],
-        "passes_once": info["passes_once"],
+        "passes_once": about["backends"][info["backend"]]["passes_once"],
         "impossible": _impossible(case, info, limit, max(time["sessions"].values()), about),
         "time": time,
         "rate": case["n"] / time["median"],
@@ -179,8 +179,14 @@ def _limit(case: Case, info: PooledInfo, about: About) -> Limit | None:
     machine = about["roofline"]
     if not machine:
         return None
-    size = (case["n"], case["d"], info["epochs"], about["settings"]["threads"])
-    return roofline.limit(machine, info["backend"], *size, once=info["passes_once"])
+    once, threads = about["backends"][info["backend"]]["passes_once"], _threads(info, about)
+    return roofline.limit(machine, case["n"], case["d"], info["epochs"], threads, once=once)
+
+
+def _threads(info: PooledInfo, about: About) -> int:
+    """Return how many threads a backend uses."""
+    one_core = about["backends"][info["backend"]]["one_core"]
+    return 1 if one_core else about["settings"]["threads"]
 
 
 def _share(limit: Limit | None, time: RowTimes) -> LimitShare | None:
@@ -198,12 +204,12 @@ def _impossible(
             f"{limit['seconds'] / slowest:.3g} times as fast as this machine can go through the "
             "samples"
             + "; a backend that does so once per call sets PASSES_ONCE"
-            * (not info["passes_once"])
+            * (not about["backends"][info["backend"]]["passes_once"])
         )
     trial = _trial(about, case, info)
     if trial and (growth := trial["growth"]):
-        size = (case["n"], case["d"], about["settings"]["threads"])
-        least = roofline.least_pass(about["roofline"], info["backend"], *size)
+        size = (case["n"], case["d"], _threads(info, about))
+        least = roofline.least_pass(about["roofline"], *size)
         visible = least > _VISIBLE_READING * growth["whole"]
         if visible and growth["more"] < _LEAST_GROWTH * least / _LIMIT_ERROR:
             return "its time hardly grows with the samples: it does not go through them in `train`"

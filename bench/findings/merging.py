@@ -41,7 +41,6 @@ def _first_info(session: int, info: TimedInfo) -> PooledInfo:
         "lr": info["lr"],
         "epochs": info["epochs"],
         "agreement": info["agreement"],
-        "passes_once": info["passes_once"],
         "place": info["place"],
         "repetitions": info["repetitions"],
         "sessions": [session] * len(info["repetitions"]),

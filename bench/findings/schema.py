@@ -31,7 +31,7 @@ from bench.machine.ranges import (
 from bench.machine.roofline import Limit, Roofline
 from bench.machine.usage import MemoryUse, Usage
 
-SCHEMA = 3
+SCHEMA = 4
 """The version of this layout."""
 
 MOST_SESSIONS = MOST_REPETITIONS = MOST_THREADS = 10_000
@@ -90,6 +90,20 @@ class Arm(TypedDict):
 
 
 # What was found before and between the times
+
+
+class Declared(TypedDict):
+    """What the module of a backend says of it, as `backends.interface` describes."""
+
+    one_core: bool
+    passes_once: bool
+
+
+class BackendFacts(Declared):
+    """What is special about a backend, as `backends.Rung`."""
+
+    color: Annotated[str, Meta(pattern="^#[0-9A-F]{6}$")]
+    on_one_thread: Spec | None
 
 
 class Deviation(TypedDict):
@@ -180,11 +194,10 @@ class ArmInfo(TypedDict):
     lr: LearningRate
     epochs: Count
     agreement: BackendVerdict
-    passes_once: bool
     place: Number
 
 
-class BlockInfo(ArmInfo):
+class BlockInfo(ArmInfo, Declared):
     """What a timed block notes of its arm."""
 
     load: Seconds
@@ -358,6 +371,7 @@ class MeasuredAbout(TypedDict):
     version: Text
     settings: Settings
     fingerprints: dict[Spec, str]
+    backends: dict[Spec, BackendFacts]
     problems: Number
     """How many small problems every backend had to solve before it raced; 0 if none."""
     interrupted: bool
@@ -419,6 +433,8 @@ def _contradictions(content: MeasuredFile) -> Iterator[str]:
             yield f"the name of the case {case['name']} does not match its n and d"
     if set(about["fingerprints"]) != set(settings["backends"]):
         yield "the fingerprints do not match the backends"
+    if set(about["backends"]) != set(settings["backends"]):
+        yield "what it says of the backends is not about those in its settings"
     yield from _about_names(content)
     finished = {session["number"] for session in about["sessions"] if not session["failure"]}
     for arm in content["benchmarks"]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from backends import DEFAULT, rung
 from backends.interface import Trajectory, check_schedule
 from bench.data.samples import REFERENCE_EPOCHS, Dataset
 from bench.learning.convergence import (
@@ -97,7 +98,7 @@ def study(
     data: Dataset,
     rates: Sequence[Rate] = (),
     *,
-    backends: Sequence[str] = ("numba",),
+    backends: Sequence[str] = (DEFAULT,),
     epochs: int | None = None,
     standardize: bool = False,
     timeout: float = 60.0,
@@ -164,7 +165,7 @@ def _runs(
 def _affordable_epochs(samples: Dataset, backends: Sequence[str]) -> int:
     """Return how many epochs, from 50 to 10,000, take a few seconds per rate."""
     n, d = samples.X.shape
-    backend = 10**8 if "python" in backends else 5 * 10**9
+    backend = 10**8 if any(rung(spec).interpreted for spec in backends) else 5 * 10**9
     oracle = 2 * 10**6 // (20 + d**2)
     return int(np.clip(min(backend // (n * (d + 1)), oracle), 50, REFERENCE_EPOCHS))
 

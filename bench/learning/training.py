@@ -163,7 +163,7 @@ def fit(
     X: ArrayLike,
     y: ArrayLike,
     *,
-    backend: str = "numba",
+    backend: str = backends.DEFAULT,
     lr: Rate = "auto",
     epochs: int = 10_000,
     standardize: bool = False,
@@ -186,7 +186,7 @@ def fit(
 def train(
     data: Dataset,
     *,
-    backend: str = "numba",
+    backend: str = backends.DEFAULT,
     lr: Rate = "auto",
     epochs: int = 10_000,
     standardize: bool = False,

@@ -102,16 +102,16 @@ _FMA: tuple[Literal["fma", "fma_again"], ...] = ("fma", "fma_again")
 
 
 def limit(
-    roofline: Roofline, backend: str, n: int, d: int, epochs: int, threads: int, *, once: bool
+    roofline: Roofline, n: int, d: int, epochs: int, threads: int, *, once: bool
 ) -> Limit | None:
     """Return the least `seconds` per pass over n samples of d features, and what sets them, `by`.
 
-    What sets them is the cache, "L1d", "L2", …, "memory", or "FMA", the multiply-adds. A backend
-    that passes over the samples only `once` per call makes a multiply-add in that pass for each
-    product of two columns; each epoch is then as much work as with d + 2 samples. None if no two
-    repetitions of the measurement agree.
+    `threads` are those that the backend uses. What sets the limit is the cache, "L1d", "L2", …,
+    "memory", or "FMA", the multiply-adds. A backend that passes over the samples only `once` per
+    call makes a multiply-add in that pass for each product of two columns; each epoch is then as
+    much work as with d + 2 samples. None if no two repetitions of the measurement agree.
     """
-    count = _count(roofline, backend, threads)
+    count = _count(roofline, threads)
     if not once:
         return _pass(roofline, count, 8 * n * (d + 1), n * (2 * d + 1))
     first = _pass(roofline, count, 8 * n * (d + 1), n * (d * (d + 3) // 2 + 1))
@@ -122,18 +122,15 @@ def limit(
     return {"seconds": every["seconds"] + first["seconds"] / (epochs + 1), "by": longer["by"]}
 
 
-def least_pass(roofline: Roofline, backend: str, n: int, d: int, threads: int) -> float:
+def least_pass(roofline: Roofline, n: int, d: int, threads: int) -> float:
     """Return the seconds that reading the samples once takes at least; 0 if that is not known."""
-    found = _pass(roofline, _count(roofline, backend, threads), 8 * n * (d + 1), n * (d + 1))
+    found = _pass(roofline, _count(roofline, threads), 8 * n * (d + 1), n * (d + 1))
     return 0.0 if found is None else found["seconds"]
 
 
-_ON_ONE_CORE = ("python", "numba", "numba-simd", "gram")
-
-
-def _count(roofline: Roofline, backend: str, threads: int) -> str:
+def _count(roofline: Roofline, threads: int) -> str:
     most = max(map(int, roofline["read"]))  # more threads than cores read no faster
-    return str(min(threads, most) if backend not in _ON_ONE_CORE else 1)
+    return str(min(threads, most))
 
 
 def _pass(roofline: Roofline, count: str, size: float, multiply_adds: float) -> Limit | None:

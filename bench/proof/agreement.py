@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+import backends
 from backends.interface import Floats, Integers, Trajectory
 from bench.proof.isolation import PIECES_LR, BackendError, Outcome, run_isolated
 from bench.proof.oracle import (
@@ -53,7 +54,7 @@ class Verdict:
     b: Deviation | None = None
     loss: Deviation | None = None
     bitwise: bool | None = None
-    """Whether w, b and every loss equal `python` bit for bit; None where `python` did not run."""
+    """Whether w, b and every loss equal the baseline's bit for bit; None where it did not run."""
     first_inf: int | None = None
     """The epoch of the first loss that is inf, None if there is none."""
     first_nan: int | None = None
@@ -84,20 +85,20 @@ def check_backends(
 
     A second, short run starts from a given (w0, b0) and is thinned; the four pieces are evaluated
     where the backend has them; then come the `others`, such as `problems.suite()`.
-    `exact` is the `exact_trajectory` of this run; `timeout` is in seconds per backend. `python`
-    goes first if it is among the backends, since the others are compared with it bit for bit.
+    `exact` is the `exact_trajectory` of this run; `timeout` is in seconds per backend. The
+    baseline goes first if it is among them, since the others are compared with it bit for bit.
     """
     job = Problem("", X, y, lr, epochs)
     more = [*_resumed(job, exact), *others]
     reference: Trajectory | None = None
-    for spec in sorted(dict.fromkeys(specs), key=lambda name: name != "python"):
+    for spec in sorted(dict.fromkeys(specs), key=lambda name: name != backends.BASELINE):
         try:
             outcome = run_isolated(spec, [job, *more], timeout)
         except BackendError as error:
             yield Checked(Verdict(spec, agrees=False, reason=str(error)))
             continue
         path = outcome.trajectories[0]
-        if spec == "python":
+        if spec == backends.BASELINE:
             reference = path
         verdict = judge(spec, path, exact, reference)
         verdict = replace(verdict, pieces=tuple(dict.fromkeys(chain(*outcome.pieces))))

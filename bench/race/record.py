@@ -31,6 +31,7 @@ def new_content(settings: Settings) -> ResultFile:
             "version": version(),
             "settings": _as_written(settings),
             "fingerprints": fingerprints(settings.backends),
+            "backends": backend_facts(settings.backends),
             "problems": 0,
             "interrupted": False,
             "roofline": None,
@@ -70,12 +71,29 @@ def settings_of(content: schema.Settings) -> Settings:
     )
 
 
+def backend_facts(specs: Sequence[str]) -> dict[str, schema.BackendFacts]:
+    """Return what is special about each backend, as far as it is known before it is imported."""
+    colors, found = backends.colors(specs), {}
+    for spec in specs:
+        rung = backends.rung(spec)
+        found[spec] = schema.BackendFacts(
+            color=colors[spec],
+            one_core=rung.one_core,
+            passes_once=rung.passes_once,
+            on_one_thread=rung.on_one_thread,
+        )
+    return found
+
+
 def fingerprints(specs: Sequence[str]) -> dict[str, str]:
-    """Return what each backend is: a hash of its source, and the version of its library."""
+    """Return what each backend is: a hash of its source, and the version of its library.
+
+    The source of a rung is not its file alone, but also what that imports from other rungs.
+    """
     found = {}
     for spec in specs:
-        path = backends.source(spec)
-        source = hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else ""
+        texts = [path.read_bytes() for path in backends.sources(spec)]
+        source = hashlib.sha256(b"\0".join(texts)).hexdigest() if texts else ""
         version = backends.package_version(spec) if spec in backends.LADDER else None
         found[spec] = " ".join(part for part in (version, source) if part)
     return found

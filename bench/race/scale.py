@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import backends
 from bench.machine import facts
 from bench.machine.progress import Progress, silent
 from bench.race import run as race
@@ -20,8 +21,14 @@ SIZES = tuple(10**power for power in range(8))
 FEATURES = (1, 10, 100, 1_000)
 NUMBERS = 1_000_000
 """n·d where d grows."""
-THREADED = ("numpy", "numba-simd", "numba-parallel")
-"""What is raced on more than one thread; `numba-simd` for comparison."""
+
+
+def threaded() -> tuple[str, ...]:
+    """Return the rungs that use several cores, and those that they are the same as on one."""
+    alone = {rung.on_one_thread for rung in backends.LADDER.values()}
+    return tuple(
+        name for name, rung in backends.LADDER.items() if not rung.one_core or name in alone
+    )
 
 
 def cases(sizes: Sequence[int] = SIZES, features: Sequence[int] = FEATURES) -> tuple[Case, ...]:
@@ -50,7 +57,7 @@ def study(
     for threads in thread_counts(len(facts.affinity())):
         settings = replace(
             base, kind="scale", cases=chosen, threads=threads,
-            backends=() if threads == 1 else THREADED,
+            backends=() if threads == 1 else threaded(),
         )  # fmt: skip
         races.append(race.measure(folder / f"scale-{threads}.json", settings, on_progress))
         if races[-1].interrupted:

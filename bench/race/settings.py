@@ -19,10 +19,10 @@ class Settings:
     kind: str = "quick"
     """quick, full or custom; only a label."""
     backends: tuple[str, ...] = ()
-    """Empty for all built-in ones; but `numba-parallel` only if there is more than one thread."""
+    """Empty for all built-in ones, as `default_backends`."""
     cases: tuple[Case, ...] = tuple(QUICK)
     baseline: str | None = None
-    """The backend that speed-ups refer to; None for `python`, or the first where it is missing."""
+    """What speed-ups refer to; None for `backends.BASELINE`, or the first where it is missing."""
     sessions: int = 3
     repetitions: int = 10
     """Timed blocks per arm and session; slow arms make fewer, at least four."""
@@ -51,7 +51,7 @@ class Settings:
         twins = {name for name in files if files.count(name) > 1}
         if twins:
             raise InputValueError(f"backends: two files are called {twins.pop()}; rename one")
-        baseline = self.baseline or ("python" if "python" in specs else specs[0])
+        baseline = self.baseline or (backends.BASELINE if backends.BASELINE in specs else specs[0])
         if baseline not in specs:
             raise InputValueError(
                 f"baseline {baseline}: is not raced; there are {', '.join(specs)}"
@@ -79,8 +79,9 @@ class Settings:
 
 
 def default_backends(threads: int) -> tuple[str, ...]:
-    """Return the built-in backends; with one thread, `numba-parallel` is `numba-simd`."""
-    return tuple(name for name in backends.names() if name != "numba-parallel" or threads > 1)
+    """Return the built-in backends; with one thread, without those that are then another one."""
+    rungs = backends.LADDER.items()
+    return tuple(name for name, rung in rungs if threads > 1 or rung.on_one_thread is None)
 
 
 def choose(

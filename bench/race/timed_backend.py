@@ -163,6 +163,11 @@ class Contestant:
             )
 
     @property
+    def one_core(self) -> bool:
+        """Whether the backend declares that it uses a single core."""
+        return getattr(self.module, "ONE_CORE", False) is True
+
+    @property
     def passes_once(self) -> bool:
         """Whether the backend declares that it passes over the samples only once per call."""
         return getattr(self.module, "PASSES_ONCE", False) is True

@@ -36,6 +36,8 @@ class Trials:
     """One of every arm that is not raced."""
     compile: list[schema.Compile] = field(default_factory=list)
     """One of every backend that compiles."""
+    declared: dict[str, schema.Declared] = field(default_factory=dict)
+    """What the module of every backend that is raced says of it."""
     calls: list[schema.Trial] = field(default_factory=list)
     """What `Contestant` found of every arm that is raced."""
 
@@ -169,6 +171,9 @@ def _frozen(found: Trials, spec: str, case: Case, session: Session, repetitions:
         )
         return None
     stats, info = session.results["benchmarks"][0]["stats"], _info(session)
+    found.declared[spec] = schema.Declared(
+        one_core=info["one_core"], passes_once=info["passes_once"]
+    )
     found.calls.append(
         {
             "case": case.name,

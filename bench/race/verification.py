@@ -1,5 +1,6 @@
 """What every backend must pass before it is timed, and the table of its errors."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import cast
 import numpy as np
 import pyarrow as pa
 
+import backends
 from backends.interface import InputValueError
 from bench.data.files import write_table
 from bench.findings.pictures import ERRORS
@@ -74,7 +76,8 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
 def error_table(checked: Sequence[Checked], exact: ExactTrajectory) -> pa.Table:
     """Return a row per backend and epoch: backend, epoch, and |error| and bound of w, b and loss.
 
-    Of several weights, the largest |error| and the largest bound.
+    Of several weights, the largest |error| and the largest bound. The metadata hold the colors of
+    the backends.
     """
     tables = []
     for result in checked:
@@ -92,4 +95,5 @@ def error_table(checked: Sequence[Checked], exact: ExactTrajectory) -> pa.Table:
             "loss_bound": exact.loss.bound,
         }
         tables.append(pa.table(columns))
-    return pa.concat_tables(tables)
+    colors = backends.colors(result.verdict.backend for result in checked)
+    return pa.concat_tables(tables).replace_schema_metadata({"colors": json.dumps(colors)})

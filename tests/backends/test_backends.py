@@ -3,6 +3,7 @@
 import importlib
 import math
 import re
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,23 @@ from hypothesis import strategies as st
 
 import backends
 from backends.interface import Backend, Floats, Trajectory
-from bench.data.samples import Dataset, synthetic
+from bench.data.samples import Dataset, reference_line, synthetic
 from bench.learning.curvature import hessian
 from bench.learning.least_squares import least_squares
 from bench.proof.agreement import judge
-from bench.proof.oracle import exact_trajectory
+from bench.proof.oracle import ExactTrajectory, exact_trajectory
 from tests.conftest import ROOT, assert_same_bits
 
 # Two samples of two features, worked by hand: ŷ = (1·3 + 2·4 + 5, 3·3 + 4·4 + 5) = (16, 30),
 # r = (6, 10), L = (36 + 100)/2, ∂L/∂w = (1·6 + 3·10, 2·6 + 4·10), ∂L/∂b = 6 + 10.
 X2, Y2, W2, B2 = [[1.0, 2.0], [3.0, 4.0]], [10.0, 20.0], [3.0, 4.0], 5.0
+
+
+@cache
+def exact_path(n: int, d: int, lr: float, epochs: int) -> ExactTrajectory:
+    """The exact trajectory of synthetic samples or, for n = 0, of the reference line."""
+    data = reference_line() if n == 0 else synthetic(n, d)
+    return exact_trajectory(data.X, data.y, lr=lr, epochs=epochs)
 
 
 def native(backend: Backend, w: list[float]) -> Any:
@@ -87,7 +95,7 @@ class TestPieces:
 class TestTrain:
     def test_agrees_with_the_exact_trajectory(self, backend: Backend, line: Dataset) -> None:
         path = backend.train(backend.prepare(line.X, line.y), lr=0.005, epochs=10_000)
-        verdict = judge("", path, exact_trajectory(line.X, line.y, lr=0.005, epochs=10_000))
+        verdict = judge("", path, exact_path(0, 1, 0.005, 10_000))
         assert verdict.agrees, verdict.reason
 
     def test_reproduces_the_published_numbers(self, backend: Backend, line: Dataset) -> None:
@@ -110,7 +118,7 @@ class TestTrain:
     def test_any_number_of_features(self, backend: Backend, d: int) -> None:
         data = synthetic(50, d)
         path = backend.train(backend.prepare(data.X, data.y), lr=0.05, epochs=100)
-        verdict = judge("", path, exact_trajectory(data.X, data.y, lr=0.05, epochs=100))
+        verdict = judge("", path, exact_path(50, d, 0.05, 100))
         assert path.w.shape == (101, d)
         assert verdict.agrees, verdict.reason
 
@@ -197,7 +205,7 @@ class TestDivergence:
             np.testing.assert_array_equal(np.isnan(p), np.isnan(q), err_msg=f"nan at {lr}")
             np.testing.assert_array_equal(np.isinf(p), np.isinf(q), err_msg=f"inf at {lr}")
             # w or b may overflow an epoch sooner, where α is multiplied before 1/n
-            verdict = judge("", mine, exact_trajectory(line.X, line.y, lr=lr, epochs=400))
+            verdict = judge("", mine, exact_path(0, 1, lr, 400))
             assert verdict.agrees, verdict.reason
 
     def test_the_three_rates_of_the_reference_line(self, backend: Backend, line: Dataset) -> None:

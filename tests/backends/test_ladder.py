@@ -183,38 +183,56 @@ class TestSimd:
             np.testing.assert_array_equal(X, data.X)
 
 
-@pytest.mark.slow
-class TestParallel:
-    SCRIPT = """
+SIZES = [(40_001, 1), (9_001, 9), (3_001, 30)]
+Trained = dict[tuple[int, int], Trajectory]
+
+
+IN_THREADS = """
 import sys
 import numpy as np
 import backends, numba
 from bench.data.samples import synthetic
-data, module = synthetic(int(sys.argv[1]), int(sys.argv[2])), backends.load("numba-parallel")
-threads = numba.get_num_threads()
-path = module.train(module.prepare(data.X, data.y), lr=0.1, epochs=30)
-assert numba.get_num_threads() == threads
-np.savez(sys.argv[3], **path._asdict())
+module, threads, arrays = backends.load("numba-parallel"), numba.get_num_threads(), {}
+for size in sys.argv[2:]:
+    data = synthetic(*map(int, size.split("x")))
+    path = module.train(module.prepare(data.X, data.y), lr=0.1, epochs=30)
+    assert numba.get_num_threads() == threads
+    arrays |= {f"{size}.{field}": rows for field, rows in path._asdict().items()}
+np.savez(sys.argv[1], **arrays)
 """
 
-    def run(
-        self, n: int, d: int, file: Path, threads: int = 2, layer: str = "default"
-    ) -> Trajectory:
-        """Train in a process with so many threads, whatever the machine has."""
-        subprocess.run(
-            [sys.executable, "-c", self.SCRIPT, str(n), str(d), str(file)],
-            cwd=ROOT, check=True,
-            env={**os.environ, "NUMBA_NUM_THREADS": str(threads), "NUMBA_THREADING_LAYER": layer},
-        )  # fmt: skip
-        with np.load(file) as arrays:
-            return Trajectory(*(arrays[field] for field in Trajectory._fields))
 
-    @pytest.mark.parametrize(("n", "d"), [(40_001, 1), (9_001, 9), (3_001, 30)])
+def in_threads(
+    sizes: list[tuple[int, int]], file: Path, threads: int = 2, layer: str = "default"
+) -> Trained:
+    """Train in a process with so many threads, whatever the machine has."""
+    subprocess.run(
+        [sys.executable, "-c", IN_THREADS, str(file), *(f"{n}x{d}" for n, d in sizes)],
+        cwd=ROOT, check=True,
+        env={**os.environ, "NUMBA_NUM_THREADS": str(threads), "NUMBA_THREADING_LAYER": layer},
+    )  # fmt: skip
+    with np.load(file) as arrays:
+        return {
+            (n, d): Trajectory(*(arrays[f"{n}x{d}.{field}"] for field in Trajectory._fields))
+            for n, d in sizes
+        }
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory: pytest.TempPathFactory) -> list[Trained]:
+    """What two processes of two threads each have trained."""
+    folder = tmp_path_factory.mktemp("twice")
+    return [in_threads(SIZES, folder / f"{i}.npz") for i in range(2)]
+
+
+@pytest.mark.slow
+class TestParallel:
+    @pytest.mark.parametrize(("n", "d"), SIZES)
     def test_two_threads_agree_and_give_the_same_bits_every_time(
-        self, n: int, d: int, tmp_path: Path
+        self, twice: list[Trained], n: int, d: int
     ) -> None:
         data = synthetic(n, d)
-        first, second = (self.run(n, d, tmp_path / f"{i}.npz") for i in range(2))
+        first, second = (results[n, d] for results in twice)
         for p, q in zip(first, second, strict=True):
             np.testing.assert_array_equal(p, q)
         found = verdict(first, data.X, data.y, 0.1)
@@ -231,13 +249,15 @@ np.savez(sys.argv[3], **path._asdict())
         environment = {**os.environ, "NUMBA_NUM_THREADS": "4"}
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, env=environment)
 
-    def test_threads_that_would_get_too_little_stay_out(self, tmp_path: Path) -> None:
+    def test_threads_that_would_get_too_little_stay_out(
+        self, twice: list[Trained], tmp_path: Path
+    ) -> None:
         """80,002 numbers are worth two threads, however many there are."""
-        two, four = (self.run(40_001, 1, tmp_path / f"{n}.npz", threads=n) for n in (2, 4))
-        np.testing.assert_array_equal(two.loss, four.loss)
+        four = in_threads(SIZES[:1], tmp_path / "4.npz", threads=4)
+        np.testing.assert_array_equal(twice[0][SIZES[0]].loss, four[SIZES[0]].loss)
 
     def test_where_threads_start_slowly_they_get_more(self, tmp_path: Path) -> None:
         data = synthetic(40_001, 1)
-        path = self.run(40_001, 1, tmp_path / "slow.npz", layer="workqueue")
+        path = in_threads(SIZES[:1], tmp_path / "slow.npz", layer="workqueue")[SIZES[0]]
         alone = trained(backends.load("numba-simd"), data.X, data.y, 0.1, 30)
         np.testing.assert_array_equal(path.loss, alone.loss)

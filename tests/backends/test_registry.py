@@ -56,6 +56,41 @@ def test_names_are_the_rungs_in_order() -> None:
 
 
 @pytest.mark.parametrize("name", backends.names())
+def test_the_ladder_says_of_a_rung_what_its_module_says(name: str) -> None:
+    module, rung = backends.load(name), backends.LADDER[name]
+    assert getattr(module, "ONE_CORE", False) is rung.one_core
+    assert getattr(module, "PASSES_ONCE", False) is rung.passes_once
+
+
+def test_every_rung_has_a_color_of_its_own() -> None:
+    colors = [*(rung.color for rung in backends.LADDER.values()), *backends.OTHER_COLORS]
+    assert len(set(colors)) == len(colors)
+
+
+SOURCES = {
+    "python": {"pure_python", "interface"},
+    "numpy": {"numpy_vectorized", "interface"},
+    "numba-parallel": {"numba_parallel", "numba_simd", "numba_jit", "interface"},
+    "gram": {"gram", "numba_simd", "numba_jit", "interface"},
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_its_sources_are_those_of_all_it_imports_from_here(name: str) -> None:
+    assert {path.stem for path in backends.sources(name)} == SOURCES[name]
+
+
+def test_the_sources_of_a_foreign_file(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text("import os\nimport backends.numba_jit\n")
+    stems = [path.stem for path in backends.sources(str(mine))]
+    assert stems == ["mine", "numba_jit", "interface"]
+    mine.write_text("def prepare(:")
+    assert backends.sources(str(mine)) == [mine]
+    assert backends.sources(str(tmp_path / "nowhere.py")) == []
+
+
+@pytest.mark.parametrize("name", backends.names())
 def test_load_by_name(name: str) -> None:
     assert backends.load(name) is backends.load(f"backends.{backends.LADDER[name].module}")
 
@@ -162,7 +197,7 @@ def test_a_file_that_is_no_backend(tmp_path: Path, source: str, reason: str) -> 
 
 
 def test_a_missing_library_is_one_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(backends.LADDER, "gpu", backends.Rung("gpu", "no-such-library", ""))
+    monkeypatch.setitem(backends.LADDER, "gpu", backends.Rung("gpu", "no-such-library"))
     assert backends.package_version("gpu") is None
     with pytest.raises(InputValueError, match=r"pip install no-such-library$"):
         backends.load("gpu")

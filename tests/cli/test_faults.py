@@ -15,7 +15,6 @@ import pyarrow as pa
 import pytest
 from rich.table import Table
 
-import backends
 from backends.interface import InputValueError
 from bench.data import tables
 from bench.data.files import check_space, replacing, writable_folder, write_json, write_table
@@ -290,38 +289,3 @@ class TestSettings:
         done = shell(f"exec {PYTHON} -m bench train --epochs 5", tmp_path, {"MPLBACKEND": backend})
         assert (done.returncode, done.stderr) == (0, "")
         assert (tmp_path / "results/train/fit.png").exists()
-
-
-class TestCache:
-    """Where Numba can keep its machine code nowhere, it is kept in a temporary folder."""
-
-    @pytest.fixture
-    def nowhere(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setenv("NUMBA_CACHE_DIR", "")
-        monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/caches")
-        monkeypatch.setenv("TMPDIR", str(tmp_path))
-        monkeypatch.setattr("tempfile.tempdir", None)
-        monkeypatch.setattr(backends, "__file__", "/dev/null/__init__.py")
-        monkeypatch.setattr("numba.config.CACHE_DIR", "")
-
-    @pytest.mark.usefixtures("nowhere")
-    @pytest.mark.parametrize("spec", ["numba", "gram", "/dev/null/mine.py", "some.module"])
-    def test_a_temporary_one_is_made_once(self, tmp_path: Path, spec: str) -> None:
-        folder = backends.ensure_cache(spec)
-        assert Path(folder).parent == tmp_path
-        assert os.environ["NUMBA_CACHE_DIR"] == folder
-        assert backends.ensure_cache(spec) == ""
-
-    @pytest.mark.usefixtures("nowhere")
-    @pytest.mark.parametrize("spec", ["python", "numpy"])
-    def test_what_does_not_compile_needs_none(self, spec: str) -> None:
-        assert backends.ensure_cache(spec) == ""
-
-    @pytest.mark.usefixtures("nowhere")
-    @pytest.mark.parametrize("variable", ["NUMBA_CACHE_DIR", "XDG_CACHE_HOME"])
-    def test_a_persons_own_is_respected(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
-    ) -> None:
-        monkeypatch.setenv(variable, str(tmp_path / "hers"))
-        assert backends.ensure_cache("numba") == ""
-        assert os.environ[variable] == str(tmp_path / "hers")

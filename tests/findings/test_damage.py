@@ -268,6 +268,10 @@ CONTRADICTIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda c: settings(c)["backends"].append("gram"),
         "the fingerprints do not match the backends",
     ),
+    "facts about another backend": (
+        lambda c: c["gradrace"]["backends"].update(x=c["gradrace"]["backends"].pop("numba")),
+        "what it says of the backends is not about those in its settings",
+    ),
     "an unknown backend": (
         lambda c: info(c).update(backend="x"),
         "'x' on 100x1 is not in the settings",
@@ -307,6 +311,10 @@ CONTRADICTIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a billion sessions": (
         lambda c: settings(c).update(sessions=10**9),
         "Expected `int` <= 10000 - at `$.gradrace.settings.sessions`",
+    ),
+    "a color that is none": (
+        lambda c: c["gradrace"]["backends"]["numba"].update(color="red"),
+        "Expected `str` matching regex '^#[0-9A-F]{6}$' - at `$.gradrace.backends[...].color`",
     ),
     "a trillion repetitions": (
         lambda c: c["gradrace"]["arms"][0].update(repetitions=10**12),

@@ -212,8 +212,8 @@ UNUSABLE = {
     ),
 }
 CHANGES = {
-    "older": ('"schema": 3', '"schema": 2', "has an older schema, 2; this version reads 3"),
-    "newer": ('"schema": 3', '"schema": 4', "has a newer schema, 4; this version reads 3"),
+    "older": ('"schema": 4', '"schema": 3', "has an older schema, 3; this version reads 4"),
+    "newer": ('"schema": 4', '"schema": 5', "has a newer schema, 5; this version reads 4"),
     "without": (
         '"verdicts": [',
         '"x": [',

@@ -29,40 +29,40 @@ MACHINE: Roofline = {
 
 
 def limit(
-    backend: str, n: int, epochs: int = 10, threads: int = 1, machine: Roofline = MACHINE
+    n: int, epochs: int = 10, threads: int = 1, once: bool = False, machine: Roofline = MACHINE
 ) -> Any:
     """The limit of a pass over n samples of one feature."""
-    once = backend == "gram"
-    return roofline.limit(machine, backend, n, 1, epochs, threads, once=once)
+    return roofline.limit(machine, n, 1, epochs, threads, once=once)
 
 
 class TestLimit:
     def test_in_memory_it_is_reading(self) -> None:
         # 16 bytes a sample at 10 GB/s
-        assert limit("numba-simd", 50_000) == {
+        assert limit(50_000) == {
             "seconds": pytest.approx(80e-6),
             "by": "memory",
         }
 
     def test_in_the_first_cache_it_is_multiplying(self) -> None:
         # three multiply-adds a sample at 10 G/s, against 16 bytes at 100 GB/s
-        assert limit("numba-simd", 60) == {
+        assert limit(60) == {
             "seconds": pytest.approx(18e-9),
             "by": "FMA",
         }
 
     def test_between_two_sizes_the_faster_rate_counts(self) -> None:
-        found = limit("numpy", 4_000)  # 64,000 bytes, at 50 GB/s
+        found = limit(4_000)  # 64,000 bytes, at 50 GB/s
         assert found == {"seconds": pytest.approx(1.28e-6), "by": "memory"}
 
-    @pytest.mark.parametrize(
-        ("backend", "seconds"), [("numba-simd", 80e-6), ("numba-parallel", 800e-6 / 12)]
-    )
-    def test_only_some_backends_use_all_cores(self, backend: str, seconds: float) -> None:
-        assert limit(backend, 50_000, threads=2)["seconds"] == pytest.approx(seconds)
+    @pytest.mark.parametrize(("threads", "seconds"), [(1, 80e-6), (2, 800e-6 / 12)])
+    def test_more_cores_read_faster(self, threads: int, seconds: float) -> None:
+        assert limit(50_000, threads=threads)["seconds"] == pytest.approx(seconds)
 
-    def test_gram_passes_once_per_call(self) -> None:
-        short, long = (limit("gram", 50_000, epochs) for epochs in (1, 10**9))
+    def test_more_threads_than_cores_do_not(self) -> None:
+        assert limit(50_000, threads=9) == limit(50_000, threads=2)
+
+    def test_of_a_backend_that_passes_once_per_call(self) -> None:
+        short, long = (limit(50_000, epochs, once=True) for epochs in (1, 10**9))
         assert short["seconds"] == pytest.approx(40e-6, rel=1e-3)
         assert short["by"] == "memory"
         assert long["seconds"] == pytest.approx(6 / 10e9, rel=1e-3)
@@ -79,8 +79,8 @@ class TestLimit:
     def test_what_no_second_repetition_confirms_is_not_known(
         self, machine: Roofline, n: int
     ) -> None:
-        assert limit("numba-simd", n, machine=machine) is None
-        assert limit("gram", n, machine=machine) is None
+        assert limit(n, machine=machine) is None
+        assert limit(n, once=True, machine=machine) is None
 
 
 class TestReport:
@@ -226,6 +226,23 @@ class TestImpossible:
         assert len(race.faults) == faults
         for fault in race.faults:
             assert fault.startswith("numba-simd on 50000x1: its time hardly grows with the samples")
+
+    def test_who_uses_one_core_is_measured_by_what_one_core_can(self, tmp_path: Path) -> None:
+        """Reading takes 80 µs on one core, and 67 µs on two."""
+        shares = []
+        for one_core in ((), ("mine.py",)):
+            content = write_run(
+                tmp_path / "b.json",
+                {"50000x1@10": {"numpy": 400e-6, "mine.py": 80e-6}},
+                roofline=MACHINE,
+                spread=0.0,
+                threads=2,
+                one_core=one_core,
+            )
+            rows = {row["backend"]: row for row in content["gradrace"]["cases"][0]["arms"]}
+            shares.append(known(rows["mine.py"]["limit"])["share"])
+            assert known(rows["numpy"]["limit"])["share"] == pytest.approx(1 / 6)
+        assert shares == [pytest.approx(5 / 6), pytest.approx(1.0)]
 
     def test_nobody_is_judged_by_such_a_baseline(self, tmp_path: Path) -> None:
         race = self.race(tmp_path, 40e-6)

@@ -1,5 +1,6 @@
 """No picture, whatever its file holds, has text that is cut off, on other text or on a line."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -115,7 +116,10 @@ def test_errors(count: int, tmp_path: Path) -> None:
         | {f"{q}_bound": 1e-13 * epoch for q in agreement.QUANTITIES}
         for i in range(count)
     ]
-    write_table(pa.concat_tables([pa.table(row) for row in rows]), tmp_path / "a.parquet")
+    colors = {name: "#0072B2" for row in rows for name in set(row["backend"].tolist())}
+    table = pa.concat_tables([pa.table(row) for row in rows])
+    table = table.replace_schema_metadata({"colors": json.dumps(colors)})
+    write_table(table, tmp_path / "a.parquet")
     assert_clean(agreement.figure(tmp_path / "a.parquet"))
 
 

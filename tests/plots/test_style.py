@@ -1,16 +1,23 @@
 """What all pictures share."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import backends
 from plots import style
+from tests.runs import write_run
 
 
-def test_a_backend_has_one_color_everywhere() -> None:
-    names = ["numba", "a.py", "python", "b.py", "a.py"]
-    others = style.foreign(names)
-    assert others == ["a.py", "b.py"]
-    assert len({style.color(name, others) for name in names}) == 4
+def test_a_backend_has_one_color_everywhere(tmp_path: Path) -> None:
+    names = ["numba", "a.py", "python", "b.py", *backends.names()[3:]]
+    given = backends.colors(names)
+    assert len(set(given.values())) == len(names)
+    content = write_run(tmp_path / "b.json", {"100x1": dict.fromkeys(names, 1e-6)})
+    assert style.colors(content["gradrace"]) == given
+    among_others = backends.colors(["a.py", "numba"])["numba"]
+    assert among_others == given["numba"] == backends.LADDER["numba"].color
 
 
 @pytest.mark.parametrize(

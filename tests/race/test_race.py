@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,11 +12,12 @@ from typing import Any
 import pytest
 
 import backends
+from backends import finding
 from backends.interface import InputValueError
 from bench.findings import results
 from bench.machine import facts
+from bench.race import record, state, trial
 from bench.race import run as race
-from bench.race import state, trial
 from bench.race.cases import FULL, QUICK, grid
 from bench.race.settings import Settings, choose
 from bench.race.state import Race
@@ -283,7 +285,8 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if doing.startswith("session 2 of 2: "):
             raise KeyboardInterrupt
 
-    (folder / "mine.py").write_text((FOREIGN / "good.py").read_text())
+    declared = "ONE_CORE = PASSES_ONCE = True\n"
+    (folder / "mine.py").write_text((FOREIGN / "good.py").read_text() + declared)
     settings = replace(
         SMALL,
         backends=("numpy", str(folder / "mine.py")),
@@ -328,6 +331,27 @@ class TestResume:
             file.write("\n# faster\n")
         with pytest.raises(InputValueError, match=r"mine\.py has changed since; two states"):
             race.resume(partial)
+
+    def test_does_not_mix_two_states_of_a_neighbor(
+        self, partial: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What a rung imports from another file is part of it."""
+        copy = partial.parent / "backends"
+        shutil.copytree(finding.HERE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        monkeypatch.setattr(finding, "HERE", copy)
+        before = results.read(partial)["gradrace"]["fingerprints"]
+        assert record.fingerprints(list(before)) == before
+        with (copy / "interface.py").open("a") as file:
+            file.write("\n# wider\n")
+        with pytest.raises(InputValueError, match=r"numpy has changed since; two states"):
+            race.resume(partial)
+
+    def test_what_a_foreign_backend_declares_is_in_the_file(self, partial: Path) -> None:
+        found = results.read(partial)["gradrace"]["backends"]
+        declared = {
+            name: (facts["one_core"], facts["passes_once"]) for name, facts in found.items()
+        }
+        assert declared == {"numpy": (False, False), str(partial.parent / "mine.py"): (True, True)}
 
     def test_does_not_mix_machines(self, partial: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         here = facts.machine_info()

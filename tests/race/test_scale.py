@@ -72,7 +72,7 @@ def test_the_picture_has_times_and_speed_ups(tmp_path: Path) -> None:
 def test_a_race_per_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(facts, "affinity", lambda: [0, 1])
     monkeypatch.setattr(settings, "default_backends", lambda _threads: ("python", "numpy"))
-    monkeypatch.setattr(scale, "THREADED", ("numpy",))
+    monkeypatch.setattr(scale, "threaded", lambda: ("numpy",))
     base = replace(QUICK_SETTINGS, sessions=1, repetitions=4, spacing=0.0, limit=False)
     races = scale.study(tmp_path, base, [make_case(30, 1, 60)])
     files = [path.name for race in races for path in race.files]

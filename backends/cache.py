@@ -1,0 +1,88 @@
+"""Where Numba keeps its machine code: in a folder named after the sources of this package.
+
+Numba compiles a function again when its own file has changed, but not when a function that it calls
+has, in another file: then the old code would run. So each state of backends/*.py has a folder of
+its own. It is in NUMBA_CACHE_DIR if that is set, otherwise beside the sources; where nothing can be
+written there, in the user's cache folder; and where not there either, in a temporary one.
+"""
+
+import atexit
+import hashlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from backends.finding import HERE
+
+_IN_TREE = HERE / "__pycache__"
+_NAME = re.compile(r"backends-[0-9a-f]{16}")
+_UNUSED = 86_400  # seconds, after which the folder of other sources is removed
+
+
+def use_folder() -> str:
+    """Let Numba, here and in child processes, use the folder of these sources.
+
+    Folders of other sources beside it are removed if nobody has used them for a day.
+
+    Returns:
+        The folder if it is a temporary one that was made just now, and is removed when this process
+        ends; otherwise an empty string.
+
+    Raises:
+        OSError: no temporary folder can be created either.
+
+    """
+    name = f"backends-{_digest()}"
+    parent, temporary = next(filter(_writable, _parents()), None), ""
+    if parent is None:
+        temporary = tempfile.mkdtemp(prefix="gradrace-numba-")
+        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+        parent = Path(temporary)
+    folder = parent / name
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    if numba := sys.modules.get("numba"):  # it has read its settings
+        numba.config.CACHE_DIR = str(folder)
+    _remove_unused(folder)
+    return temporary
+
+
+def _digest() -> str:
+    """Return what changes with any source of this package."""
+    sources = hashlib.sha256()
+    for path in sorted(HERE.glob("*.py")):
+        sources.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return sources.hexdigest()[:16]
+
+
+def _parents() -> Iterator[Path]:
+    """Yield where the folder may be, the best place first."""
+    if given := os.environ.get("NUMBA_CACHE_DIR"):
+        folder = Path(given).absolute()
+        yield folder.parent if _NAME.fullmatch(folder.name) else folder
+    yield _IN_TREE
+    yield Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "gradrace"
+
+
+def _writable(folder: Path) -> bool:
+    """Whether a folder can be written to, or else created; not if its ~ was not resolved."""
+    if not folder.is_absolute():
+        return False
+    nearest = next(place for place in (folder, *folder.parents) if os.path.exists(place))
+    return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+
+
+def _remove_unused(used: Path) -> None:
+    """Note that a folder is in use; remove those beside it that are not."""
+    now = time.time()
+    with suppress(OSError):  # somebody else may do the same
+        os.utime(used)
+        for folder in used.parent.iterdir():
+            if _NAME.fullmatch(folder.name) and now - folder.stat().st_mtime > _UNUSED:
+                shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,138 @@
+"""Finding a module, its file and what that imports from here, without running any of it."""
+
+import ast
+import importlib
+import importlib.util
+import os
+import pkgutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+
+HERE = Path(__file__).parent
+
+
+def import_module(spec: str) -> ModuleType:
+    """Import `package.module` or a .py file.
+
+    Meanwhile it finds modules in the current folder, and a file those beside it.
+    """
+    if not spec.endswith(".py"):
+        with _importable(*_current_folder()):
+            return importlib.import_module(spec)
+    name = f"gradrace_backend_{Path(spec).stem}"
+    found = importlib.util.spec_from_file_location(name, spec)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module  # Numba's cache and pickle look the module up by its name
+    with _importable(str(Path(spec).resolve().parent), *_current_folder()):
+        found.loader.exec_module(module)
+    return module
+
+
+def file_of(spec: str) -> Path | None:
+    """Return the file of `package.module` or of a .py file, None if it has none."""
+    if spec.endswith(".py"):
+        return Path(spec)
+    found = find(spec)
+    return Path(found.origin) if found and found.origin and found.has_location else None
+
+
+def with_neighbors(file: Path) -> list[Path]:
+    """Return a file and the files of this package that it imports, directly or through others."""
+    found = [file]
+    for path in found:  # which grows meanwhile
+        found += [near for near in _neighbors(path) if near not in found]
+    return found
+
+
+def _neighbors(file: Path) -> list[Path]:
+    """Return the files of this package that a file imports; none of what is not Python."""
+    try:
+        statements = list(ast.walk(ast.parse(file.read_bytes())))
+    except (OSError, ValueError, SyntaxError):
+        return []
+    names = set()
+    for statement in statements:
+        if isinstance(statement, ast.Import):
+            names |= {alias.name for alias in statement.names}
+        elif isinstance(statement, ast.ImportFrom) and statement.module:
+            names |= {f"{statement.module}.{alias.name}" for alias in statement.names}
+    modules = {
+        parts[1] for name in names if (parts := name.split("."))[0] == "backends" and len(parts) > 1
+    }
+    return [path for path in sorted(HERE.glob("*.py")) if path.stem in modules]
+
+
+def find(name: str) -> ModuleSpec | None:
+    """Return where a module is, importing neither it nor the packages that it is in.
+
+    `importlib.util.find_spec` would import the packages, and their code may do anything.
+    """
+    if not all(name.split(".")) or name == "__main__":  # that is us
+        return None
+    if name in sys.modules:
+        return getattr(sys.modules[name], "__spec__", None)
+    folders = [*filter(None, sys.path), *_current_folder()]
+    package, _, _ = name.rpartition(".")
+    if package:
+        parent = find(package)
+        folders = list((parent and parent.submodule_search_locations) or ())
+    return _search(name, folders)
+
+
+def _current_folder() -> list[str]:
+    try:
+        return [os.getcwd()]
+    except FileNotFoundError:  # somebody has deleted it
+        return []
+
+
+def _search(name: str, folders: list[str]) -> ModuleSpec | None:
+    """Ask one finder after the other, as an import does."""
+    found = None
+    for finder in sys.meta_path:
+        if finder is PathFinder:
+            found = _in_folders(name, folders)
+        elif hasattr(finder, "find_spec"):
+            with suppress(KeyError):  # from `PathFinder`, if it asks that; see below
+                found = finder.find_spec(name, folders if "." in name else None)
+        if found is not None:
+            break
+    return found
+
+
+def _in_folders(name: str, folders: list[str]) -> ModuleSpec | None:
+    """Search as `PathFinder`, which finds no namespace package in one not yet imported."""
+    namespace: list[str] = []
+    for folder in folders:
+        finder = pkgutil.get_importer(folder)
+        found = finder and finder.find_spec(name)
+        if found and found.loader:
+            return found
+        namespace += (found and found.submodule_search_locations) or ()
+    if not namespace:
+        return None
+    package = ModuleSpec(name, None, is_package=True)
+    package.submodule_search_locations = namespace
+    return package
+
+
+@contextmanager
+def _importable(*folders: str) -> Iterator[None]:
+    """Let imports find what is in these folders, last, so that it shadows no library.
+
+    Only for a while: a scipy.py there is not meant for libraries that use SciPy if they find it.
+    """
+    added = [folder for folder in folders if folder not in sys.path]
+    sys.path += added
+    try:
+        yield
+    finally:
+        for folder in added:
+            with suppress(ValueError):  # the backend has removed it
+                sys.path.remove(folder)

@@ -1,0 +1,133 @@
+"""Where machine code is kept, and when it is compiled again."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import backends
+from backends import cache
+from tests.conftest import ROOT
+
+SPENT = 2 * 86_400  # seconds
+
+
+class TestNeighbors:
+    """Numba does not see that a function in another file has changed."""
+
+    FOREIGN = """
+from numba import njit
+from backends.numba_simd import prepare, sums_of_line
+from backends.interface import Trajectory, recorded_epochs
+
+def train(data, *, lr, epochs, w0=None, b0=0.0, every=1):
+    return Trajectory(recorded_epochs(0, 1), [[0.0]], [0.0], [loss(data[0][:, 0], data[1])])
+
+@njit(cache=True)
+def loss(x, y):
+    return sums_of_line(x, y, 0.0, 0.0)[0] / len(y)
+"""
+    SCRIPT = """
+import sys, numpy as np, backends
+module = backends.load(sys.argv[1])
+path = module.train(module.prepare(np.ones((40_000, 1)), np.ones(40_000)), lr=0.1, epochs=0)
+print(float(path.loss[0]))
+"""
+
+    @pytest.mark.parametrize(
+        "spec", ["mine.py", pytest.param("numba-parallel", marks=pytest.mark.slow)]
+    )
+    def test_a_change_in_another_file_arrives(self, tmp_path: Path, spec: str) -> None:
+        shutil.copytree(
+            ROOT / "backends", tmp_path / "backends", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        (tmp_path / "mine.py").write_text(self.FOREIGN)
+        assert self.loss(tmp_path, spec) == 1.0
+        neighbor = tmp_path / "backends" / "numba_simd.py"
+        text = neighbor.read_text("utf-8")
+        changed = text.replace("squares += r * r\n", "squares += 8.0 * r * r\n", 1)
+        assert changed != text
+        neighbor.write_text(changed, "utf-8")
+        assert self.loss(tmp_path, spec) == 8.0
+
+    def loss(self, folder: Path, spec: str) -> float:
+        """The loss at zero, where every residual is −1, of the package in this folder."""
+        environment = {
+            **os.environ, "PYTHONPATH": str(folder), "NUMBA_NUM_THREADS": "2",
+            "NUMBA_CACHE_DIR": str(folder / "machine-code"),
+        }  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", self.SCRIPT, spec],
+            cwd=folder, env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return float(done.stdout)
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Numba could write nowhere, but into a temporary folder."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/caches")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("backends.cache._IN_TREE", Path("/dev/null/__pycache__"))
+    monkeypatch.setattr("numba.config.CACHE_DIR", "")
+
+
+@pytest.mark.usefixtures("environment")
+class TestFolder:
+    @pytest.mark.parametrize("spec", ["numba", "gram", "/dev/null/mine.py", "some.module"])
+    def test_a_temporary_one_is_made_once_where_there_is_no_other(
+        self, tmp_path: Path, spec: str
+    ) -> None:
+        folder = Path(backends.ensure_cache(spec))
+        assert folder.parent == tmp_path
+        assert Path(os.environ["NUMBA_CACHE_DIR"]).parent == folder
+        assert backends.ensure_cache(spec) == ""
+
+    @pytest.mark.parametrize("spec", ["python", "numpy"])
+    def test_what_does_not_compile_needs_none(self, spec: str) -> None:
+        assert backends.ensure_cache(spec) == ""
+        assert os.environ["NUMBA_CACHE_DIR"] == ""
+
+    def test_a_persons_own_is_the_parent_and_stays_it(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "hers"))
+        for _ in range(2):  # a child process inherits the folder
+            assert cache.use_folder() == ""
+            assert Path(os.environ["NUMBA_CACHE_DIR"]).parent == tmp_path / "hers"
+
+    def test_an_inherited_one_of_other_sources_is_not_used(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / f"backends-{0:016x}"))
+        cache.use_folder()
+        (folder,) = tmp_path.iterdir()
+        assert os.environ["NUMBA_CACHE_DIR"] == str(folder)
+        assert folder.name != f"backends-{0:016x}"
+
+    def test_without_a_place_beside_the_sources_it_is_the_users(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+        assert cache.use_folder() == ""
+        assert Path(os.environ["NUMBA_CACHE_DIR"]).parent == tmp_path / "caches" / "gradrace"
+
+    def test_old_ones_are_removed_and_nothing_else(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+        recent, old, hers = (f"backends-{0:016x}", f"backends-{1:016x}", "backends-of-mine")
+        for name in (recent, old, hers):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "some.nbc").touch()
+        for name in (old, hers):
+            os.utime(tmp_path / name, (0, time.time() - SPENT))
+        cache.use_folder()
+        own = Path(os.environ["NUMBA_CACHE_DIR"]).name
+        assert {path.name for path in tmp_path.iterdir()} == {recent, hers, own}
