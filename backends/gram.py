@@ -110,17 +110,9 @@ def _train(
     return path_w, path_b, path_loss
 
 
-@njit(cache=True, fastmath={"contract", "nsz"})
+@njit(cache=True, forceinline=True, fastmath={"contract", "nsz"})
 def _train_line(
-    S: Floats,
-    R: Floats,
-    n: int,
-    w: float,
-    b: float,
-    lr: float,
-    epochs: int,
-    every: int,
-    rows: int,
+    S: Floats, R: Floats, n: int, w: float, b: float, lr: float, epochs: int, every: int, rows: int
 ) -> tuple[Floats, Floats, Floats]:
     """One feature: with the sums put into it, the update is (w, b) ← M(w, b) + c, M = I − αH.
 
@@ -164,7 +156,7 @@ def _multiply_add(a: float, b: float, c: float) -> float:
     return a * b + c
 
 
-@njit(cache=True, fastmath=REORDER)
+@njit(cache=True, forceinline=True, fastmath=REORDER)
 def _products(columns: Floats, y: Floats) -> Floats:
     """Return AᵀA (d + 2, d + 2) for A = [1 X y], block by block."""
     d, n = columns.shape
@@ -191,7 +183,7 @@ def _products(columns: Floats, y: Floats) -> Floats:
     return S
 
 
-@njit(cache=True, fastmath=REORDER)
+@njit(cache=True, forceinline=True, fastmath=REORDER)
 def _condense(columns: Floats, y: Floats, units: Floats) -> Floats:
     """Return R (d + 2, d + 2), triangular, with RᵀR = AᵀA for A = [1 X y]; its columns as rows.
 
@@ -231,7 +223,7 @@ def _condense(columns: Floats, y: Floats, units: Floats) -> Floats:
     return R
 
 
-@njit(cache=True, fastmath=REORDER)
+@njit(cache=True, forceinline=True, fastmath=REORDER)
 def _norm(v: Floats) -> float:
     """√Σ vᵢ², also where the squares overflow or underflow."""
     squares = 0.0

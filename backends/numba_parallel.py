@@ -132,7 +132,7 @@ def _sums_of_shares(
         _sums_of_share(X, y, start, stop, w, b, sums[t], strips[t])
 
 
-@njit(cache=True, fastmath=numba_simd.REORDER)
+@njit(cache=True, forceinline=True, fastmath=numba_simd.REORDER)
 def _sums_of_share(
     X: Floats, y: Floats, start: int, stop: int, w: Floats, b: float, sums: Floats, strip: Floats
 ) -> None:

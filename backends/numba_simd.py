@@ -6,6 +6,9 @@ side by side; `contract` fuses multiply and add; `nsz` ignores the sign of zero.
 assume that inf and nan never happen, would break runs that diverge. The last bits differ from
 `python`; `gradrace check` shows that they stay within the rounding bound.
 
+A function with sums that another one calls is marked `forceinline`. Otherwise there are two copies,
+whose sums LLVM may order differently, and the process that compiles uses one, later ones the other.
+
 Vectors need neighbors in memory that are neighbors in a sum. With up to 11 features those are the
 samples: `prepare` stores X column by column, and a strip of 256 samples is small enough to be read
 twice, for ŷ and for the gradient, while the first cache holds it (of 64, where the data come from
@@ -30,7 +33,6 @@ from backends.numba_jit import gradients, loss, predict, update
 __all__ = ["gradients", "loss", "predict", "prepare", "train", "update"]
 
 ONE_CORE = True
-
 REORDER = {"reassoc", "contract", "nsz"}
 FEW = 11  # features whose columns are read as one stream each
 _ROUND = 32  # samples that the vectors of one round hold: four of eight
@@ -74,7 +76,7 @@ def train(
     return Trajectory(epoch, *path)
 
 
-@njit(cache=True, fastmath=REORDER)
+@njit(cache=True, forceinline=True, fastmath=REORDER)
 def sums_of_line(x: Floats, y: Floats, w: float, b: float) -> tuple[float, float, float]:
     """Σ rᵢ², Σ rᵢxᵢ and Σ rᵢ for one feature."""
     squares, sum_rx, sum_r = 0.0, 0.0, 0.0
@@ -155,7 +157,7 @@ def _train(
     return path_w, path_b, path_loss
 
 
-@njit(cache=True, fastmath=REORDER)
+@njit(cache=True, forceinline=True, fastmath=REORDER)
 def sums_of_columns(
     columns: Floats, first: int, y: Floats, w: Floats, b: float, sum_rx: Floats, strip: Floats
 ) -> tuple[float, float]:
@@ -188,7 +190,7 @@ def sums_of_columns(
     return squares, sum_r
 
 
-@njit(cache=True, fastmath=REORDER)
+@njit(cache=True, forceinline=True, fastmath=REORDER)
 def sums_of_rows(X: Floats, y: Floats, w: Floats, b: float, sum_rx: Floats) -> tuple[float, float]:
     """Σ rᵢ² and Σ rᵢ, and Σ rᵢxᵢ into `sum_rx`, from the rows of X (n, d), two at a time."""
     n, d = X.shape

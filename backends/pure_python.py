@@ -16,7 +16,6 @@ from backends import interface
 from backends.interface import Start, Trajectory
 
 ONE_CORE = True
-
 Vector = list[float]
 Matrix = list[Vector]
 Data = tuple[Matrix, Vector, Matrix]

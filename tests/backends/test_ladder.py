@@ -203,13 +203,20 @@ np.savez(sys.argv[1], **arrays)
 
 
 def in_threads(
-    sizes: list[tuple[int, int]], file: Path, threads: int = 2, layer: str = "default"
+    sizes: list[tuple[int, int]],
+    file: Path,
+    threads: int = 2,
+    layer: str = "default",
+    cache: Path | None = None,
 ) -> Trained:
     """Train in a process with so many threads, whatever the machine has."""
+    variables = {"NUMBA_NUM_THREADS": str(threads), "NUMBA_THREADING_LAYER": layer}
+    if cache is not None:
+        variables["NUMBA_CACHE_DIR"] = str(cache)
     subprocess.run(
         [sys.executable, "-c", IN_THREADS, str(file), *(f"{n}x{d}" for n, d in sizes)],
         cwd=ROOT, check=True,
-        env={**os.environ, "NUMBA_NUM_THREADS": str(threads), "NUMBA_THREADING_LAYER": layer},
+        env={**os.environ, **variables},
     )  # fmt: skip
     with np.load(file) as arrays:
         return {
@@ -220,9 +227,9 @@ def in_threads(
 
 @pytest.fixture(scope="module")
 def twice(tmp_path_factory: pytest.TempPathFactory) -> list[Trained]:
-    """What two processes of two threads each have trained."""
+    """What two processes of two threads each have trained; the first of them compiles."""
     folder = tmp_path_factory.mktemp("twice")
-    return [in_threads(SIZES, folder / f"{i}.npz") for i in range(2)]
+    return [in_threads(SIZES, folder / f"{i}.npz", cache=folder) for i in range(2)]
 
 
 @pytest.mark.slow
