@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from bench.report.tables import NONE, empty_table
+from bench.report.tables import NONE, empty_table, size
 from plots.numbers import percent, plain_seconds, seconds, short, si, spread, three_digits
 
 if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
@@ -40,7 +40,7 @@ def race_table(about: "About") -> Table:
     for case in about["cases"]:
         timed = {(case["name"], row["backend"]) for row in case["arms"]}
         noise = "" if case["floor"] is None else f"noise {percent(case['floor'])}"
-        table.add_row(f"{case['n']:,} × {case['d']:,}", "", "", noise, "", "")
+        table.add_row(size(case), "", "", noise, "", "")
         for row in case["arms"]:
             mark = "*" * (row["epochs"] < case["epochs"])
             table.add_row(f" {short(row['backend'])}{mark}", *_figures(row))
@@ -102,7 +102,7 @@ def limit_table(about: "About") -> Table | None:
         least = min(passing, key=lambda limit: limit["seconds"], default=None)
         shares = [percent(limits[s]["share"]) if s in limits else NONE for s in specs]
         table.add_row(
-            f"{case['n']:,} × {case['d']:,}",
+            size(case),
             f"{seconds(least['seconds'])} {least['by']}" if least else NONE,
             *shares,
         )
@@ -174,7 +174,7 @@ def compile_legend(content: "ResultFile") -> str:
         else "Something was compiled while it was timed; see the warnings."
     )
     return (
-        f"A run is {case['run_epochs']:,} epochs on {case['n']:,} × {case['d']:,}. The first run "
+        f"A run is {case['run_epochs']:,} epochs on {size(case)}. The first run "
         "in a process compiles, or loads what an earlier process has compiled. Runs to beat …: "
         "this many runs, compiling included, take less time in total than with "
         "the other backend; once compiled: the same with machine code that is there already. "
@@ -190,7 +190,7 @@ def memory_table(about: "About") -> Table:
     for case in about["settings"]["cases"]:
         cells = [added.get((case["name"], spec)) for spec in specs]
         table.add_row(
-            f"{case['n']:,} × {case['d']:,}",
+            size(case),
             si(8 * case["n"] * (case["d"] + 1), "B"),
             *(NONE if cell is None else si(cell, "B") for cell in cells),
         )

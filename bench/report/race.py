@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from bench.report.details import details
-from bench.report.summary import (
-    finished_sessions,
-    sentences,
-    summary_heading,
-    summary_legend,
-    summary_tables,
-)
+from bench.report.summary import finished_sessions, sentences
+from bench.report.summary_table import summary_heading, summary_legend, summary_tables
 
 if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
     from bench.findings.schema import ResultFile

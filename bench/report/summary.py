@@ -1,17 +1,14 @@
-"""The answer of a race, first: who won, who agrees, what is missing; then one table."""
+"""The answer of a race in a few sentences: who won, who agrees, what is missing."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from bench.findings import statistics
 from bench.findings.winners import Winner, winners
-from bench.report.tables import NONE, empty_table, stacked
-from plots.numbers import both_ends, seconds, short, three_digits
+from bench.report.tables import size
+from plots.numbers import short, three_digits
 
 if TYPE_CHECKING:
-    from bench.findings.schema import About, Case, ResultFile, Row
+    from bench.findings.schema import About, ResultFile
 
 _NAMED = 2
 """The most sizes that a sentence lists; of more it says how many."""
@@ -90,7 +87,7 @@ def _fastest(found: Sequence[Winner]) -> str:
 def _speed_ups(found: Sequence[Winner], baseline: str) -> str:
     """Say how many times as fast as the baseline the fastest is, over all sizes."""
     ratios = [
-        (winner.row["speed_up"]["value"], _size(winner.case))
+        (winner.row["speed_up"]["value"], size(winner.case))
         for winner in found
         if winner.backend != baseline and winner.row["speed_up"]
     ]
@@ -146,7 +143,7 @@ def _impossible(about: "About") -> Iterator[str]:
         for row in case["arms"]:
             if row["impossible"]:
                 yield (
-                    f"{short(row['backend'])} at {_size(case)} is impossible, and is not ranked: "
+                    f"{short(row['backend'])} at {size(case)} is impossible, and is not ranked: "
                     f"{row['impossible']}."
                 )
 
@@ -177,84 +174,6 @@ def about_race(content: "ResultFile") -> str:
     )
 
 
-def summary_heading(content: "ResultFile") -> list[str]:
-    """Say what was raced on what, and what the table of the summary shows."""
-    baseline = short(content["gradrace"]["settings"]["baseline"])
-    return [about_race(content), f"Time per epoch, and how many times as fast as {baseline}:"]
-
-
-def summary_legend(about: "About") -> str:
-    """Explain the mark of a speed-up that is not shown to differ from 1; nothing without one."""
-    rows = [row for case in about["cases"] for row in case["arms"]]
-    if not any(row["verdict"] == statistics.UNDECIDED for row in rows):
-        return ""
-    return f"~ no difference from {short(about['settings']['baseline'])} shown"
-
-
-def summary_tables(content: "ResultFile", width: int) -> list[Table]:
-    """Return time and speed-up of every backend at every size, in as few tables as fit the width.
-
-    The backends are the rows, or the sizes, whichever needs fewer tables.
-    """
-    cells = summary_cells(content)
-    backends = list(dict.fromkeys(name for name, _ in cells))
-    sizes = list(dict.fromkeys(size for _, size in cells))
-    upright = _grid("", backends, sizes, cells)
-    turned = {(size, name): texts for (name, size), texts in cells.items()}
-    across = _grid("n × d", sizes, backends, turned)
-    return min([stacked(table, width) for table in (upright, across)], key=len)
-
-
-def summary_cells(content: "ResultFile") -> dict[tuple[str, str], tuple[str, str]]:
-    """Return (backend, size) → (time, speed-up), as text."""
-    about, cells = content["gradrace"], {}
-    for case in about["cases"]:
-        rows = {row["backend"]: row for row in case["arms"]}
-        for backend in about["settings"]["backends"]:
-            cells[backend, _size(case)] = _cell(rows.get(backend))
-    return cells
-
-
-def _cell(row: "Row | None") -> tuple[str, str]:
-    if row is None:
-        return NONE, ""
-    time = seconds(row["time"]["median"])
-    if row["impossible"]:
-        return time, "impossible"
-    if row["verdict"] == "baseline":
-        return time, "1×"
-    if row["speed_up"] is None:
-        return time, ""
-    sign = "~" * (row["verdict"] == statistics.UNDECIDED)
-    return time, f"{sign}{three_digits(row['speed_up']['value'])}×"
-
-
-def _grid(
-    corner: str,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    cells: dict[tuple[str, str], tuple[str, str]],
-) -> Table:
-    """Return a table whose cells hold two texts, each flush right."""
-    table = empty_table(corner, *map(_name, columns))
-    widths = {
-        column: [max(len(cells[row, column][part]) for row in rows) for part in (0, 1)]
-        for column in columns
-    }
-    for row in rows:
-        texts = []
-        for column in columns:
-            (time, ratio), (wide, long) = cells[row, column], widths[column]
-            texts.append(f"{time:>{wide}} {ratio:>{long}}".rstrip())
-        table.add_row(_name(row), *texts)
-    return table
-
-
-def _name(text: str) -> str:
-    """Return a backend as a heading; a size stays as it is."""
-    return both_ends(short(text))
-
-
 def _grouped(found: Sequence[Winner]) -> dict[str, list[Winner]]:
     """Return backend → where it is the fastest; the one with the most sizes comes first."""
     groups: dict[str, list[Winner]] = {}
@@ -268,17 +187,13 @@ def _at(group: Sequence[Winner], found: Sequence[Winner]) -> str:
     if len(group) == len(found) > 1:
         return "at both sizes" if len(found) == 2 else f"at all {len(found)} sizes"
     if len(group) <= _NAMED:
-        return f"at {_joined([_size(winner.case) for winner in group])}"
+        return f"at {_joined([size(winner.case) for winner in group])}"
     return f"at {len(group)} of {len(found)} sizes"
-
-
-def _size(case: "Case") -> str:
-    return f"{case['n']:,} × {case['d']:,}"
 
 
 def _size_of(about: "About", name: str) -> str:
     """Return the size of a case by its name; the name itself if there is none."""
-    return next((_size(case) for case in about["cases"] if case["name"] == name), name)
+    return next((size(case) for case in about["cases"] if case["name"] == name), name)
 
 
 def _joined(names: Sequence[str]) -> str:

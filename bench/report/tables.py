@@ -1,12 +1,16 @@
 """What all tables share: their look, and how they fit a width."""
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from bench.findings.schema import Case
 
 NONE = "–"
 
@@ -67,6 +71,11 @@ def _columns(table: Table, chosen: list[int]) -> Table:
     for row, texts in zip(table.rows, cells, strict=True):
         part.add_row(*texts, end_section=row.end_section)
     return part
+
+
+def size(case: "Case") -> str:
+    """Write the size of a case: 1,000 × 10."""
+    return f"{case['n']:,} × {case['d']:,}"
 
 
 def yes_no(value: bool) -> str:

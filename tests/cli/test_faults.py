@@ -78,7 +78,7 @@ class TestNames:
     def test_end_to_end(self, gradrace: Command, tmp_path: Path) -> None:
         name = "ev\x1b[31mil\u202e.csv"
         (tmp_path / name).write_text("a\x1b[2J,c\u202ed,y\n1,2,3\n2,4,5\n3,7,8\n")
-        done = gradrace("rates", name, "--epochs", "5", "--backend", "numpy")
+        done = gradrace("rates", name, "--epochs", "5", "--lr", "0.01", "--backend", "numpy")
         said = done.stdout + done.stderr
         assert done.returncode == 0, said
         assert "a?[2J" in said

@@ -7,7 +7,8 @@ import pytest
 
 from bench.findings.conclusions import conclude
 from bench.findings.schema import ResultFile
-from bench.report.summary import sentences, summary_legend, summary_tables
+from bench.report.summary import sentences
+from bench.report.summary_table import summary_legend, summary_tables
 from bench.report.tables import least_width
 from tests.runs import write_run
 

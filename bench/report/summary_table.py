@@ -1,0 +1,92 @@
+"""The one table of a race's summary: time and speed-up of every backend at every size."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from bench.findings import statistics
+from bench.report.summary import about_race
+from bench.report.tables import NONE, empty_table, size, stacked
+from plots.numbers import both_ends, seconds, short, three_digits
+
+if TYPE_CHECKING:
+    from bench.findings.schema import About, ResultFile, Row
+
+
+def summary_heading(content: "ResultFile") -> list[str]:
+    """Say what was raced on what, and what the table of the summary shows."""
+    baseline = short(content["gradrace"]["settings"]["baseline"])
+    return [about_race(content), f"Time per epoch, and how many times as fast as {baseline}:"]
+
+
+def summary_legend(about: "About") -> str:
+    """Explain the mark of a speed-up that is not shown to differ from 1; nothing without one."""
+    rows = [row for case in about["cases"] for row in case["arms"]]
+    if not any(row["verdict"] == statistics.UNDECIDED for row in rows):
+        return ""
+    return f"~ no difference from {short(about['settings']['baseline'])} shown"
+
+
+def summary_tables(content: "ResultFile", width: int) -> list[Table]:
+    """Return time and speed-up of every backend at every size, in as few tables as fit the width.
+
+    The backends are the rows, or the sizes, whichever needs fewer tables.
+    """
+    cells = summary_cells(content)
+    backends = list(dict.fromkeys(name for name, _ in cells))
+    sizes = list(dict.fromkeys(size for _, size in cells))
+    upright = _grid("", backends, sizes, cells)
+    turned = {(size, name): texts for (name, size), texts in cells.items()}
+    across = _grid("n × d", sizes, backends, turned)
+    return min([stacked(table, width) for table in (upright, across)], key=len)
+
+
+def summary_cells(content: "ResultFile") -> dict[tuple[str, str], tuple[str, str]]:
+    """Return (backend, size) → (time, speed-up), as text."""
+    about, cells = content["gradrace"], {}
+    for case in about["cases"]:
+        rows = {row["backend"]: row for row in case["arms"]}
+        for backend in about["settings"]["backends"]:
+            cells[backend, size(case)] = _cell(rows.get(backend))
+    return cells
+
+
+def _cell(row: "Row | None") -> tuple[str, str]:
+    if row is None:
+        return NONE, ""
+    time = seconds(row["time"]["median"])
+    if row["impossible"]:
+        return time, "impossible"
+    if row["verdict"] == "baseline":
+        return time, "1×"
+    if row["speed_up"] is None:
+        return time, ""
+    sign = "~" * (row["verdict"] == statistics.UNDECIDED)
+    return time, f"{sign}{three_digits(row['speed_up']['value'])}×"
+
+
+def _grid(
+    corner: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    cells: dict[tuple[str, str], tuple[str, str]],
+) -> Table:
+    """Return a table whose cells hold two texts, each flush right."""
+    table = empty_table(corner, *map(_name, columns))
+    widths = {
+        column: [max(len(cells[row, column][part]) for row in rows) for part in (0, 1)]
+        for column in columns
+    }
+    for row in rows:
+        texts = []
+        for column in columns:
+            (time, ratio), (wide, long) = cells[row, column], widths[column]
+            texts.append(f"{time:>{wide}} {ratio:>{long}}".rstrip())
+        table.add_row(_name(row), *texts)
+    return table
+
+
+def _name(text: str) -> str:
+    """Return a backend as a heading; a size stays as it is."""
+    return both_ends(short(text))
