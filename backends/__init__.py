@@ -58,31 +58,43 @@ class Rung(NamedTuple):
 # Okabe and Ito, "Color Universal Design" (2008): told apart by color-blind readers
 LADDER = {
     "python": Rung(
-        "pure_python", None, "lists and loops; the definition of the loop",
-        "#E69F00", one_core=True, interpreted=True,
+        "pure_python",
+        None,
+        "lists and loops; the definition of the loop",
+        "#E69F00",
+        one_core=True,
+        interpreted=True,
     ),
     "numpy": Rung("numpy_vectorized", "numpy", "whole-array operations, BLAS", "#0072B2"),
-    "numba": Rung(
-        "numba_jit", "numba", "the same scalar loop, compiled", "#009E73", one_core=True
-    ),
+    "numba": Rung("numba_jit", "numba", "the same scalar loop, compiled", "#009E73", one_core=True),
     "numba-simd": Rung(
-        "numba_simd", "numba", "sums in vector registers, reordered; one fused pass",
-        "#56B4E9", one_core=True,
+        "numba_simd",
+        "numba",
+        "sums in vector registers, reordered; one fused pass",
+        "#56B4E9",
+        one_core=True,
     ),
     "numba-parallel": Rung(
-        "numba_parallel", "numba", "the same on all cores",
-        "#D55E00", on_one_thread="numba-simd",
+        "numba_parallel",
+        "numba",
+        "the same on all cores",
+        "#D55E00",
+        on_one_thread="numba-simd",
     ),
     "gram": Rung(
-        "gram", "numba", "sums of products, then O(d²) per epoch",
-        "#CC79A7", one_core=True, passes_once=True,
+        "gram",
+        "numba",
+        "sums of products, then O(d²) per epoch",
+        "#CC79A7",
+        one_core=True,
+        passes_once=True,
     ),
-}  # fmt: skip
+}
 OTHER_COLORS = ("#8C6D1F", "#333333", "#7F6BB3", "#A3A500")
 BASELINE = "python"
 """What the others are compared with, where it is among them."""
 DEFAULT = "numba"
-"""What trains where nobody says which."""
+"""The backend that trains unless another is named."""
 
 
 def names() -> tuple[str, ...]:

@@ -121,7 +121,7 @@ def _train_line(
 
 @njit(cache=True)
 def strip_length(numbers: int) -> int:
-    """Return how many samples are read twice at once, where X has so many numbers."""
+    """Return the number of samples in a strip, for X of this size."""
     return _STRIP if numbers < _CACHED else _SHORT_STRIP
 
 

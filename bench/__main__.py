@@ -42,7 +42,7 @@ def _leave_current_folder() -> None:
     if not sys.flags.safe_path and sys.path[0] == here:
         sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         import backends  # noqa: F401 (found while our folder is on the path)
-        import plots  # noqa: F401 (the same)
+        import plots  # noqa: F401 (found while our folder is on the path)
 
         del sys.path[0]
 

@@ -111,7 +111,7 @@ def merged(blocks: list[Metadata]) -> list[Metadata]:
     """Return one benchmark per arm, its data in order of the repetition, in the plan's order.
 
     The block in which pytest-benchmark calibrated an arm is not timed like the others. It counts
-    only where there is no other. If a block fails, none of its arm's blocks count. What
+    only where there is no other. If a block fails, all blocks of its arm are discarded. What
     pytest-benchmark calls an iteration is made one epoch: arms whose calls are of different length
     can be compared, in its own tables, too. A call of k epochs passes k + 1 times over the samples,
     since the last loss is recorded, so it counts as k + 1.

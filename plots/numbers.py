@@ -80,7 +80,7 @@ def short(backend: str) -> str:
 
 
 def shortened(name: str, most: int) -> str:
-    """Return the beginning of a name that has more than so many characters."""
+    """Return a name, shortened to at most `most` characters."""
     return name if len(name) <= most else name[: most - 1] + "…"
 
 

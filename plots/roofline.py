@@ -99,7 +99,7 @@ def _draw_roofs(axes: Axes, roofline: "Roofline", levels: list[int]) -> None:
 
 
 def _multiply_adds(roofline: "Roofline", count: str, levels: list[int]) -> tuple[float, float]:
-    """Return the multiply-adds of so many cores as bytes of X and y a second: least and most."""
+    """Return the multiply-add rate of `count` cores in bytes of X and y per second: least, most."""
     roofs = [roofline["fma"][count] * 8 * (d + 1) / (2 * d + 1) for d in levels]
     return min(roofs), max(roofs)
 

@@ -54,7 +54,7 @@ def new_figure(width: float, height: float, origin: Sequence[str] = ()) -> "Figu
 
 
 def _lines(parts: Sequence[str], width: float) -> list[str]:
-    """Join parts to lines that fit so many inches."""
+    """Join parts into lines of at most this width in inches."""
     lines: list[str] = []
     for part in parts:
         longer = f"{lines[-1]} · {part}" if lines else part
@@ -66,7 +66,7 @@ def _lines(parts: Sequence[str], width: float) -> list[str]:
 
 
 def text_width(texts: Iterable[str], size: float = 9) -> float:
-    """Return about how many inches the longest text takes, in a font of so many points."""
+    """Return about how wide the longest text is, in inches, in a font of this size in points."""
     return max((len(text) for text in texts), default=0) * 0.6 * size / 72
 
 
@@ -132,7 +132,7 @@ def log_axes(axes: "Axes", write_x: Write | None, write_y: Write | None) -> None
 
 
 def log_locator(low: float, high: float, most: int = 12) -> "LogLocator":
-    """Return where the numbers of a logarithmic axis stand, at most so many."""
+    """Return where a logarithmic axis has numbers, at most this many."""
     from plots.canvas import LogLocator
 
     subs = [1.0]

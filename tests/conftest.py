@@ -1,3 +1,4 @@
+import functools
 import os
 import subprocess
 import sys
@@ -28,21 +29,23 @@ def line() -> Dataset:
     return reference_line()
 
 
+def process(folder: Path, *words: str, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
+    """Run the command line in a process of its own, without a terminal."""
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
+
+
 @pytest.fixture
 def gradrace(tmp_path: Path) -> Command:
     """Run the command line in an empty folder, without a terminal."""
-
-    def run(*words: str, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "bench", *words],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
-
-    return run
+    return functools.partial(process, tmp_path)
 
 
 def write_forger(path: Path, folder: str, name: str, content: bytes) -> str:

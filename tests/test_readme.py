@@ -4,12 +4,13 @@ import doctest
 import re
 import shlex
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+import typer.core
 import typer.main
 
-import bench.cli.main
-from bench.cli.command import app
+from bench.cli.main import app
 from bench.proof.problems import suite
 from tests.conftest import ROOT
 from tests.variants import CORRECT, WRONG
@@ -17,8 +18,7 @@ from tests.variants import CORRECT, WRONG
 FOLDERS = ("backends", "bench", "plots", "tests")
 READMES = [ROOT / "README.md", *sorted(p for f in FOLDERS for p in (ROOT / f).rglob("README.md"))]
 TOP = READMES[0].read_text("utf-8")
-assert bench.cli.main  # registers the commands
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS = cast(typer.core.TyperGroup, typer.main.get_command(app)).commands
 
 readmes = pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -48,10 +48,10 @@ def test_the_loop_is_the_one_that_is_raced() -> None:
     from bench import reference_line
 
     (loop,) = (block for block in blocks(TOP, "python") if ">>> " not in block)
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(loop, names)
     line = reference_line()
-    w, b = names["train"](line.X, line.y, 0.005, 10_000)  # type: ignore[operator]
+    w, b = names["train"](line.X, line.y, 0.005, 10_000)
     assert (w.round(6).tolist(), b.round(6)) == ([3.015326], 1.811861)
 
 

@@ -54,7 +54,7 @@ def train(
         typer.Option(
             metavar="SHARE",
             help="Stop when the norm of the gradient has fallen to this share of its first value, "
-            "or when neither loss nor gradient improves any more.",
+            "or when neither the loss nor the gradient still improves.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path(

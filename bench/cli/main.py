@@ -7,6 +7,8 @@ from bench.cli import learning, races, results, verdicts  # noqa: F401 (register
 from bench.cli.command import UNUSABLE, app
 from bench.report.terminal import end
 
+__all__ = ["app", "main"]
+
 
 def main() -> None:
     """Run the command line."""

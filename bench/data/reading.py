@@ -19,7 +19,7 @@ def decoded(path: Path) -> Any:
     """Return what a JSON file holds, whatever that is.
 
     Raises:
-        InputValueError: it is no JSON file, or too large, or nested too deeply.
+        InputValueError: it is not JSON, or too large, or nested too deeply.
         OSError: it cannot be read.
 
     """

@@ -90,7 +90,7 @@ def _run_epochs(case: Case) -> int:
 
 
 def _against_itself(arms: Arms, doubled: str | None) -> Estimate | None:
-    """Return the speed of the duplicate in units of the same backend's."""
+    """Return the ratio of speeds of the duplicate and its backend."""
     if doubled is None or (doubled, False) not in arms:
         return None
     return statistics.speed_up(times(arms[doubled, False]), times(arms[doubled, True]))

@@ -15,7 +15,7 @@ def redraw(source: Path, folder: Path) -> Iterator[Path]:
     """Draw what `draw` draws, and agreement.png if its file lies beside the result file.
 
     Raises:
-        InputValueError: it is no result file.
+        InputValueError: it is not a result file.
         OSError: as `draw`.
 
     """
@@ -35,7 +35,7 @@ def draw(source: Path, folder: Path) -> Iterator[Path]:
     no data are left out, and removed if they lie beside the file, from another run.
 
     Raises:
-        InputValueError: it is no result file.
+        InputValueError: it is not a result file.
         OSError: it cannot be read, or the folder cannot be written to.
 
     """
@@ -53,4 +53,4 @@ def draw(source: Path, folder: Path) -> Iterator[Path]:
                     module.draw(concluded, target)
                 yield picture
             elif folder == source.parent:
-                picture.unlink(missing_ok=True)  # that of an earlier run would tell a lie
+                picture.unlink(missing_ok=True)  # a picture of an earlier run would mislead

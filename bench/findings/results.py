@@ -22,7 +22,7 @@ def read(path: Path) -> ResultFile:
     about = content.get("gradrace") if isinstance(content, dict) else None
     if not isinstance(about, dict) or "benchmarks" not in content:
         hint = " (a model; see gradrace predict)" if _is_model(content) else ""
-        raise InputValueError(f"{path}: is no result file of gradrace run{hint}")
+        raise InputValueError(f"{path}: is not a result file of gradrace run{hint}")
     found = about.get("schema")
     if found != SCHEMA:
         age = "a newer" if isinstance(found, int) and found > SCHEMA else "an older"

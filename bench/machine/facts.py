@@ -75,7 +75,7 @@ class Libraries(TypedDict):
 
 
 def thread_environment(threads: int) -> dict[str, str]:
-    """Return the environment that gives every library so many threads."""
+    """Return the environment that gives every library this many threads."""
     return dict.fromkeys(THREADS, str(threads))
 
 

@@ -53,7 +53,7 @@ _AGREE = 1.1
 
 
 def measured(threads: int, cache: Path | None = None) -> Roofline:
-    """Measure in a fresh process that may use so many threads; `cache` is Numba's.
+    """Measure in a fresh process with this many threads; `cache` is Numba's.
 
     Raises:
         RuntimeError: that process failed; the message is the last line it wrote.
@@ -134,7 +134,7 @@ def _count(roofline: Roofline, threads: int) -> str:
 
 
 def _pass(roofline: Roofline, count: str, size: float, multiply_adds: float) -> Limit | None:
-    """Return the seconds to read so many bytes and make so many multiply-adds, and what sets them.
+    """Return the seconds these bytes and multiply-adds take at least, and what sets them.
 
     Between measured sizes the higher of the two rates counts: nothing may be faster than a limit.
     """

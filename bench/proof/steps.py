@@ -99,7 +99,7 @@ class Steps:
     def _off(
         self, before: Floats, after: Floats, rate: np.longdouble, epochs: int, first: Flags
     ) -> Floats:
-        """Return (m, d + 1) errors of states so many epochs after others, in units of the bound.
+        """Return (m, d + 1) errors of states `epochs` after others, in units of the bound.
 
         `first` (m,) says which of the others are the start of the run.
         """

@@ -56,9 +56,12 @@ def study(
     chosen = tuple(cases() if chosen is None else chosen)
     for threads in thread_counts(len(facts.affinity())):
         settings = replace(
-            base, kind="scale", cases=chosen, threads=threads,
+            base,
+            kind="scale",
+            cases=chosen,
+            threads=threads,
             backends=() if threads == 1 else threaded(),
-        )  # fmt: skip
+        )
         races.append(race.measure(folder / f"scale-{threads}.json", settings, on_progress))
         if races[-1].interrupted:
             break

@@ -29,7 +29,7 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
     """Judge all on the reference line, each in a process of its own; return those that agree.
 
     Raises:
-        InputValueError: one cannot be imported or lacks a function, so it is not a backend.
+        InputValueError: a backend cannot be imported, or lacks a function.
 
     """
     data, lr, epochs = REFERENCE.samples(), REFERENCE.lr, REFERENCE.epochs

@@ -282,12 +282,19 @@ class TestSideBySide:
     def test_same_functions_and_formulas_in_the_same_order(self, file: Path) -> None:
         pieces = [
             ("prepare", "def"),
-            ("predict", "def"), ("predict", "ŷ"),
-            ("loss", "def"), ("loss", "r"), ("loss", "L"),
-            ("gradients", "def"), ("gradients", "r"), ("gradients", "∂L/∂w"),
+            ("predict", "def"),
+            ("predict", "ŷ"),
+            ("loss", "def"),
+            ("loss", "r"),
+            ("loss", "L"),
+            ("gradients", "def"),
+            ("gradients", "r"),
+            ("gradients", "∂L/∂w"),
             ("gradients", "∂L/∂b"),
-            ("update", "def"), ("update", "w"), ("update", "b"),
-        ]  # fmt: skip
+            ("update", "def"),
+            ("update", "w"),
+            ("update", "b"),
+        ]
         loop = [("train", tag) for tag in ("def", "ŷ", "r", "L", "∂L/∂w", "∂L/∂b", "w", "b")]
         imported = self.imported(file)
         passes = [("train", tag) for tag in ("ŷ", "r") if "sums" in imported]
@@ -329,9 +336,21 @@ def stored(X: Floats, tmp_path: Path) -> Floats:
 
 @pytest.mark.parametrize(
     "form",
-    ["list", "int64", "int8", "float32", ">f8", "fortran", "strided", "reversed", "read-only",
-     "memory-mapped", "subclass", "bool"],
-)  # fmt: skip
+    [
+        "list",
+        "int64",
+        "int8",
+        "float32",
+        ">f8",
+        "fortran",
+        "strided",
+        "reversed",
+        "read-only",
+        "memory-mapped",
+        "subclass",
+        "bool",
+    ],
+)
 def test_every_form_of_the_same_numbers(backend: Backend, form: str, tmp_path: Path) -> None:
     # zeros and ones are exact in each of these types
     X = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])

@@ -57,13 +57,19 @@ print(float(path.loss[0]))
     def loss(self, folder: Path, spec: str) -> float:
         """The loss at zero, where every residual is −1, of the package in this folder."""
         environment = {
-            **os.environ, "PYTHONPATH": str(folder), "NUMBA_NUM_THREADS": "2",
+            **os.environ,
+            "PYTHONPATH": str(folder),
+            "NUMBA_NUM_THREADS": "2",
             "NUMBA_CACHE_DIR": str(folder / "machine-code"),
-        }  # fmt: skip
+        }
         done = subprocess.run(
             [sys.executable, "-c", self.SCRIPT, spec],
-            cwd=folder, env=environment, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         return float(done.stdout)
 
 

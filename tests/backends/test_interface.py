@@ -34,9 +34,12 @@ SAMPLES: dict[str, tuple[Any, Any, type[Exception], str]] = {
     "y is masked": (X, MASKED[:, 0], TypeError, r"y: is a masked array"),
     "X is missing": (None, Y, TypeError, r"X: needs real numbers, got dtype object"),
     "a long double too large": (
-        np.array([[np.longdouble("1e4000")]]), [1.0], ValueError, r"X: must be finite, got inf",
+        np.array([[np.longdouble("1e4000")]]),
+        [1.0],
+        ValueError,
+        r"X: must be finite, got inf",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -86,8 +89,10 @@ def test_arguments_that_cannot_be_used(backend: Backend, name: str) -> None:
 
 
 NUMBERS: dict[str, Callable[[float], Any]] = {
-    "float64": np.float64, "longdouble": np.longdouble, "Fraction": Fraction,
-}  # fmt: skip
+    "float64": np.float64,
+    "longdouble": np.longdouble,
+    "Fraction": Fraction,
+}
 
 
 @pytest.mark.parametrize("kind", NUMBERS)

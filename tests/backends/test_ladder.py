@@ -215,9 +215,10 @@ def in_threads(
         variables["NUMBA_CACHE_DIR"] = str(cache)
     subprocess.run(
         [sys.executable, "-c", IN_THREADS, str(file), *(f"{n}x{d}" for n, d in sizes)],
-        cwd=ROOT, check=True,
+        cwd=ROOT,
+        check=True,
         env={**os.environ, **variables},
-    )  # fmt: skip
+    )
     with np.load(file) as arrays:
         return {
             (n, d): Trajectory(*(arrays[f"{n}x{d}.{field}"] for field in Trajectory._fields))

@@ -40,7 +40,7 @@ def imported_after(code: str) -> set[str]:
         ("import plots.fit, plots.loss, plots.speed, plots.agreement", {"backends", "bench"}),
         ("import bench.proof.oracle", {"numba", "matplotlib"}),
     ],
-)  # fmt: skip
+)
 def test_nothing_is_imported_before_it_is_needed(code: str, absent: set[str]) -> None:
     assert not imported_after(code) & absent
 
@@ -51,8 +51,13 @@ def test_loading_numba_imports_numba() -> None:
 
 def test_names_are_the_rungs_in_order() -> None:
     assert backends.names() == (
-        "python", "numpy", "numba", "numba-simd", "numba-parallel", "gram",
-    )  # fmt: skip
+        "python",
+        "numpy",
+        "numba",
+        "numba-simd",
+        "numba-parallel",
+        "gram",
+    )
 
 
 @pytest.mark.parametrize("name", backends.names())
@@ -110,9 +115,18 @@ def test_load_by_module_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 NOWHERE = (
-    "nope", "nope.sub", "numpyy", "", ".", ".json", "json.", "json..tool", "nope.py", "os.path.x",
+    "nope",
+    "nope.sub",
+    "numpyy",
+    "",
+    ".",
+    ".json",
+    "json.",
+    "json..tool",
+    "nope.py",
+    "os.path.x",
     "__main__",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("spec", NOWHERE)

@@ -18,12 +18,11 @@ import pytest
 import typer.main
 
 import backends
-from bench.cli import main  # noqa: F401 (it registers the commands)
-from bench.cli.command import app
+from bench.cli.main import app
 from bench.data.samples import reference_line
 from bench.learning.landscape import Landscape
 from bench.learning.rate_choice import best_rate
-from tests.conftest import FOREIGN, ROOT, Command
+from tests.conftest import FOREIGN, ROOT, Command, process
 from tests.runs import write_run
 
 COMMANDS = (
@@ -56,18 +55,6 @@ def gradrace(
         return subprocess.CompletedProcess(words, status, *capfd.readouterr())
 
     return run
-
-
-def process(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run the command line in a process of its own, without a terminal."""
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *words],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def one_line(text: str) -> str:

@@ -143,8 +143,9 @@ class TestFullDisk:
     def test_standard_output_names_itself(self, words: list[str]) -> None:
         done = shell(f"exec {PYTHON} -m bench {' '.join(words)} >/dev/full", ROOT)
         assert (done.returncode, done.stderr) == (
-            2, "gradrace: standard output: No space left on device\n",
-        )  # fmt: skip
+            2,
+            "gradrace: standard output: No space left on device\n",
+        )
 
 
 def _picture(path: Path) -> None:
@@ -183,9 +184,14 @@ def shell(
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command line in a folder; what it ends with, and says."""
     return subprocess.run(
-        ["sh", "-c", command], cwd=folder, capture_output=True, text=True, check=False, timeout=100,
+        ["sh", "-c", command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
         env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
-    )  # fmt: skip
+    )
 
 
 class TestStreams:
@@ -251,9 +257,16 @@ class TestSettings:
     """Pictures are the same whatever a person has set for matplotlib, and her settings stay."""
 
     LINES: ClassVar = [
-        "text.usetex: True", "figure.dpi: nonsense", "backend: nonsense", "font.family: serif",
-        "savefig.bbox: tight", "image.cmap: nonsense", "path.sketch: 1, 2, 3", "\xff", "nonsense",
-    ]  # fmt: skip
+        "text.usetex: True",
+        "figure.dpi: nonsense",
+        "backend: nonsense",
+        "font.family: serif",
+        "savefig.bbox: tight",
+        "image.cmap: nonsense",
+        "path.sketch: 1, 2, 3",
+        "\xff",
+        "nonsense",
+    ]
 
     @pytest.fixture(scope="class")
     @staticmethod

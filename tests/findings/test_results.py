@@ -204,11 +204,11 @@ def test_what_spoils_a_run_is_said(run: ResultFile, spoil: Callable[[ResultFile]
 PLAIN = json.dumps({"benchmarks": [], "machine_info": {}})
 UNUSABLE = {
     "empty": ("", "is not JSON, or cut off"),
-    "a list": ("[1]", "is no result file of gradrace run"),
-    "pytest-benchmark's own": (PLAIN, "is no result file of gradrace run"),
+    "a list": ("[1]", "is not a result file of gradrace run"),
+    "pytest-benchmark's own": (PLAIN, "is not a result file of gradrace run"),
     "a model": (
         json.dumps({"format": "gradrace model"}),
-        "is no result file of gradrace run (a model; see gradrace predict)",
+        "is not a result file of gradrace run (a model; see gradrace predict)",
     ),
 }
 CHANGES = {

@@ -51,7 +51,8 @@ def texts(figure: Figure) -> Iterator[Text]:
         found += legend.get_texts()
     for axes in figure.axes:
         if axes.axison:
-            found += [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label]  # type: ignore[attr-defined]
+            left = axes._left_title  # type: ignore[attr-defined]  # it has no public name
+            found += [axes.title, left, axes.xaxis.label, axes.yaxis.label]
             found += [*axes.texts, *tick_labels(axes.xaxis), *tick_labels(axes.yaxis)]
     yield from (text for text in found if text.get_visible() and text.get_text())
 

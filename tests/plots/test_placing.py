@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.text import Annotation
 
 from plots.placing import End, _apart, label_ends, label_marks
 from plots.style import new_figure
@@ -44,7 +45,8 @@ def test_a_label_that_moved_is_connected_with_its_end() -> None:
     figure.draw_without_rendering()
     one, two = axes.texts
     assert not overlap(box(one), box(two))
-    assert one.arrow_patch is not None  # type: ignore[attr-defined]
+    assert isinstance(one, Annotation)
+    assert one.arrow_patch is not None
 
 
 def test_marks_get_labels_where_nothing_is() -> None:

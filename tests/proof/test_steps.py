@@ -106,9 +106,10 @@ class TestAtAnySize:
     def test_storage_in_float32(self, n: int, d: int, what: str) -> None:
         data, simd = synthetic(n, d), backends.load("numba-simd")
         X, y = (float32(data.X), data.y) if what == "X" else (data.X, float32(data.y))
-        found, job = Steps.of(data.X, data.y), {"lr": 0.1, "epochs": 2, "b0": 0.7}
-        wrong: Any = simd.train(simd.prepare(X, y), **job)  # type: ignore[arg-type]
-        right: Any = simd.train(simd.prepare(data.X, data.y), **job)  # type: ignore[arg-type]
+        found = Steps.of(data.X, data.y)
+        job: dict[str, Any] = {"lr": 0.1, "epochs": 2, "b0": 0.7}
+        wrong: Any = simd.train(simd.prepare(X, y), **job)
+        right: Any = simd.train(simd.prepare(data.X, data.y), **job)
         assert found.fault(wrong, 0.1, np.zeros(d), 0.7)
         assert found.fault(right, 0.1, np.zeros(d), 0.7) == ""
 
