@@ -75,7 +75,7 @@ def compare(old: Path, new: Path) -> Comparison:
     is shown by the rule of `statistics.verdict` with the larger A/A floor of the two.
 
     Raises:
-        InputValueError: one is no result file, or they have no backend on a case in common.
+        InputValueError: one is not a result file, or they have no backend on a case in common.
         OSError: one cannot be read.
 
     """

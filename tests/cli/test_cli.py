@@ -668,7 +668,7 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
         ["run", "--resume", "model.json", "--sizes", "9"],
         "--resume: takes everything else from the file",
     ),
-    "resume, foreign": (["run", "--resume", "model.json"], "model.json: is no result file of "),
+    "resume, foreign": (["run", "--resume", "model.json"], "model.json: is not a result file of "),
     "resume, table": (["run", "--resume", "one.csv"], "one.csv: is not JSON, or cut off"),
     "compare, nothing": (["compare", "no.json", "x.json"], "no.json: No such file or directory"),
     "compare, format": (
@@ -684,12 +684,12 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
         "--fail-above: needs a share like 10% or 0.1, got '10'",
     ),
     "show, nothing": (["show", "no.json"], "no.json: No such file or directory"),
-    "show, foreign": (["show", "model.json"], "model.json: is no result file of "),
+    "show, foreign": (["show", "model.json"], "model.json: is not a result file of "),
     "show, format": (
         ["show", "model.json", "--format", "x"],
         "--format: must be text, md or csv, got 'x'",
     ),
-    "plot, foreign": (["plot", "model.json", "--out", "new"], "model.json: is no result file of "),
+    "plot, foreign": (["plot", "model.json", "--out", "new"], "model.json: is not a result file of "),
     "advise, foreign": (
         ["advise", "one.csv", "--n", "9", "--d", "1", "--epochs", "9"],
         "one.csv: is not JSON, or cut off",
