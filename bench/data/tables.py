@@ -80,7 +80,7 @@ class Table:
         """Return some of the columns as float64, in blocks (rows, len(columns)) below each other.
 
         Raises:
-            InputValueError: there is no such column, or it holds something else than finite
+            InputValueError: there is no such column, or it holds anything but finite
                 numbers; the message names the column and, where it can, the row.
 
         """
@@ -143,7 +143,7 @@ def open_table(path: Path) -> Table:
         if head.startswith(magic):
             raise InputValueError(f"{name}: {why}")
     if kind != (expected := _SUFFIXES.get(path.suffix.lower(), kind)):
-        raise InputValueError(f"{name}: is no readable {expected} file: its first bytes are others")
+        raise InputValueError(f"{name}: is not a readable {expected} file, by its first bytes")
     openers = {
         "CSV": _open_csv,
         "Parquet": _open_parquet,
@@ -166,7 +166,7 @@ def _source(path: Path) -> tuple[str, Source]:
     """Return the name of a file for messages, and the file; of a pipe, all it delivers.
 
     Raises:
-        InputValueError: there is no such file, or a pipe delivers no table, or too much.
+        InputValueError: there is no such file, or a pipe that holds no table, or too much.
 
     """
     if str(path) == STDIN:
@@ -221,7 +221,7 @@ def _readable(name: str, kind: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         reason = " ".join(str(error).split())
-        raise InputValueError(f"{name}: is no readable {kind} file: {reason}") from None
+        raise InputValueError(f"{name}: is not a readable {kind} file: {reason}") from None
 
 
 def _choose(table: Table, target: str | None, features: tuple[str, ...]) -> list[str]:
@@ -468,7 +468,7 @@ def _of_arrays(name: str, arrays: dict[str, Any], *, headless: bool = False) -> 
 def _array_batches(name: str, arrays: dict[str, Any]) -> Iterator[pa.RecordBatch]:
     for column, values in arrays.items():
         if not isinstance(values, np.ndarray):
-            raise InputValueError(f"{name}: {column!r} is no array")
+            raise InputValueError(f"{name}: {column!r} is not an array")
         if values.ndim != 1 or values.dtype.kind not in "biuf":
             kind = f"{values.dtype} of shape {values.shape}"
             raise InputValueError(f"{name}: {column!r} holds {kind}, not numbers of shape (n,)")

@@ -689,7 +689,10 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
         ["show", "model.json", "--format", "x"],
         "--format: must be text, md or csv, got 'x'",
     ),
-    "plot, foreign": (["plot", "model.json", "--out", "new"], "model.json: is not a result file of "),
+    "plot, foreign": (
+        ["plot", "model.json", "--out", "new"],
+        "model.json: is not a result file of ",
+    ),
     "advise, foreign": (
         ["advise", "one.csv", "--n", "9", "--d", "1", "--epochs", "9"],
         "one.csv: is not JSON, or cut off",
