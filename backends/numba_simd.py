@@ -6,8 +6,10 @@ side by side; `contract` fuses multiply and add; `nsz` ignores the sign of zero.
 assume that inf and nan never happen, would break runs that diverge. The last bits differ from
 `python`; `gradrace check` shows that they stay within the rounding bound.
 
-A function with sums that another one calls is marked `forceinline`. Otherwise there are two copies,
-whose sums LLVM may order differently, and the process that compiles uses one, later ones the other.
+A function that another one calls exists in two copies, whose sums LLVM may order differently: the
+process that compiles uses one, later processes the other, so their last bits may differ. With one
+feature `forceinline` avoids that. With several it would cost a tenth or more of the speed beyond
+the last cache.
 
 Vectors need neighbors in memory that are neighbors in a sum. With up to 11 features those are the
 samples: `prepare` stores X column by column, and a strip of 256 samples is small enough to be read
@@ -157,7 +159,7 @@ def _train(
     return path_w, path_b, path_loss
 
 
-@njit(cache=True, forceinline=True, fastmath=REORDER)
+@njit(cache=True, fastmath=REORDER)
 def sums_of_columns(
     columns: Floats, first: int, y: Floats, w: Floats, b: float, sum_rx: Floats, strip: Floats
 ) -> tuple[float, float]:
@@ -190,7 +192,7 @@ def sums_of_columns(
     return squares, sum_r
 
 
-@njit(cache=True, forceinline=True, fastmath=REORDER)
+@njit(cache=True, fastmath=REORDER)
 def sums_of_rows(X: Floats, y: Floats, w: Floats, b: float, sum_rx: Floats) -> tuple[float, float]:
     """Σ rᵢ² and Σ rᵢ, and Σ rᵢxᵢ into `sum_rx`, from the rows of X (n, d), two at a time."""
     n, d = X.shape
