@@ -302,11 +302,11 @@ CONTRADICTIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "another job": (
         lambda c: c["gradrace"]["arms"][0].update(case="100x1@7"),
-        "its arms have other cases than its settings",
+        "its arms and its settings have different cases",
     ),
     "another rate": (
         lambda c: settings(c)["cases"][0].update(lr=7.0),
-        "its arms have other cases than its settings",
+        "its arms and its settings have different cases",
     ),
     "a billion sessions": (
         lambda c: settings(c).update(sessions=10**9),

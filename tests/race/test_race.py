@@ -66,7 +66,7 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"baseline": "numpy", "backends": ["python"]}, "baseline numpy: is not raced"),
+            ({"baseline": "numpy", "backends": ["python"]}, "baseline numpy: is not in the race"),
             ({"backends": ["a/x.py", "b/x.py"]}, r"two files are called x\.py; rename one"),
             ({"sessions": 0}, "sessions: must be from 1 to 10,000, got 0"),
             ({"threads": 0}, "threads: must be from 1 to 10,000, got 0"),
@@ -234,11 +234,11 @@ class TestBreakingOff:
             False,
         ]
         (fault,) = result.faults
-        assert fault.startswith("session 2 broke off: its process was killed by SIGKILL (during ")
+        assert fault.startswith("session 2 failed: its process was killed by SIGKILL (during ")
         assert str(dying) in fault
         arm = result.content["benchmarks"][0]
         assert set(arm["extra_info"]["sessions"]) == {1, 3}
-        assert [w for w in result.about["warnings"] if w.startswith("session 2 broke off")]
+        assert [w for w in result.about["warnings"] if w.startswith("session 2 failed")]
 
     def test_resuming_tries_it_again(self, dying: Path) -> None:
         self.race(dying, {3}, sessions=2)

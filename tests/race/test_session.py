@@ -114,7 +114,7 @@ def test_an_arm_that_no_budget_allows_is_not_timed(timer: Timer) -> None:
     [
         ("ends its process", "its process ended with status 3"),
         ("kills its process", "its process was killed by SIGKILL"),
-        ("hangs", "no end after 2 s"),
+        ("hangs", "its process did not end within 2 s"),
     ],
 )
 def test_a_session_that_breaks_off_says_why(
