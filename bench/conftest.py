@@ -1,7 +1,7 @@
 """The pytest plugin of the race: interleave the arms, and make one benchmark of each.
 
-An arm is a backend on a case. Every timed block is a separate test: `test_train[100x1-numpy-3]` is repetition 3. The blocks run
-in the shuffled order of `plan.interleaved`. When all have run, the blocks of an arm become one
+An arm is a backend on a case. Every timed block is a separate test: `test_train[100x1-numpy-3]` is
+repetition 3. The blocks run in the shuffled order of `plan.interleaved`. When all have run, the blocks of an arm become one
 benchmark, `test_train[100x1-numpy]`, with one value per repetition in its `stats.data`. So the
 table, the JSON file and `pytest-benchmark compare` work as usual.
 """
@@ -113,8 +113,8 @@ def merged(blocks: list[Metadata]) -> list[Metadata]:
     """Return one benchmark per arm, its data in order of the repetition, in the plan's order.
 
     The block in which pytest-benchmark calibrated an arm is not timed like the others, so it counts
-    only if there is no other. If a block fails, all blocks of its arm are discarded. An iteration of
-    pytest-benchmark becomes one epoch, so that its own tables can compare arms with calls of
+    only if there is no other. If a block fails, all blocks of its arm are discarded. An iteration
+    of pytest-benchmark becomes one epoch, so that its own tables can compare arms with calls of
     different length. A call of k epochs counts as k + 1, because it passes over the samples once
     more to record the last loss.
     """

@@ -105,7 +105,7 @@ def _draw_speed_ups(axes: Axes, abouts: "Sequence[About]") -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("samples n")
     if several:
-        title(axes, f"{several}, times as fast as {one}")
+        title(axes, f"{several} relative to {one}")
     tidy(axes)
 
 

@@ -119,8 +119,8 @@ def limit_legend(about: "About") -> str:
     theirs = "is compared with its own limit"
     if len(own) > 1:
         theirs = "are compared with their own limits"
-    once = f"read{'s' * (len(own) == 1)} them once per training run"
-    exempt = f" {' and '.join(own)} {once}, and {theirs}."
+    reads = f"read{'s' * (len(own) == 1)} them once per training run"
+    exempt = f" {' and '.join(own)} {reads}, and {theirs}."
     return (
         "Least time: no epoch that reads all samples can be faster on this machine. It has to read "
         "X and y once, from the cache they fit in or from memory, and to multiply and add (FMA); "

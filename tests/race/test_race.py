@@ -189,7 +189,7 @@ class TestRun:
 
 @pytest.mark.slow
 class TestBreakingOff:
-    """What a session breaks off costs only that session."""
+    """A session that fails costs only that session."""
 
     @pytest.fixture
     def dying(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
