@@ -1,9 +1,9 @@
 """The pytest plugin of the race: interleave the arms, and make one benchmark of each.
 
 An arm is a backend on a case. Every timed block is a separate test: `test_train[100x1-numpy-3]` is
-repetition 3. The blocks run in the shuffled order of `plan.interleaved`. When all have run, the blocks of an arm become one
-benchmark, `test_train[100x1-numpy]`, with one value per repetition in its `stats.data`. So the
-table, the JSON file and `pytest-benchmark compare` work as usual.
+repetition 3. The blocks run in the shuffled order of `plan.interleaved`. When all have run, the
+blocks of an arm become one benchmark, `test_train[100x1-numpy]`, with one value per repetition in
+its `stats.data`. So the table, the JSON file and `pytest-benchmark compare` work as usual.
 """
 
 import json

@@ -244,7 +244,10 @@ class TestTrainOptions:
     def test_tol_says_why_it_stopped(self, gradrace: Command) -> None:
         done = gradrace("train", "--tol", "1e-3")
         assert done.returncode == 0
-        expected = "stopped after epoch 379: the norm of the gradient has fallen to 0.001 of its first value."
+        expected = (
+            "stopped after epoch 379: the norm of the gradient has fallen to 0.001 of its first "
+            "value."
+        )
         assert expected in " ".join(done.stdout.split())
 
     def test_columns_without_names(self, gradrace: Command, tmp_path: Path) -> None:

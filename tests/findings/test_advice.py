@@ -1,4 +1,4 @@
-"""Advice: times carried over to another size, honest about how far they carry."""
+"""Advice: times carried over to another size, with an honest range."""
 
 import re
 from pathlib import Path

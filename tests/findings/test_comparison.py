@@ -1,4 +1,4 @@
-"""Two runs side by side: what changed is said, what did not change is not."""
+"""Two runs side by side: changes are reported, and nothing else is."""
 
 import json
 from collections.abc import Callable

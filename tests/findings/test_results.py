@@ -183,7 +183,7 @@ WARNINGS: dict[Callable[[ResultFile], None], str] = {
     many_threads: "1024 threads on ",
     a_pool: "blas ran with 7 threads instead of 1",
     governor: "the frequency governor is powersave, not performance",
-    short: "python on 100x1: timed blocks of less than 5 ms",
+    short: "python on 100x1: timed blocks last less than 5 ms",
 }
 
 

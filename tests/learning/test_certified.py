@@ -85,7 +85,7 @@ def test_a_hopeless_table_is_said_to_be_one() -> None:
 
 
 class TestPublishedDescent:
-    """Ng's exercise prints what descent itself gives, not only its limit."""
+    """Ng's exercise prints the result of descent itself, not only its limit."""
 
     profits = read_table(TABLES / "profits.csv")
 

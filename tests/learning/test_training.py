@@ -1,4 +1,4 @@
-"""Training in chunks, what is saved, and what is said of a run that diverges."""
+"""Training in chunks, what is saved, and what is said about a run that diverges."""
 
 import json
 import re
@@ -102,7 +102,7 @@ def test_a_loss_that_underflows_is_said_to(line: Dataset) -> None:
     tiny = Dataset("tiny", ("x",), "y", line.X, line.y * 1e-200)
     fit = train(tiny, lr=0.005, epochs=10)
     assert list(remarks(fit)) == [
-        "The squares of y are too small for float64, so the loss means nothing; multiply the "
+        "The squares of y are too small for float64, so the loss is meaningless; multiply the "
         "column by a large number."
     ]
 

@@ -1,4 +1,4 @@
-"""The main job: every arm is verified before it is timed; only what agrees gets a figure."""
+"""The race: every arm is verified before it is timed; only those that agree get a time."""
 
 import json
 import math
@@ -193,9 +193,9 @@ class TestBreakingOff:
 
     @pytest.fixture
     def dying(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """A backend that kills its process if that is one of the `limits`-th it was imported in.
+        """A backend that kills its process if that is one of the `limits`-th to import it.
 
-        Not counted are further imports in one process: the faster backend races itself, too.
+        Further imports in a process do not count: the faster backend also races against itself.
         """
         monkeypatch.setattr(
             trial, "_LEAST_COMPILING", math.inf
@@ -266,7 +266,7 @@ class TestBreakingOff:
 
 @pytest.mark.slow
 def test_a_slow_moment_is_not_compiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Numba does not say so itself, a second cold start has to confirm it."""
+    """Where Numba does not report it, a second cold start must confirm it."""
     answers = iter([True, True, False])
     monkeypatch.setattr(trial, "_compiles", lambda _: next(answers))
     cases = tuple(grid([30], [1], epochs=60))
@@ -335,7 +335,7 @@ class TestResume:
     def test_does_not_mix_two_states_of_a_neighbor(
         self, partial: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What a rung imports from another file is part of it."""
+        """What a backend imports from another file is part of it."""
         copy = partial.parent / "backends"
         shutil.copytree(finding.HERE, copy, ignore=shutil.ignore_patterns("__pycache__"))
         monkeypatch.setattr(finding, "HERE", copy)

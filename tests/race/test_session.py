@@ -203,7 +203,7 @@ RIGHT_CALLS = (
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
-    """What one session finds of all of them: per name, whether it was right, why not, blocks."""
+    """The result of one session for all of them: per name, whether it agrees, why not, blocks."""
     folder = tmp_path_factory.mktemp("cheats")
     for name in (*WRONG_CALLS, *RIGHT_CALLS):
         (folder / f"{name}.py").write_text(

@@ -1,4 +1,4 @@
-"""What a race has found, in sentences: made-up times, so that the answer is known."""
+"""The result of a race in sentences; the times are made up, so that the answer is known."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def answer(path: Path, seconds: dict[str, dict[str, float]], **options: Any) -> 
 
 
 def changed(content: ResultFile) -> str:
-    """Return all sentences, after the conclusions are drawn anew."""
+    """Return all sentences, after drawing the conclusions again."""
     conclude(content)
     return "\n".join(sentences(content))
 
