@@ -85,7 +85,7 @@ def run(
 
     First checks that every backend computes the exact trajectory: w, b and the loss after every
     epoch. Then times those that do, in several fresh processes that alternate between short blocks
-    of each. With one thread, `numba-parallel` is left out, because it is the same as `numba-simd`.
+    of each. Leaves out `numba-parallel` with one thread, when it is the same as `numba-simd`.
 
     Writes benchmark.json, agreement.png, speed.png, speedup.png, breakeven.png, fastest.png,
     roofline.png, and the files of `gradrace train`.
