@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow.parquet
@@ -63,6 +63,15 @@ def draw(source: Path, folder: Path) -> Iterator[Path]:
                 yield picture
             elif folder == source.parent:
                 picture.unlink(missing_ok=True)  # a picture of an earlier run would mislead
+
+
+def draw_scale(files: Sequence[Path], folder: Path) -> Path:
+    """Draw scale.png from the result files of `gradrace scale` into `folder`."""
+    from plots import scale
+
+    with replacing(folder / "scale.png") as target:
+        scale.draw(list(files), target)
+    return folder / "scale.png"
 
 
 def _require_errors(path: Path) -> None:
