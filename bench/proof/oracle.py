@@ -10,11 +10,12 @@ G = AᵀA, c = Aᵀy and s = yᵀy:
 G, c and s are computed without any rounding (`exact_gram`). The iteration then runs in decimal
 arithmetic with 50 digits, whose relative error is 10⁻⁵⁰ where that of a backend is 10⁻¹⁶.
 
-The rounding bound ------------------ Let u = 2⁻⁵³ and γ = mu / (1 − mu) with m = n + d + 10. By
-Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §3.1 and §4.2, the error of a sum
-of products with m factors and terms is at most γ Σ|terms|, in whatever order it is added, with or
-without fused multiply-adds. The 10 covers the scalings by 2/n and α. Below, |·| and ≤ apply to each
-component.
+The rounding bound
+------------------
+Let u = 2⁻⁵³ and γ = mu / (1 − mu) with m = n + d + 10. By Higham, *Accuracy and Stability of
+Numerical Algorithms*, 2nd ed., §3.1 and §4.2, the error of a sum of products with m factors and
+terms is at most γ Σ|terms|, in whatever order it is added, with or without fused multiply-adds. The
+10 covers the scalings by 2/n and α. Below, |·| and ≤ apply to each component.
 
 *Gradient.* Evaluated at the computed θ̂, its error is at most
 
