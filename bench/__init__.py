@@ -1,6 +1,6 @@
-"""The harness: the proof, the laboratory of learning rates, the race. README.md says where what is.
+"""The harness: the proof, the study of learning rates, the race. README.md is a map of it.
 
-The names below are what a person uses from Python; `import gradrace` offers the same ones.
+The names below are for use from Python; `import gradrace` offers the same ones.
 """
 
 from importlib import import_module
@@ -52,7 +52,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is first asked for, so that `gradrace --help` stays quick."""
+    """Import a name when it is first used, so that `gradrace --help` stays fast."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, _, attribute = _HOMES[name].partition(":")

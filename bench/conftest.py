@@ -1,9 +1,9 @@
-"""pytest-benchmark's plugin for gradrace: interleave the arms, and make one benchmark of each.
+"""The pytest plugin of the race: interleave the arms, and make one benchmark of each.
 
-Every timed block is a test of its own: `test_train[100x1-numpy-3]` is repetition 3. The blocks run
-in the shuffled order of `plan.interleaved`. When all have run, the blocks of an arm become one
-benchmark, `test_train[100x1-numpy]`, with one value per repetition in its `stats.data`. So the
-table, the JSON file and `pytest-benchmark compare` see what they always see.
+An arm is a backend on a case. Every timed block is a separate test: `test_train[100x1-numpy-3]` is
+repetition 3. The blocks run in the shuffled order of `plan.interleaved`. When all have run, the
+blocks of an arm become one benchmark, `test_train[100x1-numpy]`, with one value per repetition in
+its `stats.data`. So the table, the JSON file and `pytest-benchmark compare` work as usual.
 """
 
 import json
@@ -24,7 +24,7 @@ _PLAN = pytest.StashKey[Plan]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add what a person may choose, and --plan and --log, by which `session.py` asks for more."""
+    """Add the options for users, and --plan and --log, which `session.py` uses."""
     group = parser.getgroup("gradrace")
     group.addoption(
         "--backend",
@@ -41,8 +41,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--repetitions", type=int, default=10, metavar="N", help="Timed blocks per arm."
     )
-    group.addoption("--seed", default="0", help="What the order of the blocks is drawn from.")
-    group.addoption("--plan", type=Path, metavar="FILE", help="A plan as JSON; overrides the rest.")
+    group.addoption("--seed", default="0", help="Seed for shuffling the order of the blocks.")
+    group.addoption(
+        "--plan", type=Path, metavar="FILE", help="A plan as JSON; overrides the other options."
+    )
     group.addoption(
         "--log", type=Path, metavar="FILE", help="Append a line of JSON to FILE as things happen."
     )
@@ -64,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test of every block, in the order of the plan."""
+    """Make a test for every block, in the order of the plan."""
     if "repetition" in metafunc.fixturenames:
         plan = metafunc.config.stash[_PLAN]
         blocks = [
@@ -88,7 +90,7 @@ def arm(plan: Plan, case: str, backend: str) -> Arm:
 
 @pytest.fixture(scope="session")
 def log(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Return a function that reports an event to whoever gave --log."""
+    """Return a function that appends an event to the file of --log."""
     path: Path | None = request.config.getoption("--log")
 
     def report(event: str, **facts: Any) -> None:
@@ -101,7 +103,7 @@ def log(request: pytest.FixtureRequest) -> Callable[..., None]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
-    """Merge the blocks before pytest-benchmark, whose hook is a wrapper too, saves and shows."""
+    """Merge the blocks before pytest-benchmark, whose hook is also a wrapper, saves and shows."""
     blocks: list[Metadata] = vars(session.config)["_benchmarksession"].benchmarks
     blocks[:] = merged(blocks)
     yield
@@ -110,11 +112,11 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 def merged(blocks: list[Metadata]) -> list[Metadata]:
     """Return one benchmark per arm, its data in order of the repetition, in the plan's order.
 
-    The block in which pytest-benchmark calibrated an arm is not timed like the others. It counts
-    only where there is no other. If a block fails, all blocks of its arm are discarded. What
-    pytest-benchmark calls an iteration is made one epoch: arms whose calls are of different length
-    can be compared, in its own tables, too. A call of k epochs passes k + 1 times over the samples,
-    since the last loss is recorded, so it counts as k + 1.
+    The block in which pytest-benchmark calibrated an arm is not timed like the others, so it counts
+    only if there is no other. If a block fails, all blocks of its arm are discarded. An iteration
+    of pytest-benchmark becomes one epoch, so that its own tables can compare arms with calls of
+    different length. A call of k epochs counts as k + 1, because it passes over the samples once
+    more to record the last loss.
     """
     arms: dict[str, list[Metadata]] = {}
     for block in blocks:
@@ -155,9 +157,9 @@ def _without_repetition(name: str) -> str:
 
 
 def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, object]:
-    """Describe the machine and what only the process that times knows: the threads really used.
+    """Describe the machine, and the threads really used, which only the timing process knows.
 
-    Under a plan, `gradrace run` has looked at the machine already, once for all sessions.
+    With a plan, `gradrace run` has already described the machine, once for all sessions.
     """
     if config.getoption("--plan"):
         return {"libraries": libraries()}

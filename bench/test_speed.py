@@ -24,11 +24,11 @@ _contestant = cache(Contestant)
 
 
 def _time(benchmark: BenchmarkFixture, racer: Contestant) -> None:
-    """Time a block of calls, and judge the last one at once."""
+    """Time a block of calls, and judge the last one immediately."""
     if racer.calls is None:
         benchmark(racer.call)
         racer.judge_last()
-        if benchmark.enabled:  # not so with --benchmark-disable: then every arm is only verified
+        if benchmark.enabled:  # with --benchmark-disable, every backend is only verified
             racer.calls = benchmark.stats.iterations
         return
     start, processor = default_timer(), time.process_time()
@@ -40,13 +40,13 @@ def _time(benchmark: BenchmarkFixture, racer: Contestant) -> None:
             benchmark.extra_info["cores"] = cores
             due()
 
-    # One more or not, by chance: what is wrong in every other call comes last sooner or later.
+    # One more or not, at random, so that a backend that is wrong in every other call is caught.
     calls = racer.calls + (racer.calls > 1 and random.getrandbits(1))
     benchmark.pedantic(racer.call, rounds=1, iterations=calls, teardown=judge)
-    benchmark.stats.iterations = racer.calls  # the values are per call already
+    benchmark.stats.iterations = racer.calls  # the values are already per call
 
 
-# A block is 8 to 20 ms of calls. pytest-benchmark finds out how many, where the plan does not say.
+# A block is 8 to 20 ms of calls. If the plan does not say how many, pytest-benchmark finds out.
 @pytest.mark.benchmark(
     min_time=LEAST_BLOCK, max_time=1e-6, min_rounds=1, calibration_precision=100, disable_gc=True
 )
@@ -88,10 +88,10 @@ def test_train(
     gc.collect()
     try:
         _time(benchmark, racer)
-    except BaseException as error:  # whatever a call may raise
+    except BaseException as error:  # a call may raise anything
         racer.judge(describe(error))
     if not racer.verdict.agrees:
-        benchmark.has_error = True  # so that no figure of this arm is kept
+        benchmark.has_error = True  # so that no time of this backend is kept
         pytest.fail(racer.verdict.reason)
     benchmark.extra_info["signatures"] = [before, racer.signatures()]
     log("block", case=job.name, arm=arm.label, repetition=repetition)

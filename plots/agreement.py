@@ -65,7 +65,9 @@ def _draw_panel(
             x,
             error,
             color=color,
-            lw=4.5 if place == 0 else 1.8,  # equal curves stay visible: the first is the widest
+            lw=4.5
+            if place == 0
+            else 1.8,  # the first curve is the widest, so that equal curves stay visible
             alpha=0.55 if place == 0 else 1.0,
             ls="--" if place == len(backends) - 1 and place else "-",
             label=backend_label(backend).lstrip("_"),  # a legend leaves out what begins with "_"

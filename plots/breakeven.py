@@ -1,4 +1,4 @@
-"""When has compiling paid? The time of all training runs together, against their number."""
+"""When does compiling pay off? The total time of training runs against their number."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +42,7 @@ def draw(source: Path, target: Path) -> None:
 
 @own_settings()
 def figure(source: Path) -> Figure:
-    """Return the figure: the smallest and the largest case; dashed with the machine code cached."""
+    """Return the figure: the smallest and the largest case; dashed if code is cached."""
     race = read_race(source)
     about = race["gradrace"]
     cases = sorted((c for c in about["cases"] if c["arms"]), key=lambda case: case["n"] * case["d"])
@@ -113,6 +113,6 @@ def _marks(rows: "Sequence[Row]") -> list[Mark]:
         for row in rows
         if (kinds := row["break_even"].get(other["backend"]))
         for count in (kinds["cold"], kinds["cached"])
-        if count is not None and 1 < count <= _MOST_RUNS  # from the first run on: no crossing
+        if count is not None and 1 < count <= _MOST_RUNS  # ahead from the first run on: no crossing
     }
     return [(f"{count:,}", (count, time)) for count, time in sorted(crossings)]

@@ -1,8 +1,8 @@
-"""matplotlib, whatever the user's settings are.
+"""matplotlib, independent of the user's settings.
 
 They come from MPLBACKEND and from a file `matplotlibrc`, for example in the current folder. Some
-make importing or drawing fail; others change every picture. So what pictures need of matplotlib is
-imported here, and they are drawn within `own_settings`.
+make importing or drawing fail; others change every picture. So everything that pictures need of
+matplotlib is imported here, and they are drawn within `own_settings`.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence what matplotlib says of settings and folders that it cannot use."""
+    """Silence messages of matplotlib about settings and folders that it cannot use."""
     log = logging.getLogger("matplotlib")
     level = log.level
     log.setLevel(logging.CRITICAL)
@@ -86,7 +86,7 @@ __all__ = [
 
 @contextlib.contextmanager
 def own_settings() -> Iterator[None]:
-    """Draw with matplotlib's default settings; the user's are back afterwards."""
+    """Draw with matplotlib's default settings, and restore the user's afterwards."""
     with _quiet(), warnings.catch_warnings(), matplotlib.rc_context():
         warnings.filterwarnings("ignore", r"Glyph \d+")  # a name in a script that no font here has
         warnings.filterwarnings("ignore", "Attempting to set identical")  # of a single size

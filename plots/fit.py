@@ -1,4 +1,4 @@
-"""Does the model fit the data? Points and lines for one feature, predicted against actual else."""
+"""Does the model fit the data? Points and lines for one feature, else predicted against actual."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def draw(source: Path, target: Path) -> None:
 
 @own_settings()
 def figure(source: Path) -> Figure:
-    """Return the figure; of more than 5,000 samples, every k-th is drawn."""
+    """Return the figure; if there are more than 5,000 samples, only every k-th is drawn."""
     table = pyarrow.parquet.read_table(source)
     names = metadata(table)
     step = -(-table.num_rows // MOST_POINTS)

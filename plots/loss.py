@@ -22,13 +22,13 @@ from plots.style import (
     tidy,
 )
 
-_HEADROOM = 1e3  # where some runs converge, one that diverges is drawn up to this × the first loss
+_HEADROOM = 1e3  # beside runs that converge, a diverging one is drawn up to this × the first loss
 _PLAIN = (1e-5, 1e7)
-"""Between these, all numbers on the axes are written without powers of ten."""
+"""If the limits of the loss axis lie between these, neither axis has powers of ten."""
 
 
 def draw(sources: Sequence[Path], target: Path) -> None:
-    """Draw one or more `history.parquet` (columns epoch and loss; lr if of several)."""
+    """Draw one or more `history.parquet` (columns epoch and loss; also lr if several)."""
     save(figure(sources), target)
 
 
@@ -36,8 +36,8 @@ def draw(sources: Sequence[Path], target: Path) -> None:
 def figure(sources: Sequence[Path]) -> Figure:
     """Return the figure; epoch 0 stands at the left edge of a logarithmic axis of epoch + 1.
 
-    A run that diverges is drawn up to a loss of 1e200; a cross ends one that overflows. Beside
-    runs that do not, it is cut at 1,000 times the first loss.
+    A run that diverges is drawn up to a loss of 1e200, with a cross at the end if it overflows.
+    Beside runs that converge, it is cut at 1,000 times the first loss.
     """
     tables = [pyarrow.parquet.read_table(source) for source in sources]
     drawn = new_figure(6.4, 4.2, table_origin(tables[0]))

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _ROUNDS_UP = 0.9995
-"""What is at least this share of a unit is written as 1.00 of it."""
+"""A value of at least this share of a unit is written as 1.00 of it."""
 
 
 def seconds(value: float) -> str:
@@ -85,16 +85,16 @@ def shortened(name: str, most: int) -> str:
 
 
 def label(name: str, most: int = 50) -> str:
-    """Return a name as text to draw: one line, not endless, no mathematics in it."""
+    """Return a name as text to draw: one line of limited length, without math markup."""
     visible = "".join(c if c.isprintable() else "?" for c in shortened(name, most))
     return visible.replace("$", r"\$")
 
 
 def both_ends(name: str) -> str:
-    """Return the beginning and the end of a name that has more than 28 characters."""
+    """Shorten a name of more than 28 characters to its beginning and end."""
     return name if len(name) <= 28 else f"{name[:15]}…{name[-12:]}"
 
 
 def backend_label(backend: str) -> str:
-    """Return a backend's name as text to draw; of a long one, the beginning and the end."""
+    """Return a backend's name as text to draw; a long one is shortened to its beginning and end."""
     return label(both_ends(short(backend)))

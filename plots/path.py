@@ -1,4 +1,4 @@
-"""Which way does descent go? Its path over the contours of the loss, one panel per rate."""
+"""Which path does descent take? Its path over the contours of the loss, one panel per rate."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def draw(source: Path, target: Path) -> None:
 
 @own_settings()
 def figure(source: Path) -> Figure:
-    """Return the figure, all panels with the same section of the plane."""
+    """Return the figure; all panels show the same section of the plane."""
     table = pyarrow.parquet.read_table(source)
     plane = json.loads(table.schema.metadata[b"plane"])
     rates = list(dict.fromkeys(table.column("lr").to_pylist()))
@@ -61,7 +61,7 @@ def _reach(table: pa.Table, plane: dict[str, Any]) -> np.ndarray:
     if not reach.any():
         return np.ones(2)
     longest = float(reach.max())
-    least = longest if reach.min() > longest / 3 else longest / 5  # equal axes, if they are alike
+    least = longest if reach.min() > longest / 3 else longest / 5  # equal axes if they are similar
     return np.array([max(least, float(r)) for r in reach])
 
 
@@ -90,7 +90,7 @@ def _draw_loss(axes: Axes, plane: dict[str, Any], reach: np.ndarray) -> None:
 def _draw_path(
     axes: Axes, plane: dict[str, Any], reach: np.ndarray, path: np.ndarray, epoch: np.ndarray
 ) -> None:
-    """Draw the path up to where it stays outside of the section, and say what becomes of it."""
+    """Draw the path until it leaves the section for good, and note how it ends."""
     with np.errstate(invalid="ignore"):
         outside = ~(np.abs(path - plane["optimum"]) <= reach).all(axis=1)
     last = len(path) - int(np.argmin(outside[::-1])) + 2 if outside[-1] else len(path)

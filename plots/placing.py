@@ -1,4 +1,4 @@
-"""Labels that lie neither on each other nor on a line."""
+"""Place labels so that they cover neither each other nor a line."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -23,7 +23,7 @@ _CLEAR = 1.5  # points around a label that stay free
 
 
 Mark = tuple[str, tuple[float, float]]
-"""A text, and the point that it is about."""
+"""A text, and the point that it names."""
 
 
 class End(NamedTuple):
@@ -37,8 +37,8 @@ class End(NamedTuple):
 def label_ends(*plots: tuple[Axes, Sequence[End]]) -> None:
     """Write the labels of lines at their right ends, moved apart where they would collide.
 
-    To be called once for all plots of a figure, after they have their scales and their limits. A
-    label that is moved is connected with the end of its line.
+    Call it once for all plots of a figure, after their scales and limits are set. A label that is
+    moved is connected to the end of its line.
     """
     _lay_out(plots[0][0])
     for axes, ends in plots:
@@ -68,19 +68,19 @@ def _label_ends(axes: Axes, ends: Sequence[End]) -> None:
 
 
 def _leader(hue: str, side: tuple[float, float]) -> dict[str, Any]:
-    """Return the look of a line from a label, from this side of its box, to what it names."""
+    """Return the style of a line from this side of a label's box to what it names."""
     look = {"arrowstyle": "-", "color": hue, "lw": 0.6, "shrinkA": 0, "shrinkB": 4}
     return {**look, "relpos": side}
 
 
 def _apart(heights: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
-    """Return the heights closest to the given ones that are so far apart, from `low` to `high`.
+    """Return heights between `low` and `high`, close to the given ones but `gap` apart.
 
     Labels that would collide form a block around the mean of where they belong; blocks that
     collide become one.
     """
     order = np.argsort(heights, kind="stable")
-    # less its rank × gap, each label may not lie below the one before it: a monotone regression
+    # minus its rank × gap, no label may lie below the one before it: a monotone regression
     wanted = heights[order] - gap * np.arange(len(order))
     blocks: list[list[float]] = []
     for value in wanted:
@@ -96,10 +96,10 @@ def _apart(heights: np.ndarray, gap: float, low: float, high: float) -> np.ndarr
 
 
 def label_marks(*plots: tuple[Axes, Sequence[Mark]]) -> None:
-    """Write a text beside each point where no line and no other text is; the first come first.
+    """Write a text beside each point, in order, where no line and no other text is.
 
-    To be called last, once for all plots of a figure. Points that touch share a label. It lies
-    closer to them than to any other point; where there is no such place, there is no text.
+    Call it last, once for all plots of a figure. Points that touch share a label, which lies closer
+    to them than to any other point. If there is no such place, the text is left out.
     """
     _lay_out(plots[0][0])
     for axes, marks in plots:
@@ -133,7 +133,7 @@ def _label_marks(axes: Axes, marks: Sequence[Mark]) -> None:
 
 
 def _touching(places: Sequence[np.ndarray]) -> list[list[int]]:
-    """Group points that are so close together, in order, that they touch."""
+    """Group points, in order, that are close enough to touch."""
     groups: list[list[int]] = []
     for i, place in enumerate(places):
         for group in groups:
@@ -157,7 +157,7 @@ def _is_free(
 
 
 def _drawn(axes: Axes) -> np.ndarray:
-    """Return points on all lines of a plot, in pixels, so close that no text fits between them."""
+    """Return points on all lines of a plot, in pixels, too close for a text between them."""
     found = [np.empty((0, 2))]
     for line in axes.get_lines():
         corners = axes.transData.transform(np.column_stack(line.get_data()).astype(float))
@@ -172,12 +172,12 @@ def _drawn(axes: Axes) -> np.ndarray:
 
 
 def _lay_out(axes: Axes) -> None:
-    """Only when everything else has its place, it is known where a value lies."""
+    """Lay out the figure, because only then the pixels of a value are known."""
     _figure(axes).draw_without_rendering()
 
 
 def _points(axes: Axes) -> float:
-    """Return how many points a pixel is."""
+    """Return the size of a pixel in points."""
     return 72 / _figure(axes).dpi
 
 

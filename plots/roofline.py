@@ -1,8 +1,9 @@
-"""How close does a backend come to what the machine can do? Bytes a second against the data.
+"""How close does a backend come to the machine's limit? Bytes per second against data size.
 
-A pass reads every number once and uses it in two multiply-adds, whatever n and d are. So the axis
-of the roofline that shows operations per byte would be a single point; what tells the sizes apart
-is where their data lie. The roof is what a core reads from there, and what it multiplies and adds.
+A pass reads every number once and uses it in two multiply-adds, whatever n and d are. So on
+the usual axis of a roofline, operations per byte, all sizes would be one point. What differs is
+where their data lie: in which cache, or in memory. The roof is the rate at which a core reads from
+there, and the rate at which it multiplies and adds.
 """
 
 from pathlib import Path
@@ -43,7 +44,7 @@ def draw(source: Path, target: Path) -> None:
 
 @own_settings()
 def figure(source: Path) -> Figure:
-    """Return the figure: each backend's best on each size as a point, the roofs as lines."""
+    """Return the figure: each backend's best at each size as a point, the roofs as lines."""
     race = read_race(source)
     roofline, cases = race["gradrace"]["roofline"], race["gradrace"]["cases"]
     assert roofline is not None
@@ -68,14 +69,14 @@ def figure(source: Path) -> Figure:
 
 
 def _rows(case: "CaseFindings") -> "list[Row]":
-    """Return what passes over the samples in every epoch; no such roof holds for the others."""
+    """Return the backends that pass over the samples in every epoch; others have no such roof."""
     return [row for row in case["arms"] if not row["passes_once"]]
 
 
 def _draw_backend(
     axes: Axes, name: str, cases: "list[CaseFindings]", levels: list[int], hue: str
 ) -> None:
-    """Draw the best times of a backend as bytes a second, a line per number of features."""
+    """Draw the best times of a backend as bytes per second, one line per number of features."""
     axes.plot([], [], "-", color=hue, lw=2, label=backend_label(name).lstrip("_"))
     for d, mark in zip(levels, _MARKS, strict=False):
         points = [
@@ -91,7 +92,7 @@ def _draw_backend(
 
 
 def _draw_roofs(axes: Axes, roofline: "Roofline", levels: list[int]) -> None:
-    """Draw what is read a second, and the multiply-adds in bytes, per number of threads."""
+    """Draw the rates of reads and of multiply-adds in bytes per second, per number of threads."""
     for count, rates in roofline["read"].items():
         axes.plot(roofline["sizes"], rates, color=INK, lw=1.4, label="_")
         low, high = _multiply_adds(roofline, count, levels)
@@ -120,7 +121,7 @@ def _roof_ends(axes: Axes, roofline: "Roofline", levels: list[int]) -> list[End]
 
 
 def _name_caches(axes: Axes, roofline: "Roofline") -> None:
-    """Mark up to where the data lie in which cache."""
+    """Mark the sizes of the caches."""
     top = axes.get_xaxis_transform()
     for name, size in roofline["caches"].items():
         axes.axvline(size, color=MUTED, lw=0.7, ls=":")

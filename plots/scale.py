@@ -82,7 +82,7 @@ def _draw_times(
 
 
 def _draw_speed_ups(axes: Axes, abouts: "Sequence[About]") -> None:
-    """Draw how many times as fast threads are as one, against n, one line per thread count."""
+    """Draw the speed-up over one thread against n, one line per thread count."""
     several, one = _shared_out(abouts[1:])
     for about in abouts[1:]:
         points = [
@@ -105,12 +105,12 @@ def _draw_speed_ups(axes: Axes, abouts: "Sequence[About]") -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("samples n")
     if several:
-        title(axes, f"{several}, in units of {one}")
+        title(axes, f"{several} relative to {one}")
     tidy(axes)
 
 
 def _shared_out(abouts: "Sequence[About]") -> tuple[str, str]:
-    """Return the first backend that is another one on a single thread, and that one; or nothing."""
+    """Return the first backend that equals another on one thread, and that one; or empty texts."""
     for about in abouts:
         for name, facts in about["backends"].items():
             if facts["on_one_thread"]:

@@ -1,4 +1,4 @@
-"""What pictures are drawn from, and what it says of where it comes from, for their footers."""
+"""Read the files that pictures are drawn from, and their origin for the footers."""
 
 import json
 from pathlib import Path
@@ -18,12 +18,12 @@ def read_race(source: Path) -> "ResultFile":
 
 
 def metadata(table: pa.Table) -> dict[str, str]:
-    """Return what a Parquet file says of itself, by key."""
+    """Return the metadata of a Parquet file, by key."""
     return {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
 
 
 def race_origin(*files: "ResultFile") -> list[str]:
-    """Say where and when races took place, and with which versions; one machine, one day."""
+    """Return where, when and with which versions races took place: one machine, one day."""
     first = files[0]
     machine = first["machine_info"]
     threads = [file["gradrace"]["settings"]["threads"] for file in files]
@@ -39,7 +39,7 @@ def race_origin(*files: "ResultFile") -> list[str]:
 
 
 def table_origin(table: pa.Table) -> list[str]:
-    """Say the same of a Parquet file, as far as it is known."""
+    """Return the same for a Parquet file, as far as it is known."""
     origin: dict[str, str] = json.loads(metadata(table).get("origin", "{}"))
     return [label(part) for part in origin.values()]
 

@@ -74,7 +74,7 @@ def _draw_panel(axes: Axes, cases: "list[CaseFindings]", hues: dict[str, str]) -
             capsize=3,
             color=hue,
         )
-        drawn.set_label("_" + name)  # its name stands at its end
+        drawn.set_label("_" + name)  # its name is at the end of the line
     draw_limit(axes, cases, "n")
     log_axes(axes, si, plain_seconds)
     title(axes, f"d = {cases[0]['d']:,}")
@@ -83,7 +83,7 @@ def _draw_panel(axes: Axes, cases: "list[CaseFindings]", hues: dict[str, str]) -
 
 
 def _points(cases: "list[CaseFindings]", name: str) -> np.ndarray:
-    """Return a row per case that the backend ran: n, median, and the range of the sessions."""
+    """Return a row per case of a backend: n, median, and the range over the sessions."""
     rows = [
         (
             case["n"],
@@ -99,7 +99,7 @@ def _points(cases: "list[CaseFindings]", name: str) -> np.ndarray:
 
 
 def _ends_of(panels: "list[list[CaseFindings]]", hues: dict[str, str]) -> list[list[End]]:
-    """Return per panel the ends to label: each backend's once, the rightmost that there is."""
+    """Return the line ends to label, per panel: each backend once, in its rightmost panel."""
     found: list[list[End]] = []
     unlabeled = list(hues)
     for cases in panels[::-1]:

@@ -1,4 +1,4 @@
-"""How much faster is each backend, and how sure is that? Speed-ups with their 95 % intervals."""
+"""How much faster is each backend, and how certain is that? Speed-ups with 95 % intervals."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +39,7 @@ def draw(source: Path, target: Path) -> None:
 
 @own_settings()
 def figure(source: Path) -> Figure:
-    """Return the figure: a panel per case, a row per backend; gray is what this run cannot tell."""
+    """Return the figure: a panel per case, a row per backend; gray if close to 1."""
     race = read_race(source)
     hues = colors(race["gradrace"])
     cases = [case for case in race["gradrace"]["cases"] if _compared(case)]
@@ -69,7 +69,7 @@ def _compared(case: "CaseFindings") -> "list[Row]":
 
 
 def _scale(axes: Axes, rows: "list[Row]") -> None:
-    """Let the axis that all panels share reach from 1 to all speed-ups, and a little beyond."""
+    """Set the limits of the shared axis: from 1 to all speed-ups, and a little beyond."""
     values = [row["speed_up"]["value"] for row in rows if row["speed_up"]]
     low, high = min([0.7, *[value / 1.5 for value in values]]), max([1.5, *values]) * 1.5
     axes.set_xlim(low, high)

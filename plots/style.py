@@ -1,4 +1,4 @@
-"""What all pictures share: one color per backend, one look, a footer, one way to write a PNG."""
+"""The common style of all pictures: a color per backend, a footer, one way to write a PNG."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 Write = Callable[[float], str]
 """How a number on an axis is written."""
 
-# Okabe and Ito, "Color Universal Design" (2008): told apart by color-blind readers
+# Okabe and Ito, "Color Universal Design" (2008): distinguishable for color-blind readers
 CURVES = ("#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D1F")
-"""For anything but backends."""
+"""The color of anything but backends."""
 INK, MUTED, GRID = "#222222", "#666666", "#DDDDDD"
 
 _FOOTER_SIZE = 6.5  # points
@@ -66,12 +66,12 @@ def _lines(parts: Sequence[str], width: float) -> list[str]:
 
 
 def text_width(texts: Iterable[str], size: float = 9) -> float:
-    """Return about how wide the longest text is, in inches, in a font of this size in points."""
+    """Return the approximate width in inches of the longest text, in a font of `size` points."""
     return max((len(text) for text in texts), default=0) * 0.6 * size / 72
 
 
 def legend(drawn: "Figure", axes: "Axes") -> None:
-    """Put one legend for all plots above them, in as few rows as fit."""
+    """Put one legend for all plots above them, in as few rows as possible."""
     handles, labels = axes.get_legend_handles_labels()
     for rows in range(1, len(labels) + 1):
         columns = -(-len(labels) // rows)
@@ -106,15 +106,15 @@ def tidy(axes: "Axes") -> None:
 
 
 def title(axes: "Axes", text: str, loc: "Literal['left', 'center']" = "center") -> None:
-    """Say above a plot what is in it."""
+    """Write the title of a plot."""
     axes.set_title(text, fontsize=10, color=INK, loc=loc, pad=4)
 
 
 def log_axes(axes: "Axes", write_x: Write | None, write_y: Write | None) -> None:
     """Make both axes logarithmic; numbers are written by these functions, or as powers of ten.
 
-    To be called after everything is drawn. Where an axis covers less than two decades, there are
-    numbers between those that are powers of ten.
+    Call it after everything is drawn. Where an axis covers less than two decades, it also has
+    numbers between the powers of ten.
     """
     from plots.canvas import FuncFormatter, LogFormatterMathtext, NullFormatter
 

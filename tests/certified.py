@@ -40,13 +40,13 @@ class Certified(NamedTuple):
     target: str
     features: tuple[str, ...]
     degree: int
-    """1, or of the polynomial in the only feature"""
+    """1, or the degree of the polynomial in the only feature"""
     theta: tuple[float, ...]
     """b, then w"""
     places: int
-    """How many significant digits are published"""
+    """The number of published significant digits"""
     epochs: int
-    """After which nothing changes any more; 300,000 at most, so that plain Python can, too"""
+    """Epochs after which nothing changes; at most 300,000, so that plain Python can run them"""
 
     def data(self) -> Dataset:
         """Return the samples, with all powers of the feature."""
@@ -124,7 +124,7 @@ CERTIFIED = {
         10_000,
     ),
 }
-"""Those on which descent reaches all the digits that are published, or nine."""
+"""Problems on which descent reaches all published digits, or nine."""
 
 ONES = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 TOO_ILL = {
@@ -157,7 +157,7 @@ TOO_ILL = {
         300_000,
     ),
 }
-"""Those too ill-conditioned for that, even standardized: κ = 2.7e6 and 1.5e19."""
+"""Problems too ill-conditioned for that even if standardized: κ = 2.7e6 and 1.5e19."""
 
 
 def fit_certified(problem: Certified, backend: str, epochs: int | None = None) -> Fit:

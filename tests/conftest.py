@@ -49,7 +49,7 @@ def gradrace(tmp_path: Path) -> Command:
 
 
 def write_forger(path: Path, folder: str, name: str, content: bytes) -> str:
-    """Write a backend that leaves a file of its own in `folder`, an expression, and ends well."""
+    """Write a backend that leaves its own file in `folder`, an expression, and exits with 0."""
     path.write_text(
         "import os, pathlib, sys\n"
         "prepare = lambda X, y: None\n"

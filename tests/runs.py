@@ -1,4 +1,4 @@
-"""Result files of races that never took place: the times are given, so what follows is known."""
+"""Result files of races that never took place: the times are given, so the results are known."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def known(value: T | None) -> T:
-    """What is there in this run, and could be None in another."""
+    """Return a value that is not None in this run, but could be in another."""
     assert value is not None
     return value
 
@@ -48,11 +48,11 @@ def write_run(
 ) -> ResultFile:
     """Write a file with these seconds per epoch, case → backend → time; return what it holds.
 
-    Every session of every arm is off by up to `spread`, up and down by turns, so that the mean of
-    the logarithms is all but the given time. The fastest arm has a duplicate. `setups` are the
-    seconds per call that a backend takes before its first epoch, `growths` how it grows with
-    the samples. `once` names backends that declare that they pass over the samples
-    once a call, `one_core` those that use a single core.
+    Every session of every arm is off by up to `spread`, alternately up and down, so that the mean
+    of the logarithms is almost exactly the given time. The fastest arm has a duplicate. `setups`
+    are the seconds per call before the first epoch of a backend, `growths` how its time grows with
+    the samples. `once` names backends that declare that they pass over the samples only once per
+    call, `one_core` those that use a single core.
     """
     names = list(dict.fromkeys(name for arms in seconds.values() for name in arms))
     settings = replace(

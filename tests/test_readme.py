@@ -1,4 +1,4 @@
-"""What the READMEs say is true: their commands, their code, their links."""
+"""The READMEs are correct: their commands, their code, their links."""
 
 import doctest
 import re

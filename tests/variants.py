@@ -1,4 +1,4 @@
-"""One training loop with every step open to change: correct in other orders of addition, or wrong.
+"""One training loop with replaceable steps: correct in other orders of addition, or wrong.
 
 `Loop` is correct. A subclass overrides one step, so its name says the whole difference.
 """
@@ -107,7 +107,7 @@ class Sorted(Forward):
 
 
 class FourLanes(Forward):
-    """As SIMD adds: four partial sums, then these."""
+    """As SIMD adds: four partial sums, then their sum."""
 
     def add(self, terms: Floats) -> float:
         lanes = [Forward.add(self, terms[i::4]) for i in range(4)]
@@ -124,7 +124,7 @@ class NormalEquations(Loop):
 
 
 class Kahan(Loop):
-    """Sums with their roundings made up for; where they overflow, inf − inf makes them nan."""
+    """Sums with compensated rounding errors; where they overflow, inf − inf makes them nan."""
 
     def add(self, terms: Floats) -> float:
         total, lost = 0.0, 0.0
@@ -157,7 +157,7 @@ class ScaledFirst(Loop):
 
 
 class RateFirst(Loop):
-    """α(2/n) is one factor, put on the residuals before they are summed."""
+    """α(2/n) is one factor, multiplied with the residuals before they are summed."""
 
     def step(self, X: Floats, y: Floats, w: Floats, b: float, lr: float) -> tuple[Floats, float]:
         r = lr * (2 / len(y)) * self.residuals(X, y, w, b)
@@ -299,7 +299,7 @@ class LastUpdateMissing(Loop):
 
 
 class SmoothedLoss(Loop):
-    """The right w and b; the loss is an average of its neighbours."""
+    """The right w and b; the loss is an average of its neighbors."""
 
     def report(self, path: Trajectory) -> Trajectory:
         smooth = np.convolve(path.loss, [0.25, 0.5, 0.25], mode="same")
@@ -326,7 +326,7 @@ class CenteredSamples(Loop):
 
 
 class StopsEarly(Loop):
-    """Holds still once the loss changes by less than one part in a million."""
+    """Stops moving once the loss changes by less than one part in a million."""
 
     def report(self, path: Trajectory) -> Trajectory:
         still = int(np.argmax(np.abs(np.diff(path.loss)) < 1e-6 * path.loss[:-1]))

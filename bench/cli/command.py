@@ -1,4 +1,4 @@
-"""What makes a function a command: its words, its errors, its exit status.
+"""Turn a function into a command: its help, its errors, its exit status.
 
 NumPy, Numba and matplotlib are imported inside the commands, so that --help answers at once.
 """
@@ -16,7 +16,7 @@ from bench.report.terminal import end, silence, silenced
 # exit statuses
 DISAGREES = 1
 UNUSABLE = 2
-PIPE_CLOSED = 141  # what a shell reports for a program that wrote into a closed pipe
+PIPE_CLOSED = 141  # what a shell reports for a program that wrote to a closed pipe
 
 app = typer.Typer(
     help="One gradient-descent loop in Python, NumPy and Numba: proved equal, then timed.",
@@ -28,7 +28,7 @@ app = typer.Typer(
 )
 
 
-LEAST_MEMORY = 10**9  # bytes of addresses; with less, libraries end the process, or wait for ever
+LEAST_MEMORY = 10**9  # bytes of address space; with less, libraries end the process or wait forever
 
 P = ParamSpec("P")
 
@@ -55,7 +55,7 @@ class _Command(typer.core.TyperCommand):
     """A command whose repeatable options take several words: --lr 0.1 0.2 is --lr 0.1 --lr 0.2."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the option in front of every further word that belongs to it."""
+        """Repeat the option in front of every further word that belongs to it."""
         several = {
             name
             for option in self.params
@@ -86,7 +86,7 @@ def _is_rate(word: str) -> bool:
 
 
 def command(function: Callable[P, None]) -> Callable[P, None]:
-    """Register a command; what the user caused ends in one line on stderr and exit status 2."""
+    """Register a command; user errors end in one line on stderr and exit status 2."""
 
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -96,7 +96,7 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
             function(*args, **kwargs)
         except KeyboardInterrupt:
             end_interrupted()
-        except BrokenPipeError:  # the reader of a pipe has enough, and there is nothing to save
+        except BrokenPipeError:  # the reader has closed the pipe, and there is nothing to save
             silence()
         except Exception as error:
             if reason := _reason(error):
@@ -109,9 +109,9 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
 
 
 def _reason(error: Exception) -> str:
-    """Say in one line what the user caused; empty for what is a bug of ours.
+    """Describe in one line an error that the user caused; empty if it is a bug of ours.
 
-    Where memory is limited every library fails in its own way, so that nothing is held for a bug.
+    Where memory is limited, every library fails in its own way, so no error counts as a bug.
     """
     limit = _memory_limit()
     if isinstance(error, MemoryError):
@@ -130,7 +130,7 @@ def _reason(error: Exception) -> str:
 
 
 def _memory_limit() -> int | None:
-    """Return how many bytes of addresses a process may have; None for as many as there are."""
+    """Return how many bytes of address space a process may have; None if there is no limit."""
     try:
         import resource
     except ImportError:  # not on Windows
@@ -144,5 +144,5 @@ def _allowed(limit: int) -> str:
 
 
 def end_interrupted(kept: str = "") -> NoReturn:
-    """End an interrupted command; say what is kept."""
+    """End an interrupted command, and say what is saved."""
     end("interrupted" + kept, interrupts.status())

@@ -1,4 +1,4 @@
-"""The commands of a learner: train, rates, predict."""
+"""The commands for learning: train, rates, predict."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,11 +42,11 @@ def train(
     target: Target = None,
     features: Features = None,
     backend: Annotated[
-        str, typer.Option(metavar="NAME|FILE.py|MODULE", help="The backend that trains.")
+        str, typer.Option(metavar="NAME|FILE.py|MODULE", help="Backend to train with.")
     ] = backends.DEFAULT,
     lr: RateText = None,
     epochs: Annotated[
-        int, typer.Option(metavar="N", help="How many updates to make; with --tol, at most.")
+        int, typer.Option(metavar="N", help="Number of updates; with --tol, the maximum.")
     ] = 10_000,
     standardize: Standardize = False,
     tol: Annotated[
@@ -54,14 +54,14 @@ def train(
         typer.Option(
             metavar="SHARE",
             help="Stop when the norm of the gradient has fallen to this share of its first value, "
-            "or when neither the loss nor the gradient still improves.",
+            "or when neither the loss nor the gradient improves any more.",
         ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path(
         "results/train"
     ),
 ) -> None:
-    """Train on your table, show the way, and save the model.
+    """Train on your table, show the progress, and save the model.
 
     Writes model.json, fit.parquet, history.parquet, fit.png and loss.png. If the loss diverges, no
     model is saved and the exit status is 1.
@@ -93,14 +93,14 @@ def train(
     warn(fit.least_squares.ambiguity)
     saved: list[Path] = []
     try:
-        for path in model.save(fit, out):  # the pictures take longer than all before them
+        for path in model.save(fit, out):  # the pictures come last and take the longest
             saved.append(path)
     finally:
         show_saved(saved)
     if fit.diverged:
         old = [out / name for name in ("model.json", "fit.parquet", "fit.png")]
         names = ", ".join(str(path) for path in old if path.exists())
-        end(fit.failure + (f" ({names}: of an earlier run)" if names else ""), DISAGREES)
+        end(fit.failure + (f" (from an earlier run: {names})" if names else ""), DISAGREES)
     if fit.interrupted:
         end_interrupted(f" after epoch {fit.trajectory.epoch[-1]:,} of {epochs:,}")
 
@@ -114,8 +114,8 @@ def rates(
             "--lr",
             metavar="α …",
             help="Learning rates; auto is the recommended one.  [default: 0.001 0.005 0.1 for "
-            "the reference line; for a table, a slow, a stable, a diverging and the "
-            "recommended one]",
+            "the reference line; for a table, one that is slow, one that is stable, one that "
+            "diverges, and the recommended one]",
             show_default=False,
         ),
     ] = None,
@@ -125,7 +125,7 @@ def rates(
         list[str] | None,
         typer.Option(
             metavar="NAME|FILE.py|MODULE",
-            help="The backend that trains; repeatable.  [default: numba]",
+            help="Backend to train with; repeatable.  [default: numba]",
             show_default=False,
         ),
     ] = None,
@@ -133,7 +133,7 @@ def rates(
         int | None,
         typer.Option(
             metavar="N",
-            help="How many updates to make.  [default: 10,000, fewer for a large table]",
+            help="Number of updates.  [default: 10,000, fewer for a large table]",
         ),
     ] = None,
     standardize: Standardize = False,
@@ -142,11 +142,12 @@ def rates(
         "results/rates"
     ),
 ) -> None:
-    """Show what learning rates do, and which one to take.
+    """Show what learning rates do, and which one to use.
 
     What each rate does is predicted from the curvature of the loss, then run, and verified against
     the exact trajectory. Writes rates.json, history.parquet, path.parquet, path.png and loss.png.
-    The exit status is 1 if a run disagrees with the exact trajectory; a diverging one may agree.
+    The exit status is 1 if a run disagrees with the exact trajectory; even a diverging run can
+    agree.
     """
     from bench.data.files import writable_folder
     from bench.learning import rates, rates_files
@@ -192,12 +193,13 @@ def predict(
         Path, typer.Argument(metavar="MODEL.json", help="The model that `train` wrote.")
     ],
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help=f"{TABLE}  Columns are taken by name.")
+        Path, typer.Argument(metavar="FILE", help=f"{TABLE}  Columns are matched by name.")
     ],
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Where to save, .csv or .parquet.  [default: print them as CSV]"
+            metavar="FILE",
+            help="Where to save the predictions, .csv or .parquet.  [default: print them as CSV]",
         ),
     ] = None,
 ) -> None:
@@ -212,9 +214,9 @@ def predict(
     if found.far:
         warn(f"far outside the training samples, so the units may differ: {found.far}")
     if found.unused:
-        note(f"not used: {', '.join(found.unused)}")
+        note(f"columns not used: {', '.join(found.unused)}")
     if found.loss is not None:
-        note(f"the table holds {found.target}, too: the loss on it is {found.loss:.6g}")
+        note(f"the table also has {found.target}; the loss on it is {found.loss:.6g}")
     if out is None:
         show_values(["predicted", *map(repr, found.values.tolist())])
     else:

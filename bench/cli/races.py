@@ -23,7 +23,7 @@ def run(
     ] = False,
     full: Annotated[
         bool,
-        typer.Option("--full", help="14 sizes, 8 sessions; starts by saying how long it takes."),
+        typer.Option("--full", help="14 sizes, 8 sessions; first prints an estimate of the time."),
     ] = False,
     sizes: Annotated[
         list[str] | None,
@@ -46,7 +46,7 @@ def run(
         str | None,
         typer.Option(
             metavar="N",
-            help="Updates per call; slow backends make fewer.  [default: a few ms of work]",
+            help="Updates per call, fewer if slow.  [default: a few milliseconds of work]",
         ),
     ] = None,
     backend: Backends = None,
@@ -54,16 +54,20 @@ def run(
         str | None,
         typer.Option(
             metavar="BACKEND",
-            help="Backend that the others are compared with.  [default: python, or the first]",
+            help="Backend that the others are compared with.  [default: python if raced, else the "
+            "first]",
         ),
     ] = None,
     sessions: Annotated[
         int | None,
         typer.Option(
-            metavar="K", help="Fresh processes, each of which times all backends at all sizes."
+            metavar="K",
+            help="Number of fresh processes, each of which times all backends at all sizes.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the shuffled order.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Seed for shuffling the order of the timed blocks.")
+    ] = 0,
     threads: Annotated[int, typer.Option(metavar="N", help="Threads that a backend may use.")] = 1,
     peers: Annotated[
         bool,
@@ -79,15 +83,15 @@ def run(
 ) -> None:
     """Race the backends, and draw the results.
 
-    First verifies that every backend computes the exact trajectory. Then times those that do in
-    several fresh processes, a short block of one backend after a block of another. With one
-    thread, `numba-parallel` is the same as `numba-simd`, and is left out.
+    First checks that every backend computes the exact trajectory: w, b and the loss after every
+    epoch. Then times those that do, in several fresh processes that alternate between short blocks
+    of each. With one thread, `numba-parallel` is left out, because it is the same as `numba-simd`.
 
     Writes benchmark.json, agreement.png, speed.png, speedup.png, breakeven.png, fastest.png,
     roofline.png, and the files of `gradrace train`.
 
-    The exit status is 1 if a backend disagrees with the exact trajectory or is faster than this
-    machine can be, or if a session fails.
+    The exit status is 1 if a backend disagrees with the exact trajectory or is impossibly fast for
+    this machine, or if a session fails.
     """
     from backends.interface import InputValueError
     from bench.race.settings import choose
@@ -99,7 +103,7 @@ def run(
         raise InputValueError("--quick and --full: choose one")
     if resume is not None:
         if any(given) or threads != 1:
-            raise InputValueError("--resume: takes everything else from the file")
+            raise InputValueError("--resume: takes all settings from the file; give no others")
         result = _resumed(resume)
     else:
         chosen = choose(
@@ -118,7 +122,7 @@ def run(
 
 
 def _raced(backend: list[str] | None, threads: int, *, peers: bool) -> list[str]:
-    """Return what races: what was given, or all built-in backends; and the peers, if wanted."""
+    """Return the backends to race: those given, or all built-in ones; and the peers if wanted."""
     from bench.peers import raceable
     from bench.race.settings import default_backends
 
@@ -168,11 +172,14 @@ def _report(result: "Race", path: Path) -> None:
 
 @command
 def scale(
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the shuffled order.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Seed for shuffling the order of the timed blocks.")
+    ] = 0,
     sessions: Annotated[
         int,
         typer.Option(
-            metavar="K", help="Fresh processes, each of which times all backends at all sizes."
+            metavar="K",
+            help="Number of fresh processes, each of which times all backends at all sizes.",
         ),
     ] = 3,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path(
@@ -181,9 +188,9 @@ def scale(
 ) -> None:
     """Show how the time grows with samples, features and threads.
 
-    Races n = 1 to 10⁷ with one feature, d = 1 to 1,000 with n·d = 10⁶, and from one thread to all
-    cores. Takes about five minutes on two cores. Writes a result file per number of threads,
-    scale-1.json, scale-2.json, …, and scale.png.
+    Races n = 1 to 10⁷ samples of one feature, and d = 1 to 1,000 features with n·d = 10⁶, with one
+    thread up to one per core. Takes about five minutes on two cores. Writes a result file
+    for each number of threads (scale-1.json, scale-2.json, …) and scale.png.
 
     The exit status is 1 if a backend disagrees or a session fails.
     """
@@ -206,7 +213,7 @@ def scale(
         files = [path for result in timed for path in result.files]
         show_saved([*files, draw_scale(files, out)])
     if races[-1].interrupted:
-        kept = "the sessions that are finished are saved" if timed else "nothing was timed"
+        kept = "the finished sessions are saved" if timed else "nothing was timed"
         end_interrupted(f"; {kept}")
     if any(result.faults for result in races):
         raise typer.Exit(DISAGREES)

@@ -33,7 +33,7 @@ def show(
 ) -> None:
     """Print the result of a saved race.
 
-    Shows what `gradrace run` prints at its end. The CSV always has all figures; its column names
+    Prints the same summary as `gradrace run`. The CSV always has all figures, and its column names
     include the units.
     """
     from bench.findings import results
@@ -60,7 +60,8 @@ def compare(
     fail_above: Annotated[
         str | None,
         typer.Option(
-            metavar="SHARE", help="Exit with status 1 on a slowdown of more than this, like 10%."
+            metavar="SHARE",
+            help="Exit with status 1 if anything is slower by more than this, such as 10%.",
         ),
     ] = None,
     layout: Annotated[
@@ -85,7 +86,7 @@ def compare(
     else:
         terminal.show_values(map(str, report))
     for difference in found.differences:
-        terminal.warn(f"not the same, {difference}")
+        terminal.warn(f"the runs differ ({difference})")
     terminal.warn(comparison.drift_warning(found))
     if limit is not None:
         faults = comparison.slowdowns(found, limit)
@@ -102,12 +103,13 @@ def plot(
         typer.Option(metavar="DIR", help="Folder for the pictures.  [default: that of the file]"),
     ] = None,
 ) -> None:
-    """Draw the pictures of a race again, from its files alone.
+    """Draw the pictures of a race again from its saved files.
 
-    speed.png shows the time per epoch against n; speedup.png, speed-ups with their intervals;
-    breakeven.png, when compiling has paid off; fastest.png, the fastest backend at every size;
-    roofline.png, how close each backend comes to what the machine can do; and agreement.png, if
-    agreement.parquet lies beside the file, the errors of each backend.
+    speed.png shows the time per epoch against n; speedup.png, the speed-ups with their intervals;
+    breakeven.png, after how many training runs compiling pays off; fastest.png, the fastest
+    backend at each size; and roofline.png, how close each backend comes to the limit of the
+    machine. If agreement.parquet is in the same folder, agreement.png shows the errors of each
+    backend.
     """
     from backends.interface import InputValueError
     from bench.data.files import writable_folder
@@ -133,8 +135,8 @@ def advise(
 ) -> None:
     """Say which backend to use for a job, and how long it will take.
 
-    Estimates the times of your job from those of the measured sizes. Warns if your size lies
-    outside of them, and gives no answer if it is more than ten times larger or smaller.
+    Estimates the time of your job from the sizes that the race measured. Warns if your size is
+    outside their range, and gives no answer if it is more than ten times beyond it.
     """
     from bench.findings import results
     from bench.findings.advice import advise

@@ -1,4 +1,4 @@
-"""The commands that judge and list backends."""
+"""The commands that check and list backends."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,7 @@ import typer
 import typer.core
 
 from bench.cli.arguments import (
+    REFERENCE,
     TABLE,
     Backends,
     Features,
@@ -26,7 +27,7 @@ def check(
     backend: Backends = None,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help=f"{TABLE}  [default: the reference line]"),
+        typer.Option(metavar="FILE", help=f"{TABLE}  [default: {REFERENCE}]"),
     ] = None,
     target: Target = None,
     features: Features = None,
@@ -35,7 +36,7 @@ def check(
         int | None,
         typer.Option(
             metavar="N",
-            help="Number of updates.  [default: 10,000; for a table 1,000, fewer if it is large]",
+            help="Number of updates.  [default: 10,000; for a table, 1,000 or fewer]",
         ),
     ] = None,
     timeout: Timeout = 60.0,
@@ -45,9 +46,9 @@ def check(
 ) -> None:
     """Prove that backends compute the exact trajectory.
 
-    Trains each backend and compares w, b and every loss with their exact values. The table shows
-    the largest error of each, as a share of the largest that rounding can cause. Each backend
-    must also solve small problems that expose mistakes.
+    Trains with each backend, and compares w, b and the loss after every epoch with their exact
+    values. The table shows the largest error of each, as a share of the largest error that
+    rounding can cause. Each backend must also solve small problems that expose mistakes.
 
     The exit status is 1 if a backend disagrees.
     """

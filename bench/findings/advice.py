@@ -1,14 +1,14 @@
-"""Which backend for a job? Times of a result file, carried over to another size.
+"""Which backend suits a job? Times of a result file, carried over to another size.
 
-Between measured sizes the time of an epoch is taken as linear in n for every d, and then as linear
-in d, since a pass over the data costs a + bn + cd + e·nd. The range covers the same lines through
-the logarithms, too, and the 95 % intervals of the measured points around. Beyond the largest size
-it widens to what lies between "grows as between the last two" and "grows in proportion", below the
-smallest one to what lies between "in proportion" and "no less".
+Between measured sizes, the time of an epoch is interpolated linearly in n for every d, and then
+linearly in d, because a pass over the data costs a + bn + cd + e·nd. The range also covers linear
+interpolation of the logarithms, and the 95 % intervals of the surrounding measurements. Beyond the
+largest size, it covers everything from growth as between the last two sizes to growth in proportion
+to the size; below the smallest size, everything from a time in proportion to the same time.
 
-Machines are less smooth than that: caches end, and vector units like some numbers of features more
-than others. So at a size that was not measured the range is wider by a quarter, or by the median
-error of predicting each measured size from the others, if that is more.
+Real machines are less smooth: data outgrow a cache, and vector units suit some numbers of features
+better than others. So at a size that was not measured, the range is a quarter wider, or wider by
+the median error of predicting each measured size from the others, whichever is more.
 """
 
 from collections.abc import Sequence
@@ -29,8 +29,8 @@ FARTHEST = 10.0
 
 
 _LEAST_SLACK = 1.25
-_SETUP_ERROR = 0.2  # of the time to set up, which is measured once
-_LEAST_TIME = 1e-12  # seconds; of no setup at all there is no logarithm
+_SETUP_ERROR = 0.2  # relative uncertainty of the setup time, which is measured once
+_LEAST_TIME = 1e-12  # seconds; a setup of 0 has no logarithm
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Advice:
-    """The options for a job, the quickest first, once all is compiled."""
+    """The options for a job, ordered by their time once everything is compiled."""
 
     n: int
     d: int
@@ -58,25 +58,25 @@ class Advice:
     runs: int
     options: list[Option]
     extrapolated: str
-    """What lies outside of the measured sizes; empty if nothing does."""
+    """What lies outside the measured sizes; empty if nothing does."""
 
     @property
     def best(self) -> Option:
-        """The quickest once everything is compiled."""
+        """The fastest once everything is compiled."""
         return self.options[0]
 
     @property
     def best_cold(self) -> Option:
-        """The quickest if everything must be compiled first."""
+        """The fastest if everything must be compiled first."""
         return min(self.options, key=lambda option: option.steady.value + option.cold)
 
     @property
     def best_cached(self) -> Option:
-        """The quickest in a fresh process whose machine code is in the cache."""
+        """The fastest in a fresh process whose machine code is in the cache."""
         return min(self.options, key=lambda option: option.steady.value + option.cached)
 
     def overtakes(self, option: Option, other: Option, extra: float) -> int | None:
-        """Return after how many runs `option`, which starts by `extra` seconds late, is ahead."""
+        """Return after how many runs `option`, which starts `extra` seconds late, is ahead."""
         run, rival = option.steady.value / self.runs, other.steady.value / self.runs
         return break_even(run + extra, run, rival)
 
@@ -85,8 +85,8 @@ def advise(path: Path, *, n: int, d: int, epochs: int, runs: int = 1) -> Advice:
     """Return what `runs` trainings of `epochs` epochs on n samples of d features would take.
 
     Raises:
-        InputValueError: no result file, nothing timed in it, a number below 1, or a size more than
-            ten times beyond what was measured.
+        InputValueError: the file is not a result file or has no times, a number is below 1, or a
+            size is more than ten times beyond what was measured.
         OSError: the file cannot be read.
 
     """
@@ -123,7 +123,7 @@ def advise(path: Path, *, n: int, d: int, epochs: int, runs: int = 1) -> Advice:
 
 
 def _outside(path: Path, cases: list[CaseFindings], n: int, d: int) -> str:
-    """Return in words what is beyond the measured sizes; refuse what is far beyond."""
+    """Return in words what is outside the measured sizes; raise if it is far outside."""
     found = []
     measured = {"n": [case["n"] for case in cases], "d": [case["d"] for case in cases]}
     for (name, sizes), value in zip(measured.items(), (n, d), strict=True):
@@ -131,10 +131,10 @@ def _outside(path: Path, cases: list[CaseFindings], n: int, d: int) -> str:
         if not low / FARTHEST <= value <= high * FARTHEST:
             raise InputValueError(
                 f"{name} = {value:,}: too far from what {path} measured, {low:,} to {high:,}; "
-                "run that size, gradrace run --sizes … --features …"
+                "race that size first: gradrace run --sizes … --features …"
             )
         if not low <= value <= high:
-            found.append(f"{name} = {value:,} is outside of what was measured, {low:,} to {high:,}")
+            found.append(f"{name} = {value:,} is outside the measured range, {low:,} to {high:,}")
     return "; ".join(found)
 
 
@@ -164,7 +164,9 @@ def _points(
                 time = max(row[what], _LEAST_TIME)
                 low = time * (interval["low"] or center / _LEAST_SLACK) / center
                 high = time * (interval["high"] or center * _LEAST_SLACK) / center
-                if what == "per_pass":  # a small difference of two times, where a call sets up much
+                if (
+                    what == "per_pass"
+                ):  # the small difference of two times if a call spends most of its time setting up
                     unsure = _SETUP_ERROR * row["setup"] / (row["epochs"] + 1)
                     low, high = max(low - unsure, _LEAST_TIME), high + unsure
                 found.setdefault(case["d"], []).append(

@@ -1,4 +1,8 @@
-"""Compare two result files: which backends became faster or slower, by the rule of one race."""
+"""Compare two result files: which backends became faster or slower, by the rule of one race.
+
+An arm is one backend on one case. The A/A floor is the noise of a run: how much two identical
+arms seem to differ in it.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +13,14 @@ from bench.findings import results, statistics
 from bench.findings.schema import CaseFindings, ResultFile, Row
 from bench.findings.statistics import FASTER, SLOWER, UNJUDGED, Estimate
 
-_LEAST_DRIFT = 0.05  # a change that all arms share is the machine's, unless all were changed
+_LEAST_DRIFT = (
+    0.05  # a change that all arms share comes from the machine, unless all arms were changed
+)
 
 
 @dataclass(frozen=True)
 class Change:
-    """What became of one backend on one case."""
+    """How one backend changed on one case."""
 
     case: str
     n: int
@@ -24,7 +30,7 @@ class Change:
     """Median seconds per epoch."""
     new: float
     speed_up: Estimate
-    """Speed of the new run in units of the old one: above 1, it is faster."""
+    """How many times as fast as the old run the new one is."""
     floor: float | None
     """The larger A/A floor of the two runs."""
     verdict: str
@@ -38,14 +44,14 @@ class Comparison:
     differences: list[str]
     """What else differs: machine, threads, versions, cases. Any of them can be the cause."""
     comparable: bool
-    """Whether both ran on the same kind of machine with the same threads."""
+    """Whether both used the same kind of machine and the same number of threads."""
     drift: float
     """The median speed-up of all arms."""
     gone: list[str]
-    """What the new run has not: backend on case."""
+    """What the new run lacks: backend on case."""
 
     def regressions(self, limit: float) -> list[Change]:
-        """Return what is shown to be slower by more than `limit`, a share: 0.1 for 10 %."""
+        """Return what is shown to be slower by more than `limit`, a share such as 0.1 for 10 %."""
         return [
             change
             for change in self.changes
@@ -58,7 +64,7 @@ class Comparison:
         return all(change.verdict != UNJUDGED for change in self.changes)
 
     def unseen(self, limit: float) -> list[Change]:
-        """Return what may be slower by more than `limit` although that is not shown."""
+        """Return what may be slower by more than `limit`, although that is not shown."""
         return [
             change
             for change in self.changes
@@ -86,7 +92,7 @@ def compare(old: Path, new: Path) -> Comparison:
         if key in after:
             changes.append(_change(before[key], after[key]))
     if not changes:
-        raise InputValueError(f"{old} and {new}: have no backend on the same case in common")
+        raise InputValueError(f"{old} and {new}: have no backend and size in common")
     unlike = _machines(*contents)
     return Comparison(
         changes,
@@ -109,41 +115,43 @@ def slowdowns(comparison: Comparison, limit: float) -> list[str]:
     `limit` is a share: 0.1 for 10 %.
 
     Raises:
-        InputValueError: the runs are of different machines, or too few sessions judge them.
+        InputValueError: the runs used different machines, or have too few sessions.
 
     """
     if not comparison.comparable:
         raise InputValueError(
-            "--fail-above: the runs are of different machines or threads; their times say "
-            "nothing about the code"
+            "--fail-above: the runs used different machines or numbers of threads, so their times "
+            "say nothing about the code"
         )
     if not comparison.judged:
         raise InputValueError("--fail-above: needs two or more sessions in both runs")
     slower = [f"{change.backend} on {change.case}" for change in comparison.regressions(limit)]
     faults = [f"slower by more than {100 * limit:g} %: {', '.join(slower)}"] if slower else []
-    return faults + [f"not in the new run: {', '.join(comparison.gone)}"] * bool(comparison.gone)
+    return faults + [f"missing from the new run: {', '.join(comparison.gone)}"] * bool(
+        comparison.gone
+    )
 
 
 def unseen_warning(comparison: Comparison, limit: float) -> str:
-    """Return a warning if a slowdown of `limit` could go unseen somewhere, else nothing."""
+    """Return a warning if a slowdown of `limit` could go unnoticed, or an empty text."""
     unseen = comparison.unseen(limit)
     if not unseen:
         return ""
     return (
-        f"on {len(unseen)} of {len(comparison.changes)} a slowdown of {100 * limit:g} % cannot be "
-        "ruled out: more --sessions narrow the intervals"
+        f"for {len(unseen)} of {len(comparison.changes)} times, a slowdown of {100 * limit:g} % "
+        "cannot be ruled out; more --sessions narrow the intervals"
     )
 
 
 def drift_warning(comparison: Comparison) -> str:
-    """Return a warning if everything became slower or faster together, else nothing."""
+    """Return a warning if everything became slower or faster together, or an empty text."""
     share = max(comparison.drift, 1 / comparison.drift) - 1
     if len(comparison.changes) < 3 or share <= _LEAST_DRIFT:
         return ""
     word = "faster" if comparison.drift > 1 else "slower"
     return (
-        f"half of all arms are {100 * share:.0f} % or more {word}: if not all of them were "
-        "changed, it is the machine; the speed-ups within each run do not suffer from that"
+        f"half of all times are {100 * share:.0f} % or more {word}: unless every backend was "
+        "changed, the cause is the machine; the speed-ups within each run are not affected"
     )
 
 
@@ -199,13 +207,13 @@ def _facts(content: ResultFile) -> dict[str, object]:
 
 
 def _hosts(old: ResultFile, new: ResultFile) -> list[str]:
-    """Return that the hosts have other names; they may still be equal machines."""
+    """Return a difference between the names of the hosts; the machines may still be equal."""
     names = [content["machine_info"]["node"] for content in (old, new)]
     return [] if names[0] == names[1] else [f"host: {names[0]} → {names[1]}"]
 
 
 def _versions(old: ResultFile, new: ResultFile) -> list[str]:
-    """Return what runs in other versions than before; a reason to compare, often."""
+    """Return what has another version than before, which is often the reason to compare."""
     found = []
     libraries = [_libraries(content) for content in (old, new)]
     for name in sorted(libraries[0].keys() | libraries[1].keys()):
@@ -214,7 +222,7 @@ def _versions(old: ResultFile, new: ResultFile) -> list[str]:
             found.append(f"{name}: {_short(values[0])} → {_short(values[1])}")
     prints = [content["gradrace"]["fingerprints"] for content in (old, new)]
     found += [
-        f"{name}: another state of its file or library"
+        f"{name}: its file or library has changed"
         for name in prints[0]
         if prints[1].get(name, prints[0][name]) != prints[0][name]
     ]
@@ -234,7 +242,10 @@ def _cases(
     after: dict[tuple[str, str], tuple[CaseFindings, Row]],
 ) -> list[str]:
     found = []
-    for words, one, other in (("only before", before, after), ("only after", after, before)):
+    for words, one, other in (
+        ("only in the old run", before, after),
+        ("only in the new run", after, before),
+    ):
         missing = [f"{backend} on {case}" for case, backend in one if (case, backend) not in other]
         if missing:
             more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
@@ -245,7 +256,7 @@ def _cases(
         if any(before[key][0][part] != after[key][0][part] for part in ("lr", "epochs"))
     }
     if jobs:
-        found.append(f"other epochs or learning rates: {', '.join(sorted(jobs))}")
+        found.append(f"different epochs or learning rates: {', '.join(sorted(jobs))}")
     return found
 
 

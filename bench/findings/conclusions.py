@@ -1,4 +1,4 @@
-"""What follows from the data of a result file: per case a row for every backend, and warnings."""
+"""What follows from the data of a result file: a row per case and backend, and the warnings."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -26,20 +26,20 @@ from bench.machine import roofline
 from bench.machine.roofline import Limit
 
 LEAST_RUN_EPOCHS = 1_000
-"""Epochs of a training run, at least, where it is asked after how many runs compiling has paid."""
+"""The least epochs of a training run when computing after how many runs compiling pays off."""
 
 _LIMIT_ERROR = 1.25
-"""How many times as fast as the measured limit a backend may be: the machine has good hours."""
+"""How many times as fast as the measured limit a backend may be, because machine speed varies."""
 
 _LEAST_GROWTH = 7 / 8
-"""By how much of a reading of the samples a call on all of them must at least take longer than one
-on an eighth of them."""
+"""How much longer a call on all samples must take than one on an eighth of them, at least, in
+multiples of the time to read all samples once."""
 
 _VISIBLE_READING = 0.05
-"""The share of a call that reading the samples must at least take for that growth to be seen."""
+"""The least share of a call that reading the samples must take for that growth to be visible."""
 
 _VISIBLE_PASSES = 0.02
-"""The share of a call below which its passes cannot be told from its setup."""
+"""The share of a call below which its passes cannot be distinguished from its setup."""
 
 Arms = Mapping[tuple[str, bool], Benchmark]
 """Backend, and whether it is the duplicate → its times."""
@@ -97,14 +97,14 @@ def _against_itself(arms: Arms, doubled: str | None) -> Estimate | None:
 
 
 def _withdraw(rows: Sequence[Row]) -> None:
-    """Judge nobody by a baseline that is faster than the machine can be."""
+    """Compare no backend with a baseline that is impossibly fast."""
     for row in rows:
         row["speed_up"] = None
         row["verdict"] = row["verdict"] if row["impossible"] else statistics.UNJUDGED
 
 
 def _fastest(rows: Sequence[Row], arms: Arms, floor: float | None) -> Fastest | None:
-    """Return the fastest backend, and how it compares with the second; None of fewer than two."""
+    """Return the fastest backend, and how it compares with the second; None if fewer than two."""
     rows = [row for row in rows if not row["impossible"]]
     if len(rows) < 2:
         return None
@@ -121,7 +121,7 @@ def _fastest(rows: Sequence[Row], arms: Arms, floor: float | None) -> Fastest | 
 def _row(
     case: Case, arm: Benchmark, base: Benchmark | None, floor: float | None, about: About
 ) -> Row:
-    """Return what the data say about one backend on one case; times in seconds per epoch."""
+    """Return what the data show about one backend on one case; times are in seconds per epoch."""
     info, time = arm["extra_info"], _times(arm)
     trial = _trial(about, case, info)
     setup, passes = trial["setup"] if trial else 0.0, info["epochs"] + 1
@@ -203,7 +203,7 @@ def _impossible(
         return (
             f"{limit['seconds'] / slowest:.3g} times as fast as this machine can go through the "
             "samples"
-            + "; a backend that does so once per call sets PASSES_ONCE"
+            + "; a backend that does so only once per call must set PASSES_ONCE"
             * (not about["backends"][info["backend"]]["passes_once"])
         )
     trial = _trial(about, case, info)
@@ -225,7 +225,7 @@ def _trial(about: About, case: Case, info: PooledInfo) -> Trial | None:
 
 
 def _add_break_even(rows: Sequence[Row], compiled: Sequence[Compile]) -> None:
-    """Note after how many runs each backend that compiles has caught up with those that do not."""
+    """Add after how many runs each backend that compiles catches up with those that do not."""
     starts = {entry["backend"]: entry for entry in compiled}
     others = [row for row in rows if row["backend"] not in starts]
     for row in rows:

@@ -1,4 +1,4 @@
-"""Put the times of several sessions together: one `Benchmark` per arm, with the times of all."""
+"""Merge the times of several sessions: one `Benchmark` per arm (a backend on a case)."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -69,12 +69,12 @@ def _add(pooled: Benchmark, session: int, arm: Timed) -> None:
 
 def pooled_stats(data: list[float], iterations: int) -> Stats:
     """Return the figures of pytest-benchmark for these values, in seconds per epoch."""
-    from pytest_benchmark import stats  # here, since reading a file needs none of it
+    from pytest_benchmark import stats  # imported here, because reading a file does not need it
 
     found = stats.Stats()
     for value in data:
         found.update(value)
-    figures: Any = found.as_dict()  # `median`, and what we do not read
+    figures: Any = found.as_dict()  # `median`, and others that we do not read
     pooled: Stats = figures | {"data": data, "iterations": iterations}
     return pooled
 

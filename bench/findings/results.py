@@ -11,7 +11,7 @@ from bench.findings.schema import SCHEMA, ResultFile, require_result
 
 
 def read(path: Path) -> ResultFile:
-    """Read a file that `gradrace run` wrote; what follows from its data is computed anew.
+    """Read a file that `gradrace run` wrote; what follows from its data is computed again.
 
     Raises:
         InputValueError: it is not a result file, is cut off or damaged, or has another schema.

@@ -2,11 +2,12 @@
 
 A result file is the JSON of pytest-benchmark with the key "gradrace" added. `ResultFile` describes
 it as it is written. `MeasuredFile` is the same without the conclusions (`cases` and `warnings`):
-these are not trusted but drawn anew whenever a file is read, so only the rest is validated. The
-limits are wide. They ensure that no later step overflows, divides by 0 or never ends, whoever wrote
-the file. Keys that are not described here are allowed, and not read.
+these are not trusted but computed again whenever a file is read, so only the rest is validated. The
+limits are wide. They ensure that no later step overflows, divides by 0 or runs forever, whoever
+wrote the file. Keys that are not described here are allowed and ignored.
 
-The parts that describe the machine are defined where they are found, in `bench.machine`.
+An arm is one backend on one case; the A/A floor is how much two identical arms seem to differ. The
+parts that describe the machine are defined in `bench.machine`, which measures them.
 """
 
 import reprlib
@@ -36,7 +37,7 @@ SCHEMA = 4
 
 MOST_SESSIONS = MOST_REPETITIONS = MOST_THREADS = 10_000
 
-Spec = Annotated[str, Meta(min_length=1, max_length=4096)]  # a path, at the longest
+Spec = Annotated[str, Meta(min_length=1, max_length=4096)]  # the longest path
 Size = Annotated[str, Meta(pattern="^[0-9]{1,16}x[0-9]{1,16}$")]
 Job = Annotated[str, Meta(pattern="^[0-9]{1,16}x[0-9]{1,16}@[0-9]{1,16}$")]
 LearningRate = Annotated[float, Meta(gt=0)]
@@ -93,7 +94,7 @@ class Arm(TypedDict):
 
 
 class Declared(TypedDict):
-    """What the module of a backend says of it, as `backends.interface` describes."""
+    """What the module of a backend declares, as described in `backends.interface`."""
 
     one_core: bool
     passes_once: bool
@@ -137,7 +138,7 @@ class JudgedCase(TypedDict):
 
 
 class LeftOut(TypedDict):
-    """An arm that was not raced, and why; `case` may be "every case"."""
+    """A backend that was not raced on a case, and why; `case` may be "every case"."""
 
     case: str
     backend: Spec
@@ -146,7 +147,7 @@ class LeftOut(TypedDict):
 
 
 class Compile(TypedDict):
-    """What a backend that compiles takes to start: to import, and extra in its first call."""
+    """Startup times of a backend that compiles: importing, and extra time of the first call."""
 
     backend: Spec
     load: Seconds
@@ -162,7 +163,7 @@ class Growth(TypedDict):
 
 
 class Trial(TypedDict):
-    """What the trial found of an arm."""
+    """What the trial found about an arm."""
 
     case: Size
     backend: Spec
@@ -181,11 +182,11 @@ class Session(Usage):
     libraries: Libraries | None
 
 
-# The times, as pytest-benchmark writes them, with our notes in `extra_info`
+# The times, as pytest-benchmark writes them, with our data in `extra_info`
 
 
 class ArmInfo(TypedDict):
-    """What gradrace notes of an arm, in a block, in a session and in all of them."""
+    """What gradrace records about an arm, in a block, in a session and in all of them."""
 
     backend: Spec
     duplicate: bool
@@ -198,7 +199,7 @@ class ArmInfo(TypedDict):
 
 
 class BlockInfo(ArmInfo, Declared):
-    """What a timed block notes of its arm."""
+    """What a timed block records about its arm."""
 
     load: Seconds
     first: Seconds
@@ -211,14 +212,14 @@ class BlockInfo(ArmInfo, Declared):
 
 
 class TimedInfo(BlockInfo):
-    """What a session notes of an arm: of its blocks the first one's, and this."""
+    """What a session records about an arm: what its first block recorded, and this."""
 
     repetitions: list[Number]
     signatures: Signatures
 
 
 class PooledInfo(ArmInfo):
-    """What all sessions note of an arm; per time its repetition and its session."""
+    """What all sessions record about an arm; each time has its repetition and its session."""
 
     repetitions: list[Number]
     sessions: list[Number]
@@ -237,7 +238,7 @@ class Stats(TypedDict):
 
 
 class Options(TypedDict):
-    """How pytest-benchmark timed an arm; `mixed` if not in all sessions alike."""
+    """How pytest-benchmark timed an arm; `mixed` if not the same way in all sessions."""
 
     mixed: NotRequired[bool]
 
@@ -298,7 +299,7 @@ class Times(TypedDict):
 
 
 class LimitShare(Limit):
-    """The least time of a pass, in units of the best measured time."""
+    """The least time of a pass, and as a share of the best measured time."""
 
     share: float
 
@@ -311,13 +312,13 @@ class BreakEven(TypedDict):
 
 
 class Row(TypedDict):
-    """What the data say about one backend on one case."""
+    """What the data show about one backend on one case."""
 
     backend: str
     epochs: int
     passes_once: bool
     impossible: str
-    """Why no code can be as fast; empty if some can."""
+    """Why no code can be this fast; empty if it is possible."""
     time: Times
     rate: float
     """Samples times epochs per second."""
@@ -329,7 +330,7 @@ class Row(TypedDict):
     run: float
     """Seconds of a run of the case's `run_epochs` epochs."""
     speed_up: Ratio | None
-    """Speed in units of the baseline's."""
+    """How many times as fast as the baseline it is."""
     verdict: SpeedVerdict | Literal["baseline", "impossible", ""]
     memory: MemoryUse | None
     break_even: dict[str, BreakEven]
@@ -337,7 +338,7 @@ class Row(TypedDict):
 
 
 class Fastest(TypedDict):
-    """The fastest backend of a case, and its speed in units of the second's."""
+    """The fastest backend of a case, and how many times as fast as the second it is."""
 
     backend: str
     second: str
@@ -350,11 +351,11 @@ class CaseFindings(Case):
 
     baseline: str
     run_epochs: int
-    """Epochs of a run where it is asked when compiling has paid."""
+    """Epochs of a run when computing after how many runs compiling pays off."""
     doubled: str | None
     """The backend that raced against itself."""
     aa: Interval | None
-    """Its speed in units of its own."""
+    """How many times as fast as itself it seems to be."""
     floor: float | None
     """The A/A floor: how far from 1 that interval reaches."""
     arms: list[Row]
@@ -425,7 +426,7 @@ def require_result(path: Path, content: Any) -> None:
 
 
 def _contradictions(content: MeasuredFile) -> Iterator[str]:
-    """Yield what no type can exclude: unknown or repeated names, and lists that do not match."""
+    """Yield errors that types cannot exclude: unknown or repeated names, mismatched lists."""
     about, settings = content["gradrace"], content["gradrace"]["settings"]
     yield from _about_repetition(content)
     for case in settings["cases"]:

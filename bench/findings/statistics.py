@@ -2,11 +2,12 @@
 
 Every function is pure: times in, figures out. A session is a fresh process. It brings what no
 repetition inside it can average away: where memory landed, how busy the machine was. So the session
-is the unit, and its repetitions only make its own figure sharp (Kalibera and Jones, "Rigorous
-Benchmarking in Reasonable Time", ISMM 2013).
+is the unit, and its repetitions only make its own figure more precise (Kalibera and Jones,
+"Rigorous Benchmarking in Reasonable Time", ISMM 2013).
 
-Inside a session two arms are timed in pairs, one soon after the other in a shuffled order. What
-slows the machine for seconds slows both, and drops out of their ratio.
+Inside a session, two arms (each a backend on a case) are timed in pairs, one shortly after the
+other, in a shuffled order. Whatever slows the machine for seconds slows both, and cancels in their
+ratio. The A/A floor is the noise of a run: how much two identical arms seem to differ in it.
 """
 
 import math
@@ -19,7 +20,7 @@ from typing import Final, overload
 from bench.findings.schema import Interval, SpeedVerdict
 
 LEAST_EFFECT = 0.05
-"""Differences below this share are never reported; they change with the weather."""
+"""Smaller differences, as a share, are never reported; they change from day to day."""
 
 FASTER: Final = "faster"
 SLOWER: Final = "slower"
@@ -63,7 +64,7 @@ def speed_up(base: Mapping[int, Times], other: Mapping[int, Times]) -> Estimate 
 
 
 def geometric_mean(values: Sequence[float]) -> Estimate | None:
-    """Return exp(mean ± t₀.₉₇₅ s/√K) of the logarithms of K positive values; None of nothing."""
+    """Return exp(mean ± t₀.₉₇₅ s/√K) of the logarithms of K positive values; None if K = 0."""
     if not values:
         return None
     logs = [math.log(value) for value in values]
@@ -76,7 +77,7 @@ def geometric_mean(values: Sequence[float]) -> Estimate | None:
 def change(old: Sequence[float], new: Sequence[float]) -> Estimate | None:
     """Return new/old with its 95 % interval, from the session figures of two separate runs.
 
-    The sessions of two runs are no pairs, so this is Welch's t-interval of the difference of the
+    The sessions of two runs are not paired, so this is Welch's t-interval of the difference of the
     mean logarithms (Welch, Biometrika 34, 1947). None if one of them is empty.
     """
     if not (old and new):
@@ -98,7 +99,8 @@ def change(old: Sequence[float], new: Sequence[float]) -> Estimate | None:
 def floor(duplicate: Estimate | None) -> float | None:
     """Return the A/A floor: how far from 1 the interval of two identical arms reaches.
 
-    0.02 says that this run cannot tell 2 % from nothing. None without an interval.
+    0.02 means that this run cannot distinguish a difference of 2 % from none. None without an
+    interval.
     """
     if duplicate is None or duplicate.low == 0:
         return None
@@ -106,10 +108,10 @@ def floor(duplicate: Estimate | None) -> float | None:
 
 
 def verdict(ratio: Estimate | None, noise: float | None) -> SpeedVerdict:
-    """Say in words what a ratio of speeds shows, above 1 being faster.
+    """Say in words what a ratio of speeds shows; above 1 is faster.
 
     A difference is shown only if the interval excludes 1 and the effect exceeds both 5 % and the
-    A/A floor of the same run. Without an interval or a floor nothing can be judged.
+    A/A floor of the same run. Without an interval or a floor, nothing can be judged.
     """
     if ratio is None or noise is None or ratio.low == 0:
         return UNJUDGED
@@ -121,7 +123,7 @@ def verdict(ratio: Estimate | None, noise: float | None) -> SpeedVerdict:
 
 
 def break_even(first: float, steady: float, other: float) -> int | None:
-    """Return after how many runs a backend has caught up with another one that starts at once.
+    """Return after how many runs a backend has caught up with one that need not compile.
 
     The least N with first + (N − 1)·steady ≤ N·other, ⌈(first − steady)/(other − steady)⌉, at least
     1; None if it never does. All three are seconds per run; `first` includes compiling.
@@ -176,7 +178,7 @@ def plain(estimate: Estimate) -> Interval: ...
 @overload
 def plain(estimate: Estimate | None) -> Interval | None: ...
 def plain(estimate: Estimate | None) -> Interval | None:
-    """Return an estimate as the file has it; without an interval, low and high are None."""
+    """Return an estimate as in the result file; without an interval, low and high are None."""
     if estimate is None:
         return None
     known = estimate.low > 0

@@ -1,4 +1,4 @@
-"""What makes the figures of a race less than they seem, said in words, from its data."""
+"""Reasons not to trust the figures of a race, found in its data and put into words."""
 
 from collections.abc import Sequence
 
@@ -6,17 +6,17 @@ from bench.findings import statistics
 from bench.findings.schema import About, Benchmark, CaseFindings, ResultFile, Session, Settings
 from bench.machine.facts import Machine
 
-# What is above these, or below the last one, is worth a warning
-_MOST_SPREAD = 0.10  # of the sessions' medians, as a share
-_MOST_OTHER_CORES = 0.10  # that other processes keep busy
-_MOST_STOLEN_CORES = 0.02  # whose time the host takes away
-_MOST_OF_LIMIT = 1.05  # speed in units of the limit
-_MOST_EXTRA_CORES = 0.3  # that a backend keeps busy beyond its threads
-_LEAST_BLOCK = 0.005  # seconds that are timed as one
+# Above these, or below the last one, there is a warning
+_MOST_SPREAD = 0.10  # spread of the sessions' medians, as a share
+_MOST_OTHER_CORES = 0.10  # that other processes may keep busy
+_MOST_STOLEN_CORES = 0.02  # whose time the host may take away
+_MOST_OF_LIMIT = 1.05  # speed as a multiple of the limit
+_MOST_EXTRA_CORES = 0.3  # that a backend may keep busy beyond its threads
+_LEAST_BLOCK = 0.005  # seconds per timed block
 
 
 def warnings_about(content: ResultFile) -> list[str]:
-    """Return what makes the figures of a file less than they seem, in words."""
+    """Return, in words, why the figures of a file may be wrong or uncertain."""
     about, settings = content["gradrace"], content["gradrace"]["settings"]
     return [
         *_about_sessions(about),
@@ -35,13 +35,13 @@ def _about_sessions(about: About) -> list[str]:
         found.append("fewer than two sessions: there is no interval and no verdict")
     for session in about["sessions"]:
         if session["failure"]:
-            found.append(f"session {session['number']} broke off: {session['failure']}")
+            found.append(f"session {session['number']} failed: {session['failure']}")
     busy = [s for s in finished if s["others"] > _MOST_OTHER_CORES]
     if busy:
         most = max(session["others"] for session in busy)
         found.append(
-            f"the machine was busy: other processes kept up to {most:.1f} cores working "
-            f"in {len(busy)} of {len(finished)} sessions"
+            f"the machine was busy: other processes used up to {most:.1f} cores in "
+            f"{len(busy)} of {len(finished)} sessions"
         )
     stolen = max((s["stolen"] for s in finished), default=0.0)
     if stolen > _MOST_STOLEN_CORES:
@@ -60,10 +60,10 @@ def _about_spread(cases: Sequence[CaseFindings]) -> list[str]:
             spreads.append((max(values) / min(values) - 1, f"{row['backend']} on {case['name']}"))
     unstable = sorted((entry for entry in spreads if entry[0] > _MOST_SPREAD), reverse=True)
     if unstable:
-        more = f" and {len(unstable) - 1} more" if len(unstable) > 1 else ""
+        more = f" (and {len(unstable) - 1} more)" if len(unstable) > 1 else ""
         found.append(
-            f"unstable: the sessions of {unstable[0][1]} differ by {100 * unstable[0][0]:.0f} %"
-            f"{more}; ratios are paired and suffer less"
+            f"unstable: the time of {unstable[0][1]} differs by {100 * unstable[0][0]:.0f} % "
+            f"between sessions{more}; speed-ups compare times within a session and vary less"
         )
     blurred = [
         f"{case['name']} ({100 * case['floor']:.0f} %)"
@@ -72,8 +72,8 @@ def _about_spread(cases: Sequence[CaseFindings]) -> list[str]:
     ]
     if blurred:
         found.append(
-            f"the noise is above 5 % on {', '.join(blurred)}: smaller differences cannot be "
-            "shown; more --sessions narrow it"
+            f"the noise is above 5 % on {', '.join(blurred)}, and hides smaller differences; "
+            "more --sessions reduce it"
         )
     return found
 
@@ -97,7 +97,7 @@ def _about_machine(machine: Machine, settings: Settings, sessions: Sequence[Sess
 
 
 def _about_limits(cases: Sequence[CaseFindings]) -> list[str]:
-    """Whatever is faster than the limit shows that the limit was measured too low."""
+    """Warn of backends faster than the limit: they show that it was measured too low."""
     above = [
         f"{row['backend']} on {case['name']} ({100 * row['limit']['share']:.0f} %)"
         for case in cases
@@ -107,20 +107,20 @@ def _about_limits(cases: Sequence[CaseFindings]) -> list[str]:
     if not above:
         return []
     return [
-        f"above the limit: {', '.join(above)}; the machine could do more while they were timed "
-        "than while the limit was measured"
+        f"above the limit: {', '.join(above)}; the machine was faster while they were timed than "
+        "while the limit was measured"
     ]
 
 
 def _about_cores(benchmarks: Sequence[Benchmark], threads: int) -> list[str]:
-    """Whoever keeps more cores busy than there are threads has more than the others."""
+    """Warn of backends that keep more cores busy than the threads they may use."""
     found = [
         f"{arm['extra_info']['backend']} on {arm['group']} kept {most:.1f} cores busy"
         for arm in benchmarks
         if (most := max(arm["extra_info"]["cores"])) > threads + _MOST_EXTRA_CORES
     ]
     return (
-        [f"{', '.join(found)}, with {threads} thread{'s' * (threads > 1)} for each"]
+        [f"{', '.join(found)}, although each may use {threads} thread{'s' * (threads > 1)}"]
         if found
         else []
     )
@@ -132,7 +132,9 @@ def _about_blocks(benchmarks: Sequence[Benchmark]) -> list[str]:
         info, stats = arm["extra_info"], arm["stats"]
         name = f"{info['backend']} on {arm['group']}"
         if stats["median"] * stats["iterations"] < _LEAST_BLOCK:
-            found.append(f"{name}: timed blocks of less than 5 ms, calibrated in a slower moment")
+            found.append(
+                f"{name}: timed blocks last less than 5 ms, because it was slower when calibrated"
+            )
         if info["signatures"][0] != info["signatures"][1]:
             found.append(f"{name}: something was compiled while it was timed")
         if arm["options"].get("mixed"):

@@ -1,4 +1,4 @@
-"""Who is the fastest at each size: of all backends, or of those that a reader is interested in."""
+"""The fastest backend at each size, among all backends or some of them."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -34,8 +34,8 @@ class Winner:
 def winners(content: ResultFile, leave_out: Collection[str] = ()) -> list[Winner]:
     """Return the fastest backend of every size at which two or more were timed.
 
-    Backends that are faster than the machine can be are not believed, and those in `leave_out` not
-    asked. A rival is slower if its times, paired with those of the fastest, show it by the rule of
+    Impossibly fast backends and those in `leave_out` are ignored. A backend counts as slower, and
+    not as a rival, if its times, paired with those of the fastest, show that by the rule of
     `statistics.verdict`.
     """
     found = []

@@ -49,7 +49,7 @@ class Stopping:
             if steps[row] == 0:
                 return row + 1, "the steps no longer change w and b"
             ratio = steps[row] / self._first_step
-            return row + 1, f"the gradient has fallen to {ratio:.2g} of its first norm"
+            return row + 1, f"the norm of the gradient has fallen to {ratio:.2g} of its first value"
         self._last = theta[-1]
         self._recent = _least(self._recent, (piece.loss.min(), steps.min()))
         if piece.epoch[-1] < self.checkpoint:

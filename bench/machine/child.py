@@ -1,8 +1,8 @@
-"""Child processes: how they start, and how none outlives us, whatever runs in it.
+"""Child processes: starting them, and making sure that none outlives us, whatever it runs.
 
 A child is two processes: a guardian, and a worker, which does the work. The guardian waits until
 the worker ends, or the process that started them ends (even by SIGKILL), or `end` asks. Then it
-kills whatever still runs, the worker included, and ends the way the worker did.
+kills whatever still runs, the worker included, and ends as the worker did.
 
 On Linux, orphans become children of the guardian, so it also finds daemons in sessions of their
 own. The system tells the guardian when its parent has died, and kills the worker when the guardian
@@ -29,8 +29,8 @@ from typing import IO, NoReturn
 Child = subprocess.Popen[bytes]
 
 _ROOT = str(Path(__file__).resolve().parents[2])
-_PATIENCE = 5.0  # seconds that killed processes have to disappear
-_LOOK = 0.5  # seconds between two looks at the parent, where the system does not tell
+_PATIENCE = 5.0  # seconds that killed processes have to end
+_LOOK = 0.5  # seconds between two checks of the parent, where the system does not notify
 
 _SET_DEATH_SIGNAL, _SET_DUMPABLE, _SET_SUBREAPER = 1, 4, 36  # of prctl
 
@@ -41,7 +41,7 @@ def start(
     output: int | IO[bytes],
     environment: Mapping[str, str] | None = None,
 ) -> Child:
-    """Start Python `code`, which can import our packages; all that it prints goes to `output`.
+    """Start Python `code`, which can import our packages; everything it prints goes to `output`.
 
     The current folder is not on its path. End it with `end`, in the same thread.
     """
@@ -55,18 +55,18 @@ def start(
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
-        start_new_session=True,  # Ctrl-C is for the parent, and killing takes the family along
+        start_new_session=True,  # Ctrl-C reaches only the parent; killing kills the group
     )
 
 
 def end(child: Child) -> None:
-    """End a child, if it has not ended, and everything that it started."""
+    """End a child, if it is still running, and everything that it started."""
     if os.name != "posix":
         child.kill()
         child.wait()
         return
     if child.poll() is None:
-        child.terminate()  # the guardian knows the family
+        child.terminate()  # the guardian knows all descendants
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(2 * _PATIENCE)
     with contextlib.suppress(ProcessLookupError):  # all of them have ended
@@ -75,7 +75,7 @@ def end(child: Child) -> None:
 
 
 def guard(parent: int) -> None:
-    """Go on in a new process, the worker; the old one stays as its guardian and never returns.
+    """Continue in a new process, the worker; the old one stays as its guardian and never returns.
 
     `parent` is the process that called `start`.
     """
@@ -119,9 +119,9 @@ def _outlive(worker: int, parent: int) -> int:
 
 
 def _end_family() -> None:
-    """Kill every descendant and wait for it, so that its processor time counts as a child's."""
+    """Kill every descendant and wait for it, so that its processor time counts as our child's."""
     patience = time.monotonic() + _PATIENCE
-    with contextlib.suppress(ChildProcessError):  # there is none, as after most workers
+    with contextlib.suppress(ChildProcessError):  # there is none; most workers leave none
         while time.monotonic() < patience:
             ended, _ = os.waitpid(-1, os.WNOHANG)
             if not ended:
@@ -133,7 +133,7 @@ def _kill_descendants() -> None:
     import psutil
 
     for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):  # it has ended, or is another user's
+        with contextlib.suppress(psutil.Error):  # it has ended, or belongs to another user
             process.kill()
 
 

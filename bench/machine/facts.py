@@ -1,4 +1,4 @@
-"""What the figures depend on besides the code: the machine, its libraries, and who else uses it."""
+"""What the figures depend on besides the code: the machine and its libraries."""
 
 import json
 import platform
@@ -27,7 +27,7 @@ _CPU = Path("/sys/devices/system/cpu")
 
 
 class Cpu(TypedDict):
-    """The processor, as py-cpuinfo describes it; only what is read."""
+    """The processor, as py-cpuinfo describes it; only the keys that we read."""
 
     brand_raw: NotRequired[Text]
 
@@ -41,7 +41,7 @@ class CoreNumbers(TypedDict):
 
 
 class Machine(TypedDict):
-    """pytest-benchmark's `machine_info`, as far as it is read, and what we add to it."""
+    """pytest-benchmark's `machine_info`: the keys that we read, and those that we add."""
 
     node: Text
     python_version: Text
@@ -62,7 +62,7 @@ class Pool(TypedDict):
 
 
 class Libraries(TypedDict):
-    """Versions, and the pools of threads; what is about Numba is there if it was imported."""
+    """Versions and thread pools; the keys about Numba exist only if it was imported."""
 
     python: Text
     numpy: Text
@@ -91,11 +91,11 @@ def machine_info() -> Machine:
     about["caches"] = _caches()
     about["memory"] = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
     about["governor"] = _text(_CPU / "cpu0/cpufreq/scaling_governor")
-    plain: Machine = json.loads(json.dumps(about))  # as a file gives it back
+    plain: Machine = json.loads(json.dumps(about))  # as it is read back from a file
     return plain
 
 
-@cache  # it takes a sixth of a second, and stays the same
+@cache  # it takes a sixth of a second, and never changes
 def _general_info() -> dict[str, Any]:
     from pytest_benchmark.plugin import pytest_benchmark_generate_machine_info
 
@@ -111,14 +111,14 @@ def affinity() -> list[int]:
 
 
 def available_memory() -> int:
-    """Return how many bytes of memory a program can still take."""
+    """Return how many bytes of memory a program can still allocate."""
     return int(psutil.virtual_memory().available)
 
 
 def libraries() -> Libraries:
     """Return versions and thread pools of what this process has imported by now.
 
-    To be asked in the process that trains: the pools are those of its libraries.
+    Call it in the process that trains, because the pools are those of its libraries.
     """
     import numpy as np
     import threadpoolctl
@@ -173,5 +173,5 @@ def _text(path: Path) -> str | None:
 
 
 def _moves(key: str) -> bool:
-    """Whether a fact about the processor is another one at every look."""
+    """Whether a fact about the processor changes from moment to moment."""
     return key.startswith(("hz_", "cpuinfo_version"))

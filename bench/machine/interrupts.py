@@ -27,10 +27,10 @@ def status() -> int:
 
 
 def came() -> bool:
-    """Tell whether one of the signals came, even if its exception got lost.
+    """Return whether one of the signals came, even if its exception was lost.
 
-    That happens where compiled code calls Python: no exception passes through it. What fails
-    afterwards is a consequence.
+    That happens where compiled code calls Python, because no exception passes through it. Later
+    failures are consequences of it.
     """
     return bool(_received)
 
@@ -47,6 +47,6 @@ def _interrupt(number: int, _: FrameType | None) -> None:
 
 
 def _report(unraisable: Any) -> None:
-    """Say nothing of an interrupt that got lost: `came` knows of it."""
+    """Print nothing about an interrupt that was lost, because `came` reports it."""
     if not issubclass(unraisable.exc_type, KeyboardInterrupt):
         sys.__unraisablehook__(unraisable)

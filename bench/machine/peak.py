@@ -1,7 +1,7 @@
 """How fast this machine reads, from caches and from memory, and how fast it multiplies and adds.
 
-The loops are as simple as loops that use numbers can be: a sum, a dot product, a polynomial. What
-they reach, no training loop surpasses. `roofline.py` runs them in a process of their own.
+The loops are as simple as possible: a sum, a dot product, a polynomial. No training loop can be
+faster than they are. `roofline.py` runs them in a separate process.
 """
 
 from collections.abc import Callable
@@ -19,11 +19,11 @@ _SMALLEST, _LARGEST = 2**14, 2**28  # bytes of a working set
 _LAST_CACHE = 2**25  # bytes, where the system does not say
 _REPEATS = 5
 _LONG = 0.002  # seconds of one timed call
-_TERMS = 16  # multiply-adds per number, so that they are what takes the time
+_TERMS = 16  # multiply-adds per number, so that they take most of the time
 
 
 def measure(threads: int) -> Roofline:
-    """Measure on one core and on `threads`; of all repetitions the two best count."""
+    """Measure on one core and on `threads`; the two best repetitions count."""
     caches = facts.machine_info()["caches"]
     largest = min(4 * max(caches.values(), default=_LAST_CACHE), _LARGEST)
     sizes = [_SMALLEST]
@@ -36,7 +36,7 @@ def measure(threads: int) -> Roofline:
     for kernel in _KERNELS:
         for count in counts:
             kernel(small, 1, count)  # compiles
-    for _ in range(_REPEATS):  # by turns, since the machine may change its speed in between
+    for _ in range(_REPEATS):  # in turn, because the machine may change its speed in between
         for count in counts:
             for i, size in enumerate(sizes):
                 rates = [_rate(kernel, numbers[: size // 8], count) for kernel in _KERNELS[:2]]
@@ -58,14 +58,14 @@ def _second(rates: list[float]) -> float:
 
 
 def _aligned(length: int, value: float) -> Floats:
-    """Return an array that begins a cache line, so that no vector lies across two."""
+    """Return an array that starts on a cache line, so that no vector spans two."""
     buffer = np.full(length + 8, value)
     start = -(buffer.ctypes.data // 8) % 8
     return buffer[start : start + length]
 
 
 def _rate(kernel: "_Kernel", x: Floats, count: int) -> float:
-    """Return the passes a second of a kernel on `count` threads, from a call of some ms."""
+    """Return the passes per second of a kernel on `count` threads, from a call of a few ms."""
     passes = 1
     while True:
         start = default_timer()
@@ -134,7 +134,7 @@ def _horners(x: Floats, passes: int, results: Floats) -> None:
 
 
 class _Kernel(NamedTuple):
-    """One loop for one thread, and the same for several; with one, no others may idle about."""
+    """One loop for one thread, and the same for several; with one, no other threads may wait."""
 
     alone: Callable[[Floats, int], float]
     shared: Callable[[Floats, int, Floats], None]

@@ -1,4 +1,4 @@
-"""Numbers and texts as result files hold them, each with the range in which no later step fails."""
+"""Types of numbers and texts in result files, with ranges in which no later step fails."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from msgspec import Meta
 from backends.interface import MOST_EPOCHS
 
 MOST_SECONDS = 1e6
-"""The most that anything may take; a million seconds are twelve days."""
+"""The longest time that anything may take; a million seconds are twelve days."""
 
 # The ratio of two times per epoch is at most 10²¹, so an interval of two sessions is finite
 PerEpoch = Annotated[float, Meta(ge=1e-15, le=MOST_SECONDS)]

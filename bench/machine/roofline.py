@@ -1,12 +1,12 @@
-"""The limit: how fast this machine reads memory and multiplies and adds, and what follows for us.
+"""The limit: how fast this machine reads, multiplies and adds, and how fast a pass can be.
 
 A pass over the samples reads n(d + 1) numbers and makes n(2d + 1) multiply-adds: d for ŷ, d for
 Xᵀr, one for Σ rᵢ². It can be no faster than the slower of the two, whatever the code (Williams,
 Waterman and Patterson, "Roofline: an insightful visual performance model for multicore
 architectures", *Communications of the ACM* 52 (2009)). Both rates are measured, on one core and on
 as many as there are threads, for working sets from the first cache to four times the last, up to
-256 MB. Where the data of a size fit a cache, that cache's rate counts, since the pass before has
-left them there.
+256 MB. Where the data of a size fit a cache, that cache's rate counts, because the previous
+pass has left them there.
 
 `python -m bench.studies.limit` prints what it finds.
 """
@@ -28,8 +28,8 @@ _PATIENCE = 120  # seconds
 class Roofline(TypedDict):
     """What the machine can do at best, at each number of threads and size of a working set.
 
-    Per number of threads, as text since JSON has no other keys, `read` has the bytes per second at
-    each of the `sizes` in bytes, and `fma` the multiply-adds per second; `read_again` and
+    For each number of threads (as text, because JSON has no other keys), `read` has the bytes per
+    second at each of the `sizes` in bytes, and `fma` the multiply-adds per second; `read_again` and
     `fma_again` have the same of the second-best repetition. `caches` as in `facts.Machine`.
     """
 
@@ -49,7 +49,7 @@ class Limit(TypedDict):
 
 
 _AGREE = 1.1
-"""The largest ratio of the best repetition to the second best at which the best is believed."""
+"""The largest ratio of the best repetition to the second best at which the best is trusted."""
 
 
 def measured(threads: int, cache: Path | None = None) -> Roofline:
@@ -82,7 +82,7 @@ _CHILD = (
 
 
 def best(first: Roofline | None, second: Roofline) -> Roofline:
-    """Return the two best rates of two measurements: other users of the machine only take away."""
+    """Return the two best rates of two measurements: other processes can only lower them."""
     if first is None:
         return second
     found: Roofline = {**second, "read": {}, "read_again": {}, "fma": {}, "fma_again": {}}

@@ -1,4 +1,4 @@
-"""Who uses the machine: our memory, and what other processes take while ours work."""
+"""How the machine is used: our memory, and other processes while ours work."""
 
 import os
 from contextlib import suppress
@@ -14,14 +14,14 @@ _PROCESS = Path("/proc/self")
 
 
 class MemoryUse(TypedDict):
-    """Bytes that work added to its process at most, and the peak of the whole process."""
+    """The most bytes that some work added to its process, and the peak of the whole process."""
 
     added: Number
     peak: Number
 
 
 class Usage(TypedDict):
-    """What happened to the machine in some seconds.
+    """What happened on the machine during a measurement.
 
     `load_before` and `load_after` are averages of the last minute, `others` is how many cores other
     processes kept busy on average, `stolen` how many cores' worth of time the host of a virtual
@@ -36,7 +36,7 @@ class Usage(TypedDict):
 
 
 class Memory:
-    """Watches how much memory this process takes from now on."""
+    """Watches how much memory this process uses from now on."""
 
     def __init__(self) -> None:
         """Forget the peak so far, where the system lets us (Linux)."""
@@ -45,13 +45,13 @@ class Memory:
         self._before = psutil.Process().memory_info().rss
 
     def growth(self) -> MemoryUse:
-        """Return what was added since then."""
+        """Return how much was added since the start."""
         peak = _peak()
         return {"added": max(0, peak - self._before), "peak": peak}
 
 
 class Meter:
-    """Watches who else uses the machine while our child processes work."""
+    """Watches what other processes use while our child processes work."""
 
     def __init__(self) -> None:
         """Begin."""

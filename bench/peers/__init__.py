@@ -1,8 +1,9 @@
-"""Peers: the same loop in what people use instead, as optional comparators beside the ladder.
+"""Peers: the same loop in other libraries and in C, to compare the built-in backends with.
 
 Each is a backend file as anyone could write it: it imports nothing of ours but the interface, and
 is passed by its path, as in `gradrace check --backend bench/peers/c_loop.py`. `available` says
-which ones can run here. What does not follow the trajectory is in `same_loss`.
+which ones can run here. Libraries that do not follow the trajectory are in
+`bench.studies.same_loss`.
 """
 
 import shutil
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 
 class Peer(NamedTuple):
-    """Where a peer lives, what it needs, and how to get that."""
+    """The file of a peer, what it needs, and how to install that."""
 
     module: str
     """The stem of its file."""
@@ -39,7 +40,7 @@ def path(name: str) -> str:
 
 
 def missing(name: str) -> str:
-    """Say in one line what a peer lacks to run here, without importing it; empty if nothing."""
+    """Say in one line what a peer needs to run here, without importing it; empty if nothing."""
     _, package, extra = PEERS[name]
     if package is None:
         if any(map(shutil.which, COMPILERS)):
@@ -58,11 +59,11 @@ def available() -> tuple[list[str], list[str]]:
 
 
 def raceable() -> tuple[list[str], list[str]]:
-    """Return what `available` does, after an epoch of each peer in a process of its own.
+    """Return the same as `available`, after running an epoch of each peer in a separate process.
 
-    The reasons include what is installed but broken, in the words of its own error.
+    The reasons include peers that are installed but broken, with their own error message.
     """
-    from bench.data.samples import synthetic  # here, since NumPy takes its time
+    from bench.data.samples import synthetic  # imported here, because importing NumPy takes a while
     from bench.proof.isolation import BackendError, run_isolated
     from bench.proof.problems import Problem
 

@@ -1,11 +1,11 @@
 """Peer `c`: the textbook loop in C, compiled by gcc -O3 -march=native -ffast-math.
 
-The yardstick: what someone would write who leaves Python for speed. One pass over the samples per
-epoch computes Σ rᵢ², Σ rᵢxᵢ and Σ rᵢ; the whole training is one call. X is (n, d) in rows, as C has
-it. The source is compiled when this module is imported, into a folder that is gone afterwards.
+This is what someone would write who leaves Python for speed. One pass over the samples per epoch
+computes Σ rᵢ², Σ rᵢxᵢ and Σ rᵢ; the whole training run is one call. X is (n, d) in C order. The
+source is compiled when this module is imported, into a folder that is deleted afterwards.
 
--ffast-math assumes that inf and nan never happen, so nothing is promised of a run that diverges:
-what comes out depends on the compiler. With gcc 12 on x86-64 it is right: on the reference line
+-ffast-math assumes that inf and nan never occur, so nothing is guaranteed for a run that diverges:
+the result depends on the compiler. With gcc 12 on x86-64 it is right: on the reference line
 with α = 0.1 the loss is inf from epoch 186 on and nan from 374 on, as with every other backend.
 """
 
@@ -105,7 +105,7 @@ def _compiled() -> ctypes.CDLL:
     with TemporaryDirectory(prefix="gradrace-", ignore_cleanup_errors=True) as name:
         source, unlinked, library = (str(Path(name, f"loop.{kind}")) for kind in ("c", "o", "so"))
         Path(source).write_text(SOURCE)
-        # In two steps: if -ffast-math is there when a library is linked, gcc before 13 adds
+        # In two steps: if -ffast-math is given when a library is linked, gcc before 13 adds
         # crtfastmath.o, and loading it flushes subnormal numbers to zero in the whole process.
         _run(compiler, *FLAGS, "-c", source, "-o", unlinked)
         _run(compiler, "-shared", unlinked, "-o", library)
@@ -136,7 +136,7 @@ def prepare(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def _aligned(array: Floats) -> Floats:
-    """Return a copy that begins a cache line, or the loop may take a fifth longer."""
+    """Return a copy that starts on a cache line; otherwise the loop can take a fifth longer."""
     buffer = np.empty(array.nbytes + 64, np.uint8)
     start = -buffer.ctypes.data % 64
     copy = buffer[start : start + array.nbytes].view(np.float64).reshape(array.shape)

@@ -1,12 +1,12 @@
 """Peer `jax`: the loop as one XLA program, in float64 on the CPU; gradients derived by hand.
 
-`lax.scan` over the epochs would do, but its number of steps is part of the program: another number
-of epochs, another compilation. So `lax.fori_loop` stores the states in a buffer, which is what a
-scan does as well, just as fast. The program is compiled once for each shape of X. It makes up to
-4096 steps and stores every state; thinning them to each `every`-th is up to Python.
+`lax.scan` over the epochs would work, but its number of steps is part of the program, so every new
+number of epochs would need another compilation. So `lax.fori_loop` stores the states in a buffer,
+as a scan does, and just as fast. The program is compiled once for each shape of X. It makes up to
+4096 steps and stores every state; Python then keeps every `every`-th.
 
-XLA reads neither OMP_NUM_THREADS nor its kin, but NPROC, once, when it starts. So this module
-hands the number on, in order to race with as many threads as the others.
+XLA ignores OMP_NUM_THREADS and similar variables; it reads NPROC once, when it starts. So this
+module sets NPROC, in order to use as many threads as the others.
 """
 
 import os
@@ -28,7 +28,7 @@ _STEPS = 4096  # states that the buffer holds
 
 
 def prepare(X: ArrayLike, y: ArrayLike) -> tuple[Any, Any]:
-    """Return Xᵀ (d, n), whose products XLA computes faster than those of X, and y (n,)."""
+    """Return Xᵀ (d, n), whose products XLA computes faster than those with X, and y (n,)."""
     X, y = check_samples(X, y)
     cpu = jax.devices("cpu")[0]
     return jax.device_put(X.T.copy(), cpu), jax.device_put(y.copy(), cpu)

@@ -1,6 +1,6 @@
-"""Peer `textbook`: NumPy as textbooks have it, an expression per formula.
+"""Peer `textbook`: NumPy as in textbooks, one expression per formula.
 
-The yardstick of the `numpy` rung: every operation makes a new array. X is (n, d), y (n,).
+The backend `numpy` is compared with it. Every operation makes a new array. X is (n, d), y (n,).
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from backends.interface import (
 
 
 def prepare(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
-    """Return X and y as arrays; of one feature, X as an array (n,)."""
+    """Return X and y as arrays; if there is one feature, X has the shape (n,)."""
     X, y = check_samples(X, y)
     return (X[:, 0].copy() if X.shape[1] == 1 else X), y
 

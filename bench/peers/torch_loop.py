@@ -1,8 +1,8 @@
 """Peer `torch`: tensors of PyTorch in float64 on the CPU; gradients derived by hand, no autograd.
 
-A call of PyTorch costs about a microsecond whatever it does, so an epoch makes few of them. With
-A = [X 1] and θ = (w, b) they are one product for r = Aθ − y, one Σ rᵢ², one for Aᵀr, and the
-update. Buffers made beforehand take the results.
+Any call of PyTorch takes about a microsecond, so an epoch makes few of them. With A = [X 1] and
+θ = (w, b), these are a product for r = Aθ − y, the sum Σ rᵢ², a product for Aᵀr, and the update.
+The results go to buffers that are allocated beforehand.
 """
 
 from typing import Any

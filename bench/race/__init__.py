@@ -1,1 +1,1 @@
-"""The race: what runs, in which order, in which process, and all of it together."""
+"""The race: what runs, in which order and in which process."""

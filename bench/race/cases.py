@@ -10,7 +10,7 @@ from bench.data.samples import REFERENCE_EPOCHS, REFERENCE_LR, Dataset, referenc
 
 _POINTS = 5_000_000  # n(d + 1)·epochs of one call: some milliseconds of compiled code
 _FEWEST = 5  # epochs
-_ENOUGH = 1_000  # epochs, so that what a backend does once per call does not decide the race
+_ENOUGH = 1_000  # least epochs, so that the setup of a call does not decide the race
 _EXACT = 200_000  # (d + 2)²·epochs: a fraction of a second of exact arithmetic
 _NAME = re.compile(r"(\d+)x(\d+)(?:@(\d+))?")
 
@@ -54,9 +54,9 @@ def make_case(n: int, d: int, epochs: int | None = None) -> Case:
 
     100 × 1 is the reference line with α = 0.005. The others are synthetic; α is a tenth of their
     `stable_limit`, or 5/epochs of it if that is less: so descent still moves in the last epoch, and
-    nobody can stop before unnoticed. The default of the epochs makes n(d + 1)·epochs about 5 · 10⁶,
-    at most 10,000; but at least 1,000, of many features what exact arithmetic can bear, 5 at least.
-    Slow backends make fewer.
+    a backend that stops early is noticed. The default of the epochs makes n(d + 1)·epochs about
+    5 · 10⁶, at most 10,000 and at least 1,000; with many features only as many as exact
+    arithmetic can bear, but at least 5. Slow backends make fewer.
 
     Raises:
         InputValueError: n, d or epochs below 1, or more epochs than 10¹⁵.
@@ -82,7 +82,7 @@ def parse(text: str) -> Case:
     """Return the case of a name, 100x1, or of a name with epochs, 100x1@500.
 
     Raises:
-        InputValueError: the text has another form, or as `make_case`.
+        InputValueError: the text does not have this form, or as `make_case`.
 
     """
     found = _NAME.fullmatch(text)
@@ -104,5 +104,5 @@ QUICK = [*grid((100, 100_000), (1,)), *grid((100, 10_000), (10,))]
 FULL = [
     job
     for job in grid((100, 1_000, 10_000, 100_000, 1_000_000), (1, 10, 100))
-    if job.n * job.d <= 10_000_000  # what plain Python passes over in seconds
+    if job.n * job.d <= 10_000_000  # values that plain Python passes over in seconds
 ]

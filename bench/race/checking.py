@@ -29,11 +29,11 @@ class Check:
 
     @property
     def agree(self) -> bool:
-        """Whether no verdict is against its backend."""
+        """Whether all backends judged so far agree."""
         return all(verdict.agrees for verdict in self.verdicts)
 
     def content(self) -> dict[str, Any]:
-        """Return what is checked, the yardstick, and the verdicts, as JSON has them."""
+        """Return what is checked, how the exact values are computed, and the verdicts, for JSON."""
         n, d = self.data.X.shape
         return {
             **{"data": self.data.name, "n": n, "d": d, "lr": self.lr, "epochs": self.epochs},
@@ -54,7 +54,7 @@ def check(
     """Judge backends, all built-in ones by default, on `data` and on the small problems.
 
     `epochs` is 1,000 by default, or fewer if the data are large; `timeout` is in seconds per
-    backend. Ctrl-C keeps the verdicts that there are, and sets `interrupted`.
+    backend. Ctrl-C keeps the verdicts so far, and sets `interrupted`.
 
     Raises:
         InputValueError: the rate or the epochs are out of range, or no rate is stable.
@@ -87,7 +87,7 @@ def check(
 
 
 def _rate(lr: Rate, data: Dataset, epochs: int) -> float:
-    """Return a given rate, or the automatic one of the data."""
+    """Return the given rate, or the automatic one for the data."""
     if lr != "auto":
         return float(lr)
     return best_rate(Landscape.of(data), epochs)

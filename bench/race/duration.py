@@ -12,12 +12,12 @@ from bench.race.trial import FEWEST_REPETITIONS, LONG_BLOCK
 
 @dataclass(frozen=True)
 class Pace:
-    """How quick a machine is, in seconds; what is not listed takes no time worth mentioning."""
+    """How fast a machine is, in seconds; anything not listed takes negligible time."""
 
     around: float
     """Before and after the race: exact sums, pictures, the model of the reference line."""
     check: float
-    """Checking a backend, its start included."""
+    """Checking a backend, including its start."""
     limits: int
     """How many times the limit of the machine is measured."""
     limit: float
@@ -33,7 +33,7 @@ class Pace:
     step: float
     """What an interpreted loop takes for one number of X or y."""
     interpreted: bool
-    """Whether a backend from outside is taken to be an interpreted loop."""
+    """Whether a foreign backend is assumed to be an interpreted loop."""
 
 
 BRISK = Pace(
@@ -48,7 +48,7 @@ BRISK = Pace(
     step=5e-8,
     interpreted=False,
 )
-"""A quick machine that does nothing else."""
+"""A fast machine that does nothing else."""
 
 SLOW = Pace(
     around=8.0,
@@ -65,11 +65,11 @@ SLOW = Pace(
 """A slow machine, or one that is busy."""
 
 _TRIAL_PASSES = 10
-"""How often a trial goes through the samples, at least."""
+"""The least number of times that a trial goes through the samples."""
 
 
 def duration(settings: Settings) -> tuple[float, float]:
-    """Return about how many seconds the race takes, from a brisk machine to a slow one."""
+    """Return about how many seconds the race takes, on a fast and on a slow machine."""
     return _seconds(settings, BRISK), _seconds(settings, SLOW)
 
 
@@ -78,7 +78,7 @@ def _seconds(settings: Settings, pace: Pace) -> float:
     passes = [pace.step * case.n * (case.d + 1) for case in settings.cases]
     slow = sum(_is_interpreted(spec, pace) for spec in settings.backends)
     trials = len(settings.cases) * len(settings.backends)
-    arms = trials + len(settings.cases)  # the fastest of each case races itself, too
+    arms = trials + len(settings.cases)  # the fastest of each case also races against itself
     session = pace.process + arms * (settings.repetitions * pace.block + pace.ready)
     for one in passes:  # a call of one epoch passes twice
         usual, least = settings.repetitions * pace.block, FEWEST_REPETITIONS * 2 * one
@@ -94,14 +94,14 @@ def _seconds(settings: Settings, pace: Pace) -> float:
 
 
 def _is_interpreted(spec: str, pace: Pace) -> bool:
-    """Whether a backend is a loop in Python; of one from outside nobody knows."""
+    """Whether a backend is an interpreted loop; for a foreign one, as assumed."""
     if spec in backends.LADDER:
         return backends.LADDER[spec].package is None
     return pace.interpreted
 
 
 def announcement(settings: Settings) -> str:
-    """Say what is about to be raced, and about how long it takes."""
+    """Say what will be raced, and about how long that takes."""
     return (
         f"{settings.kind} run: {_count(len(settings.cases), 'size')}, "
         f"{_count(len(settings.backends), 'backend')}, {_count(settings.sessions, 'session')}; "

@@ -1,4 +1,4 @@
-"""What a timing session does: which arms, how many calls and repetitions of each, in what order."""
+"""What a timing session does: the arms, their calls and repetitions, and the order of blocks."""
 
 import json
 import random
@@ -19,7 +19,7 @@ class Arm:
     """Its `spec`, with the epochs of the case: 100x1@10000."""
     backend: str
     duplicate: bool = False
-    """Whether it races the same backend, under the same name, for the A/A floor."""
+    """Whether it is an identical copy; the difference that it shows is the noise, the A/A floor."""
     epochs: int | None = None
     """Epochs per call, where a call of all epochs of the case would take too long."""
     calls: int | None = None
@@ -31,7 +31,7 @@ class Arm:
 
     @property
     def job(self) -> Case:
-        """The case with the epochs that this arm makes."""
+        """The case with the number of epochs that this arm runs."""
         job = parse(self.case)
         return job if self.epochs is None else replace(job, epochs=self.epochs)
 
@@ -51,9 +51,9 @@ class Block(NamedTuple):
 def interleaved(arms: Sequence[Arm], seed: str) -> Iterator[Block]:
     """Yield the blocks of a session, repetition by repetition, in an order drawn from `seed`.
 
-    In each repetition the cases are shuffled, and within a case its arms. A machine may change its
-    speed many times a second, so the two arms of a pair must run one soon after the other: the slow
-    arms, which are those of fewer repetitions, all go first or all go last.
+    In each repetition, the cases are shuffled, and so are the arms of each case. A machine may
+    change its speed many times a second, so the two arms of a pair must run shortly after each
+    other: the slow arms, which have fewer repetitions, all go first or all go last.
     """
     draw = random.Random(seed)
     most = max((arm.repetitions for arm in arms), default=0)
@@ -71,10 +71,11 @@ def interleaved(arms: Sequence[Arm], seed: str) -> Iterator[Block]:
 
 
 def _slots(most: int) -> list[int]:
-    """Return the repetitions in the order in which arms of few repetitions take them.
+    """Return the repetitions in the order in which arms with few repetitions use them.
 
-    By their binary digits read backwards, so that any first few are spread over all; and since all
-    arms take the same first ones, the repetitions of one arm are among those of a longer one.
+    They are sorted by their reversed binary digits, so that the first few are always spread over
+    all. Every arm uses the first ones, so the repetitions of an arm are a subset of those of any
+    arm with more.
     """
     return sorted(range(most), key=lambda i: int(f"{i:032b}"[::-1], 2))
 
@@ -86,11 +87,11 @@ class Plan:
     arms: tuple[Arm, ...]
     seed: str
     budget: float | None = None
-    """Seconds that a call may take; slower arms make fewer epochs. None for no limit."""
+    """Seconds that a call may take; slower arms run fewer epochs. None for no limit."""
     longest: float = float("inf")
     """Seconds that a call of one epoch may take; slower arms are not timed."""
     exact: str | None = None
-    """A folder with the exact sums of the samples; without it they are computed again."""
+    """A folder with the exact sums of the samples; without it, they are computed again."""
 
     def write(self, path: Path) -> None:
         """Write the plan as JSON."""

@@ -1,4 +1,4 @@
-"""The result file of a race that begins, and what a saved one says of its backends."""
+"""The result file at the start of a race, and what a saved one says about its backends."""
 
 import hashlib
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ def _as_written(settings: Settings) -> schema.Settings:
 
 
 def settings_of(content: schema.Settings) -> Settings:
-    """Return the settings that a file holds."""
+    """Return the settings in a file."""
     cases = [Case(case["n"], case["d"], case["lr"], case["epochs"]) for case in content["cases"]]
     return Settings(
         kind=content["kind"],
@@ -72,7 +72,7 @@ def settings_of(content: schema.Settings) -> Settings:
 
 
 def backend_facts(specs: Sequence[str]) -> dict[str, schema.BackendFacts]:
-    """Return what is special about each backend, as far as it is known before it is imported."""
+    """Return what is special about each backend, as far as known before it is imported."""
     colors, found = backends.colors(specs), {}
     for spec in specs:
         rung = backends.rung(spec)
@@ -88,7 +88,7 @@ def backend_facts(specs: Sequence[str]) -> dict[str, schema.BackendFacts]:
 def fingerprints(specs: Sequence[str]) -> dict[str, str]:
     """Return what each backend is: a hash of its source, and the version of its library.
 
-    The source of a rung is not its file alone, but also what that imports from other rungs.
+    The source of a built-in backend includes what its file imports from others.
     """
     found = {}
     for spec in specs:

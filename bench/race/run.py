@@ -1,4 +1,4 @@
-"""The main job: verify the backends, time those that agree in several sessions, save and draw."""
+"""The race itself: verify the backends, time those that agree in several sessions, save, draw."""
 
 import tempfile
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from bench.race.trial import Conditions, try_out
 from bench.race.verification import check
 
 _MOST_CONFIRMATIONS = 3
-"""Measurements of the limit after the race, before something is called impossible."""
+"""How often the limit is measured again after the race before a time is called impossible."""
 
 _SAME_MACHINE: tuple[Literal["cpu", "cores", "memory", "python_version"], ...] = (
     "cpu",
@@ -33,7 +33,7 @@ _SAME_MACHINE: tuple[Literal["cpu", "cores", "memory", "python_version"], ...] =
     "memory",
     "python_version",
 )
-"""What must not differ where a race is resumed."""
+"""What must be the same when a race is resumed."""
 
 
 def run(
@@ -44,12 +44,13 @@ def run(
     """Verify backends and race them on cases; save results and pictures in `folder`.
 
     Writes agreement.parquet, agreement.png, benchmark.json, what `draw` writes, and what
-    `model.save` writes for the reference line. `on_progress` gets what is being done, and how many
-    of how many steps are done, of 0 before the sessions. Ctrl-C keeps the sessions that are
-    finished, sets `interrupted`, and `resume` can complete the file.
+    `model.save` writes for the reference line. `on_progress` gets what is being done, the
+    number of steps that are done, and their total, which is 0 before the sessions. Ctrl-C keeps
+    the finished sessions and sets `interrupted`; `resume` can complete the file.
 
     Raises:
-        InputValueError: as `Settings.resolved`, or a backend cannot be imported or is none.
+        InputValueError: as `Settings.resolved`, or a backend cannot be imported or lacks a
+            function.
         OSError: the folder cannot be written to.
 
     """
@@ -73,9 +74,9 @@ def measure(
     settings: Settings,
     on_progress: Progress = silent,
 ) -> Race:
-    """Time the backends and write the result file, nothing else: no pictures, no model.
+    """Time the backends and write only the result file, no pictures and no model.
 
-    Ctrl-C keeps the sessions that are finished, and sets `interrupted`.
+    Ctrl-C keeps the finished sessions, and sets `interrupted`.
 
     Raises:
         InputValueError: as `Settings.resolved`.
@@ -92,14 +93,15 @@ def measure(
 
 
 def resume(path: Path, on_progress: Progress = silent) -> Race:
-    """Complete a result file whose run was interrupted: time the sessions that are missing.
+    """Complete the result file of an interrupted run: time the missing sessions.
 
-    The arms, calls and seeds are those of the file. Beside it are written the pictures and the
-    model of the reference line, as `run` does. Of a finished file nothing is timed or written.
+    The arms (each a backend on a case), calls and seeds are those of the file. The pictures and the
+    model of the reference line are written beside it, as by `run`. For a finished file, nothing is
+    timed or written.
 
     Raises:
-        InputValueError: it is not a result file, was made on another machine or with other versions
-            or another state of a backend's file, was interrupted before its first session, or
+        InputValueError: it is not a result file, was made on another machine, with other versions
+            or with a different backend file, was interrupted before its first session, or
             `Settings.resolved` refuses its settings.
         OSError: it cannot be read or written.
 
@@ -110,15 +112,15 @@ def resume(path: Path, on_progress: Progress = silent) -> Race:
     if not about["arms"]:
         raise InputValueError(f"{path}: was interrupted before the first session; run it again")
     if any(parse(arm["case"]) not in settings.cases for arm in about["arms"]):
-        raise InputValueError(f"{path}: is damaged: its arms have other cases than its settings")
+        raise InputValueError(f"{path}: is damaged: its arms and its settings have different cases")
     race = Race(settings, content)
     if not about["interrupted"]:
         return race
     now = fingerprints(settings.backends)
     for name, before in about["fingerprints"].items():
         if now[name] != before:
-            what = "has changed since" if now[name] else "is not there any more"
-            raise InputValueError(f"{path}: {name} {what}; two states would be mixed")
+            what = "has changed since" if now[name] else "no longer exists"
+            raise InputValueError(f"{path}: {name} {what}, so old and new times cannot be combined")
     here = facts.machine_info()
     for key in _SAME_MACHINE:
         if here[key] != content["machine_info"][key]:
@@ -154,10 +156,10 @@ def _measure(race: Race, specs: Sequence[str], path: Path, steps: Steps) -> None
 
 
 def _measure_limit(race: Race, conditions: Conditions, steps: Steps) -> None:
-    """Measure what the machine can do; of several measurements the best rates count."""
+    """Measure what the machine can do; the best rates of several measurements count."""
     if race.settings.limit:
         steps("measuring what the machine can do", 0)
-        with suppress(RuntimeError):  # without a limit the race is a race all the same
+        with suppress(RuntimeError):  # the race does not need a limit
             threads = min(race.settings.threads, len(facts.affinity()))
             found = roofline.measured(threads, conditions.cache)
             race.about["roofline"] = roofline.best(race.about["roofline"], found)
@@ -175,7 +177,7 @@ def _set_up(folder: Path, settings: Settings, steps: Steps) -> Conditions:
 
 
 def _try_out(race: Race, specs: Sequence[str], conditions: Conditions, steps: Steps) -> None:
-    """Find out what each backend needs on each case, and freeze it."""
+    """Find out what each backend needs on each case, and fix it for all sessions."""
     found = try_out(
         specs,
         race.settings.cases,
@@ -195,7 +197,7 @@ def _try_out(race: Race, specs: Sequence[str], conditions: Conditions, steps: St
 
 
 def _finish(race: Race, folder: Path, path: Path | None = None) -> None:
-    """Write the file even if nothing was timed; only then draw, so that no picture costs a race."""
+    """Write the file even if nothing was timed; draw afterwards, so that no picture can lose it."""
     from plots import agreement as agreement_plot  # here, since matplotlib takes its time
 
     errors, picture = folder / ERRORS, folder / "agreement.png"

@@ -2,7 +2,7 @@
 
 One race per number of threads, each a result file of its own: scale-1.json, scale-2.json, … The
 exponents are those of t ∝ nᵖ, fitted to the logarithms of the medians by least squares, over the
-sizes at which an epoch takes at least three times as long as at the smallest.
+sizes at which an epoch takes at least three times as long as at the smallest size.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from bench.race.state import Race
 SIZES = tuple(10**power for power in range(8))
 FEATURES = (1, 10, 100, 1_000)
 NUMBERS = 1_000_000
-"""n·d where d grows."""
+"""n·d in the cases where d grows."""
 
 
 def threaded() -> tuple[str, ...]:
-    """Return the rungs that use several cores, and those that they are the same as on one."""
+    """Return the backends that use several cores, and those that they equal on one core."""
     alone = {rung.on_one_thread for rung in backends.LADDER.values()}
     return tuple(
         name for name, rung in backends.LADDER.items() if not rung.one_core or name in alone
@@ -45,7 +45,7 @@ def study(
 ) -> list[Race]:
     """Race with one thread, then with two, four, …, as many as there are cores.
 
-    After Ctrl-C the last race is the one that it interrupted.
+    After Ctrl-C, the last race is the one that was interrupted.
 
     Raises:
         InputValueError: as `Settings.resolved`.

@@ -19,7 +19,9 @@ from bench.race.session_files import Event, TimingsFile, VerdictEvent
 
 _HERE = Path(__file__).resolve().parent.parent
 _PYTEST = "import pytest; sys.exit(pytest.main(sys.argv[1:]))"
-_TESTS_FAILED = 1  # pytest's exit status; an arm that disagrees is a test that fails
+_TESTS_FAILED = (
+    1  # pytest's exit status: a test failed, because an arm (a backend on a case) disagrees
+)
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,11 @@ class Session:
     """What one session timed and found."""
 
     results: TimingsFile
-    """pytest-benchmark's JSON; `benchmarks` is empty if the session broke off."""
+    """pytest-benchmark's JSON; `benchmarks` is empty if the session failed."""
     events: list[Event]
     """What it reported, in order: a verdict per arm, then its timed blocks."""
     failure: str
-    """Why the session broke off, empty if it did not."""
+    """Why the session failed; empty if it did not."""
     timed_out: bool
     usage: Usage
     """What `machine.usage.Meter` saw."""
@@ -53,7 +55,7 @@ def time_arms(
     """Verify and time the arms of `plan`, in a fresh process whose libraries get `threads` threads.
 
     `cache` is where Numba keeps its machine code, `timeout` is in seconds. `on_event` gets every
-    event soon after it happened. Whatever ends this function ends the process, too.
+    event soon after it happened. The process ends when this function does, however it ends.
 
     Raises:
         OSError: the folder for temporary files is full.
@@ -75,11 +77,11 @@ def time_arms(
         usage, (events, readable) = meter.read(), session_files.events(log)
         results = session_files.timings(folder / "timings.json")
         if process.returncode or not readable:
-            check_space(folder)  # else it is nobody's fault in there
+            check_space(folder)  # if the disk is full, the session is not at fault
         last = " ".join(text_of(output).split("\n")[-4:]).strip()
     failure = ""
     if timed_out:
-        failure = f"no end after {timeout:.0f} s"
+        failure = f"its process did not end within {timeout:.0f} s"
     elif not readable:
         failure = "its process left a log that cannot be read"
     elif process.returncode < 0:
@@ -97,7 +99,9 @@ def _watched(
     while process.poll() is None:
         time.sleep(0.1)
         written = log.stat().st_size if log.exists() else 0
-        if written > size:  # else there is nothing to read, and nobody is disturbed
+        if (
+            written > size
+        ):  # otherwise there is nothing to read, and reading would disturb the timing
             size, (events, _) = written, session_files.events(log)
             for event in events[seen:]:
                 on_event(event)
@@ -108,7 +112,7 @@ def _watched(
 
 
 def _missing(plan: Plan, events: list[Event], results: TimingsFile) -> bool:
-    """Whether a block of an arm that is fit was not timed."""
+    """Whether a block of an arm that passed was not timed."""
     fit = {
         (event["case"], event["arm"]): event["verdict"]["agrees"] and not event["too_slow"]
         for event in events

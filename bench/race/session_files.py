@@ -1,4 +1,4 @@
-"""What a session leaves: its times and its log; either may be cut off or forged."""
+"""What a session leaves behind: its times and its log; either may be cut off or forged."""
 
 from pathlib import Path
 from typing import Literal, NotRequired, TypedDict
@@ -11,7 +11,7 @@ from bench.machine.ranges import Count, Number
 
 
 class SessionMachine(TypedDict):
-    """What only the process that times knows of the machine: the threads that it really used."""
+    """What only the timing process knows about the machine: the threads that it really used."""
 
     libraries: Libraries
 
@@ -63,7 +63,7 @@ def timings(path: Path) -> TimingsFile:
 def events(log: Path) -> tuple[list[Event], bool]:
     """Return the events in a session's log, and whether every finished line is one.
 
-    They end at the first line that is none. An unfinished line is ignored: the child may be
+    They end at the first line that is not an event. An unfinished line is ignored: the child may be
     writing it.
     """
     found: list[Event] = []

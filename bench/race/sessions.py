@@ -22,7 +22,7 @@ def arms_of(race: Race) -> tuple[Arm, ...]:
 
 
 def fill_cache(arms: Sequence[Arm], conditions: Conditions, steps: Steps) -> None:
-    """Let every backend compile once: the sessions start as those before the interruption did."""
+    """Let every backend compile once, so that the sessions start as before the interruption."""
     steps("compiling", 0)
     first = {
         arm.backend: Arm(arm.case, arm.backend, epochs=1, calls=1, repetitions=1) for arm in arms
@@ -32,7 +32,7 @@ def fill_cache(arms: Sequence[Arm], conditions: Conditions, steps: Steps) -> Non
 
 
 def time_sessions(race: Race, path: Path, conditions: Conditions, steps: Steps) -> None:
-    """Time the sessions that are missing; write the file after every one."""
+    """Time the missing sessions; write the file after each."""
     arms = arms_of(race)
     missing = [
         number
@@ -71,7 +71,7 @@ def _tell(steps: Steps, doing: str, event: Event) -> None:
 
 
 def _repeat_offenders(sessions: Sequence[schema.Session]) -> set[str]:
-    """Return the arms during which two sessions have broken off."""
+    """Return the arms during which two sessions have failed."""
     culprits = [session["during"] for session in sessions if session["failure"]]
     return {culprit for culprit in culprits if culprit and culprits.count(culprit) > 1}
 
@@ -82,12 +82,12 @@ def _wrong_arms(left_out: Sequence[schema.LeftOut]) -> set[str]:
 
 
 def _timeout(plan: Plan) -> float:
-    """Return how many seconds a session may take: five times what the trials let expect."""
+    """Return how many seconds a session may take: five times the estimate from the trials."""
     return 60 + 5 * sum((arm.repetitions + 4) * max(arm.block, 0.01) for arm in plan.arms)
 
 
 def _add(race: Race, number: int, plan: Plan, session: Session) -> None:
-    """Take over what a session timed, or why it broke off and during which arm."""
+    """Add the times of a session, or why it failed and during which arm."""
     during = ""
     if session.failure:
         during = _interrupted_block(plan, session)
@@ -119,13 +119,13 @@ def _add(race: Race, number: int, plan: Plan, session: Session) -> None:
             }
         )
     benchmarks = race.content["benchmarks"]
-    benchmarks[:] = [  # what is wrong once is not believed in earlier sessions either
+    benchmarks[:] = [  # an arm that is wrong once is not trusted in earlier sessions either
         arm for arm in benchmarks if (arm["group"], arm["extra_info"]["backend"]) not in wrong
     ]
 
 
 def _interrupted_block(plan: Plan, session: Session) -> str:
-    """Return the arm that was being timed or made ready when the session ended."""
+    """Return the arm that was being timed or prepared when the session ended."""
     done = {
         (event["case"], event["arm"], event["repetition"])
         for event in session.events

@@ -19,19 +19,19 @@ class Settings:
     kind: str = "quick"
     """quick, full or custom; only a label."""
     backends: tuple[str, ...] = ()
-    """Empty for all built-in ones, as `default_backends`."""
+    """Empty for all built-in ones, as `default_backends` returns them."""
     cases: tuple[Case, ...] = tuple(QUICK)
     baseline: str | None = None
-    """What speed-ups refer to; None for `backends.BASELINE`, or the first where it is missing."""
+    """The backend of the speed-ups; None for `backends.BASELINE`, or the first without it."""
     sessions: int = 3
     repetitions: int = 10
-    """Timed blocks per arm and session; slow arms make fewer, at least four."""
+    """Timed blocks per session, of a backend on a case; slow backends make fewer, at least four."""
     budget: float = 0.02
     """Seconds that one call should take; slower arms make fewer epochs."""
     longest: float = 1.0
     """Seconds that a call of one epoch may take; slower arms are not timed."""
     spacing: float = 5.0
-    """Seconds between the starts of two sessions, at least: they shall see different moments."""
+    """Least seconds between the starts of two sessions, so that they see different moments."""
     threads: int = 1
     seed: int = 0
     limit: bool = True
@@ -41,7 +41,7 @@ class Settings:
         """Return the settings with the backends and the baseline filled in.
 
         Raises:
-            InputValueError: the baseline does not race, two files have the same name, a
+            InputValueError: the baseline is not raced, two files have the same name, a
                 number is below 1 or beyond what a result file may hold, two cases have the same
                 size, or the cases need more memory than there is.
 
@@ -54,7 +54,7 @@ class Settings:
         baseline = self.baseline or (backends.BASELINE if backends.BASELINE in specs else specs[0])
         if baseline not in specs:
             raise InputValueError(
-                f"baseline {baseline}: is not raced; there are {', '.join(specs)}"
+                f"baseline {baseline}: is not in the race; the backends are {', '.join(specs)}"
             )
         for name, most in _MOST.items():
             value = getattr(self, name)
@@ -64,7 +64,7 @@ class Settings:
             if not 0 <= getattr(self, name) <= MOST_SECONDS:
                 raise InputValueError(f"{name}: must be from 0 to {MOST_SECONDS:,.0f} seconds")
         if not self.cases:
-            raise InputValueError("cases: there is none")
+            raise InputValueError("cases: needs at least one")
         if len({case.name for case in self.cases}) < len(self.cases):
             raise InputValueError("cases: two have the same size")
         needed = sum(case.data_bytes for case in self.cases) * (_COPIES + len(specs))
@@ -72,14 +72,14 @@ class Settings:
         available = facts.available_memory()
         if needed > available:
             raise InputValueError(
-                f"these sizes need about {needed / 1e9:.0f} GB of memory, and "
-                f"{available / 1e9:.0f} GB are free; race fewer or smaller ones at a time"
+                f"these sizes need about {needed / 1e9:,.0f} GB of memory, and "
+                f"{available / 1e9:,.0f} GB are free; race fewer or smaller sizes at a time"
             )
         return replace(self, backends=specs, baseline=baseline)
 
 
 def default_backends(threads: int) -> tuple[str, ...]:
-    """Return the built-in backends; with one thread, without those that are then another one."""
+    """Return the built-in backends; with one thread, without those that then equal another one."""
     rungs = backends.LADDER.items()
     return tuple(name for name, rung in rungs if threads > 1 or rung.on_one_thread is None)
 
@@ -96,9 +96,9 @@ def choose(
     threads: int = 1,
     seed: int = 0,
 ) -> Settings:
-    """Return the quick or the full settings, with what is given in place of theirs.
+    """Return the quick or the full settings, with the given values instead of theirs.
 
-    Of sizes and features, the ones that are not given are those of the settings.
+    If only sizes or only features are given, the others are those of the settings.
 
     Raises:
         InputValueError: as `Settings.resolved`.

@@ -33,14 +33,14 @@ class Race:
 
     @property
     def faults(self) -> list[str]:
-        """Why the exit status is 1: what disagrees, what crashed, sessions that broke off."""
+        """Why the exit status is 1: what disagrees, what crashed, sessions that failed."""
         left_out = [
             f"{entry['backend']} on {entry['case']}: {entry['reason']}"
             for entry in self.about["left_out"]
             if entry["fault"]
         ]
         broken = [
-            f"session {session['number']} broke off: {session['failure']}"
+            f"session {session['number']} failed: {session['failure']}"
             for session in self.about["sessions"]
             if session["failure"]
         ]

@@ -1,4 +1,4 @@
-"""One arm made ready to be timed (loaded, prepared, tried, verified), and its calls."""
+"""Prepare an arm, a backend on a case, for timing: load, prepare, try and verify it."""
 
 import gc
 import pickle
@@ -26,16 +26,16 @@ from bench.race.cases import Case, parse, stable_limit
 from bench.race.plan import Arm
 
 LEAST_BLOCK = 0.008
-"""The least seconds of calls that are timed as one."""
+"""The least seconds of a block of calls that is timed as one."""
 
 _RATE_VARIATION = 2.0**-40
-"""The share by which the rate varies from call to call."""
+"""The relative variation of the rate from call to call."""
 
 # How many epochs a call makes
 _SAME_TIME = 1.4
-"""The ratio of the times of two calls below which the longer one may be as short as the other."""
+"""The ratio of two times below which two calls may take equally long."""
 _LEAST_SETUP = 4
-"""Epochs that setting up a call takes at least as long as, where it is told apart from them."""
+"""The least time of setting up a call, in epochs, to be distinguished from them."""
 _WARM_UP_CALLS = 5
 _MOST_VALUES = 1_000_000
 """Epochs times features that a call may record to find out how long an epoch takes."""
@@ -44,23 +44,23 @@ _MOST_VALUES = 1_000_000
 _FROM_A_START = {"epochs": 7, "every": 3}
 _INTEGER_EPOCHS = 4
 _SAMPLES_PER_ROUNDING = 64
-"""Samples, at least, after which a loop may round sums of integers."""
+"""The least samples after which a loop may round sums of integers."""
 
-# Whether a call takes longer on all samples than on some of them
+# To find out whether a call takes longer on all samples than on some of them
 _FEWER_SAMPLES = 8
-"""How many times as many samples there are in all."""
+"""The call on fewer samples gets one in this many."""
 _ROUNDS, _MOST_ROUNDS = 3, 8
 _LONG_CALL = 0.1
-"""Seconds of a call from which on one round may be enough."""
+"""Seconds of a call above which one round may be enough."""
 _CLEAR_DIFFERENCE = 0.2
-"""The share of a call by which one on fewer samples is clearly shorter."""
+"""The share of its time by which a call on fewer samples is clearly shorter."""
 
 
 class Calls:
     """Calls of `train`, each from a different bias and at a rate that differs in its last bits.
 
-    So no call can use what an earlier one found, and nothing can be computed beforehand. To a
-    backend that does its work, all calls are alike. A call ends when its arrays exist.
+    So no call can use the result of an earlier one, and nothing can be computed beforehand. For an
+    honest backend, all calls are alike. A call ends when its arrays exist.
     """
 
     def __init__(self, module: Backend, data: Any, job: Case) -> None:
@@ -87,26 +87,26 @@ class Calls:
 
 
 def _awaited(result: Any) -> Any:
-    """Return what `train` returned, its values as arrays, as soon as they are there."""
+    """Return what `train` returned, with its values as arrays, as soon as they exist."""
     try:
         return tuple(map(np.asarray, result))
     except (TypeError, ValueError):
-        return result  # `as_trajectory` says what is wrong with it
+        return result  # `as_trajectory` reports what is wrong with it
 
 
 class Contestant:
-    """A backend with its data for one case; what it did wrong on the way is its `verdict`.
+    """A backend with its data for one case; its `verdict` says what it did wrong.
 
-    Times are in seconds, and of single calls: what happens only once in a process.
+    Times are in seconds, and of single calls: things that happen only once in a process.
     """
 
     job: Case
-    """The case, with as many epochs as a call makes within the budget."""
+    """The case, with as many epochs as a call can run within the budget."""
     module: Backend
     call: Calls
     verdict: Verdict
     too_slow = ""
-    """Why it is not timed although it may be right; empty if it is timed."""
+    """Why it is not timed, although it may be correct; empty if it is timed."""
     calls: int | None
     load = 0.0
     """Importing the backend and its library."""
@@ -115,12 +115,12 @@ class Contestant:
     compile = 0.0
     """With a budget: how much longer the first call of one epoch took than the second."""
     growth: Growth | None = None
-    """With a budget: seconds per pass of `whole` calls, and by how much they are `more` than those
-    on an eighth of the samples; of a backend that passes once, per call of one epoch."""
+    """With a budget: the seconds per pass of calls on all samples, `whole`, and how much `more`
+    that is than on an eighth; for a backend that passes once, per call of one epoch."""
     setup = 0.0
-    """With a budget: what a call takes before its first epoch, where that is worth several."""
+    """With a budget: the seconds of a call before its first epoch, if they equal several epochs."""
     memory: MemoryUse | None = None
-    """Bytes that preparing and training added at their peak, and of the whole process then."""
+    """Bytes that preparing and training added at their peak, and the process used in total."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class Contestant:
         exact: str | None,
         log: Callable[..., None],
     ) -> None:
-        """Get `arm` ready; the limits and `exact` are of `plan.Plan`, `log` takes the verdict."""
+        """Prepare `arm`; the limits and `exact` are those of a plan, `log` gets the verdict."""
         self.job, self.calls = arm.job, arm.calls
         self._arm, self._log = arm, log
         self._steps, on_integers = _known(arm.case, exact)
@@ -143,7 +143,7 @@ class Contestant:
         self.judge(fault)
 
     def judge(self, fault: str) -> None:
-        """Set the verdict, and log it; nothing is wrong if `fault` is empty."""
+        """Set the verdict and log it; `fault` is empty if nothing is wrong."""
         self.verdict = Verdict(self._arm.backend, agrees=not fault, reason=fault)
         self._log(
             "verdict",
@@ -155,7 +155,7 @@ class Contestant:
         )
 
     def judge_last(self) -> None:
-        """Judge the result of the last call, once the clock has stopped."""
+        """Judge the result of the last call after the clock has stopped."""
         if fault := self.call.fault(self._steps):
             self.judge(
                 f"a timed call returned a wrong result: {fault} (no two calls have the same start "
@@ -201,12 +201,11 @@ class Contestant:
         self.call.epochs = self.job.epochs
 
     def _affordable(self, one: float, budget: float) -> int:
-        """Return the epochs that fit into a call of `budget` seconds; find out what it sets up.
+        """Return the epochs that fit into a call of `budget` seconds, and measure its setup time.
 
         `one` is the time of a call of one epoch, which passes over the data twice: before the
-        update and after. Doubled for as long as the calls stay within the budget, or are hardly
-        longer than that one: then setting up is all that takes time, and epochs cost next to
-        nothing.
+        update and after. The epochs are doubled as long as the calls stay within the budget or
+        take hardly longer than `one`, that is, while setting up takes almost all of the time.
         """
         if one < budget:  # the first calls in a process take longer than those that are timed
             one = min(one, *(self._call(1) for _ in range(_WARM_UP_CALLS)))
@@ -215,7 +214,7 @@ class Contestant:
         while epochs < self.job.epochs:
             more = min(2 * epochs, self.job.epochs)
             longer = self._call(more)
-            if longer > budget:  # it was a slow moment, or it compiled for this number
+            if longer > budget:  # a slow moment, or it compiled for this number of epochs
                 longer = min(longer, self._call(more))
             per_epoch = max(longer - seconds, 0.0) / (more - epochs)
             if longer > budget:
@@ -229,13 +228,15 @@ class Contestant:
         return max(epochs, 1)
 
     def _per_epoch(self, one: float, epochs: int, seconds: float) -> float:
-        """Return the seconds of an epoch, where a call of `epochs` takes `seconds`.
+        """Return the seconds of an epoch if a call of `epochs` takes `seconds`.
 
-        Where that is hardly longer than `one`, the call of a single epoch, the epochs are lost in
-        the wobble of the setting up. Then calls of more epochs than the case has tell them apart.
+        If that is hardly longer than `one`, the call of a single epoch, the time of the epochs is
+        lost in the variation of the setup time. Then longer calls than the case has measure it.
         """
         while 1 < epochs < _MOST_VALUES // self.job.d and seconds < _SAME_TIME * one:
-            self.memory = self.memory or self._memory.growth()  # of the case, not of what follows
+            self.memory = (
+                self.memory or self._memory.growth()
+            )  # those of the case, not of the longer calls
             epochs *= 4
             seconds = min(self._call(epochs), self._call(epochs))  # the first may compile
         return max(seconds - one, 0.0) / max(epochs - 1, 1)
@@ -246,13 +247,13 @@ class Contestant:
         return _timed(self.call)[0]
 
     def _fault(self, budget: float | None, on_integers: Steps) -> str:
-        """Make the call that will be timed, and judge it; with a budget, also one on integers."""
+        """Make and judge the call that will be timed; with a budget, also one on integers."""
         seconds = self._call(self.job.epochs)
         self.first = self.first or seconds
         if budget is not None and seconds >= LEAST_BLOCK:
             seconds = min(seconds, self._call(self.job.epochs))  # it may have compiled
         if budget is not None and seconds >= LEAST_BLOCK:
-            self.calls = 1  # what pytest-benchmark would find out with three calls more
+            self.calls = 1  # what pytest-benchmark would find out with three more calls
         self.memory = self.memory or self._memory.growth()
         fault = self.call.fault(self._steps)
         if budget is not None and not fault:
@@ -263,7 +264,7 @@ class Contestant:
         return fault
 
     def _fault_elsewhere(self) -> str:
-        """Judge a run from a given start, thinned, at a large rate: nothing that is timed is so."""
+        """Judge a run unlike those timed: from a given start, with `every` > 1, at a large rate."""
         d, rng = self.job.d, np.random.default_rng()
         w0, b0 = rng.uniform(-1, 1, d), float(rng.uniform(-1, 1))
         lr = float(rng.uniform(0.7, 0.8)) * stable_limit(self.job.n, d)
@@ -272,7 +273,7 @@ class Contestant:
         return fault and f"from a given w0, b0, with every={_FROM_A_START['every']}: {fault}"
 
     def _fault_on_integers(self, steps: Steps) -> str:
-        """Judge epochs whose sums round next to nothing: what a bound of n terms hides shows."""
+        """Judge epochs whose sums hardly round, which shows what the bound for n terms hides."""
         samples, d = integers(self.job.n, self.job.d), self.job.d
         data, lr = self.module.prepare(samples.X, samples.y), integer_rate(d)
         path = as_trajectory(
@@ -284,7 +285,7 @@ class Contestant:
     def _growth(self) -> Growth | None:
         """Time calls on all samples and on an eighth, in turn, until the difference is clear.
 
-        A backend that does not go through the samples in `train` is as fast on all of them.
+        A backend that does not go through the samples in `train` is equally fast on both.
         """
         job = replace(
             self.job,
@@ -314,7 +315,7 @@ def integer_rate(d: int) -> float:
 
 
 def write_steps(job: Case, folder: Path) -> None:
-    """Leave in `folder` what the sessions judge a case by: exact sums, and no trajectory."""
+    """Write the exact sums, by which sessions judge a case, to `folder`; not the trajectory."""
     known = pickle.dumps(known_steps(job), protocol=pickle.HIGHEST_PROTOCOL)
     write_bytes(folder / job.name, known)
     _samples.cache_clear()

@@ -1,8 +1,8 @@
-"""The trial before the race: what each backend needs on each case, in a process of its own.
+"""The trial before the race: what each backend needs on each case, in a separate process.
 
-It finds out which arms can be timed at all, how many calls make a block, how many epochs fit the
-budget, what the first call costs, and how much memory the arm takes. From then on these numbers are
-frozen, for every session alike.
+For each arm (a backend on a case), it finds out whether it can be timed at all, how many calls make
+a block, how many epochs fit the budget, how long the first call takes, and how much memory it uses.
+From then on, these numbers are fixed for all sessions.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,9 +19,9 @@ LONG_BLOCK = 0.01
 """Seconds; an arm with longer blocks gets fewer repetitions."""
 FEWEST_REPETITIONS = 4
 _LEAST_COMPILING = 0.01
-"""Seconds that the first call takes longer, at least, if it compiles."""
+"""How many seconds longer, at least, the first call takes if it compiles."""
 _TIMEOUT = 60.0
-"""Seconds for one trial, and ten of the longest calls on top."""
+"""Time limit of a trial in seconds, in addition to ten of the longest calls."""
 
 
 @dataclass
@@ -31,13 +31,13 @@ class Trials:
     arms: list[Arm] = field(default_factory=list)
     """The arms to race, frozen, with one duplicate per case."""
     verdicts: list[schema.JudgedCase] = field(default_factory=list)
-    """One of every arm that was judged."""
+    """One for every arm that was judged."""
     left_out: list[schema.LeftOut] = field(default_factory=list)
-    """One of every arm that is not raced."""
+    """One for every arm that is not raced."""
     compile: list[schema.Compile] = field(default_factory=list)
-    """One of every backend that compiles."""
+    """One for every backend that compiles."""
     declared: dict[str, schema.Declared] = field(default_factory=dict)
-    """What the module of every backend that is raced says of it."""
+    """What the module of every raced backend declares."""
     calls: list[schema.Trial] = field(default_factory=list)
     """What `Contestant` found of every arm that is raced."""
 
@@ -57,7 +57,7 @@ class Conditions:
 
     @property
     def cache(self) -> Path:
-        """The cache that all processes share, but those that measure a cold start."""
+        """The cache that all processes share, except those that measure a cold start."""
         return self.caches / "shared"
 
 
@@ -109,7 +109,7 @@ def _measure_compiling(
     colds: int,
     on_trial: Callable[[str], None],
 ) -> Session:
-    """Tell cold from cached starts, if there is a difference; return a trial that starts cached.
+    """Measure cold and cached starts if they differ; return a trial that starts cached.
 
     `session` was the first trial of this backend in the run, so its cache was cold.
     """
@@ -145,7 +145,7 @@ def _compiles(session: Session) -> bool:
     info = _info(session)
     return bool(info["signatures"][0]) or (
         info["compile"]
-        > max(_LEAST_COMPILING, info["first"] / 2)  # not only a wobble of a long call
+        > max(_LEAST_COMPILING, info["first"] / 2)  # more than the variation of a long call
     )
 
 

@@ -1,4 +1,4 @@
-"""What every backend must pass before it is timed, and the table of its errors."""
+"""The check that every backend must pass before it is timed, and the table of its errors."""
 
 import json
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ from bench.race.state import Race, Steps
 
 _TIMEOUT = 300.0  # seconds per backend; some compile for every shape of the samples
 
-_NOT_A_BACKEND = ("cannot be imported", "has no function")  # as `backends.load` says it
+_NOT_A_BACKEND = ("cannot be imported", "has no function")  # the message of `backends.load`
 
 
 def check(race: Race, folder: Path, steps: Steps) -> list[str]:
-    """Judge all on the reference line, each in a process of its own; return those that agree.
+    """Judge all on the reference line, each in a separate process; return those that agree.
 
     Raises:
         InputValueError: a backend cannot be imported, or lacks a function.
@@ -66,7 +66,7 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
             )
     if any(result.trajectory is not None for result in checked):
         for name in (ERRORS, "agreement.png"):
-            (folder / name).unlink(missing_ok=True)  # that of an earlier run
+            (folder / name).unlink(missing_ok=True)  # one from an earlier run
         race.files.append(folder / ERRORS)  # first: Ctrl-C may come as soon as it is there
         write_table(error_table(checked, exact), folder / ERRORS)
     agreeing = {result.verdict.backend for result in checked if result.verdict.agrees}
@@ -76,8 +76,8 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
 def error_table(checked: Sequence[Checked], exact: ExactTrajectory) -> pa.Table:
     """Return a row per backend and epoch: backend, epoch, and |error| and bound of w, b and loss.
 
-    Of several weights, the largest |error| and the largest bound. The metadata hold the colors of
-    the backends.
+    If there are several weights, the largest |error| and the largest bound. The metadata hold the
+    colors of the backends.
     """
     tables = []
     for result in checked:

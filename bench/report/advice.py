@@ -1,4 +1,4 @@
-"""Which backend to take."""
+"""Which backend to use."""
 
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,7 @@ from bench.report.summary import about_race
 from bench.report.tables import NONE, empty_table
 from plots.numbers import seconds, short
 
-if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
+if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
     from bench.findings.advice import Advice
     from bench.findings.schema import ResultFile
 
@@ -20,9 +20,9 @@ def advice_report(advice: "Advice", content: "ResultFile") -> list[str | Table]:
 
 
 def advice_table(advice: "Advice") -> Table:
-    """Give each backend a row: time per epoch, and of the job: steady, cached, cold."""
+    """Return a row per backend: time per epoch, and of the job: steady, cached, cold."""
     table = empty_table(
-        "backend", "per epoch", "the job,\nready", "range", "fresh\nprocess", "first time\never"
+        "backend", "per epoch", "once\ncompiled", "range", "fresh\nprocess", "first time\never"
     )
     for option in advice.options:
         total = option.steady.value
@@ -38,31 +38,32 @@ def advice_table(advice: "Advice") -> Table:
 
 
 def advice_lines(advice: "Advice") -> list[str]:
-    """Say which backend to take, and after how many runs another one is quicker."""
+    """Say which backend to use, and from how many runs on another one is faster."""
     best, cold, cached = advice.best, advice.best_cold, advice.best_cached
     runs = "one run" if advice.runs == 1 else f"{advice.runs:,} runs"
     job = f"{runs} of {advice.epochs:,} epochs on {advice.n:,} × {advice.d:,}"
     low, high = seconds(cached.steady.low), seconds(cached.steady.high)
     total = seconds(cached.steady.value + cached.cached)
     with_load = f", {seconds(cached.cached)} of them to load its machine code" * (cached.cached > 0)
+    spread = "computing alone" if cached.cached > 0 else "range"
     lines = [
-        f"Take {short(cached.backend)}: {job} take{'s' * (advice.runs == 1)} about {total}"
-        f"{with_load} (computing takes {low} to {high})."
+        f"Use {short(cached.backend)}: {job} take{'s' * (advice.runs == 1)} about {total}"
+        f"{with_load} ({spread}: {low} to {high})."
     ]
     if cold is not cached:
         lines.append(
-            f"Where {short(cached.backend)} must still compile, which takes "
-            f"{seconds(cached.cold)}, {short(cold.backend)} is quicker: "
+            f"If {short(cached.backend)} must compile first, which takes "
+            f"{seconds(cached.cold)}, {short(cold.backend)} is faster: "
             f"{seconds(cold.steady.value)}."
         )
     elif cold.cold > 0:
         total = seconds(cold.steady.value + cold.cold)
-        lines.append(f"The very first time it takes {total}, since it compiles.")
+        lines.append(f"The very first time takes {total}, because it compiles.")
     if best is not cached and best.steady.high < cached.steady.low:
         count = advice.overtakes(best, cached, best.cached)
         if count is not None:
             lines.append(
-                f"From {count:,} runs in one process on, {short(best.backend)} is quicker."
+                f"With {count:,} runs or more in one process, {short(best.backend)} is faster."
             )
     rivals = [
         short(option.backend)
@@ -80,6 +81,7 @@ def advice_lines(advice: "Advice") -> list[str]:
 
 
 ADVICE_LEGEND = (
-    "The job, ready: all runs, in a process that has compiled already; the range is from low to "
-    "high. Fresh process: with loading what was compiled earlier. First time ever: with compiling."
+    "Once compiled: the time of the whole job in a process that has already compiled, and its "
+    "range. Fresh process: including the time to load what was compiled earlier. First time ever: "
+    "including the time to compile."
 )

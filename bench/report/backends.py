@@ -7,7 +7,7 @@ from bench.report.tables import empty_table
 
 
 def backend_table() -> Table:
-    """Give each built-in backend a row: its package's version or how to get it, and its idea."""
+    """Return a row per built-in backend: its package, or how to install that, and its idea."""
     table = empty_table("backend", "package", "its one idea", prose=("its one idea",))
     for name, rung in backends.LADDER.items():
         version = backends.package_version(name)

@@ -8,12 +8,12 @@ from bench.report.tables import NONE, empty_table
 from bench.report.text import markdown_cell
 from plots.numbers import percent, seconds, short, spread
 
-if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
+if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
     from bench.findings.comparison import Comparison
 
 
 def comparison_table(comparison: "Comparison") -> Table:
-    """Give each backend on each case a row: old and new time per epoch, the change, the verdict."""
+    """Return a row for each backend and size: old and new time per epoch, speed-up, verdict."""
     table = empty_table("n × d", "old", "new", "speed-up", "verdict")
     case = ""
     for change, cells in zip(comparison.changes, comparison_rows(comparison), strict=True):
@@ -28,11 +28,11 @@ def comparison_table(comparison: "Comparison") -> Table:
 
 
 COMPARISON_LEGEND = (
-    "Old, new: the median of all timed blocks, per epoch. Speed-up: how many times as fast the new "
-    "run is, by the means of the sessions, with its 95 % interval. Noise: in each run, one backend "
-    "is also raced against itself, and its two times seem to differ by up to this much; the larger "
-    "of both runs. Faster or slower: the interval excludes 1, and the difference exceeds both 5 % "
-    "and the noise."
+    "Old, new: the median time per epoch. Speed-up: how many times as fast the new run is, from "
+    "the means of the sessions, with its 95 % interval. Noise: each run also races one backend "
+    "against an identical copy, and the two can seem to differ by up to this much; the larger "
+    "figure of the two runs. Faster or slower: the interval excludes 1, and the difference exceeds "
+    "both 5 % and the noise."
 )
 
 

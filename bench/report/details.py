@@ -1,4 +1,4 @@
-"""All that a result file says of a race: intervals, limits, compile times, memory."""
+"""All that a result file says about a race: intervals, limits, compile times, memory."""
 
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -8,12 +8,12 @@ from rich.table import Table
 from bench.report.tables import NONE, empty_table, size
 from plots.numbers import percent, plain_seconds, seconds, short, si, spread, three_digits
 
-if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
+if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
     from bench.findings.schema import About, BreakEven, ResultFile, Row
 
 
 def details(content: "ResultFile") -> list[str | Table]:
-    """Return the tables of a race that has timed something, each with what explains it."""
+    """Return the tables of a race that has timed something, each with its legend."""
     about = content["gradrace"]
     parts: list[str | Table | None] = [
         race_table(about),
@@ -30,7 +30,7 @@ def details(content: "ResultFile") -> list[str | Table]:
 
 
 def race_table(about: "About") -> Table:
-    """Give each case a row with its noise, and below it each backend one with its figures.
+    """Return a row for each case with its noise, followed by a row for each backend.
 
     `about` is the part "gradrace" of a result file.
     """
@@ -65,16 +65,16 @@ def _figures(row: "Row") -> list[str]:
 
 
 RACE_LEGEND = (
-    "Times are per epoch: the median of all timed blocks, and the best of them. × …: how many "
-    "times as fast as the baseline, with the 95 % interval over the sessions; of bests: the ratio "
-    "of the best times. Noise: at each size, one backend is also raced against itself, and its "
-    "two times seem to differ by up to this much. Faster or slower: the interval excludes 1, and "
-    "the difference exceeds both 5 % and the noise."
+    "Median, best: of all timed blocks, per epoch. × …: how many times as fast as the baseline, "
+    "with the 95 % interval over the sessions; of bests: the ratio of the best times. Noise: at "
+    "each size, one backend is also raced against an identical copy, and the two can seem to "
+    "differ by up to this much. Faster or slower: the interval excludes 1, and the difference "
+    "exceeds both 5 % and the noise."
 )
 
 
 def fewer_epochs(about: "About") -> str:
-    """Say which backends, marked in the table, made fewer epochs per call than their case has."""
+    """Name the backends, marked in the table, that ran fewer epochs per call than the case."""
     fewer = Counter(
         short(row["backend"])
         for case in about["cases"]
@@ -83,13 +83,14 @@ def fewer_epochs(about: "About") -> str:
     )
     names = ", ".join(f"{name} at {count} size{'s' * (count > 1)}" for name, count in fewer.items())
     budget = plain_seconds(about["settings"]["budget"])
-    return f"* Makes fewer epochs per call, so that a call takes about {budget}: {names}." * bool(
-        fewer
+    return (
+        f"* Runs fewer epochs per timed call, so that a call takes about {budget}: {names}."
+        * bool(fewer)
     )
 
 
 def limit_table(about: "About") -> Table | None:
-    """Give each case a row: the least time of an epoch, what sets it, and each backend's share."""
+    """Return a row per case: the least time of an epoch, what sets it, and each backend's share."""
     specs = about["settings"]["backends"]
     table = empty_table("share of limit", "least time", *map(short, specs))
     for case in about["cases"]:
@@ -110,25 +111,26 @@ def limit_table(about: "About") -> Table | None:
 
 
 def limit_legend(about: "About") -> str:
-    """Say what the table of limits shows; nothing without one."""
+    """Explain the table of limits; empty without one."""
     if limit_table(about) is None:
         return ""
     once = {row["backend"] for case in about["cases"] for row in case["arms"] if row["passes_once"]}
     own = [short(name) for name in about["settings"]["backends"] if name in once]
-    theirs = "is compared with a limit of its own"
+    theirs = "is compared with its own limit"
     if len(own) > 1:
-        theirs = "are compared with limits of their own"
-    exempt = f" {' and '.join(own)} read{'s' * (len(own) == 1)} them once per call, and {theirs}."
+        theirs = "are compared with their own limits"
+    reads = f"read{'s' * (len(own) == 1)} them once per training run"
+    exempt = f" {' and '.join(own)} {reads}, and {theirs}."
     return (
-        "Least time: on this machine, no epoch that reads all samples can be quicker. X and y must "
-        "be read once, from the cache they fit in or from memory, and multiplied and added (FMA); "
+        "Least time: no epoch that reads all samples can be faster on this machine. It has to read "
+        "X and y once, from the cache they fit in or from memory, and to multiply and add (FMA); "
         "whichever takes longer is the limit. A backend at 35 % of it takes about three times as "
         "long." + exempt * bool(own)
     )
 
 
 def compile_table(about: "About") -> Table | None:
-    """Give each backend that compiles a row: its first runs, and after how many it has paid off."""
+    """Return a row per backend that compiles: its first runs, and when compiling pays off."""
     if not about["compile"]:
         return None
     case = next((case for case in about["cases"] if case["arms"]), None)
@@ -155,7 +157,7 @@ def compile_table(about: "About") -> Table | None:
 
 
 def _pays(kinds: "BreakEven | None") -> list[str]:
-    """Write after how many runs compiling has paid off: compiling first, and compiled before."""
+    """Write after how many runs compiling pays off: when compiling first, and once compiled."""
     if kinds is None:
         return [NONE, NONE]
     counts = (kinds["cold"], kinds["cached"])
@@ -163,7 +165,7 @@ def _pays(kinds: "BreakEven | None") -> list[str]:
 
 
 def compile_legend(content: "ResultFile") -> str:
-    """Say what the table of compile times shows, of a whole result file; nothing without one."""
+    """Explain the table of compile times of a whole result file; empty without one."""
     if compile_table(content["gradrace"]) is None:
         return ""
     case = next(case for case in content["gradrace"]["cases"] if case["arms"])
@@ -176,14 +178,14 @@ def compile_legend(content: "ResultFile") -> str:
     return (
         f"A run is {case['run_epochs']:,} epochs on {size(case)}. The first run "
         "in a process compiles, or loads what an earlier process has compiled. Runs to beat …: "
-        "this many runs, compiling included, take less time in total than with "
-        "the other backend; once compiled: the same with machine code that is there already. "
+        "from this many runs on, the total time, compiling included, is shorter than with "
+        "the other backend; once compiled: the same if the machine code only has to be loaded. "
         f"Imports are not counted. {proof}"
     )
 
 
 def memory_table(about: "About") -> Table:
-    """Give each case a row: the size of its data, and what each backend added to hold and train."""
+    """Return a row per case: the size of its data, and the memory that each backend added."""
     specs = about["settings"]["backends"]
     table = empty_table("memory", "data", *map(short, specs))
     added = {(e["case"], e["backend"]): e["memory"]["added"] for e in about["trials"]}
@@ -198,6 +200,6 @@ def memory_table(about: "About") -> Table:
 
 
 MEMORY_LEGEND = (
-    "Memory: the size of X and y, and what preparing, compiling and training added to the memory "
-    "of a process at its peak."
+    "Memory: the size of X and y, and by how much preparing, compiling and training raised the "
+    "peak memory of a process."
 )

@@ -1,4 +1,4 @@
-"""A race as Markdown, to be pasted, and as CSV, to be read by a program."""
+"""A race as Markdown, for pasting, and as CSV, for programs."""
 
 import csv
 import io
@@ -36,7 +36,7 @@ COLUMNS = (
     "memory_added_bytes",
     "not_timed_because",
 )
-"""The columns of the CSV; intervals are of 95 %, shares are fractions of 1."""
+"""The columns of the CSV; intervals are 95 % intervals, shares are fractions of 1."""
 
 
 def race_report(
@@ -101,7 +101,7 @@ def race_csv(content: "ResultFile") -> list[str]:
 
 
 def _figures(case: "CaseFindings", row: "Row", compiled: "Compile | None") -> dict[str, Any]:
-    """Return the figures of a backend at one size, by column; what is not known is left out."""
+    """Return the figures of a backend at one size, by column; unknown ones are left out."""
     cells: dict[str, Any] = {
         "verdict": row["verdict"],
         "epochs_per_call": row["epochs"],
@@ -128,7 +128,7 @@ def _figures(case: "CaseFindings", row: "Row", compiled: "Compile | None") -> di
 
 
 def _reason(left_out: "Sequence[LeftOut]", case: "CaseFindings", backend: str) -> str:
-    """Return why a backend was not timed at one size, if the file says so."""
+    """Return why a backend was not timed at one size, if the file gives a reason."""
     reasons = (
         entry["reason"]
         for entry in left_out

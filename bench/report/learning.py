@@ -1,4 +1,4 @@
-"""What is said alike of a training and of a study of rates."""
+"""What the reports of a training and of a study of rates have in common."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ from bench.data.samples import Dataset
 from bench.learning.landscape import Landscape
 from bench.report.tables import condition
 
-SMALLEST = 1e-290  # a loss below that has lost digits
+SMALLEST = 1e-290  # a smaller loss has lost digits
 
 LONGEST = 1e12  # epochs; at 100 ns each more than a day
 
-MEANING = "how many times steeper the loss is one way than another"
+MEANING = "how many times more the loss curves in its steepest direction than in its flattest"
 
 
 def heading(known: Landscape, how: str) -> list[str]:
@@ -30,7 +30,7 @@ def heading(known: Landscape, how: str) -> list[str]:
 
 
 def question(data: Dataset) -> str:
-    """Say what is predicted from what: price from size, age; of many features the first five."""
+    """Say what is predicted from what: price from size, age; the first five of many features."""
     names = ", ".join(data.features[:5])
     more = len(data.features) - 5
     return f"{data.target} from {names}" + (f" and {more} more" if more > 0 else "")
@@ -43,6 +43,6 @@ def underflow(data: Dataset) -> str:
     if not tiny:
         return ""
     return (
-        f"The squares of {data.target} are too small for float64, so the loss means nothing; "
+        f"The squares of {data.target} are too small for float64, so the loss is meaningless; "
         "multiply the column by a large number."
     )

@@ -1,4 +1,4 @@
-"""What a race has found, for people: the summary, and all its details where they are asked for."""
+"""The result of a race for people to read: the summary and, on request, all details."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,14 +10,14 @@ from bench.report.details import details
 from bench.report.summary import finished_sessions, sentences
 from bench.report.summary_table import summary_heading, summary_legend, summary_tables
 
-if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
+if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
     from bench.findings.schema import ResultFile
 
 _MOST_WARNINGS = 3
 
 
 def race_summary(content: "ResultFile", width: int = 80) -> list[str | Table]:
-    """Return the answer of a race, one table, and what to beware of, for so wide a terminal.
+    """Return the answer of a race, one table and the warnings, for a terminal of this width.
 
     `content` is a result file, as `findings.results.read` returns it.
     """
@@ -51,12 +51,14 @@ def saved(paths: Sequence[Path], result: Path) -> list[str]:
         folders.setdefault(path.parent, []).append(path.name)
     lines = [f"Saved in {folder}: {', '.join(names)}." for folder, names in folders.items()]
     if result in paths:
-        lines.append(f"Intervals, limits, compile times, memory: gradrace show {result} --details")
+        lines.append(
+            f"For intervals, limits, compile times, memory: gradrace show {result} --details"
+        )
     return lines
 
 
 def how_to_complete(content: "ResultFile", result: Path) -> list[str]:
-    """Say which command times the sessions that are missing, if some are."""
+    """Say which command times the missing sessions, if there are any."""
     unfinished = content["gradrace"]["interrupted"]
     return [f"To time the rest: gradrace run --resume {result}"] if unfinished else []
 
@@ -69,7 +71,7 @@ def what_is_kept(content: "ResultFile", result: Path) -> str:
             f"finished sessions are saved, {finished} of {about['settings']['sessions']}; "
             f"gradrace run --resume {result} times the rest"
         )
-    return "nothing was timed" + f" ({result}: of an earlier run)" * result.exists()
+    return "nothing was timed" + f" ({result} is from an earlier run)" * result.exists()
 
 
 def finished_already(result: Path) -> str:

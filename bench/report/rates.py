@@ -46,26 +46,26 @@ def about_study(found: Study) -> list[str]:
 
 
 def advice(found: Study) -> Iterator[str]:
-    """Say which rate to take, what would help more, why others fail, and why w or b lags."""
+    """Say which rate to use, what would help more, why others fail, and why w or b lags."""
     if tiny := underflow(found.data):
         yield tiny
         return
     if found.landscape.epochs_needed(found.recommended) == 0:
         yield "The start is already within 1 % of the least loss; there is nothing to learn."
         return
-    yield _which_to_take(found)
+    yield _which_to_use(found)
     yield from _what_standardizing_does(found)
     yield from _why_some_fail(found)
     yield from _why_one_lags(found)
 
 
-def _which_to_take(found: Study) -> str:
+def _which_to_use(found: Study) -> str:
     lr, needed = found.recommended, found.landscape.epochs_needed(found.recommended)
-    take = f"Take α = {lr!r}, as --lr auto does"
+    use = f"Use α = {lr!r}, the rate of --lr auto"
     if needed is None:
         return (
-            f"{take}: of all rates it comes closest to the least loss in {epochs(found.epochs)}. "
-            "Within 1 % of it, none comes in any time you could wait for."
+            f"{use}: of all rates, it comes closest to the least loss in {epochs(found.epochs)}. "
+            "No rate comes within 1 % of that loss in a reasonable time."
         )
     others = [
         f"; {run.lr!r} needs {run.epochs:,}"
@@ -74,10 +74,10 @@ def _which_to_take(found: Study) -> str:
     ]
     if needed > found.epochs:
         return (
-            f"{take}: of all rates it comes closest to the least loss in {epochs(found.epochs)}. "
-            f"To come within 1 % of it, it needs {epochs(needed)}{''.join(others)}."
+            f"{use}: of all rates, it comes closest to the least loss in {epochs(found.epochs)}. "
+            f"To come within 1 % of that loss, it needs {epochs(needed)}{''.join(others)}."
         )
-    return f"{take}: it is within 1 % of the least loss after {epochs(needed)}{''.join(others)}."
+    return f"{use}: it is within 1 % of the least loss after {epochs(needed)}{''.join(others)}."
 
 
 def _what_standardizing_does(found: Study) -> Iterator[str]:
@@ -85,7 +85,7 @@ def _what_standardizing_does(found: Study) -> Iterator[str]:
     known = found.landscape
     if known.scaling is None and known.other_condition < known.hessian.condition / 2:
         yield (
-            "With --standardize far fewer epochs are needed: it lowers the condition number "
+            "With --standardize, far fewer epochs are needed: it lowers the condition number "
             f"({MEANING}) from {condition(known.hessian.condition)} to "
             f"{condition(known.other_condition)}."
         )
@@ -110,17 +110,17 @@ def _why_one_lags(found: Study) -> Iterator[str]:
         return
     early = "w" if lags.late == "b" else "b"
     yield (
-        f"{lags.late} lags behind {early}: at α = {lags.lr!r}, {early} has come 99 % of its way "
-        f"after {epochs(lags.early_epochs)}, {lags.late} after {lags.late_epochs:,}. "
-        f"{lags.share:.0%} of the error of {lags.late} lies along "
+        f"{lags.late} lags behind {early}: at α = {lags.lr!r}, {early} is 99 % of the way there "
+        f"after {epochs(lags.early_epochs)}, {lags.late} only after {lags.late_epochs:,}. "
+        f"{100 * lags.share:.0f} % of the error of {lags.late} lies along "
         f"{_mixture(found.directions[-1], found.data)}, the direction in which the loss is "
-        f"flattest: it curves {condition(found.landscape.hessian.condition)} times less than in "
-        "the steepest."
+        f"flattest: there it curves {condition(found.landscape.hessian.condition)} times less "
+        "than in the steepest direction."
     )
 
 
 def speed_table(found: Study) -> Table:
-    """Lay the predicted speed of every run beside the measured one."""
+    """Return the predicted and the measured speed of every run."""
     heads = ("α", "regime", "ρ", "measured", "epochs\nto 1 %", "measured", "agrees")
     table = empty_table(*heads)
     several = len({run.backend for run in found.runs}) > 1
@@ -149,26 +149,27 @@ def _measured_epochs(run: Run, made: int) -> str:
 def speed_legend(found: Study) -> Iterator[str]:
     """Explain the columns of the speed table."""
     yield (
-        "regime: what a rate does. A slow one is below a tenth of the fastest; a stable one "
-        "approaches the minimum from one side; an oscillating one overshoots, but comes back; one "
-        f"of 2/λmax = {found.landscape.hessian.limit:.4g} or more diverges. λmax is the curvature "
-        "of the loss in its steepest direction."
+        "regime: what a rate does. A slow rate is below a tenth of the fastest; a stable one "
+        "approaches the minimum from one side; an oscillating one overshoots it, but still comes "
+        f"closer; a rate of 2/λmax = {found.landscape.hessian.limit:.4g} or more diverges. λmax is "
+        "the curvature of the loss in its steepest direction."
     )
     yield (
-        "ρ: the factor by which the error shrinks, or grows, per epoch in the long run, as "
-        "predicted; measured: over the last tenth of the run. epochs to 1 %: until the loss is "
-        "within 1 % of the least. agrees: with the exact trajectory, within what rounding allows."
+        "ρ: the factor that multiplies the error in each epoch in the long run, predicted, then "
+        "measured over the last tenth of the run. epochs to 1 %: until the loss is within 1 % of "
+        "the least, predicted, then measured. agrees: whether the run agrees with the exact "
+        "trajectory, within what rounding allows."
     )
 
 
 def result_table(found: Study) -> Table:
-    """Lay the last w, b and loss of every rate, and its overflow, beside the least squares."""
+    """Return the final w, b and loss of every rate, its overflow, and the least squares."""
     d, runs = len(found.data.features), found.shown()
     shown = min(d, MOST_WEIGHTS)
     names = [f"w[{shortened(name, 10)}]" for name in found.data.features[:shown]]
     overflows = [found.overflow(run) for run in runs]
     some = any(inf is not None for inf, _ in overflows)
-    table = empty_table("α", *names, "b", "loss", *(["first\ninf, nan"] * some))
+    table = empty_table("α", *names, "b", "loss", *(["first epoch\nof inf, nan"] * some))
     for run, epoch in zip(runs, overflows, strict=True):
         assert run.trajectory is not None
         _, w, b, loss = found.original(run.trajectory)
@@ -189,9 +190,11 @@ def _five_digits(w: Floats, b: float, loss: float) -> list[str]:
 
 
 def direction_table(found: Study) -> Table:
-    """Give the steepest and the flattest directions a row: curvature, error, time constants.
+    """Return a row for each of the steepest and flattest directions.
 
-    A rate that diverges has no time constants; of many rates the last three are shown.
+    It has the curvature, the share of the error, and the time constants.
+
+    A rate that diverges has no time constants; if there are many rates, the last three are shown.
     """
     stable = [lr for lr in found.rates if lr < found.landscape.hessian.limit][-MOST_CONSTANTS:]
     constants = [f"τ at\n{lr!r}" for lr in stable]
@@ -213,9 +216,10 @@ def direction_table(found: Study) -> Table:
 
 
 DIRECTION_LEGEND = (
-    "direction: a mixture of w and b whose error shrinks independently of the others, the "
-    "steepest first. w error, b error: how much of the error at the start lies along it. τ, the "
-    "time constant: the number of epochs in which the error along it falls to 1/e, 37 %."
+    "direction: a combination of w and b whose error shrinks independently of the other "
+    "directions, the steepest first. w error, b error: the share of the initial error of w or b "
+    "that lies along it. τ, the time constant: the number of epochs in which the error along it "
+    "falls to 1/e, 37 %."
 )
 
 

@@ -1,4 +1,4 @@
-"""How the time grows: exponents and crossovers, and the picture of it."""
+"""How the time grows: exponents, crossovers and a picture."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,15 +9,15 @@ from bench.report.race import race_summary
 from bench.report.tables import empty_table
 from plots.numbers import short
 
-if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
+if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
     from bench.findings.exponents import Crossover, Exponent
     from bench.findings.schema import ResultFile
 
 
 def scale_report(contents: "Sequence[ResultFile]", width: int = 80) -> list[str | Table]:
-    """Say how the time grows with n on one thread, then sum up the race of each thread count.
+    """Say how the time grows with n on one thread, then summarize the race of each thread count.
 
-    `contents` are result files, that of one thread first.
+    `contents` are result files; the one of a single thread comes first.
     """
     from bench.findings.exponents import crossovers, exponents
 
@@ -32,7 +32,7 @@ def scale_report(contents: "Sequence[ResultFile]", width: int = 80) -> list[str 
 
 
 def exponent_table(found: "Sequence[Exponent]") -> Table:
-    """Give each backend a row: the exponent of its time per epoch, and from which n on it holds."""
+    """Return a row per backend: the exponent of its time, and from which n on it holds."""
     table = empty_table("backend", "time per epoch", "from n =")
     for exponent in found:
         table.add_row(short(exponent.backend), f"∝ n^{exponent.power:.2f}", f"{exponent.start:,}")
@@ -40,7 +40,7 @@ def exponent_table(found: "Sequence[Exponent]") -> Table:
 
 
 def crossover_lines(found: "Sequence[Crossover]") -> list[str]:
-    """Say where one backend overtakes another."""
+    """Say at which n one backend overtakes another."""
     return [
         f"{short(c.after)} overtakes {short(c.before)} at n ≈ {float(f'{c.n:.2g}'):,.0f}"
         for c in found

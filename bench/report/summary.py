@@ -1,4 +1,4 @@
-"""The answer of a race in a few sentences: who won, who agrees, what is missing."""
+"""The result of a race in a few sentences: which backends won, which agree, what is missing."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from bench.findings.schema import About, ResultFile
 
 _NAMED = 2
-"""The most sizes that a sentence lists; of more it says how many."""
+"""A sentence lists at most this many sizes; of more sizes, it gives the number."""
 
 
 def sentences(content: "ResultFile") -> list[str]:
-    """Say in a few sentences what a race has found, the answer first, then what limits it."""
+    """Say in a few sentences what a race has found: the answer first, then its limits."""
     about = content["gradrace"]
     return [
         " ".join([*_who_won(content), *_who_agrees(about)]),
@@ -41,11 +41,11 @@ def _who_won(content: "ResultFile") -> Iterator[str]:
         names = {name for winner in found for name in (winner.tied if sure else [winner.backend])}
         who = "It" if len(names) == 1 else _joined(won)
         yield (
-            f"{who} read{'s' * (len(won) == 1)} the samples only once per call; of the backends "
-            f"that read them in every epoch, {_fastest(rest)}."
+            f"{who} read{'s' * (len(won) == 1)} the samples only once per training run; of the "
+            f"backends that read them in every epoch, {_fastest(rest)}."
         )
     if not sure:
-        yield "That is not certain yet, after too few sessions."
+        yield "This is not certain, because too few sessions were timed."
 
 
 def _without_rivals(about: "About") -> str:
@@ -59,7 +59,7 @@ def _without_rivals(about: "About") -> str:
 
 
 def _fastest(found: Sequence[Winner]) -> str:
-    """Say who is the fastest at which sizes, and where that is too close to call."""
+    """Say which backend is the fastest at which sizes, and where that is too close to call."""
     if not all(winner.judged for winner in found):
         clauses = [
             f"{short(backend)} had the shortest time{'s' * (len(group) > 1)} {_at(group, found)}"
@@ -138,12 +138,12 @@ def _left_out(about: "About") -> Iterator[str]:
 
 
 def _impossible(about: "About") -> Iterator[str]:
-    """Say who was faster than the machine can be."""
+    """Say which backends were faster than the machine can be."""
     for case in about["cases"]:
         for row in case["arms"]:
             if row["impossible"]:
                 yield (
-                    f"{short(row['backend'])} at {size(case)} is impossible, and is not ranked: "
+                    f"{short(row['backend'])} at {size(case)} is impossibly fast, and not ranked: "
                     f"{row['impossible']}."
                 )
 
@@ -157,7 +157,7 @@ def _unfinished(about: "About") -> Iterator[str]:
 
 
 def finished_sessions(about: "About") -> int:
-    """Return how many sessions were timed to their end."""
+    """Return how many sessions were completed."""
     return sum(not session["failure"] for session in about["sessions"])
 
 

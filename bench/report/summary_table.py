@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def summary_heading(content: "ResultFile") -> list[str]:
-    """Say what was raced on what, and what the table of the summary shows."""
+    """Say what was raced on which machine, and what the table of the summary shows."""
     baseline = short(content["gradrace"]["settings"]["baseline"])
     return [about_race(content), f"Time per epoch, and how many times as fast as {baseline}:"]
 
 
 def summary_legend(about: "About") -> str:
-    """Explain the mark of a speed-up that is not shown to differ from 1; nothing without one."""
+    """Explain the mark of a speed-up that is not shown to differ from 1; empty without one."""
     rows = [row for case in about["cases"] for row in case["arms"]]
     if not any(row["verdict"] == statistics.UNDECIDED for row in rows):
         return ""
@@ -31,7 +31,7 @@ def summary_legend(about: "About") -> str:
 def summary_tables(content: "ResultFile", width: int) -> list[Table]:
     """Return time and speed-up of every backend at every size, in as few tables as fit the width.
 
-    The backends are the rows, or the sizes, whichever needs fewer tables.
+    The rows are the backends or the sizes, whichever needs fewer tables.
     """
     cells = summary_cells(content)
     backends = list(dict.fromkeys(name for name, _ in cells))
@@ -72,7 +72,7 @@ def _grid(
     columns: Sequence[str],
     cells: dict[tuple[str, str], tuple[str, str]],
 ) -> Table:
-    """Return a table whose cells hold two texts, each flush right."""
+    """Return a table whose cells hold two texts, each right-aligned."""
     table = empty_table(corner, *map(_name, columns))
     widths = {
         column: [max(len(cells[row, column][part]) for row in rows) for part in (0, 1)]
@@ -88,5 +88,5 @@ def _grid(
 
 
 def _name(text: str) -> str:
-    """Return a backend as a heading; a size stays as it is."""
+    """Return the heading of a backend; a size stays as it is."""
     return both_ends(short(text))

@@ -1,4 +1,4 @@
-"""What all tables share: their look, and how they fit a width."""
+"""The common format of all tables, and how they fit a width."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 NONE = "–"
 
-_UNLIMITED = 10_000  # columns of characters, more than any table has
-_EDGE = 1  # a blank at the right end of a table, which is not printed
+_UNLIMITED = 10_000  # characters, more than any table is wide
+_EDGE = 1  # a space at the right end of a table, which is not printed
 
 
 def empty_table(*columns: str, prose: Collection[str] = ()) -> Table:
     """Return an empty table without needless lines or spaces.
 
-    Cells are never broken, but in the columns named in `prose`, whose text wraps between words.
+    Cells are never broken, except in the columns named in `prose`, whose text wraps between words.
     Headings may have several lines.
     """
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
@@ -32,7 +32,7 @@ def empty_table(*columns: str, prose: Collection[str] = ()) -> Table:
 
 
 def least_width(table: Table) -> int:
-    """Return how many characters wide a table is at least, with no number or name broken."""
+    """Return the least width of a table in characters, with no number or name broken."""
     console = Console(width=_UNLIMITED)
     for column in table.columns:
         if column.no_wrap:
@@ -44,9 +44,9 @@ def least_width(table: Table) -> int:
 
 
 def stacked(table: Table, width: int) -> list[Table]:
-    """Return the columns of a table as tables that fit `width`, each beginning with the first one.
+    """Split a table into tables that fit `width`, each starting with the first column.
 
-    A table that is too wide with two columns stays so.
+    A table of two columns is never split, even if it is too wide.
     """
     if least_width(table) <= width:
         return [table]
@@ -89,12 +89,12 @@ def count(epoch: int | None) -> str:
 
 
 def condition(kappa: float) -> str:
-    """Write a condition number; float64 cannot tell those above 10²⁸ apart."""
+    """Write a condition number; float64 cannot distinguish those above 10²⁸."""
     return f"{kappa:,.0f}" if kappa < 1e6 else f"{kappa:.2g}" if kappa < 1e28 else "over 1e28"
 
 
 def factor(value: float) -> str:
-    """Write what the error is multiplied by per epoch."""
+    """Write the factor that multiplies the error in each epoch."""
     return f"{value:.6f}" if value < 10 else f"{value:.4g}"
 
 

@@ -1,4 +1,4 @@
-"""What a command says: results on stdout, everything beside them on stderr."""
+"""What a command prints: results on stdout, everything else on stderr."""
 
 import os
 import re
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 _BETWEEN_WORDS: Any = {"break_long_words": False, "break_on_hyphens": False}
 _INSEPARABLE = re.compile(r"(?<=[0-9]) (?=[×%]|[mµn]?s\b)|(?<=[×=]) (?=\w)")
-_TRAILING_BLANKS = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)  # codes of color stay
+_TRAILING_BLANKS = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)  # color codes stay
 
 
 def _console(**options: Any) -> "Console":
-    """Return a console that shows nothing of a stranger's text but what can be seen.
+    """Return a console that shows only the visible characters of foreign texts.
 
-    Texts are cleaned before they are measured, so that tables stay straight, and all that becomes
-    of other objects afterwards; rich's own control codes pass.
+    Texts are cleaned before they are measured, so that tables stay aligned; the output of other
+    objects is cleaned afterwards. Control codes of rich itself pass.
     """
     from rich.console import Console
     from rich.segment import Segment
@@ -54,7 +54,7 @@ def _console(**options: Any) -> "Console":
 
 
 def progress(*extra: str) -> "Bar":
-    """Return a progress bar on stderr; nothing at all where stderr is no terminal."""
+    """Return a progress bar on stderr, which shows nothing if stderr is not a terminal."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -71,7 +71,7 @@ def progress(*extra: str) -> "Bar":
 
 @contextmanager
 def progress_bar() -> "Iterator[Progress]":
-    """Show a progress bar on stderr for a job that tells how far it is."""
+    """Show a progress bar on stderr for a job that reports its progress."""
     with progress() as bar:
         task = bar.add_task("", total=None)
 
@@ -85,9 +85,9 @@ def show(what: "str | Table") -> None:
     """Print a line or a table to stdout, as wide as the terminal, or COLUMNS, or 80 characters.
 
     A long line is wrapped between words. A table that is too wide is printed in parts, one below
-    the other; no number or name is ever broken, so a part of two columns may be wider. Where the
-    reader of a pipe has enough, nothing is printed any more, and the command goes on: what it has
-    found is to be saved.
+    the other; no number or name is ever broken, so a part of two columns may be wider. Once the
+    reader of a pipe has closed it, nothing more is printed, but the command continues, so that its
+    results are saved.
     """
     from bench.report.tables import stacked
 
@@ -104,7 +104,7 @@ def show(what: "str | Table") -> None:
 
 
 def width() -> int:
-    """Return how many characters a line of the terminal has; 80 where there is none."""
+    """Return how many characters a line of the terminal has; 80 if there is no terminal."""
     return _console().width
 
 
@@ -134,7 +134,7 @@ def show_values(lines: Iterable[str]) -> None:
 
 @contextmanager
 def standard_output() -> Iterator[None]:
-    """Let an error while something is printed name standard output, as one of a file names it.
+    """Make errors while printing name standard output, as those of a file name the file.
 
     Raises:
         OSError: it cannot be written to, as on a full disk.
@@ -143,7 +143,7 @@ def standard_output() -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has enough
+    except BrokenPipeError:  # the reader has closed the pipe
         silence()
     except OSError as error:
         _discard(sys.stdout)
@@ -151,18 +151,18 @@ def standard_output() -> Iterator[None]:
 
 
 def silenced() -> bool:
-    """Whether the reader of standard output has closed the pipe."""
+    """Return whether the reader of standard output has closed the pipe."""
     return _closed.is_set()
 
 
 def silence() -> None:
-    """Print nothing to standard output any more."""
+    """Print nothing more to standard output."""
     _closed.set()
     _discard(sys.stdout)
 
 
 def _discard(stream: TextIO) -> None:
-    """Lead a stream into the void, so that what it still holds is no trouble at the end."""
+    """Redirect a stream to the null device, so that flushing it at exit cannot fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -182,9 +182,9 @@ def show_lines(lines: "Iterable[str | Table]") -> None:
 
 
 def note(message: str) -> None:
-    """Say something beside the result, on stderr, if that can be written to.
+    """Print a note on stderr, if that can be written to.
 
-    It is one line, which a terminal shows wrapped between words.
+    It is one line, which is wrapped between words on a terminal.
     """
     text = " ".join(visible(message).split())
     if sys.stderr.isatty():
@@ -196,12 +196,12 @@ def note(message: str) -> None:
 
 
 def warn(message: str) -> None:
-    """Say on stderr what to beware of, if there is anything."""
+    """Print a warning on stderr, if there is one."""
     if message:
         note(f"warning: {message}")
 
 
 def end(message: str, status: int) -> NoReturn:
-    """Say on stderr in one line why the command ends, and end it."""
+    """Print on stderr, in one line, why the command ends, and end it."""
     note(f"gradrace: {message}")
     sys.exit(status)

@@ -1,4 +1,4 @@
-"""Text that others wrote, made fit to be shown.
+"""Make foreign text safe to show.
 
 Names of columns, backends and files may hold anything. Whatever goes to a terminal, a web page or
 Markdown passes through here first; files keep the names as they are.
@@ -8,10 +8,10 @@ import re
 
 
 def visible(text: str) -> str:
-    """Return a text on one line, with ? for what controls a terminal or cannot be seen.
+    """Return a text on one line, with ? for characters that control a terminal or are invisible.
 
-    That is control and escape codes, marks that change the direction of writing, characters without
-    width, and halves of surrogate pairs. A line break or a tab becomes a space.
+    These are control and escape codes, marks that change the direction of writing, characters
+    without width, and halves of surrogate pairs. A line break or a tab becomes a space.
     """
     if text.isprintable():
         return text

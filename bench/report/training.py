@@ -1,4 +1,4 @@
-"""What the terminal says of a training: its way, what was learned, and what to beware of."""
+"""What the terminal says about a training run: its progress, its result, and what to beware of."""
 
 from collections.abc import Iterator
 
@@ -16,11 +16,11 @@ from plots.numbers import shortened, three_digits
 
 MOST_WEIGHTS = 20
 MOST_WAY_WEIGHTS = 3
-STRANGE = 3  # standard errors; of estimates further from the truth, there is one in 370
+STRANGE = 3  # standard errors; one estimate in 370 is further from the truth
 
 
 def report(fit: Fit, *, auto: bool) -> Iterator[str | Table]:
-    """Say what was trained, show the way, and lay what was learned beside the least squares."""
+    """Say what was trained, show the progress, and compare the result with the least squares."""
     yield from about_fit(fit, auto=auto)
     yield way_table(fit)
     if not fit.diverged:
@@ -37,7 +37,7 @@ def about_fit(fit: Fit, *, auto: bool) -> list[str]:
 
 
 def way_table(fit: Fit) -> Table:
-    """Give a dozen epochs a row: loss, b and the first weights."""
+    """Return a table of a dozen epochs: loss, b and the first weights."""
     shown = min(len(fit.w), MOST_WAY_WEIGHTS)
     names = [f"w[{shortened(name, 10)}]" for name in fit.data.features[:shown]]
     table = empty_table("epoch", "loss", *names, "b")
@@ -51,9 +51,9 @@ def way_table(fit: Fit) -> Table:
 
 
 def fit_table(fit: Fit) -> Table:
-    """Lay learned w, b and loss beside the least squares, and beside the truth if it is known."""
+    """Compare learned w, b and loss with the least squares, and with the truth if it is known."""
     best, truth = fit.least_squares, fit.data.truth
-    heads = ("", "learned", "least squares", "digits")
+    heads = ("", "learned", "least squares", "matching\ndigits")
     table = empty_table(*heads, *(() if truth is None else ("truth",)))
     true = [NONE] * (len(fit.w) + 1) if truth is None else [f"{v:g}" for v in (*truth.w, truth.b)]
     names = [*(f"w[{name}]" for name in fit.data.features), "b"]
@@ -76,11 +76,14 @@ def remarks(fit: Fit) -> Iterator[str]:
     """Say why a run that did not diverge ended, and what remains to be done, if anything."""
     best, limit = fit.least_squares, fit.hessian.limit
     if not np.isfinite([*best.w, best.b]).all():
-        yield "The least-squares weights are beyond float64; change the units of the columns."
+        yield "The least-squares weights overflow float64; change the units of the columns."
     if fit.stopped:
         yield f"Training stopped after epoch {fit.trajectory.epoch[-1]:,}: {fit.stopped}."
     elif fit.tol is not None and not fit.interrupted:
-        yield f"The gradient has not yet fallen to {fit.tol:g} of its first norm; train longer."
+        yield (
+            f"The norm of the gradient has not yet fallen to {fit.tol:g} of its first value; "
+            "train longer."
+        )
     if tiny := underflow(fit.data):
         yield tiny
     elif fit.lr >= limit:
@@ -91,19 +94,22 @@ def remarks(fit: Fit) -> Iterator[str]:
         )
     elif not fit.is_there:
         yield (
-            f"Not there yet: the loss is {fit.loss:.4g}, the least possible is {best.loss:.4g}. "
+            f"Not there yet: the loss is {fit.loss:.4g}; the least possible is {best.loss:.4g}. "
             + _what_helps(fit)
         )
     elif best.null is None and np.isfinite(best.w).all() and (late := _late(fit)):
-        yield f"The loss is within 1 % of the least, but {late} has no digit right; train longer."
+        yield (
+            f"The loss is within 1 % of the least, but not one digit of {late} is right yet; "
+            "train longer."
+        )
     yield from _why_b_is_not_the_truth(fit)
 
 
 def _what_helps(fit: Fit) -> str:
-    """Say how many epochs are missing, and whether standardized columns need fewer."""
+    """Say how many more epochs are needed, and whether standardized columns need fewer."""
     missing = fit.epochs_missing()
     if missing is None or missing > LONGEST:
-        helps = "No number of epochs you could wait for changes that."
+        helps = "More epochs would not change that in a reasonable time."
     else:
         helps = f"Another {epochs(missing)} will bring it within 1 %."
     if (
@@ -111,14 +117,14 @@ def _what_helps(fit: Fit) -> str:
         and (scaled := fit.landscape.other_condition) < fit.hessian.condition / 2
     ):
         helps += (
-            " With --standardize fewer epochs are needed: it lowers the condition number "
+            " With --standardize, fewer epochs are needed: it lowers the condition number "
             f"({MEANING}) from {condition(fit.hessian.condition)} to {condition(scaled)}."
         )
     return helps
 
 
 def _late(fit: Fit) -> str:
-    """Name the w or b of which no digit is right yet, and that matters; empty if there is none."""
+    """Name a w or b that matters but has no correct digit yet; empty if there is none."""
     best = fit.least_squares
     if digits(fit.b, best.b) < 1 and abs(best.b) > 1e-9 * float(np.abs(fit.data.y).max()):
         return "b"
@@ -139,10 +145,10 @@ def _why_b_is_not_the_truth(fit: Fit) -> Iterator[str]:
     meaning = (
         "so this is noise, not a bug: more samples would bring b closer, more epochs would not."
         if beyond <= STRANGE
-        else f"and this is {beyond:.0f} times as much: noise alone hardly explains it."
+        else f"but here by {beyond:.0f} times as much, which noise alone can hardly explain."
     )
     yield (
-        f"The least-squares b is {b:.3g} where the truth is {truth.b:g}. With noise of standard "
-        f"deviation {three_digits(found.deviation)} on {n:,} samples, b typically strays by "
+        f"The least-squares b is {b:.3g}; the true b is {truth.b:g}. With noise of standard "
+        f"deviation {three_digits(found.deviation)} on {n:,} samples, b is typically off by "
         f"{found.error_of_b:.2g}, {meaning}"
     )

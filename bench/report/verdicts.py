@@ -1,21 +1,20 @@
-"""Who agrees with the exact trajectory."""
+"""Which backends agree with the exact trajectory."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from bench.proof.oracle import YARDSTICK
 from bench.report.tables import NONE, count, empty_table, yes_no
 from plots.numbers import short
 
-if TYPE_CHECKING:  # all of it together takes longer to be imported than `train` to train
+if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
     from bench.proof.agreement import Deviation, Verdict
     from bench.race.checking import Check
 
 
 def check_report(found: "Check") -> list[str | Table]:
-    """Say what was checked, who agrees, and what is wrong with the others."""
+    """Say what was checked, which backends agree, and what is wrong with the others."""
     n, d = found.data.X.shape
     about = f"{found.data.name}: n = {n:,}, d = {d:,}, α = {found.lr:.6g}, {found.epochs:,} epochs"
     if not found.verdicts:
@@ -25,20 +24,21 @@ def check_report(found: "Check") -> list[str | Table]:
         "",
         about,
         verdict_table(found.verdicts),
-        "w, b, loss: the largest error, as a share of the largest that rounding can cause, and "
-        f"its epoch. The exact trajectory: {YARDSTICK}. = python: the same bits in w, b and every "
-        "loss.",
+        "w, b, loss: the largest error, as a share of the largest error that rounding can cause, "
+        "and the epoch where it occurs. The exact trajectory is computed with exact sums and "
+        "50-digit arithmetic. = python: whether w, b and every loss equal those of python bit for "
+        "bit.",
     ]
 
 
 def _answer(found: "Check") -> Iterator[str]:
     """Say how many backends agree, and what is wrong with the others."""
     agreeing, judged = sum(v.agrees for v in found.verdicts), len(found.verdicts)
-    count = f"{agreeing} of {judged} backends"
+    count = f"{agreeing} of {judged} backends" if agreeing else "No backend"
     if agreeing == judged:
         count = {1: "The backend", 2: "Both backends"}.get(judged, f"All {judged} backends")
     yield (
-        f"{count} agree{'s' * (agreeing == 1)} with the exact trajectory, here and on "
+        f"{count} agree{'s' * (agreeing < 2)} with the exact trajectory on this data and on "
         f"{found.problems:,} small problems that expose mistakes."
     )
     for verdict in found.verdicts:
@@ -47,7 +47,7 @@ def _answer(found: "Check") -> Iterator[str]:
 
 
 def verdict_table(verdicts: "Sequence[Verdict]") -> Table:
-    """Give each backend a row: agreement, worst w, b and loss, equality with `python`, overflow."""
+    """Return a row per backend: agreement, worst errors, equality with `python`, overflow."""
     table = empty_table("backend", "agrees", "w", "b", "loss", "= python")
     diverges = any(verdict.first_inf is not None for verdict in verdicts)
     if diverges:

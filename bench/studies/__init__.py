@@ -1,1 +1,1 @@
-"""How good gradrace itself is, measured: `python -m bench.studies.X`."""
+"""Measurements of how good gradrace itself is: `python -m bench.studies.X`."""

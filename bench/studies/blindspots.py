@@ -1,10 +1,11 @@
 """Which mistakes can still hide? `python -m bench.studies.blindspots` counts, at four sizes.
 
-The suite of small problems finds mistakes made at every size. A mistake made only at large sizes
-must show in what a race judges there: the raced samples, from any start, and integers of that size
-(see `data.py`). So this study makes mistakes of each kind, from large to small, on random samples
-and features, and prints the smallest that was caught in every try. It also counts the right loops,
-in other orders of addition, that were rejected; there must be none.
+The suite of small problems finds mistakes that are made at every size. A mistake that is made
+only at large sizes must show in what a race judges there: the raced samples, from any start, and
+integers of that size (see `bench.data.samples`). So this study makes mistakes of each kind, from
+large to small, on random samples and features, and prints the smallest mistake that was caught in
+every trial. It also counts correct loops, in other orders of addition, that were rejected; there
+must be none.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,13 +28,13 @@ _RIGHT = ("numpy", "numba", "numba-simd", "numba-parallel", "gram")
 
 @dataclass(frozen=True)
 class Field:
-    """Samples, what they are judged by, and where a trial begins."""
+    """Samples, how they are judged, and where a trial starts."""
 
     data: Dataset
     steps: Steps
     lr: float
     varied: bool
-    """Whether b0 varies from call to call; integers are exact only from zero."""
+    """Whether b0 varies from call to call; integers are exact only if it is zero."""
 
     def start(self, rng: np.random.Generator) -> float:
         """Return a b0."""
@@ -128,7 +129,7 @@ KINDS: dict[str, tuple[Mistake, Sequence[float], str]] = {
     "features stored with this many bits": (_features_stored, _BITS, "{:.0f}"),
     "products rᵢxᵢ rounded to this many bits": (_products, _BITS, "{:.0f}"),
 }
-"""Name → what it does, sizes of the mistake from large to small, and how they are written."""
+"""Name → what it does, sizes of the mistake from large to small, and how to write them."""
 
 
 def fields(n: int) -> list[Field]:
@@ -142,7 +143,7 @@ def fields(n: int) -> list[Field]:
 
 
 def smallest(name: str, judged: Sequence[Field], tries: int) -> float | None:
-    """Return the smallest mistake of a kind that is caught in every try, if any is."""
+    """Return the smallest mistake of a kind that is caught in every trial, if any is."""
     mistake, sizes, _ = KINDS[name]
     found = None
     for size in sizes:
@@ -161,7 +162,7 @@ def smallest(name: str, judged: Sequence[Field], tries: int) -> float | None:
 
 
 def rejected(judged: Sequence[Field], tries: int) -> Iterator[str]:
-    """Yield every right loop that is found to be wrong."""
+    """Yield every correct loop that is rejected."""
     for field in judged:
         X, y = field.data.X, field.data.y
         for number in range(tries):
@@ -186,7 +187,7 @@ def main(
             "--size", metavar="N", help="Numbers of samples; repeatable.  [default: 100 to 1e7]"
         ),
     ] = None,
-    tries: Annotated[int, typer.Option(help="How often each mistake is made.")] = 10,
+    tries: Annotated[int, typer.Option(help="Number of trials per mistake.")] = 10,
 ) -> None:
     """Print a Markdown table of the smallest mistakes that are always caught."""
     sizes = sizes or ["100", "1e4", "1e6", "1e7"]

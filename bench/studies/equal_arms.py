@@ -1,4 +1,4 @@
-"""Two tests of the same code, as a person writes them for pytest-benchmark; `noise` runs them."""
+"""Two equal tests of the same code, as usual with pytest-benchmark; run by `noise`."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ numba = backends.load("numba")
 
 @pytest.fixture
 def data() -> Any:
-    """Return the reference line as `numba` takes it, once it has compiled."""
+    """Return the reference line as prepared for `numba`, after compiling."""
     line = reference_line()
     data = numba.prepare(line.X.copy(), line.y.copy())
     numba.train(data, lr=REFERENCE_LR, epochs=1)

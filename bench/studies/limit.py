@@ -10,7 +10,7 @@ from plots.numbers import si
 
 
 def roofline_table(roofline: Roofline) -> Table:
-    """Give each size of a working set a row, and each number of threads that read it a column."""
+    """Return a row per size of a working set, and a column per number of threads that read it."""
     table = empty_table("working set", *(f"{count} thread(s)" for count in roofline["read"]))
     for i, size in enumerate(roofline["sizes"]):
         table.add_row(

@@ -1,13 +1,13 @@
-"""How far do the figures of identical code differ? pytest-benchmark as it comes, and our sessions.
+"""How much do the times of identical code differ? Default pytest-benchmark, and our sessions.
 
-`python -m bench.studies.noise` races a backend against itself, again and again, in both ways by
-turns, with a second of timed calls for every arm:
+`python -m bench.studies.noise` races a backend against an identical copy again and again,
+alternating between two methods, with a second of timed calls for each of the two:
 
 (a) two equal tests in one file, under pytest-benchmark with its defaults;
-(b) `race.measure` with three sessions, whose duplicate arm is the same.
+(b) `race.measure` with three sessions, which also time a copy of the fastest backend.
 
-It prints how far the ratio of the two equal arms strays in each, and how often two runs of (b) that
-lie minutes apart agree on the speed-up of `numba` over `numpy`, on four sizes.
+It prints how much the ratio of the two copies (the A/A ratio) varies in each, and how often two
+runs of (b), minutes apart, agree on the speed-up of `numba` over `numpy`, at four sizes.
 """
 
 import json
@@ -33,7 +33,7 @@ from bench.race.cases import REFERENCE
 from bench.race.settings import choose
 
 APART = 4
-"""How many runs lie between two that are compared: about two minutes."""
+"""How many runs apart two compared runs are: about two minutes."""
 
 Figure = Literal["min", "mean", "median"]
 FIGURES: tuple[Figure, ...] = ("min", "mean", "median")
@@ -49,7 +49,7 @@ class PlainRun(TypedDict):
 
 
 class SessionRun(TypedDict):
-    """One run of (b), by size: the ratio of the equal arms, and the speed-up."""
+    """One run of (b), by size: the ratio of the two copies, and the speed-up."""
 
     aa: dict[str, Interval]
     speed_up: dict[str, Interval]
@@ -95,7 +95,7 @@ def _plain_run(folder: Path) -> PlainRun:
 
 
 def _session_run(folder: Path) -> SessionRun:
-    """Race `numba`, its duplicate and `numpy`, in as many sessions as --quick makes."""
+    """Race `numba`, its copy and `numpy`, in as many sessions as with --quick."""
     chosen = choose(sizes=[100, 10_000], features=[1, 10], backends=["numpy", "numba"])
     path = folder / "sessions.json"
     if race.measure(path, replace(chosen, repetitions=40)).interrupted:
@@ -114,11 +114,11 @@ def _numba(case: CaseFindings) -> Interval:
 
 
 def table(runs: Sequence[Run]) -> list[str]:
-    """Return the lines of a Markdown table: the A/A ratio of every method over all runs."""
+    """Return the lines of a Markdown table: the ratio of identical code with every method."""
     columns = {f"pytest-benchmark, {figure}": [run[figure] for run in runs] for figure in FIGURES}
     columns["sessions"] = [run["aa"][REFERENCE.name]["value"] for run in runs]
     lines = [
-        "| A/A ratio, truly 1 | runs | lowest | highest | highest / lowest | standard deviation |",
+        "| identical code | runs | lowest | highest | highest / lowest | standard deviation |",
         "|---|---|---|---|---|---|",
     ]
     for name, values in columns.items():
@@ -131,7 +131,7 @@ def table(runs: Sequence[Run]) -> list[str]:
 
 
 def agreement(runs: Sequence[Run]) -> list[str]:
-    """Return what pairs of runs that lie minutes apart say of the speed-up."""
+    """Return how well pairs of runs that are minutes apart agree on the speed-up."""
     sizes = list(runs[0]["speed_up"])
     pairs = [
         (a["speed_up"][size], b["speed_up"][size])
@@ -144,7 +144,8 @@ def agreement(runs: Sequence[Run]) -> list[str]:
     return [
         f"Of {len(pairs)} pairs of speed-ups, each lies within the other's 95 % interval in "
         f"{mutual}; the intervals overlap in {overlap}.",
-        f"The 95 % interval of A/A holds 1 in {covered} of {len(runs) * len(sizes)} cases.",
+        f"The 95 % interval for identical code contains 1 in {covered} of "
+        f"{len(runs) * len(sizes)} cases.",
     ]
 
 

@@ -1,9 +1,9 @@
-"""Is the rate that `--lr auto` takes a good one? `python -m bench.studies.rates [TABLE …]` tells.
+"""How good is the rate of `--lr auto`? `python -m bench.studies.rates [TABLE …]` answers.
 
 It trains on the tables (those in tests/tables if none is named; the last column is the target),
 the reference line and synthetic problems, with and without standardizing, for 300, 1,000 and 10,000
-epochs, at three rates: the classic one, the one that is quickest to come within 1 % of the least
-loss, whatever it leaves in the end, and `best_rate`. The classic rate is 2/(μ + λmax), where μ is
+epochs, at three rates: the classic one, the one that comes within 1 % of the least loss first,
+whatever its final loss, and `best_rate`. The classic rate is 2/(μ + λmax), where μ is
 λmin, but at least 10 λmax/epochs: the fastest in the long run, held back in a short one.
 """
 
@@ -27,7 +27,7 @@ from bench.report.tables import empty_table
 
 TABLES = Path("tests/tables")
 EPOCHS = 300, 1_000, 10_000
-ROUNDING = 1e-14  # of the first loss; losses that differ by less are equal
+ROUNDING = 1e-14  # as a share of the first loss; losses that differ by less are equal
 
 
 class Outcome(NamedTuple):
@@ -55,7 +55,7 @@ def problems(tables: list[Path]) -> Iterator[Dataset]:
 
 
 def rates(known: Landscape, epochs: int) -> dict[str, float]:
-    """Return the rate that each rule takes."""
+    """Return the rate that each rule chooses."""
     H = known.hessian
     held_back = 2 / (max(H.smallest, H.largest * min(1.0, 10 / epochs)) + H.largest)
     arrivals = [(known.epochs_needed(lr), H.contraction(lr), lr) for lr in candidates(H)]
@@ -68,7 +68,7 @@ def rates(known: Landscape, epochs: int) -> dict[str, float]:
 
 
 def outcome(known: Landscape, lr: float, epochs: int) -> Outcome:
-    """Train at a rate, and see how far it comes."""
+    """Train at a rate, and return how far it comes."""
     numba, X, y = backends.load("numba"), known.samples.X, known.samples.y
     path = numba.train(numba.prepare(X, y), lr=lr, epochs=epochs)
     least = known.least_squares.loss
@@ -77,7 +77,7 @@ def outcome(known: Landscape, lr: float, epochs: int) -> Outcome:
 
 
 def comparison(tables: list[Path]) -> Table:
-    """Compare the rules, each with the first one, over all problems."""
+    """Compare each rule with the first one over all problems."""
     table = empty_table(
         "columns",
         "epochs",
@@ -105,12 +105,14 @@ def comparison(tables: list[Path]) -> Table:
             for rule, outcomes in runs.items():
                 table.add_row(columns, f"{epochs:,}", rule, *_summary(outcomes, first))
             table.add_section()
-    table.caption = f"{len(found)} problems; times what 2/(μ + λmax) needs, or leaves"
+    table.caption = (
+        f"{len(found)} problems; epochs and excess loss relative to the rate 2/(μ + λmax)"
+    )
     return table
 
 
 def _summary(outcomes: list[Outcome], first: list[Outcome]) -> list[str]:
-    """Return how many arrive, and the ratios of epochs and of excess losses to those of `first`."""
+    """Return how many come within 1 %, and epochs and excess losses relative to `first`."""
     pairs = list(zip(outcomes, first, strict=True))
     arrivals = [
         max(a.arrival, 1) / max(b.arrival, 1)

@@ -2,16 +2,17 @@
 
 `LinearRegression` solves for the least squares at once, and `SGDRegressor` takes a step after each
 sample. Neither follows the trajectory of full-batch descent, so no epoch of theirs can be compared
-with one of ours. What all of them can do is to bring the loss L = (1/n) Σ (Xw + b − y)² down to
+with one of ours. But all of them can reduce the loss L = (1/n) Σ (Xw + b − y)² to
 
     L ≤ (1 + excess) · L_min,    L_min the loss of the least squares.
 
-`race_to_loss` finds how many passes over the samples each needs for that, and times just these.
+`race_to_loss` finds how many passes over the samples each needs for that, and times only these.
 `python -m bench.studies.same_loss` prints it for two data sets, on one thread.
 
-To know before what they mean: the search for the number of passes is not timed. Nor is `prepare`,
-but `fit` validates and copies its data, as its users have it. The loss of `SGDRegressor` rises and
-falls near the end; its number of passes is the first to hit the target, which flatters it.
+When reading the figures, note that neither the search for the number of passes nor `prepare` is
+timed, whereas the time of `fit` includes validating and copying the data, as for its users. The
+loss of `SGDRegressor` rises and falls near the end; its number of passes is the first one that hits
+the target, which favors it.
 """
 
 import math
@@ -52,7 +53,7 @@ class Row:
 
     name: str
     seconds: float
-    """The median of the repeats; nan if the target is not reached, since then nothing is timed."""
+    """The median of the repeats; nan if the target is not reached and so nothing is timed."""
     best: float
     """The least of the repeats, or nan."""
     loss: float
@@ -103,7 +104,7 @@ def race_to_loss(
     losses = [_loss(X, y, *c.run()) if c.run else math.nan for c in contestants]
     timed = [c.run for c, loss in zip(contestants, losses, strict=True) if loss <= target and c.run]
     rounds = [[timeit(run, number=1) for run in timed] for _ in range(repeats)]
-    times = iter(zip(*rounds, strict=True))  # of one contestant after the other
+    times = iter(zip(*rounds, strict=True))  # one contestant after the other
     return [
         _row(contestant, loss, next(times) if loss <= target else ())
         for contestant, loss in zip(contestants, losses, strict=True)
@@ -173,8 +174,8 @@ def _linear_regression(X: Floats, y: Floats) -> _Contestant:
 def _sgd(X: Floats, y: Floats, target: float) -> _Contestant:
     """Return `SGDRegressor` with the fewest passes that reach the target.
 
-    Every number up to 100 is tried, beyond that in steps of one or two percent. It keeps the
-    learning rates of its own, η = 0.01/t^¼ after t samples.
+    Every number up to 100 is tried, beyond that in steps of one or two percent. It uses its
+    default learning rates, η = 0.01/t^¼ after t samples.
     """
     passes = 1
     while passes <= MOST_PASSES:
@@ -193,7 +194,7 @@ def _fit_sgd(X: Floats, y: Floats, passes: int) -> Coefficients:
     )
     try:
         model.fit(X, y)
-    except ValueError:  # its coefficients have overflowed: the rates are too large for this data
+    except ValueError:  # its coefficients have overflowed: its rates are too large for these data
         return np.full(X.shape[1], math.nan), math.nan
     return model.coef_, float(model.intercept_[0])
 
@@ -209,7 +210,9 @@ def main() -> None:
 
     if not find_spec("sklearn"):
         note(NO_SKLEARN)
-    os.environ.update(thread_environment(1))  # for what is imported from here on; NumPy already is
+    os.environ.update(
+        thread_environment(1)
+    )  # for libraries imported from here on; NumPy is imported already
     for data, lr in ((reference_line(), REFERENCE_LR), (synthetic(10_000, 10), 0.1)):
         with threadpool_limits(1):
             rows = race_to_loss(data.X, data.y, lr=lr, backends=names())

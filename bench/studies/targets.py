@@ -1,4 +1,4 @@
-"""Which targets does each backend reach here? `python -m bench.studies.targets` prints them.
+"""Which performance targets are reached here? `python -m bench.studies.targets` prints them.
 
 Two races, one with one thread and one with all, and a few timings outside of races. Every ratio is
 the geometric mean over the sessions of their median paired ratio, as in every race. A figure that
@@ -92,7 +92,7 @@ def measure(folder: Path, on_progress: Progress = silent) -> list[Figure]:
         *_parallel(together),
         *_gram(alone),
         Figure(
-            f"import numba, in units of gradrace train to its first line, {SIMD}", 1 / 1.5, _start()
+            f"time of import numba / of gradrace train to its first line, {SIMD}", 1 / 1.5, _start()
         ),
     ]
 
@@ -136,7 +136,7 @@ def _parallel(content: ResultFile | None) -> Iterator[Figure]:
 def _gram(content: ResultFile) -> Iterator[Figure]:
     yield Figure(f"gram over {SIMD} on 100x1", 8, _ratio(content, "100x1", SIMD, "gram"))
     yield Figure(
-        "gram: another 1,000 epochs on 100x1, in units of those on 1000000x1",
+        "gram: time of another 1,000 epochs on 100x1 / on 1000000x1",
         0.9,
         _second_thousand(),
     )
@@ -156,7 +156,7 @@ def _ratio(content: ResultFile, case: str, slow: str, fast: str) -> float | None
 
 
 def _share(content: ResultFile, case: str, backend: str) -> float | None:
-    """Return the limit of a pass, in units of a backend's best."""
+    """Return the limit of a pass divided by a backend's best time."""
     shares = [
         row["limit"]["share"]
         for entry in content["gradrace"]["cases"]
@@ -177,7 +177,7 @@ def _beyond_the_caches(content: ResultFile) -> list[str]:
 
 
 def _second_thousand() -> Any:
-    """Return what 1,000 more epochs take with n = 100, in units of n = 10⁶."""
+    """Return the time of 1,000 more epochs with n = 100, divided by that with n = 10⁶."""
     module = backends.load("gram")
     ends = [module.prepare(data.X, data.y) for data in (synthetic(100, 1), synthetic(10**6, 1))]
     extra: list[list[float]] = [[], []]
@@ -193,7 +193,7 @@ def _second_thousand() -> Any:
 
 
 def _start() -> float:
-    """Return how long `import numba` takes, in units of `gradrace train` up to its first line."""
+    """Return the time of `import numba` divided by that of `gradrace train` to its first line."""
     with tempfile.TemporaryDirectory() as folder:
         bare = [sys.executable, "-c", "import numba; print()"]
         train = [
@@ -213,7 +213,7 @@ def _start() -> float:
 
 
 def _first_line(command: list[str]) -> None:
-    """Start a program and wait for its first line; then let it go."""
+    """Start a program, and return after its first line."""
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **_AT_ONCE}
     ) as child:
@@ -242,7 +242,7 @@ def print_figures(
 
 
 def figure_table(found: Sequence[Figure]) -> Any:
-    """Give each figure a row: what it is, what it should be, what it is, and whether it will do."""
+    """Return a row per figure: its name, its target, its value, and whether it is reached."""
     table = empty_table("figure", "at least", "found", "reached")
     for figure in found:
         value = "–" if figure.found is None else f"{figure.found:.3g}"

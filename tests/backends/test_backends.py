@@ -71,7 +71,7 @@ class TestPieces:
         def loss(w: list[float], b: float) -> float:
             return backend.loss(X, y, native(backend, w), b)
 
-        # exact for a quadratic but for rounding: u·L/h = 1e-16 · 60 / 1e-3
+        # exact for a quadratic except for rounding: u·L/h = 1e-16 · 60 / 1e-3
         assert grad_b == pytest.approx((loss(w, b + h) - loss(w, b - h)) / (2 * h), abs=1e-10)
         for j in range(4):
             up = [v + h * (i == j) for i, v in enumerate(w)]
@@ -99,7 +99,7 @@ class TestTrain:
         assert verdict.agrees, verdict.reason
 
     def test_reproduces_the_published_numbers(self, backend: Backend, line: Dataset) -> None:
-        # the author of the teaching project cut the digits, he did not round
+        # the author of the teaching project truncated the digits
         path = backend.train(backend.prepare(line.X, line.y), lr=0.005, epochs=10_000)
         assert math.floor(path.w[-1, 0] * 1000) == 3015
         assert math.floor(path.b[-1] * 1000) == 1811
@@ -259,7 +259,7 @@ class TestNumbaIsPython:
 
 
 class TestSideBySide:
-    """A reader lays two files side by side: same functions, same order, same formula comments."""
+    """Two files can be read side by side: same functions, same order, same formula comments."""
 
     FILES = tuple(ROOT / "backends" / f"{rung.module}.py" for rung in backends.LADDER.values())
     PIECES = ("prepare", "predict", "loss", "gradients", "update")
@@ -276,7 +276,7 @@ class TestSideBySide:
                     found.append((place, "def"))
             if tag := self.TAG.search(text):
                 found += [(place, formula.split(" ")[0]) for formula in tag[1].split("; ")]
-        return list(dict.fromkeys(found))  # a rung may need the loop once more, for special cases
+        return list(dict.fromkeys(found))  # a backend may repeat the loop for special cases
 
     @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
     def test_same_functions_and_formulas_in_the_same_order(self, file: Path) -> None:
@@ -302,7 +302,7 @@ class TestSideBySide:
         assert self.outline(file) == own + [entry for entry in loop if entry not in passes]
 
     def imported(self, file: Path) -> set[str]:
-        """What is taken from the rung below; "sums" stands for the pass over the samples."""
+        """What is imported from the backend below; "sums" stands for the pass over the samples."""
         text = file.read_text("utf-8")
         module = importlib.import_module(f"backends.{file.stem}")
         names = {

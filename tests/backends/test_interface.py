@@ -1,4 +1,4 @@
-"""What cannot be used is refused alike by every backend, naming the argument, before any work."""
+"""Every backend refuses bad arguments in the same way: by name, before any work."""
 
 from collections.abc import Callable
 from fractions import Fraction

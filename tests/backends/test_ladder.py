@@ -1,4 +1,4 @@
-"""What each rung above `numba` promises of its own."""
+"""What each backend above `numba` promises in addition."""
 
 import os
 import subprocess
@@ -98,7 +98,7 @@ class TestGram:
 
     @pytest.mark.parametrize("d", [1, 2, 12])
     def test_an_outlier_that_meets_a_zero(self, d: int) -> None:
-        """Its product with y is nothing, whatever a rounding of the columns' lengths would be."""
+        """Its product with y is 0, however the columns' lengths are rounded."""
         X, y = np.zeros((33, d)), np.zeros(33)
         X[3], X[4:, 0], y[7] = 1e5, 1e-3, 1.0
         lr = 0.5 * hessian(X).limit
@@ -135,7 +135,7 @@ for _ in range(200):
     @pytest.mark.slow
     @pytest.mark.parametrize("processor", ["", "generic"])
     def test_at_the_border_of_its_short_cut(self, processor: str, tmp_path: Path) -> None:
-        """On a processor, too, that cannot fuse a multiplication and an addition."""
+        """Also on a processor that cannot fuse a multiplication and an addition."""
         features = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""} if processor else {}
         environment = {**os.environ, **features, "NUMBA_CACHE_DIR": str(tmp_path)}
         subprocess.run([sys.executable, "-c", self.BORDER], cwd=ROOT, check=True, env=environment)
@@ -209,7 +209,7 @@ def in_threads(
     layer: str = "default",
     cache: Path | None = None,
 ) -> Trained:
-    """Train in a process with this many threads, whatever the machine has."""
+    """Train in a process with this many threads, however many the machine has."""
     variables = {"NUMBA_NUM_THREADS": str(threads), "NUMBA_THREADING_LAYER": layer}
     if cache is not None:
         variables["NUMBA_CACHE_DIR"] = str(cache)
@@ -228,7 +228,7 @@ def in_threads(
 
 @pytest.fixture(scope="module")
 def twice(tmp_path_factory: pytest.TempPathFactory) -> list[Trained]:
-    """What two processes of two threads each have trained with the code that a third compiled."""
+    """What two processes of two threads each train with the code that a third compiled."""
     folder = tmp_path_factory.mktemp("twice")
     _, *loaded = (in_threads(SIZES, folder / f"{i}.npz", cache=folder) for i in range(3))
     return loaded
@@ -247,7 +247,7 @@ class TestParallel:
         found = verdict(first, data.X, data.y, 0.1)
         assert found.agrees, found.reason
         alone = trained(backends.load("numba-simd"), data.X, data.y, 0.1, 30)
-        assert not np.array_equal(first.loss, alone.loss)  # it was shared out
+        assert not np.array_equal(first.loss, alone.loss)  # the work was divided
 
     def test_the_team_is_as_large_as_there_are_shares(self) -> None:
         code = (

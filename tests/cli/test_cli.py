@@ -97,7 +97,7 @@ class TestCheck:
         done = process(tmp_path, "check", "--json", "verdicts.json")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith(
-            "All 6 backends agree with the exact trajectory, here and on 181 small problems"
+            "All 6 backends agree with the exact trajectory on this data and on 181 small problems"
         )
         found = json.loads((tmp_path / "verdicts.json").read_text("utf-8"))
         assert (found["data"], found["n"], found["d"]) == ("reference line", 100, 1)
@@ -244,7 +244,10 @@ class TestTrainOptions:
     def test_tol_says_why_it_stopped(self, gradrace: Command) -> None:
         done = gradrace("train", "--tol", "1e-3")
         assert done.returncode == 0
-        expected = "stopped after epoch 379: the gradient has fallen to 0.001 of its first norm."
+        expected = (
+            "stopped after epoch 379: the norm of the gradient has fallen to 0.001 of its first "
+            "value."
+        )
         assert expected in " ".join(done.stdout.split())
 
     def test_columns_without_names(self, gradrace: Command, tmp_path: Path) -> None:
@@ -401,7 +404,7 @@ class TestCompare:
         assert gradrace("compare", *runs).returncode == 0
         done = gradrace("compare", *runs, "--fail-above", "10%")
         assert done.returncode == 2
-        assert "warning: not the same, threads: 1 → 2" in done.stderr
+        assert "warning: the runs differ (threads: 1 → 2)" in done.stderr
 
 
 class TestPlotAndAdvise:
@@ -445,7 +448,7 @@ class TestPredict:
         done = gradrace("predict", model, table)
         assert done.returncode == 0
         assert done.stdout == "predicted\n2.5\n6.5\n8.0\n12.0\n13.5\n"
-        assert done.stderr == "the table holds price, too: the loss on it is 6.462\n"
+        assert done.stderr == "the table also has price; the loss on it is 6.462\n"
 
     def test_saves_them(self, gradrace: Command, model: str, table: str, tmp_path: Path) -> None:
         done = gradrace("predict", model, table, "--out", "new/p.csv")
@@ -466,7 +469,7 @@ class TestPredict:
         assert done.stdout == "predicted\n930.0\n"
         assert done.stderr == (
             "warning: far outside the training samples, so the units may differ: "
-            "'size' is 310 … 310, in training 1 … 5\nnot used: id\n"
+            "'size' is 310 … 310, in training 1 … 5\ncolumns not used: id\n"
         )
 
     def test_what_train_saved(self, gradrace: Command, table: str, tmp_path: Path) -> None:
@@ -485,7 +488,7 @@ class TestRates:
         for word in ("slow", "stable", "diverges", "0.999637", "6.590986", "5,099", "1,019"):
             assert words.count(word) >= 1, word
         assert words.count("yes") == 3
-        for line in ("Take α = 0.02584, ", "α = 0.1 diverges, ", "b lags behind w: "):
+        for line in ("Use α = 0.02584, ", "α = 0.1 diverges, ", "b lags behind w: "):
             assert f"\n{line}" in done.stdout
         assert "results/rates/path.png" in listing(tmp_path)
 
@@ -656,17 +659,29 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
     "too many epochs": (["check", "--epochs", "100000000000000"], "out of memory: "),
     "backend": (["train", "--backend", "jax"], "backend jax: is not python, numpy,"),
     "backend file": (["check", "--backend", "no.py"], "backend no.py: no such file"),
-    "run, sizes": (["run", "--sizes", "1.5"], "--sizes: needs whole numbers, 1 or more, got '1.5'"),
-    "run, features": (["run", "--features", "x"], "--features: needs whole numbers, 1 or more, g"),
-    "run, epochs": (["run", "--epochs", "0"], "--epochs: needs whole numbers, 1 or more, got '0'"),
+    "run, sizes": (
+        ["run", "--sizes", "1.5"],
+        "--sizes: needs a whole number of at least 1, got '1.5'",
+    ),
+    "run, features": (
+        ["run", "--features", "x"],
+        "--features: needs a whole number of at least 1, got 'x'",
+    ),
+    "run, epochs": (
+        ["run", "--epochs", "0"],
+        "--epochs: needs a whole number of at least 1, got '0'",
+    ),
     "run, sessions": (["run", "--sessions", "0"], "sessions: must be from 1 to 10,000, got 0"),
-    "run, baseline": (["run", "--baseline", "jax"], "baseline jax: is not raced; there are python"),
+    "run, baseline": (
+        ["run", "--baseline", "jax"],
+        "baseline jax: is not in the race; the backends are python",
+    ),
     "run, twice": (["run", "--quick", "--full"], "--quick and --full: choose one"),
     "run, memory": (["run", "--sizes", "1e9", "--features", "1e4"], "these sizes need about "),
     "resume, nothing": (["run", "--resume", "no.json"], "no.json: No such file or directory"),
     "resume, sizes": (
         ["run", "--resume", "model.json", "--sizes", "9"],
-        "--resume: takes everything else from the file",
+        "--resume: takes all settings from the file; give no others",
     ),
     "resume, foreign": (["run", "--resume", "model.json"], "model.json: is not a result file of "),
     "resume, table": (["run", "--resume", "one.csv"], "one.csv: is not JSON, or cut off"),
@@ -705,7 +720,7 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
     "rate, new JSON": (["check", "--json", "new/v.json", "--lr", "nan"], "lr: must be finite, got"),
     "JSON is a device": (["check", "--json", "/dev/null"], "/dev/null: cannot write here: is not"),
     "an endless file": (["train", "/dev/zero"], "/dev/zero: is neither text nor a known kind of"),
-    "wide": (["train", "wide.csv"], "wide.csv: 2,001 features are too many; the limit is 2,000; "),
+    "wide": (["train", "wide.csv"], "wide.csv: has 2,001 features; the limit is 2,000; "),
     "JSON is a folder": (["check", "--epochs", "1", "--json", "."], ".: cannot write here: is a f"),
 }
 

@@ -1,4 +1,4 @@
-"""What may be wrong around a command: names, files, streams, settings, memory, the installation."""
+"""What can go wrong around a command: names, files, streams, settings, memory, installation."""
 
 import errno
 import json
@@ -30,7 +30,7 @@ full_disk = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/f
 
 
 class TestNames:
-    """Columns, backends and files may be called anything; a terminal gets what can be seen."""
+    """Columns, backends and files may have any name; a terminal gets only visible characters."""
 
     STEERING: ClassVar = [
         "\x1b[31m",
@@ -182,7 +182,7 @@ PYTHON = sys.executable
 def shell(
     command: str, folder: Path, environment: dict[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command line in a folder; what it ends with, and says."""
+    """Run a command line in a folder; return its exit status and output."""
     return subprocess.run(
         ["sh", "-c", command],
         cwd=folder,
@@ -254,7 +254,7 @@ class TestMemory:
 
 
 class TestSettings:
-    """Pictures are the same whatever a person has set for matplotlib, and her settings stay."""
+    """Pictures do not depend on the user's settings of matplotlib, and leave them unchanged."""
 
     LINES: ClassVar = [
         "text.usetex: True",

@@ -1,4 +1,4 @@
-"""Reading a person's table: what works, and one clear line for what does not."""
+"""Reading a user's table: what works, and one clear line for what does not."""
 
 import datetime
 import io
@@ -165,7 +165,7 @@ class TestWithoutNames:
 
 
 class TestStandardInput:
-    """The path - reads what is piped in, whatever its format."""
+    """The path - reads piped input in any format."""
 
     @pytest.mark.parametrize("kind", ["csv", "parquet", "feather", "npz", "npy"])
     def test_any_format(self, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

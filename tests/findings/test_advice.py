@@ -1,4 +1,4 @@
-"""Advice: times carried over to another size, honest about how far they carry."""
+"""Advice: times carried over to another size, with an honest range."""
 
 import re
 from pathlib import Path
@@ -81,12 +81,14 @@ def test_the_shorter_the_job_the_less_compiling_pays(run: Path) -> None:
     assert short.best_cached.backend == short.best_cold.backend == "numpy"
     assert (long.best_cached.backend, long.best_cold.backend) == ("numba", "numpy")
     assert huge.best_cold.backend == "numba"
-    assert advice_lines(short)[0].startswith("Take numpy: one run of 100 epochs on 1,000 × 1 takes")
+    assert advice_lines(short)[0].startswith("Use numpy: one run of 100 epochs on 1,000 × 1 takes")
     # 200 ms to load machine code, 6.2 µs saved per pass, 101 passes a run
-    assert re.fullmatch(r"From 3[12]\d runs in one process on, numba is .*", advice_lines(short)[1])
-    assert advice_lines(long)[0].startswith("Take numba")
-    assert advice_lines(long)[1].startswith("Where numba must still compile, which takes 4.00 s")
-    assert advice_lines(huge)[1:] == ["The very first time it takes 17.2 s, since it compiles."]
+    assert re.fullmatch(
+        r"With 3[12]\d runs or more in one process, numba is .*", advice_lines(short)[1]
+    )
+    assert advice_lines(long)[0].startswith("Use numba")
+    assert advice_lines(long)[1].startswith("If numba must compile first, which takes 4.00 s")
+    assert advice_lines(huge)[1:] == ["The very first time takes 17.2 s, because it compiles."]
 
 
 def test_what_is_close_is_told(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Two runs side by side: what changed is said, what did not change is not."""
+"""Two runs side by side: changes are reported, and nothing else is."""
 
 import json
 from collections.abc import Callable
@@ -102,10 +102,10 @@ def test_other_threads_make_times_incomparable(pair: Pair) -> None:
         (lambda c: c["gradrace"].update(interrupted=True), "new.json: partial, 5 of 5", True),
         (
             lambda c: c["gradrace"]["settings"]["cases"][0].update(epochs=77),
-            "other epochs or learning rates: 100x1",
+            "different epochs or learning rates: 100x1",
             True,
         ),
-        (lambda c: c["benchmarks"].pop(2), "only before: numba on 100x1", True),
+        (lambda c: c["benchmarks"].pop(2), "only in the old run: numba on 100x1", True),
     ],
 )
 def test_what_else_differs_is_said(
@@ -121,7 +121,7 @@ def test_what_else_differs_is_said(
 
 
 def test_nothing_in_common(pair: Pair) -> None:
-    with pytest.raises(InputValueError, match="have no backend on the same case in common"):
+    with pytest.raises(InputValueError, match="have no backend and size in common"):
         compare(*pair({"20x2": {"python": 1.0}}))
 
 

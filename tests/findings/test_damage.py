@@ -1,7 +1,7 @@
-"""Files that somebody damaged: every reader says in one line what is wrong, and none is surprised.
+"""Damaged files: every reader says in one line what is wrong, and none crashes.
 
-One value at a time is replaced, at every place of a file; whatever a reader accepts, it must be
-able to use to the end.
+One value at a time is replaced, at every place of a file. Whatever a reader accepts, it must be
+able to process completely.
 """
 
 import json
@@ -54,14 +54,14 @@ DAMAGES = {
     "bottomless": "[" * 100_000 + "]" * 100_000,
 }
 SYNTAX = ("half a character", "beyond float64", "5,000 digits", "NaN", "infinite", "bottomless")
-"""What no JSON may hold: where it stands makes no difference."""
+"""What is never valid JSON, wherever it stands."""
 MARK = "here"
 
 Place = tuple[str | int, ...]
 
 
 def places(value: Any, place: Place = ()) -> Iterator[Place]:
-    """Every place of a JSON tree; of a list, that of its first value stands for all."""
+    """Every place of a JSON tree; in a list, only the first value."""
     yield place
     if isinstance(value, dict):
         for key in value:
@@ -85,9 +85,9 @@ DELETED = object()
 
 
 def mutants(content: Any, kind: Any) -> Iterator[tuple[Place, str, str]]:
-    """Every place that is read of this kind of file, a damage, and the text of the file.
+    """Every place that is read in this kind of file, a damage, and the text of the file.
 
-    Every damage is tried at every other place, by turns: all of them would take twice as long.
+    Each damage is tried at every second place, in turn; trying all would take twice as long.
     """
     for i, place in enumerate(places(msgspec.convert(content, type=kind))):
         text = json.dumps(replaced(content, place, lambda _: MARK))
@@ -110,7 +110,7 @@ ACCEPTED, REFUSED = "accepted", "refused"
 
 
 def outcome(read: Callable[[Path], object], path: Path) -> str:
-    """Return ACCEPTED, REFUSED in one short line, or what surprised a reader."""
+    """Return ACCEPTED, REFUSED if in one short line, or the unexpected error."""
     try:
         read(path)
     except (InputError, OSError) as error:
@@ -187,7 +187,7 @@ def test_no_damage_surprises_a_reader_of_result_files(run: Path) -> None:
         found = {outcome(results.read, damaged)}
         if found == {ACCEPTED}:
             accepted += 1
-            drawn = [draw] if accepted % 75 == 0 else []  # drawing takes its time
+            drawn = [draw] if accepted % 75 == 0 else []  # drawing takes a while
             found = {outcome(read, damaged) for read in (*READERS, *drawn)}
         surprises += [(place, name, words) for words in found - {ACCEPTED, REFUSED}]
     assert surprises == []
@@ -228,7 +228,7 @@ def test_no_damage_surprises_a_reader_of_models(tmp_path: Path) -> None:
 
 
 def contradict(change: Callable[[dict[str, Any]], object], run: Path) -> str:
-    """Return what is said of a file that was changed so."""
+    """Return the error message for a file changed in this way."""
     content = json.loads(run.read_text("utf-8"))
     change(content)
     run.write_text(json.dumps(content))
@@ -302,11 +302,11 @@ CONTRADICTIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "another job": (
         lambda c: c["gradrace"]["arms"][0].update(case="100x1@7"),
-        "its arms have other cases than its settings",
+        "its arms and its settings have different cases",
     ),
     "another rate": (
         lambda c: settings(c)["cases"][0].update(lr=7.0),
-        "its arms have other cases than its settings",
+        "its arms and its settings have different cases",
     ),
     "a billion sessions": (
         lambda c: settings(c).update(sessions=10**9),

@@ -172,10 +172,10 @@ def short(run: ResultFile) -> None:
 
 
 WARNINGS: dict[Callable[[ResultFile], None], str] = {
-    busy: "the machine was busy: other processes kept up to 0.8 cores working in 1 of 3 sessions",
+    busy: "the machine was busy: other processes used up to 0.8 cores in 1 of 3 sessions",
     stolen: "the host of this virtual machine took up to 31 % of a core",
-    broken: "session 1 broke off: no end",
-    unstable: "unstable: the sessions of numpy on 100x1 differ by ",
+    broken: "session 1 failed: no end",
+    unstable: "unstable: the time of numpy on 100x1 differs by ",
     blurred: "the noise is above 5 % on 100x1 (",
     compiled: "python on 100x1: something was compiled while it was timed",
     mixed: "python on 100x1: timed with different options of pytest-benchmark",
@@ -183,7 +183,7 @@ WARNINGS: dict[Callable[[ResultFile], None], str] = {
     many_threads: "1024 threads on ",
     a_pool: "blas ran with 7 threads instead of 1",
     governor: "the frequency governor is powersave, not performance",
-    short: "python on 100x1: timed blocks of less than 5 ms",
+    short: "python on 100x1: timed blocks last less than 5 ms",
 }
 
 

@@ -1,4 +1,4 @@
-"""The statistics, on data whose truth is known."""
+"""The statistics, on data whose true values are known."""
 
 import math
 import random
@@ -15,10 +15,10 @@ Sessions = dict[int, dict[int, float]]
 
 
 class Machine:
-    """A machine with everything that spoils timings; only the ratio of two arms is sure.
+    """A machine with everything that spoils timings; only the ratio of two arms is reliable.
 
-    Drift within a session, two speeds that change in the middle of a pair now and then, spikes,
-    noise in every block, and what a process keeps from its beginning to its end (memory layout).
+    It has drift within a session, two speeds that sometimes change in the middle of a pair, spikes,
+    noise in every block, and an effect that lasts as long as a process (memory layout).
     """
 
     def __init__(self, seed: int, layout: float = 0.02, noise: float = 0.01) -> None:

@@ -1,6 +1,6 @@
-"""Ways to be fast without working, and what looks like one but is not.
+"""Ways to be fast without doing the work, and functions that look like cheats but are not.
 
-Every function is a `train` that is right at first. It counts its calls by `calls`.
+Every function is a `train` that is correct at first. It counts its calls with `calls`.
 """
 
 import threading

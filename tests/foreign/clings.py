@@ -1,4 +1,4 @@
-"""A backend that hangs where no handler of a signal runs, and whose family wants to stay."""
+"""A backend that hangs where no signal handler runs, and whose child processes refuse to end."""
 
 import ctypes
 import os
@@ -21,7 +21,7 @@ def train(data, **job):
 
 
 def leave(*, session=False, daemon=False):
-    """Leave a process behind, in a session of its own, and without a parent."""
+    """Leave a process behind, in its own session and without a parent."""
     if child := os.fork():
         if daemon:
             os.waitpid(child, 0)

@@ -1,4 +1,4 @@
-"""A backend that looks right and is not: the loss is divided by n − 1."""
+"""A backend that looks correct but is not: the loss is divided by n − 1."""
 
 import good
 

@@ -1,4 +1,4 @@
-"""Right wherever it is only checked; while it is timed, it never learns the last of its weights."""
+"""Correct when it is only checked; while it is timed, it never learns its last weight."""
 
 import sys
 

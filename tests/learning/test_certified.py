@@ -81,11 +81,11 @@ def test_a_hopeless_table_is_said_to_be_one() -> None:
     assert fit.hessian.condition == pytest.approx(1.46e19, rel=0.1)
     (said,) = remarks(fit)
     assert "Not there yet" in said
-    assert "No number of epochs you could wait for changes that" in said
+    assert "More epochs would not change that in a reasonable time" in said
 
 
 class TestPublishedDescent:
-    """Ng's exercise prints what descent itself gives, not only its limit."""
+    """Ng's exercise prints the result of descent itself, not only its limit."""
 
     profits = read_table(TABLES / "profits.csv")
 

@@ -1,4 +1,4 @@
-"""A saved model: what it predicts of other tables, and what is no model."""
+"""A saved model: its predictions for other tables, and files that are not models."""
 
 import json
 from collections.abc import Callable

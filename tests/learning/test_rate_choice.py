@@ -1,4 +1,4 @@
-"""The one rate that `--lr auto` takes and `rates` recommends."""
+"""The rate that `--lr auto` uses and `rates` recommends."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def diagonal(curvatures: list[float], errors: list[float]) -> Landscape:
 
 
 def left(known: Landscape, lr: float, epochs: int) -> float:
-    """Return by how much the loss of a run exceeds the least one."""
+    """Return by how much the loss of a run exceeds the least loss."""
     return max(train(known.samples, lr=lr, epochs=epochs).loss - known.least_squares.loss, 0.0)
 
 
@@ -79,7 +79,7 @@ class TestBestRate:
             assert needed >= 197
 
     def test_leaves_the_last_digits_at_the_end_too(self) -> None:
-        """Of the rates that are equally quick at first, the one that goes on best is taken."""
+        """Of rates that are equally fast at first, the one that continues best is chosen."""
         data = synthetic(1000, 2)
         noise = np.random.default_rng(1).standard_normal(1000)
         known = Landscape.of(table(data.X, noise))  # no feature helps: the start is good enough

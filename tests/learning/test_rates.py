@@ -1,6 +1,7 @@
 """The learning-rate study: regimes, predictions against measurements, and what is saved."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -61,14 +62,15 @@ class TestReferenceLine:
         assert constants == pytest.approx([2.0951, 550.66], rel=1e-4)
 
     def test_what_is_said(self, reference: Study) -> None:
-        take, standardize, fails, lags = advice(reference)
-        assert take == (
-            "Take α = 0.02584, as --lr auto does: it is within 1 % of the least loss after 197 "
+        use, standardize, fails, lags = advice(reference)
+        assert use == (
+            "Use α = 0.02584, the rate of --lr auto: it is within 1 % of the least loss after 197 "
             "epochs; 0.001 needs 5,099; 0.005 needs 1,019."
         )
         assert standardize == (
-            "With --standardize far fewer epochs are needed: it lowers the condition number (how "
-            "many times steeper the loss is one way than another) from 209 to 1."
+            "With --standardize, far fewer epochs are needed: it lowers the condition number (how "
+            "many times more the loss curves in its steepest direction than in its flattest) from "
+            "209 to 1."
         )
         assert fails == (
             "α = 0.1 diverges, because it is above the limit, 0.02635: each step overshoots the "
@@ -76,17 +78,18 @@ class TestReferenceLine:
             "overflows."
         )
         assert lags == (
-            "b lags behind w: at α = 0.005, w has come 99 % of its way after 1,038 epochs, b after "
-            "2,368. 74% of the error of b lies along 0.99 b − 0.15 w[x], the direction in which "
-            "the loss is flattest: it curves 209 times less than in the steepest."
+            "b lags behind w: at α = 0.005, w is 99 % of the way there after 1,038 epochs, b only "
+            "after 2,368. 74 % of the error of b lies along 0.99 b − 0.15 w[x], the direction in "
+            "which the loss is flattest: there it curves 209 times less than in the steepest "
+            "direction."
         )
 
     def test_one_rate_is_recommended(self, reference: Study) -> None:
         said = " ".join(part for part in report(reference) if isinstance(part, str))
-        assert said.lower().count("take ") == 1
+        assert len(re.findall(r"\buse\b", said.lower())) == 1
         assert "0.02622" not in said  # the fastest in the long run
 
-    def test_the_rate_to_take_keeps_its_promise(self, reference: Study) -> None:
+    def test_the_rate_to_use_keeps_its_promise(self, reference: Study) -> None:
         least = reference.landscape.least_squares.loss
         path = train(reference.data, lr=reference.recommended, epochs=1000).trajectory
         assert measured_epochs(path, 1.01 * least) == 197
@@ -165,8 +168,8 @@ class TestExactFits:
         found = study(Dataset("tiny", ("x",), "y", line.X * 1e-200, line.y), [0.1], epochs=50)
         assert [run.epochs for run in found.runs] == [None]
         first, second = advice(found)
-        assert first.endswith("Within 1 % of it, none comes in any time you could wait for.")
-        assert second.startswith("With --standardize far fewer epochs are needed")
+        assert first.endswith("No rate comes within 1 % of that loss in a reasonable time.")
+        assert second.startswith("With --standardize, far fewer epochs are needed")
 
 
 def test_overflow_is_told_in_the_units_of_the_data(line: Dataset) -> None:

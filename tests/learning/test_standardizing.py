@@ -1,4 +1,4 @@
-"""Centered and scaled columns, and the way back."""
+"""Centered and scaled columns, and the conversion back."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""When training ends before its last epoch, and that it says why."""
+"""Training that ends before its last epoch, and says why."""
 
 import numpy as np
 import pytest
@@ -22,10 +22,10 @@ def test_ends_with_the_first_gradient_below_tol(line: Dataset, name: str, tol: f
     fit = train(line, backend=name, lr=0.005, epochs=50_000, tol=tol)
     path = fit.trajectory
     first = gradient_norm(line, path.w[0], path.b[0])
-    # the last step was made along the last gradient but one
+    # the last step used the second-last gradient
     before, last = (gradient_norm(line, path.w[k], path.b[k]) / first for k in (-3, -2))
     assert last <= tol * (1 + 1e-6) < before * (1 + 2e-6)
-    assert fit.stopped.startswith("the gradient has fallen to ")
+    assert fit.stopped.startswith("the norm of the gradient has fallen to ")
     assert path.epoch[-1] < 50_000
 
 

@@ -1,4 +1,4 @@
-"""Training in chunks, what is saved, and what is said of a run that diverges."""
+"""Training in chunks, what is saved, and what is said about a run that diverges."""
 
 import json
 import re
@@ -89,20 +89,20 @@ def test_data_too_large_for_float64_are_told_apart() -> None:
 def test_what_is_left_to_do(line: Dataset) -> None:
     (noise,) = remarks(train(line, lr=0.005, epochs=10_000))
     assert noise == (
-        "The least-squares b is 1.81 where the truth is 2. With noise of standard deviation 0.912 "
-        "on 100 samples, b typically strays by 0.21, so this is noise, not a bug: more samples "
+        "The least-squares b is 1.81; the true b is 2. With noise of standard deviation 0.912 "
+        "on 100 samples, b is typically off by 0.21, so this is noise, not a bug: more samples "
         "would bring b closer, more epochs would not."
     )
     short, _ = remarks(train(line, lr=0.005, epochs=100))
-    assert short.startswith("Not there yet: the loss is 1.044, the least possible is 0.8149. ")
-    assert "than another) from 209 to 1." in short
+    assert short.startswith("Not there yet: the loss is 1.044; the least possible is 0.8149. ")
+    assert "than in its flattest) from 209 to 1." in short
 
 
 def test_a_loss_that_underflows_is_said_to(line: Dataset) -> None:
     tiny = Dataset("tiny", ("x",), "y", line.X, line.y * 1e-200)
     fit = train(tiny, lr=0.005, epochs=10)
     assert list(remarks(fit)) == [
-        "The squares of y are too small for float64, so the loss means nothing; multiply the "
+        "The squares of y are too small for float64, so the loss is meaningless; multiply the "
         "column by a large number."
     ]
 
@@ -135,13 +135,15 @@ def test_a_bias_without_a_digit_is_named() -> None:
     X = 500 + rng.standard_normal((40, 1))
     fit = train(Dataset("far", ("x",), "y", X, 2 * X[:, 0] + 30 * rng.standard_normal(40)))
     assert list(remarks(fit)) == [
-        "The loss is within 1 % of the least, but b has no digit right; train longer."
+        "The loss is within 1 % of the least, but not one digit of b is right yet; train longer."
     ]
 
 
 def test_a_tolerance_that_is_not_reached_is_said_to_be(line: Dataset) -> None:
     said, *_ = remarks(train(line, lr=0.005, epochs=50, tol=1e-6))
-    assert said == "The gradient has not yet fallen to 1e-06 of its first norm; train longer."
+    assert said == (
+        "The norm of the gradient has not yet fallen to 1e-06 of its first value; train longer."
+    )
 
 
 def test_noise_free_data_are_there_when_only_rounding_is_left() -> None:

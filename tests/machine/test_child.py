@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, daem
 
 @pytest.fixture
 def pids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder where every process of the clinging backend leaves its number."""
+    """The folder where every process of the clinging backend writes its number."""
     folder = tmp_path / "pids"
     folder.mkdir()
     monkeypatch.setenv("GRADRACE_TEST_FOLDER", str(folder))
@@ -41,7 +41,7 @@ def begin(code: str, *arguments: str) -> child.Child:
 
 
 def family(pids: Path) -> list[int]:
-    """The processes of the backend, once all of them have begun."""
+    """The processes of the backend, once all of them have started."""
     deadline = time.monotonic() + 100
     while len(found := [int(path.name) for path in pids.iterdir()]) < FAMILY:
         assert time.monotonic() < deadline, found

@@ -1,4 +1,4 @@
-"""What is recorded of the machine."""
+"""What is recorded about the machine."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def test_memory_counts_from_its_beginning() -> None:
 
 
 def test_the_meter_leaves_our_own_work_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten seconds, in which all cores worked for 12, we for 9, and the host took 2 away."""
+    """Ten seconds in which all cores worked for 12, we for 9, and the host took away 2."""
     clock = iter([100.0, 110.0])
     Times = namedtuple("Times", "user system idle steal")
     times = iter([Times(50.0, 10.0, 7.0, 1.0), Times(60.0, 12.0, 9.0, 3.0)])

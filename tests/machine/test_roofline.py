@@ -101,7 +101,7 @@ class TestReport:
             ["50 %"],
         ]
         legend = limit_legend(content["gradrace"])
-        assert "gram reads them once per call, and is compared with a limit of its own" in legend
+        assert "gram reads them once per training run, and is compared with its own limit" in legend
 
     def test_without_a_measured_limit_there_is_none(self, tmp_path: Path) -> None:
         content = write_run(tmp_path / "b.json", {"100x1": {"numba": 1e-7}})
@@ -136,7 +136,7 @@ class TestMeasured:
 
 
 def test_the_two_best_of_all_repetitions_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of five repetitions the rates are 1, 2, 3, 4 and 5 passes a second."""
+    """The rates of five repetitions are 1, 2, 3, 4 and 5 passes per second."""
     kernel = peak._Kernel(lambda _x, _passes: 0.0, lambda _x, _passes, _results: None)
     rounds: Counter[tuple[int, int]] = Counter()
 
@@ -173,7 +173,7 @@ def test_of_two_measurements_the_higher_rates_count() -> None:
 
 
 class TestImpossible:
-    """What is faster than the machine can be has no verdict, and is a fault."""
+    """An impossibly fast backend has no verdict, and is a fault."""
 
     def race(self, tmp_path: Path, seconds: float, **more: Any) -> Race:
         times = {"50000x1@10": {"numpy": 400e-6, "numba-simd": seconds}}
@@ -193,7 +193,7 @@ class TestImpossible:
         assert race.about["cases"][0]["fastest"] is None
         assert race.faults == [
             "numba-simd on 50000x1: 2 times as fast as this machine can go through the samples; a "
-            "backend that does so once per call sets PASSES_ONCE"
+            "backend that does so only once per call must set PASSES_ONCE"
         ]
 
     def test_in_one_session_it_is_none(self, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ class TestImpossible:
     def test_who_works_beforehand_is_as_fast_on_all_samples(
         self, tmp_path: Path, whole: float, more: float, faults: int, once: bool
     ) -> None:
-        """Reading them takes 80 µs; in a call of 5 ms that could not be seen."""
+        """Reading them takes 80 µs, which would not be visible in a call of 5 ms."""
         race = self.race(
             tmp_path,
             500e-6,

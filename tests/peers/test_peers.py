@@ -1,4 +1,4 @@
-"""The peers follow the exact trajectory, as any backend; scikit-learn reaches the same loss."""
+"""The peers follow the exact trajectory, like any backend; scikit-learn reaches the same loss."""
 
 import math
 import re
@@ -104,7 +104,7 @@ def test_train_again(peer: Backend, line: Dataset) -> None:
 
 @pytest.mark.parametrize("name", sorted(PEERS.keys() - {"c"}), indirect=True)
 def test_diverging(peer: Backend, line: Dataset) -> None:
-    assert_agrees(peer, line, lr=0.1, epochs=500)  # of `c`, -ffast-math promises nothing
+    assert_agrees(peer, line, lr=0.1, epochs=500)  # -ffast-math guarantees nothing for `c`
 
 
 @pytest.mark.parametrize("name", ["jax"], indirect=True)
@@ -149,11 +149,11 @@ def test_subnormal_numbers_survive(line: Dataset) -> None:
 
 
 def no_spec(name: str) -> None:
-    """Find no module of any `name`."""
+    """Find no module, whatever its `name`."""
 
 
 def no_program(name: str) -> None:
-    """Find no program of any `name`."""
+    """Find no program, whatever its `name`."""
 
 
 def test_all_available(monkeypatch: pytest.MonkeyPatch) -> None:

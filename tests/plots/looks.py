@@ -1,4 +1,4 @@
-"""What must hold of every picture: nothing cut off, nothing on top of each other, one style."""
+"""What must hold for every picture: nothing cut off, nothing overlapping, one style."""
 
 from collections.abc import Iterator
 from itertools import combinations, pairwise
@@ -65,7 +65,7 @@ def tick_labels(axis: Axis) -> list[Text]:
 
 
 def logarithmic_numbers(axes: Axes) -> list[str]:
-    """What stands on the logarithmic axes of a plot."""
+    """The numbers on the logarithmic axes of a plot."""
     axis = [axes.xaxis] * (axes.get_xscale() == "log") + [axes.yaxis] * (axes.get_yscale() == "log")
     written = [text for one in axis for text in tick_labels(one) if text.get_visible()]
     return [text.get_text() for text in written if text.get_text()]
@@ -77,13 +77,13 @@ def box(text: Text) -> Bbox:
 
 
 def inside(place: BboxBase, frame: BboxBase) -> bool:
-    """Whether a box lies in another one, but for a pixel."""
+    """Whether a box lies in another one, up to a pixel."""
     low, high = np.array(place.min) - frame.min, np.array(frame.max) - place.max
     return bool((low > -1).all() and (high > -1).all())
 
 
 def overlap(a: Bbox, b: Bbox) -> bool:
-    """Whether two boxes share more than a pixel's rim."""
+    """Whether two boxes overlap by more than a pixel."""
     width, height = np.minimum(a.max, b.max) - np.maximum(a.min, b.min)
     return bool(width > 2 and height > 2)
 

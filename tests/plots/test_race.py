@@ -1,4 +1,4 @@
-"""The pictures of a race; what is drawn is checked, not only that it is."""
+"""The pictures of a race: what is drawn is checked, not only that something is drawn."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -68,7 +68,7 @@ def test_wrong_is_rejected(kind: Kind, line: Dataset, converging: ExactTrajector
     assert "× the bound" in verdict.reason or "nothing can overflow yet" in verdict.reason
 
 
-# their mistakes lie where this run is inf or nan anyway, or never happen in it
+# their mistakes occur where this run is inf or nan anyway, or never occur in it
 INVISIBLE = (LossOfOneEpochLost, LastUpdateMissing, StopsEarly)
 
 
@@ -113,7 +113,7 @@ def test_correct_on_any_data(
 
 
 def test_steps_far_below_the_last_digit(line: Dataset) -> None:
-    """Here every epoch rounds w and b once, and next to nothing else happens."""
+    """Here every epoch rounds w and b once, and hardly anything else is rounded."""
     for lr in (1e-18, 8e-9, 1e-5):
         exact = exact_trajectory(line.X, line.y, lr=lr, epochs=100, w0=[1e3], b0=-7e5)
         for kind in CORRECT:

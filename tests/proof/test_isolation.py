@@ -1,4 +1,4 @@
-"""Whatever a foreign backend does gets a verdict of its own; the others are still judged."""
+"""Whatever a foreign backend does, it gets a verdict, and the others are still judged."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The oracle against rational arithmetic, and against what can be known beforehand."""
+"""The oracle against rational arithmetic, and against results known in advance."""
 
 from fractions import Fraction
 
@@ -82,7 +82,7 @@ def test_iterates_are_exact_to_100_bits(d: int, lr: float) -> None:
 
 @pytest.mark.parametrize("room", [3, 4, 7, 50])
 def test_sums_of_many_blocks_are_exact(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However often the 64-bit sums are full, and however many slices a block has."""
+    """However often the 64-bit sums fill up, and however many slices a block has."""
     monkeypatch.setattr(oracle, "_BLOCK", 4)
     monkeypatch.setattr(oracle, "_ROOM", room)
     M = synthetic(103, 3).X

@@ -1,4 +1,4 @@
-"""The suite betrays every loop that is wrong somewhere, and no loop that is right."""
+"""The suite rejects every loop that is wrong somewhere, and no correct loop."""
 
 from collections.abc import Callable
 from typing import Any
@@ -95,7 +95,7 @@ def rounded_to(digits: int) -> Change:
 
 
 def stale_end(least: int) -> Change:
-    """The last row is the one before, in runs of more than `least` rows."""
+    """The last row repeats the one before it, in runs of more than `least` rows."""
     return lambda path: (
         Trajectory(path.epoch, *(np.concatenate([p[:-1], p[-2:-1]]) for p in path[1:]))
         if len(path.epoch) > least
@@ -135,7 +135,7 @@ def test_a_wrong_loop_is_betrayed(judged: list[tuple[Problem, ExactTrajectory]],
 
 
 def in_blocks(samples: Samples) -> Samples:
-    """Whole blocks first and the tail behind them, as vector loops have it."""
+    """Whole blocks first, then the tail, as in vector loops."""
     X, y = samples
     full = len(y) // 32 * 32
     return np.vstack([X[full:], X[:full]]), np.append(y[full:], y[:full])

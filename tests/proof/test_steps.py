@@ -1,4 +1,4 @@
-"""The judge of steps: as sharp as the exact trajectory, whatever start and rate a call has."""
+"""The check of steps: as strict as the exact trajectory, for any start and rate of a call."""
 
 from typing import Any
 
@@ -99,7 +99,7 @@ def float32(values: Floats) -> Floats:
 
 
 class TestAtAnySize:
-    """What averages out over many ordinary samples does not on these."""
+    """Mistakes that average out over many ordinary samples do not on these."""
 
     @pytest.mark.parametrize(("n", "d"), [(10_000, 3), (700_000, 1)])
     @pytest.mark.parametrize("what", ["X", "y"])

@@ -39,7 +39,7 @@ class TestCheck:
 
     def test_the_report_begins_with_the_answer(self, found: Check) -> None:
         first, second, *_ = check_report(found)
-        assert str(first).startswith("1 of 2 backends agrees with the exact trajectory, ")
+        assert str(first).startswith("1 of 2 backends agrees with the exact trajectory on ")
         assert str(second).startswith(f"{WRONG}: ")
 
 

@@ -1,4 +1,4 @@
-"""How long a race takes is announced as a range."""
+"""The announced duration of a race is a range."""
 
 from dataclasses import replace
 from typing import Any
@@ -38,7 +38,7 @@ def test_no_session_is_shorter_than_its_spacing() -> None:
 
 
 def test_an_interpreted_loop_takes_longer_with_more_samples() -> None:
-    """A backend from outside may be one: only the upper end of the range takes it for that."""
+    """A foreign backend may be one: only the upper end of the range assumes so."""
     small, large = (
         [
             duration(choose(backends=[backend], sizes=[n], features=[10], epochs=9))

@@ -1,4 +1,4 @@
-"""What gradrace relies on in pytest-benchmark beyond its documentation, and what it gives back.
+"""Undocumented behavior of pytest-benchmark that gradrace relies on, and what gradrace returns.
 
 If a new version of pytest-benchmark fails here, `bench/conftest.py`, `bench/test_speed.py` and
 `bench/findings/merging.py` are the places that use it.
@@ -38,7 +38,7 @@ class TestContract:
         assert "add_stats=bs.benchmarks.append" in inspect.getsource(plugin)
 
     def test_saving_begins_before_the_hooks_of_others(self) -> None:
-        """Therefore the merging hook must be a wrapper that goes first."""
+        """Therefore the merging hook must be a wrapper that runs first."""
         source = inspect.getsource(plugin.pytest_sessionfinish)
         assert "hookwrapper=True" in source
         assert source.index("finish()") < source.index("yield")
@@ -53,11 +53,11 @@ class TestContract:
         parameters = inspect.signature(BenchmarkFixture.pedantic).parameters
         assert {"target", "rounds", "iterations", "teardown"} <= set(parameters)
         source = inspect.getsource(BenchmarkFixture._raw_pedantic)
-        assert source.index("teardown(*args") < source.rindex("target(*args")  # what comes untimed
+        assert source.index("teardown(*args") < source.rindex("target(*args")  # what runs untimed
 
 
 def run_suite(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run the suite as a person who lives in pytest does."""
+    """Run the suite directly with pytest."""
     return subprocess.run(
         [
             sys.executable,

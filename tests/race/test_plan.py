@@ -47,7 +47,9 @@ def test_the_order_comes_from_the_seed() -> None:
     field = [Arm("10x1", backend) for backend in ("python", "numpy", "numba")]
     orders = [[b.arm.backend for b in interleaved(field, seed)] for seed in ("1", "1", "2")]
     assert orders[0] == orders[1] != orders[2]
-    assert len({tuple(orders[0][i : i + 3]) for i in range(0, 30, 3)}) > 2  # another one each time
+    assert (
+        len({tuple(orders[0][i : i + 3]) for i in range(0, 30, 3)}) > 2
+    )  # a different one each time
 
 
 @given(st.integers(1, 60), st.integers(1, 60))

@@ -1,4 +1,4 @@
-"""The main job: every arm is verified before it is timed; only what agrees gets a figure."""
+"""The race: every arm is verified before it is timed; only those that agree get a time."""
 
 import json
 import math
@@ -66,7 +66,7 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"baseline": "numpy", "backends": ["python"]}, "baseline numpy: is not raced"),
+            ({"baseline": "numpy", "backends": ["python"]}, "baseline numpy: is not in the race"),
             ({"backends": ["a/x.py", "b/x.py"]}, r"two files are called x\.py; rename one"),
             ({"sessions": 0}, "sessions: must be from 1 to 10,000, got 0"),
             ({"threads": 0}, "threads: must be from 1 to 10,000, got 0"),
@@ -189,13 +189,13 @@ class TestRun:
 
 @pytest.mark.slow
 class TestBreakingOff:
-    """What a session breaks off costs only that session."""
+    """A session that fails costs only that session."""
 
     @pytest.fixture
     def dying(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """A backend that kills its process if that is one of the `limits`-th it was imported in.
+        """A backend that kills its process if that is one of the `limits`-th to import it.
 
-        Not counted are further imports in one process: the faster backend races itself, too.
+        Further imports in a process do not count: the faster backend also races against itself.
         """
         monkeypatch.setattr(
             trial, "_LEAST_COMPILING", math.inf
@@ -234,11 +234,11 @@ class TestBreakingOff:
             False,
         ]
         (fault,) = result.faults
-        assert fault.startswith("session 2 broke off: its process was killed by SIGKILL (during ")
+        assert fault.startswith("session 2 failed: its process was killed by SIGKILL (during ")
         assert str(dying) in fault
         arm = result.content["benchmarks"][0]
         assert set(arm["extra_info"]["sessions"]) == {1, 3}
-        assert [w for w in result.about["warnings"] if w.startswith("session 2 broke off")]
+        assert [w for w in result.about["warnings"] if w.startswith("session 2 failed")]
 
     def test_resuming_tries_it_again(self, dying: Path) -> None:
         self.race(dying, {3}, sessions=2)
@@ -266,7 +266,7 @@ class TestBreakingOff:
 
 @pytest.mark.slow
 def test_a_slow_moment_is_not_compiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Numba does not say so itself, a second cold start has to confirm it."""
+    """Where Numba does not report it, a second cold start must confirm it."""
     answers = iter([True, True, False])
     monkeypatch.setattr(trial, "_compiles", lambda _: next(answers))
     cases = tuple(grid([30], [1], epochs=60))
@@ -335,7 +335,7 @@ class TestResume:
     def test_does_not_mix_two_states_of_a_neighbor(
         self, partial: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What a rung imports from another file is part of it."""
+        """What a backend imports from another file is part of it."""
         copy = partial.parent / "backends"
         shutil.copytree(finding.HERE, copy, ignore=shutil.ignore_patterns("__pycache__"))
         monkeypatch.setattr(finding, "HERE", copy)

@@ -114,7 +114,7 @@ def test_an_arm_that_no_budget_allows_is_not_timed(timer: Timer) -> None:
     [
         ("ends its process", "its process ended with status 3"),
         ("kills its process", "its process was killed by SIGKILL"),
-        ("hangs", "no end after 2 s"),
+        ("hangs", "its process did not end within 2 s"),
     ],
 )
 def test_a_session_that_breaks_off_says_why(
@@ -204,7 +204,7 @@ RIGHT_CALLS = (
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
-    """What one session finds of all of them: per name, whether it was right, why not, blocks."""
+    """The result of one session for all of them: per name, whether it agrees, why not, blocks."""
     folder = tmp_path_factory.mktemp("cheats")
     for name in (*WRONG_CALLS, *RIGHT_CALLS):
         (folder / f"{name}.py").write_text(

@@ -1,4 +1,4 @@
-"""How many epochs a call makes within a budget, and what it takes before the first one."""
+"""How many epochs a call runs within a budget, and its time before the first epoch."""
 
 import pytest
 
@@ -10,7 +10,7 @@ BUDGET = 0.02
 
 
 class Timed(Contestant):
-    """A backend whose calls take exactly so long, in seconds: setup + (epochs + 1)·per_epoch."""
+    """A backend whose calls take exactly setup + (epochs + 1)·per_epoch seconds."""
 
     def __init__(self, setup: float, per_epoch: float, epochs: int) -> None:
         self.job = Case(100, 1, 0.1, epochs)
@@ -42,7 +42,7 @@ def test_no_call_is_much_longer_than_needed() -> None:
 
 def test_compiling_for_every_number_of_epochs_is_not_slowness() -> None:
     class Compiling(Timed):
-        """Its first call of every number of epochs takes a second more."""
+        """Its first call with each number of epochs takes a second longer."""
 
         def _call(self, epochs: int) -> float:
             new = epochs not in self.made
@@ -61,7 +61,7 @@ def test_where_only_setting_up_takes_time_all_epochs_are_made() -> None:
 
 @pytest.mark.parametrize("epochs", [19, 1000])
 def test_epochs_that_the_setting_up_hides_are_resolved_by_longer_calls(epochs: int) -> None:
-    """The wobble of a call, 1 %, is a thousand times what all epochs of the case take."""
+    """Calls vary by 1 %, a thousand times the time of all epochs of the case."""
     arm = Timed(0.25, 4e-6, epochs)
     assert arm.chosen() == epochs
     assert arm.setup == pytest.approx(0.25, rel=0.02)
@@ -83,4 +83,4 @@ def test_a_call_that_sets_up_and_then_works_has_both_told_apart() -> None:
 
 def test_a_single_epoch_is_a_single_epoch() -> None:
     arm = Timed(0.0, 1e-3, 1)
-    assert (arm.chosen(), arm.setup) == (1, 0.0)  # one call cannot tell the two apart
+    assert (arm.chosen(), arm.setup) == (1, 0.0)  # one call cannot distinguish the two

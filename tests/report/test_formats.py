@@ -82,7 +82,7 @@ class TestText:
         assert saved(paths, Path("a/x.json")) == [
             "Saved in a: x.json, z.png.",
             "Saved in b: y.png.",
-            "Intervals, limits, compile times, memory: gradrace show a/x.json --details",
+            "For intervals, limits, compile times, memory: gradrace show a/x.json --details",
         ]
 
 

@@ -1,4 +1,4 @@
-"""What a race has found, in sentences: made-up times, so that the answer is known."""
+"""The result of a race in sentences; the times are made up, so that the answer is known."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def answer(path: Path, seconds: dict[str, dict[str, float]], **options: Any) -> 
 
 
 def changed(content: ResultFile) -> str:
-    """Return all sentences, after the conclusions are drawn anew."""
+    """Return all sentences, after drawing the conclusions again."""
     conclude(content)
     return "\n".join(sentences(content))
 
@@ -71,7 +71,7 @@ class TestWhoWon:
     def test_one_session_decides_nothing(self, tmp_path: Path) -> None:
         found = answer(tmp_path, BOTH_SIZES, sessions=1)
         assert found.startswith("numba had the shortest times at both sizes: ")
-        assert "That is not certain yet, after too few sessions." in found
+        assert "This is not certain, because too few sessions were timed." in found
         assert "is the fastest" not in found
 
     def test_one_backend_alone(self, tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ class TestWhoWon:
         found = answer(tmp_path, {"100x1": times, "1000x1": times})
         assert found.startswith("gram is the fastest at both sizes: ")
         assert (
-            "It reads the samples only once per call; of the backends that read them in every "
-            "epoch, numba-simd is the fastest at both sizes." in found
+            "It reads the samples only once per training run; of the backends that read them in "
+            "every epoch, numba-simd is the fastest at both sizes." in found
         )
 
     def test_nothing_was_timed(self, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_what_is_impossible_is_not_ranked(tmp_path: Path) -> None:
                 row["impossible"] = "90 times as fast as this machine can read"
     found = "\n".join(sentences(content))
     assert found.startswith("numpy is the fastest at both sizes: ")
-    assert "\nnumba at 100 × 1 is impossible, and is not ranked: 90 times as fast" in found
+    assert "\nnumba at 100 × 1 is impossibly fast, and not ranked: 90 times as fast" in found
 
 
 class TestTable:
