@@ -1,7 +1,8 @@
-"""The backends: one training loop, written once per rung of the ladder.
+"""The backends: one training loop, written six times, each time with one new idea.
 
-`names()` lists the built-in ones, `load(...)` returns one. A backend's library is imported only
-when that backend is loaded. Start reading with README.md, then `interface.py`, `pure_python.py`.
+Together they are the ladder, and each is a rung. `names()` lists them, `load(...)` returns one, or
+a foreign backend from a file or module. A backend's library is imported only when that backend is
+loaded. Start reading with README.md, then `interface.py` and `pure_python.py`.
 """
 
 import importlib
@@ -35,27 +36,27 @@ if TYPE_CHECKING:
 
 
 class Rung(NamedTuple):
-    """Where a backend lives, what it needs and teaches, and what is special about it.
+    """Where a backend is, what it needs, its idea, and what is special about it.
 
-    The defaults are what is assumed of a foreign backend, unless its module says otherwise.
+    The defaults are what is assumed about a foreign backend, unless its module says otherwise.
     """
 
     module: str = ""
     package: str | None = None
     idea: str = ""
     color: str = ""
-    """In pictures; empty for one of `OTHER_COLORS`."""
+    """In pictures; if empty, one of `OTHER_COLORS` is used."""
     one_core: bool = False
-    """Whether it uses a single core, however many threads it may start; ONE_CORE in its module."""
+    """Whether it uses a single core, no matter how many threads are allowed; its ONE_CORE."""
     passes_once: bool = False
-    """Whether it reads the samples once per call, not per epoch; PASSES_ONCE in its module."""
+    """Whether it reads the samples once per call, not in every epoch; its PASSES_ONCE."""
     interpreted: bool = False
-    """Whether it takes some hundred times as long as compiled code."""
+    """Whether it takes about a hundred times as long as compiled code."""
     on_one_thread: str | None = None
-    """The rung that it is the same as on a single thread, where it is not raced, therefore."""
+    """The rung that does the same on a single thread; there, this one is not raced."""
 
 
-# Okabe and Ito, "Color Universal Design" (2008): told apart by color-blind readers
+# Okabe and Ito, "Color Universal Design" (2008): color-blind readers can distinguish these
 LADDER = {
     "python": Rung(
         "pure_python",
@@ -92,9 +93,9 @@ LADDER = {
 }
 OTHER_COLORS = ("#8C6D1F", "#333333", "#7F6BB3", "#A3A500")
 BASELINE = "python"
-"""What the others are compared with, where it is among them."""
+"""The backend that the others are compared with, if it is among those chosen."""
 DEFAULT = "numba"
-"""The backend that trains unless another is named."""
+"""The backend that is used for training unless another one is named."""
 
 
 def names() -> tuple[str, ...]:
@@ -103,18 +104,18 @@ def names() -> tuple[str, ...]:
 
 
 def rung(spec: str) -> Rung:
-    """Return what is known of a backend before it is imported."""
+    """Return what is known about a backend before it is imported."""
     return LADDER.get(spec, Rung())
 
 
 def colors(specs: Iterable[str]) -> dict[str, str]:
-    """Return the color of each backend; foreign ones take theirs in order."""
+    """Return the color of each backend; foreign ones take `OTHER_COLORS` in order."""
     others = cycle(OTHER_COLORS)
     return {spec: rung(spec).color or next(others) for spec in specs}
 
 
 def package_version(name: str) -> str | None:
-    """Return the version of the package a built-in backend runs on, None if it is missing."""
+    """Return the version of the package that a built-in backend needs, None if it is missing."""
     from importlib.metadata import PackageNotFoundError, version
 
     package = LADDER[name].package
@@ -127,7 +128,7 @@ def package_version(name: str) -> str | None:
 
 
 def require(spec: str) -> None:
-    """Make sure, without importing it, that there is a backend `spec`, as `load` takes it.
+    """Make sure, without importing it, that the backend `spec`, as passed to `load`, exists.
 
     Raises:
         InputValueError: no such name, file or module, or the package it needs is missing.
@@ -147,14 +148,14 @@ def require(spec: str) -> None:
 
 
 def source(spec: str) -> Path | None:
-    """Return the file of a backend, None if there is none to be found."""
+    """Return the file of a backend, or None if it cannot be found."""
     if spec in LADDER:
         return finding.HERE / f"{LADDER[spec].module}.py"
     return finding.file_of(spec)
 
 
 def sources(spec: str) -> list[Path]:
-    """Return the file of a backend and those of this package that it imports, as far as there."""
+    """Return the file of a backend and those of this package that it imports; [] if not found."""
     file = source(spec)
     return finding.with_neighbors(file) if file and file.is_file() else []
 
@@ -163,7 +164,7 @@ def ensure_cache(spec: str) -> str:
     """Give a backend that may compile a folder for its machine code; see `cache.use_folder`.
 
     Raises:
-        OSError: none can be created.
+        OSError: no such folder can be created.
 
     """
     compiles = spec not in LADDER or LADDER[spec].package == "numba"
@@ -173,7 +174,7 @@ def ensure_cache(spec: str) -> str:
 def load(spec: str) -> "Backend":
     """Return the backend `spec`: a built-in name, a path to a .py file, or package.module.
 
-    While a foreign backend is imported, it finds modules in the current folder and beside its file.
+    While a foreign backend is imported, it can import from the current folder and beside its file.
 
     Raises:
         InputValueError: as `require`, or importing it failed, or it lacks `prepare` or `train`.

@@ -1,9 +1,9 @@
 """Where Numba keeps its machine code: in a folder named after the sources of this package.
 
-Numba compiles a function again when its own file has changed, but not when a function that it calls
-has, in another file: then the old code would run. So each state of backends/*.py has a folder of
-its own. It is in NUMBA_CACHE_DIR if that is set, otherwise beside the sources; where nothing can be
-written there, in the user's cache folder; and where not there either, in a temporary one.
+Numba recompiles a function when the function's own file has changed, but not when the function
+calls another one whose file has changed; then old code would run. So each state of backends/*.py
+gets its own folder. It is in NUMBA_CACHE_DIR if that is set, otherwise beside the sources. If those
+places are not writable, it is in the user's cache folder, or, as a last resort, in a temporary one.
 """
 
 import atexit
@@ -22,17 +22,17 @@ from backends.finding import HERE
 
 _IN_TREE = HERE / "__pycache__"
 _NAME = re.compile(r"backends-[0-9a-f]{16}")
-_UNUSED = 86_400  # seconds, after which the folder of other sources is removed
+_UNUSED = 86_400  # seconds without use after which the folder of other sources is removed
 
 
 def use_folder() -> str:
-    """Let Numba, here and in child processes, use the folder of these sources.
+    """Make Numba, here and in child processes, use the folder that belongs to these sources.
 
     Folders of other sources beside it are removed if nobody has used them for a day.
 
     Returns:
-        The folder if it is a temporary one that was made just now, and is removed when this process
-        ends; otherwise an empty string.
+        The temporary folder if one was just created, which is removed when this process ends;
+        otherwise an empty string.
 
     Raises:
         OSError: no temporary folder can be created either.
@@ -47,14 +47,14 @@ def use_folder() -> str:
     folder = parent / name
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
-    if numba := sys.modules.get("numba"):  # it has read its settings
+    if numba := sys.modules.get("numba"):  # it has already read its settings
         numba.config.CACHE_DIR = str(folder)
     _remove_unused(folder)
     return temporary
 
 
 def _digest() -> str:
-    """Return what changes with any source of this package."""
+    """Return a hash that changes with any source of this package."""
     sources = hashlib.sha256()
     for path in sorted(HERE.glob("*.py")):
         sources.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -62,7 +62,7 @@ def _digest() -> str:
 
 
 def _parents() -> Iterator[Path]:
-    """Yield where the folder may be, the best place first."""
+    """Yield the places where the folder can be, the best one first."""
     if given := os.environ.get("NUMBA_CACHE_DIR"):
         folder = Path(given).absolute()
         yield folder.parent if _NAME.fullmatch(folder.name) else folder
@@ -71,7 +71,7 @@ def _parents() -> Iterator[Path]:
 
 
 def _writable(folder: Path) -> bool:
-    """Whether a folder can be written to, or else created; not if its ~ was not resolved."""
+    """Whether a folder can be written to or created; False if its ~ was not resolved."""
     if not folder.is_absolute():
         return False
     nearest = next(place for place in (folder, *folder.parents) if os.path.exists(place))
@@ -79,9 +79,9 @@ def _writable(folder: Path) -> bool:
 
 
 def _remove_unused(used: Path) -> None:
-    """Note that a folder is in use; remove those beside it that are not."""
+    """Mark a folder as used; remove those beside it that have not been used for a day."""
     now = time.time()
-    with suppress(OSError):  # somebody else may do the same
+    with suppress(OSError):  # another process may be doing the same
         os.utime(used)
         for folder in used.parent.iterdir():
             if _NAME.fullmatch(folder.name) and now - folder.stat().st_mtime > _UNUSED:

@@ -1,4 +1,4 @@
-"""Finding a module, its file and what that imports from here, without running any of it."""
+"""Find a module, its file, and what the file imports from this package, running none of it."""
 
 import ast
 import importlib
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 def import_module(spec: str) -> ModuleType:
     """Import `package.module` or a .py file.
 
-    Meanwhile it finds modules in the current folder, and a file those beside it.
+    Meanwhile it can import from the current folder and, if it is a file, from its own folder.
     """
     if not spec.endswith(".py"):
         with _importable(*_current_folder()):
@@ -45,13 +45,13 @@ def file_of(spec: str) -> Path | None:
 def with_neighbors(file: Path) -> list[Path]:
     """Return a file and the files of this package that it imports, directly or through others."""
     found = [file]
-    for path in found:  # which grows meanwhile
+    for path in found:  # grows while it is traversed
         found += [near for near in _neighbors(path) if near not in found]
     return found
 
 
 def _neighbors(file: Path) -> list[Path]:
-    """Return the files of this package that a file imports; none of what is not Python."""
+    """Return the files of this package that a file imports; none if it is not valid Python."""
     try:
         statements = list(ast.walk(ast.parse(file.read_bytes())))
     except (OSError, ValueError, SyntaxError):
@@ -73,7 +73,7 @@ def find(name: str) -> ModuleSpec | None:
 
     `importlib.util.find_spec` would import the packages, and their code may do anything.
     """
-    if not all(name.split(".")) or name == "__main__":  # that is us
+    if not all(name.split(".")) or name == "__main__":  # that is gradrace itself
         return None
     if name in sys.modules:
         return getattr(sys.modules[name], "__spec__", None)
@@ -88,12 +88,12 @@ def find(name: str) -> ModuleSpec | None:
 def _current_folder() -> list[str]:
     try:
         return [os.getcwd()]
-    except FileNotFoundError:  # somebody has deleted it
+    except FileNotFoundError:  # it has been deleted
         return []
 
 
 def _search(name: str, folders: list[str]) -> ModuleSpec | None:
-    """Ask one finder after the other, as an import does."""
+    """Ask one finder after another, as an import does."""
     found = None
     for finder in sys.meta_path:
         if finder is PathFinder:
@@ -107,7 +107,7 @@ def _search(name: str, folders: list[str]) -> ModuleSpec | None:
 
 
 def _in_folders(name: str, folders: list[str]) -> ModuleSpec | None:
-    """Search as `PathFinder`, which finds no namespace package in one not yet imported."""
+    """Search as `PathFinder` does, but also in namespace packages that are not yet imported."""
     namespace: list[str] = []
     for folder in folders:
         finder = pkgutil.get_importer(folder)
@@ -124,9 +124,9 @@ def _in_folders(name: str, folders: list[str]) -> ModuleSpec | None:
 
 @contextmanager
 def _importable(*folders: str) -> Iterator[None]:
-    """Let imports find what is in these folders, last, so that it shadows no library.
+    """Let imports search these folders last, so that nothing in them shadows a library.
 
-    Only for a while: a scipy.py there is not meant for libraries that use SciPy if they find it.
+    This is temporary: a scipy.py there must not reach libraries that use SciPy if it is installed.
     """
     added = [folder for folder in folders if folder not in sys.path]
     sys.path += added

@@ -1,15 +1,17 @@
 """Rung `gram`: change the algorithm; two passes over the data, then every epoch costs O(d²).
 
-The samples enter an epoch only through sums of products, S = AᵀA of A = [1 X y]. With θ = (b, w,
-−1) the sums of the gradients, (Σ rᵢ, Xᵀr), are the first d + 1 numbers of Sθ. What rounds in S is
-what rounds in a sum of n terms anyway, so these gradients err no more than those of other rungs.
+The samples enter an epoch only through sums of products, S = AᵀA with A = [1 X y]. With
+θ = (b, w, −1), the sums in the gradients, (Σ rᵢ, Xᵀr), are the first d + 1 entries of Sθ. The
+rounding errors of S are those of any sum of n terms, so these gradients are as accurate as those of
+the other rungs.
 
-The loss θᵀSθ/n would err: it is a small difference of large sums. So there is a second pass, which
-condenses the samples to d + 2 that have the same S, the rows of the triangular factor R of A = QR.
-On these the loss is that of the other rungs, a sum of squares, L = ‖Rθ‖²/n. R errs by a rounding of
-each column's length (Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §19.3 and
-§19.8). That is right for the loss, and would be too much for the gradients: where an outlier in x
-meets a zero in y, their product counts nothing, but the product of the lengths is large.
+Computing the loss as θᵀSθ/n would be inaccurate: it is a small difference of large sums. So a
+second pass condenses the samples to d + 2 that have the same S, the rows of the triangular factor R
+of A = QR. From these, the loss is a sum of squares as in the other rungs, L = ‖Rθ‖²/n. The error of
+R is a rounding error relative to the length of each column (Higham, *Accuracy and Stability of
+Numerical Algorithms*, 2nd ed., §19.3 and §19.8). This is small enough for the loss, but not for the
+gradients: where an outlier in x meets a zero in y, the product of the two is 0, but that of the
+lengths is large.
 """
 
 import math
@@ -28,9 +30,10 @@ __all__ = ["gradients", "loss", "predict", "prepare", "train", "update"]
 ONE_CORE = True
 PASSES_ONCE = True
 
-_BLOCK = 256  # samples that are condensed at once, at least
+_BLOCK = 256  # samples that are condensed at once; more if there are many features
 _PART = 1024  # samples that are multiplied at once
-_TINY, _ENLARGED = 2.0**-960, 2.0**500  # a sum of squares whose terms lose digits, and what helps
+# columns whose sum of squares is below _TINY would lose digits; they are multiplied by _ENLARGED
+_TINY, _ENLARGED = 2.0**-960, 2.0**500
 
 
 def prepare(X: ArrayLike, y: ArrayLike) -> Samples:
@@ -44,7 +47,7 @@ def train(
 ) -> Trajectory:
     """Make `epochs` updates from (w0, b0) at the learning rate lr; record every `every`-th state.
 
-    Two passes over the samples multiply and condense them.
+    Two passes over the samples come first: one computes S, the other R.
     """
     X, y = data
     lr, epochs, w, b, every = interface.check_schedule(X.shape[1], lr, epochs, w0, b0, every)
@@ -79,7 +82,7 @@ def _train(
     row = 0
 
     for k in range(epochs + 1):
-        for i in range(d + 2):  # R's columns lie in rows: 1, X and y; they are 0 from i > j on
+        for i in range(d + 2):  # R's columns (1, X and y) are stored as rows; they are 0 for i > j
             residuals[i] = -R[d + 1, i]
         residuals[0] += R[0, 0] * b
         for j in range(d):
@@ -114,14 +117,15 @@ def _train(
 def _train_line(
     S: Floats, R: Floats, n: int, w: float, b: float, lr: float, epochs: int, every: int, rows: int
 ) -> tuple[Floats, Floats, Floats]:
-    """One feature: with the sums put into it, the update is (w, b) ← M(w, b) + c, M = I − αH.
+    """One feature: with the sums inserted, the update is (w, b) ← M(w, b) + c with M = I − αH.
 
-    An epoch waits for two multiply-adds one after the other, from w to b or from b to w: 8 cycles,
-    2.2 ns on an AMD Zen 4. One more would be between them if M were not computed beforehand.
+    An epoch waits for two multiply-adds in a row, from w to b or from b to w: 8 cycles, or 2.2 ns
+    on an AMD Zen 4. If M were not computed beforehand, it would wait for a third one.
 
-    This is for runs that converge, αλmax < 2, since the others must overflow where they do in every
-    backend. And for those in which a rounding of M, half a unit in the last place of w and b, is no
-    more than what rounding may do to the sum of n terms, nαH ≥ ½; so the flags here keep the order.
+    This is only for runs that converge, αλmax < 2, because the others must overflow where every
+    backend does. And it is only for runs in which rounding M, an error of half a unit in the last
+    place of w and b, does no more than rounding may do to a sum of n terms: nαH ≥ ½. For the same
+    reason, the flags here do not allow reordering.
     """
     path_w, path_b, path_loss = np.empty(rows), np.empty(rows), np.empty(rows)
     one, (x0, x1), (y0, y1, rest) = R[0, 0], R[1, :2], R[2]
@@ -147,7 +151,7 @@ def _train_line(
 
 @cache
 def _fuses() -> bool:
-    """Whether a multiply-add rounds once here: then (1 + ε)(1 − ε) − 1 is −ε², otherwise 0."""
+    """Whether a multiply-add rounds once here: if so, (1 + ε)(1 − ε) − 1 is −ε², otherwise 0."""
     return bool(_multiply_add(1.0 + 2.0**-30, 1.0 - 2.0**-30, -1.0) != 0.0)
 
 
@@ -185,10 +189,11 @@ def _products(columns: Floats, y: Floats) -> Floats:
 
 @njit(cache=True, forceinline=True, fastmath=REORDER)
 def _condense(columns: Floats, y: Floats, units: Floats) -> Floats:
-    """Return R (d + 2, d + 2), triangular, with RᵀR = AᵀA for A = [1 X y]; its columns as rows.
+    """Return R (d + 2, d + 2), triangular, with RᵀR = AᵀA for A = [1 X y]; its columns are rows.
 
-    Block by block, modified Gram-Schmidt on the block below the R of the blocks before it. Column j
-    of X is multiplied by units[j], since subnormal numbers have too few digits for unit vectors.
+    Block by block, modified Gram-Schmidt is applied to the R of the previous blocks with the next
+    block below it. Column j of X is multiplied by units[j], because subnormal numbers have too few
+    digits for unit vectors.
     """
     d, n = columns.shape
     p = d + 2
@@ -225,7 +230,7 @@ def _condense(columns: Floats, y: Floats, units: Floats) -> Floats:
 
 @njit(cache=True, forceinline=True, fastmath=REORDER)
 def _norm(v: Floats) -> float:
-    """√Σ vᵢ², also where the squares overflow or underflow."""
+    """Return √Σ vᵢ², even if the squares overflow or underflow."""
     squares = 0.0
     for i in range(len(v)):
         squares += v[i] * v[i]

@@ -19,19 +19,19 @@ Optimization*, 2nd ed., §3.3).
 
 The interface
 -------------
-A backend is any module with the functions of `Backend`. It need not import anything from here;
-`prepare` and `train` suffice, and a plain tuple (epoch, w, b, loss) will do for a `Trajectory`.
-A run that diverges is a result like any other: finite values, then inf, then nan, without a
-warning and without an exception.
+A backend is any module with the functions of `Backend`. It does not have to import anything from
+here; `prepare` and `train` are enough, and a plain tuple (epoch, w, b, loss) can stand in for a
+`Trajectory`. A run that diverges is not an error: its values are finite, then inf, then nan, and
+there is no warning or exception.
 
-What is special about a backend it says by attributes of its module, since the limit of the machine
-for it depends on them:
+Two module attributes say what is special about a backend. They determine how fast it can possibly
+be on this machine:
 
-    ONE_CORE = True      it uses a single core, however many threads it may start
+    ONE_CORE = True      it uses a single core, no matter how many threads are allowed
     PASSES_ONCE = True   it reads the samples when a call begins, not in every epoch
 
-Whatever is faster than this machine can read the samples, or does not take longer where there are
-more of them, is taken for a mistake: in every epoch without PASSES_ONCE, in every call with it.
+A backend is considered wrong if it is faster than this machine can read the samples, or takes no
+longer for more samples. Without PASSES_ONCE this is judged per epoch, with it per call.
 """
 
 import math
@@ -41,10 +41,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-MOST_EPOCHS = 10**15  # more than any machine will make, and within every integer type
+MOST_EPOCHS = 10**15  # more than any machine will ever run, and within a 64-bit integer
 
 _BOOLEAN = (bool, np.bool_)
-_REAL, _INTEGER = (float, int, Real), (int, Integral)  # the abstract ones are slow to ask
+_REAL, _INTEGER = (float, int, Real), (int, Integral)  # the abstract types are slow to check
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -55,11 +55,11 @@ Start = ArrayLike | None
 
 
 class InputError(Exception):
-    """Something the caller passed cannot be used; the message says what, and what would be."""
+    """An argument cannot be used; the message says which, and what would be right."""
 
 
 class InputValueError(InputError, ValueError):
-    """The argument has the right type and an unusable value."""
+    """The argument has the right type but an unusable value."""
 
 
 class InputTypeError(InputError, TypeError):
@@ -67,10 +67,10 @@ class InputTypeError(InputError, TypeError):
 
 
 class Trajectory(NamedTuple):
-    """The recorded path of one training run; m rows, in order of the epoch."""
+    """The recorded path of one training run: m rows, ordered by epoch."""
 
     epoch: Integers
-    """(m,) number of updates made; the first is 0, the last is the number of epochs."""
+    """(m,) number of updates so far; the first is 0, the last is the number of epochs."""
     w: Floats
     """(m, d) weights after that many updates."""
     b: Floats
@@ -80,7 +80,7 @@ class Trajectory(NamedTuple):
 
 
 class Backend(Protocol):
-    """What a backend module offers; `data` is whatever its own `prepare` returned."""
+    """What a backend module offers; `data` is whatever its `prepare` returned."""
 
     def prepare(self, X: ArrayLike, y: ArrayLike) -> Any:
         """Convert the samples to the backend's own containers; never timed."""
@@ -107,7 +107,7 @@ class Backend(Protocol):
         b0: float = 0.0,
         every: int = 1,
     ) -> Trajectory:
-        """Make `epochs` updates and record every `every`-th state, the first and the last.
+        """Make `epochs` updates; record the first state, every `every`-th, and the last.
 
         Raises:
             InputTypeError, InputValueError: as `check_schedule`.
@@ -121,7 +121,7 @@ class Schedule(NamedTuple):
     lr: float
     epochs: int
     w0: Floats
-    """(d,) a copy of its own, which the loop may overwrite."""
+    """(d,) a copy, which the loop may overwrite."""
     b0: float
     every: int
 
@@ -137,8 +137,8 @@ def recorded_epochs(epochs: int, every: int) -> Integers:
 def check_samples(X: ArrayLike, y: ArrayLike) -> Samples:
     """Return X (n, d) and y (n,) as native, C-ordered, writable float64; n, d ≥ 1, all finite.
 
-    The caller's arrays are never changed. Integers, booleans and any width or byte order of
-    floats are converted.
+    The caller's arrays are never changed. Integers, booleans and floats of any width or byte
+    order are converted.
 
     Raises:
         InputTypeError: complex numbers, text, dates, objects or a masked array.
@@ -155,12 +155,13 @@ def check_samples(X: ArrayLike, y: ArrayLike) -> Samples:
 def check_schedule(
     d: int, lr: float, epochs: int, w0: Start = None, b0: float = 0.0, every: int = 1
 ) -> Schedule:
-    """Return the validated arguments of `train` for d features; w0 None stands for zeros.
+    """Return the validated arguments of `train` for d features; a w0 of None means zeros.
 
     Raises:
-        InputTypeError: lr or b0 is no real number, epochs or every no integer, w0 no real array.
-        InputValueError: lr ≤ 0 or not finite, epochs < 0, every < 1, either of them above 10¹⁵,
-            w0 not of shape (d,), or a start that is not finite.
+        InputTypeError: lr or b0 is not a real number, epochs or every is not an integer, or w0 is
+            not an array of real numbers.
+        InputValueError: lr ≤ 0 or not finite, epochs < 0, every < 1, either one above 10¹⁵, w0 not
+            of shape (d,), or a start that is not finite.
 
     """
     rate = finite_number("lr", lr)
@@ -205,10 +206,10 @@ def _finite_array(name: str, value: ArrayLike, ndim: int, shape: str) -> Floats:
 
 
 def finite_number(name: str, value: float) -> float:
-    """Return an argument of this name as a float.
+    """Return the argument called `name` as a float.
 
     Raises:
-        InputTypeError: it is no real number.
+        InputTypeError: it is not a real number.
         InputValueError: it is not finite.
 
     """

@@ -1,10 +1,10 @@
 """Rung `numba`: the scalar loop of `python`, compiled; the whole training is one compiled call.
 
-No `fastmath`: LLVM keeps the IEEE order of the sums and contracts no multiply-add on x86-64, so
-w, b and every loss are bit-identical to `python` there. X is an array (n, d), y an array (n,),
-w an array (d,). The machine code is cached on disk, so only the first call ever compiles; and that
-takes a third of the time where even zeros and rows are assigned number by number: behind
-`path_w[row] = w` stands code for every shape and overlap that two arrays can have.
+`fastmath` is off: LLVM keeps the IEEE order of the sums and fuses no multiply-adds on x86-64, so w,
+b and every loss are bit-identical to `python` there. X is an array (n, d), y an array (n,), w an
+array (d,). The machine code is cached on disk, so only the first call ever compiles. To compile in
+a third of the time, even zeros and rows are assigned number by number: `path_w[row] = w` would
+compile code for every shape and overlap that two arrays can have.
 """
 
 import numpy as np
@@ -89,7 +89,7 @@ def _train(
     X: Floats, y: Floats, w: Floats, b: float, lr: float, epochs: int, every: int, rows: int
 ) -> tuple[Floats, Floats, Floats]:
     d = X.shape[1]
-    if d == 1:  # a d known to the compiler keeps the sums in registers: 3 times as fast
+    if d == 1:  # if the compiler knows d, the sums stay in registers: 3 times as fast
         return _loop(X, y, 1, w, b, lr, epochs, every, rows)
     return _loop(X, y, d, w, b, lr, epochs, every, rows)
 

@@ -1,17 +1,19 @@
-"""Rung `numba-parallel`: the fused pass of `numba-simd`, shared out over all cores.
+"""Rung `numba-parallel`: the fused pass of `numba-simd`, shared among all cores.
 
-Every thread passes over a share of its own and leaves its sums in a row of its own, a cache line
-or more from the next. The rows are then added in order: for a fixed number of threads the same
-bits come out every time, whichever thread is done first.
+Every thread passes over its share of the samples and leaves the sums in its own row, at least a
+cache line from the next. The rows are then added in order, so the result is the same to the last
+bit for a fixed number of threads, whichever thread finishes first.
 
-An epoch ends only when all threads have met, and starting them again takes about 1.3 μs (OpenMP,
-2 cores). One core passes over 5,000 to 25,000 numbers in that time. So a thread must get at least
-32,768 numbers; a problem below twice that stays on one thread, where this rung is `numba-simd`. And
-no more threads are started than get so much. Numba's own layer, `workqueue`, takes 80 μs; there a
-thread must get 2²⁰ numbers.
+An epoch ends only when all threads have finished, and starting them again takes about 1.3 μs
+(OpenMP, 2 cores). One core passes over 5,000 to 25,000 numbers in that time. So every thread must
+get at least 32,768 numbers, and fewer threads are started if there are not enough. A problem of
+less than twice that size stays on one thread, where this rung is the same as `numba-simd`. With
+Numba's own threading layer, `workqueue`, starting takes 80 μs; there, every thread must get 2²⁰
+numbers.
 
-Beyond the last cache all cores share one memory. On a virtual machine whose single core gets 31 to
-37 GB/s, two got 36 to 62, by the hour: so 1.1 to 1.8 times as fast is all there is.
+Beyond the last cache, all cores share one memory. On a virtual machine where one core reads 31 to
+37 GB/s, two cores read 36 to 62, depending on the hour, so they are at most 1.1 to 1.8 times as
+fast.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +30,7 @@ from backends.numba_simd import gradients, loss, predict, prepare, update
 
 __all__ = ["gradients", "loss", "predict", "prepare", "train", "update"]
 
-_SHARE = 2**15  # numbers, samples times features and targets, that are worth a thread
+_SHARE = 2**15  # numbers (features and targets of all samples) that are worth a thread
 _SHARE_OF_A_QUEUE = 2**20  # the same where threads start slowly
 
 
@@ -37,8 +39,8 @@ def train(
 ) -> Trajectory:
     """Make `epochs` updates from (w0, b0) at the learning rate lr; record every `every`-th state.
 
-    One pass over the samples gives the loss and both gradients at the same (w, b). As many threads
-    as Numba may use (NUMBA_NUM_THREADS), if they are worth it.
+    One pass over the samples gives the loss and both gradients at the same (w, b). It uses as many
+    threads as Numba is allowed to (NUMBA_NUM_THREADS), if that many pay off.
     """
     X, y = data
     threads = _threads_worth_it(X.size + y.size)
@@ -62,7 +64,7 @@ def _threads_worth_it(numbers: int) -> int:
 
 @cache
 def _layer() -> str:
-    """Return how Numba starts threads; it is known once some were started."""
+    """Return the name of Numba's threading layer, which is known once threads were started."""
     one = np.zeros((1, 1))
     _sums_of_shares(one, one[0], one[0], 0.0, np.empty((1, 3)), one)
     layer: Callable[[], str] = threading_layer
@@ -71,7 +73,7 @@ def _layer() -> str:
 
 @contextmanager
 def _team(threads: int) -> Iterator[None]:
-    """Let the other threads sleep, for an epoch would wait for them, too."""
+    """Limit Numba to `threads`; the others sleep, because an epoch would wait for them, too."""
     before = get_num_threads()
     set_num_threads(threads)
     try:
@@ -92,7 +94,7 @@ def _train_in_shares(
     rows: int,
     threads: int,
 ) -> tuple[Floats, Floats, Floats]:
-    """Train as `numba_simd._train` does, each of the `threads` with a share of the samples."""
+    """Train as `numba_simd._train` does; each of the `threads` handles a share of the samples."""
     n, d = len(y), len(w)
     path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
     sums, grad_w = np.empty((threads, d + 2 + 8)), np.empty(d)  # 8: a cache line apart

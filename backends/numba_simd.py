@@ -1,27 +1,28 @@
 """Rung `numba-simd`: the compiled loop, but the compiler may reorder the sums; one fused pass.
 
 IEEE 754 fixes the order of a sum, so `numba` adds one number at a time. Three of LLVM's fast-math
-flags lift that: `reassoc` lets it add eight at a time in vector registers, and several such sums
-side by side; `contract` fuses multiply and add; `nsz` ignores the sign of zero. The others, which
-assume that inf and nan never happen, would break runs that diverge. The last bits differ from
-`python`; `gradrace check` shows that they stay within the rounding bound.
+flags lift this restriction: `reassoc` allows adding eight numbers at a time in vector registers,
+and several such sums side by side; `contract` fuses multiply and add; `nsz` ignores the sign of
+zero. The other flags, which assume that inf and nan never occur, would break runs that diverge. The
+last bits differ from `python`; `gradrace check` shows that they stay within the rounding bound.
 
-A function that another one calls exists in two copies, whose sums LLVM may order differently: the
-process that compiles uses one, later processes the other, so their last bits may differ. With one
-feature `forceinline` avoids that. With several it would cost a tenth or more of the speed beyond
-the last cache.
+A function that is called by another one exists in two copies, whose sums LLVM may order
+differently. The process that compiles uses one copy, and later processes use the other, so their
+last bits may differ. With one feature, `forceinline` avoids this. With several features, it would
+cost a tenth or more of the speed beyond the last cache.
 
-Vectors need neighbors in memory that are neighbors in a sum. With up to 11 features those are the
-samples: `prepare` stores X column by column, and a strip of 256 samples is small enough to be read
-twice, for ŷ and for the gradient, while the first cache holds it (of 64, where the data come from
-memory: the shorter the pause between two strips of a column, the better the hardware fetches it in
-advance). With more features a row is long enough by itself; and more columns than that are more
-than the hardware follows at once.
+Vector instructions need terms of a sum that are neighbors in memory. With up to 11 features, these
+terms are samples: `prepare` stores X column by column, and a strip of 256 samples is small enough
+to stay in the first cache while it is read twice, for ŷ and for the gradient. (If the data come
+from memory, a strip has 64 samples: the shorter the pause between two strips of a column, the
+better the hardware fetches it in advance.) With more features, a row is long enough by itself, and
+there are more columns than the hardware can follow at once.
 
-How far it goes, on an AMD Zen 4: with one feature it reads 16 bytes and makes three multiply-adds
-per sample, and is as fast as the data arrive from the second cache on. A textbook loop in C, by gcc
-with -ffast-math, keeps one vector per sum where LLVM keeps four. So it waits 4 cycles for eight
-samples, which take 3: at most 1.33 times as long, and nothing where both wait for the data.
+The limits on an AMD Zen 4: with one feature, the loop reads 16 bytes and makes three multiply-adds
+per sample. From the second cache on, it is as fast as the data arrive. A textbook loop in C,
+compiled by gcc with -ffast-math, keeps one vector per sum where LLVM keeps four. It therefore needs
+4 cycles for eight samples where LLVM needs 3, which is at most 1.33 times as long, and there is no
+difference where both wait for the data.
 """
 
 import numpy as np
@@ -36,10 +37,10 @@ __all__ = ["gradients", "loss", "predict", "prepare", "train", "update"]
 
 ONE_CORE = True
 REORDER = {"reassoc", "contract", "nsz"}
-FEW = 11  # features whose columns are read as one stream each
-_ROUND = 32  # samples that the vectors of one round hold: four of eight
+FEW = 11  # features; up to this many, each column is read as a stream
+_ROUND = 32  # samples that are added at once: four vectors of eight
 _STRIP, _SHORT_STRIP = 256, 64  # samples
-_CACHED = 2**21  # numbers, 16 MB, that the last cache holds
+_CACHED = 2**21  # numbers (16 MB) that fit in the last cache
 
 
 def prepare(X: ArrayLike, y: ArrayLike) -> Samples:
@@ -51,7 +52,7 @@ def prepare(X: ArrayLike, y: ArrayLike) -> Samples:
 
 
 def _aligned(array: Floats) -> Floats:
-    """Return a copy in C order that begins a cache line, so that no vector lies across two."""
+    """Return a copy in C order that starts at a cache line, so that no vector crosses two."""
     line = 64 // array.itemsize
     buffer = np.empty(array.size + line)
     start = -(buffer.ctypes.data // array.itemsize) % line
@@ -97,7 +98,8 @@ def _train_line(
 ) -> tuple[Floats, Floats, Floats]:
     """One feature: everything but the samples stays in registers.
 
-    The samples that fill no round of vectors are added up apart, so that nobody waits for them.
+    The samples left over from whole rounds of vectors are added separately, so that the others do
+    not wait for them.
     """
     n = len(y)
     rest = n - n % _ROUND
@@ -123,7 +125,7 @@ def _train_line(
 
 @njit(cache=True)
 def strip_length(numbers: int) -> int:
-    """Return the number of samples in a strip, for X of this size."""
+    """Return the number of samples in a strip if X holds this many numbers."""
     return _STRIP if numbers < _CACHED else _SHORT_STRIP
 
 
@@ -131,7 +133,7 @@ def strip_length(numbers: int) -> int:
 def _train(
     X: Floats, y: Floats, w: Floats, b: float, lr: float, epochs: int, every: int, rows: int
 ) -> tuple[Floats, Floats, Floats]:
-    """Several features; X is (d, n) if there are few of them, otherwise (n, d)."""
+    """Several features: X is (d, n) if there are few of them, otherwise (n, d)."""
     n, d = len(y), len(w)
     path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
     sum_rx, grad_w = np.empty(d), np.empty(d)
@@ -165,7 +167,7 @@ def sums_of_columns(
 ) -> tuple[float, float]:
     """Σ rᵢ² and Σ rᵢ, and Σ rᵢxᵢ into `sum_rx`, from the columns of X (d, n), strip by strip.
 
-    The samples are those of y, of which there are len(y), from the `first` one on.
+    y holds the targets of the samples; their features begin at column `first` of the array.
     """
     squares, sum_r = 0.0, 0.0
     for j in range(len(sum_rx)):

@@ -1,16 +1,17 @@
 """Rung `numpy`: whole-array operations; BLAS for the products, no needless temporaries.
 
-X is an array (n, d), y an array (n,), w an array (d,). BLAS sums in an order of its own, so the
-last bits differ from `python`; `gradrace check` shows that they stay within the rounding bound.
+X is an array (n, d), y an array (n,), w an array (d,). BLAS sums in a different order, so the last
+bits differ from `python`; `gradrace check` shows that they stay within the rounding bound.
 
-A call of NumPy costs about half a microsecond whatever it does, so `train` makes few. With A =
-[y X 1 r] two products are enough: of θ = (−1, w, b) and the first d + 2 columns, which is r; and of
-r and the last d + 2, which are all sums at once, Xᵀr, Σ rᵢ and Σ rᵢ². A is stored by columns, which
-BLAS reads fastest. If it is larger than 4 MB, it is cut into blocks of that size: the second
-product finds a block in the last cache. (Then r stands apart, since a copy of A would cost more.)
+Every NumPy call costs about half a microsecond whatever it does, so `train` makes few calls. With A
+= [y X 1 r], two products are enough. The product of θ = (−1, w, b) and the first d + 2 columns is
+r. The product of r and the last d + 2 columns gives all sums at once: Xᵀr, Σ rᵢ and Σ rᵢ². A is
+stored by columns, which BLAS reads fastest. If it is larger than 4 MB, it is cut into blocks of
+that size, so that the second product finds a block in the last cache. (Then r is a separate array,
+because a copy of A would cost more.)
 
-BLAS takes columns by fours, and wastes its time where there are few: with one feature and many
-samples, six calls on x and y themselves are faster, and no A is needed.
+BLAS processes columns in groups of four, which is wasteful if there are only a few. With one
+feature and many samples, six calls on x and y themselves are faster, and A is not needed.
 """
 
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ Data = tuple[Floats, Floats, list[Floats]]
 def prepare(X: ArrayLike, y: ArrayLike) -> Data:
     """Return X, y and the blocks of [y X 1], each of shape (d + 2, at most 2¹⁹/(d + 2)).
 
-    With one feature and many samples there are no blocks.
+    With one feature and many samples, there are no blocks.
     """
     X, y = interface.check_samples(X, y)
     n, d = X.shape
@@ -125,7 +126,7 @@ def train(
 
 
 def _products(blocks: list[Floats], sums: Floats) -> Iterator[tuple[Floats, ...]]:
-    """Yield [y X 1] of each block, its r, what r is multiplied by, the sums that gives, and all."""
+    """Yield each block's [y X 1] and r, what r is multiplied by, the sums this gives, all sums."""
     if len(blocks) == 1:
         A, row = np.vstack([blocks[0], np.empty(blocks[0].shape[1])]), sums[0]
         yield A[:-1], A[-1], A[1:], row, row

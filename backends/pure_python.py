@@ -1,12 +1,12 @@
 """Rung `python`: lists and loops; the definition of the loop that every other rung must match.
 
-X is a list of n rows of d floats, y a list of n floats, w a list of d floats. Lay the file of any
-other rung beside this one: same functions, same order, and the comment behind a line names the
+X is a list of n rows of d floats, y a list of n floats, w a list of d floats. The files of the
+other rungs have the same functions in the same order. The comment at the end of a line names the
 formula of `interface.py` that the line computes.
 
-`train` goes through X column by column, since a comprehension over n floats is up to twice as fast
-as a loop over indices. Every sum is added in the order of `numba`, so all bits are the same. (Not
-by `sum`: from Python 3.12 on it compensates its roundings.)
+`train` goes through X column by column, because a comprehension over n floats is up to twice as
+fast as a loop over indices. Every sum is added in the same order as in `numba`, so all bits are the
+same. (The built-in `sum` is not used: since Python 3.12 it compensates for rounding errors.)
 """
 
 import numpy as np

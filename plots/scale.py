@@ -92,13 +92,15 @@ def _draw_speed_ups(axes: Axes, abouts: "Sequence[About]") -> None:
             if (times := {row["backend"]: row["time"]["median"] for row in case["arms"]})
             if {several, one} <= set(times)
         ]
-        if points:
-            threads = about["settings"]["threads"]
-            axes.plot(*zip(*points, strict=True), "o-", ms=4, color=colors(about)[several])
-            axes.axhline(threads, color=MUTED, lw=1.0, ls="--")
-            for at, height in ((points[0][0], threads), points[-1]):
-                side = "left" if height == threads else "right"
-                note_at(axes, f"{threads} threads", (at, height), (0, -11), fontsize=9, ha=side)
+        if not points:
+            continue
+        threads = about["settings"]["threads"]
+        axes.plot(*zip(*points, strict=True), "o-", ms=4, color=colors(about)[several])
+        axes.axhline(threads, color=MUTED, lw=1.0, ls="--")
+        ideal = f"{threads} threads, at best"
+        note_at(axes, ideal, (points[0][0], threads), (0, -11), fontsize=9, ha="left")
+        if len(abouts) > 2:  # which of several lines it is
+            note_at(axes, f"{threads} threads", points[-1], (0, -11), fontsize=9, ha="right")
     axes.axhline(1, color=MUTED, lw=0.8)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value)))
@@ -106,6 +108,7 @@ def _draw_speed_ups(axes: Axes, abouts: "Sequence[About]") -> None:
     axes.set_xlabel("samples n")
     if several:
         title(axes, f"{several} relative to {one}")
+        axes.set_ylabel("speed-up")
     tidy(axes)
 
 

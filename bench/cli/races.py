@@ -197,9 +197,10 @@ def scale(
     from dataclasses import replace
 
     from bench.data.files import writable_folder
+    from bench.findings.pictures import draw_scale
     from bench.race import scale
     from bench.race.settings import QUICK_SETTINGS, default_backends
-    from bench.report.scale import draw_scale, scale_report
+    from bench.report.scale import scale_report
 
     usable(default_backends(1))
     base = replace(QUICK_SETTINGS, seed=seed, sessions=sessions)

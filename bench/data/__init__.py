@@ -1,1 +1,1 @@
-"""Samples: made here, read from tables; and files, written so that none is ever half-written."""
+"""Samples, generated or read from tables, and files that are never left half-written."""

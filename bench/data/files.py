@@ -1,4 +1,4 @@
-"""Write result files so that none is ever half-written."""
+"""Write result files so that none is ever left half-written."""
 
 import json
 import math
@@ -23,11 +23,12 @@ _SMALL = 65_536  # bytes
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a new, empty file beside `path`; rename it to `path` at the end, delete it on failure.
 
-    Nobody can foretell its name, so nobody can put a link there. Its permissions are those of any
-    new file. The folder is created if need be.
+    Its name is random, so nobody can place a link there in advance. It has the usual permissions of
+    a new file. The folder is created if necessary.
 
     Raises:
-        OSError: the folder cannot be created or written to, or the disk is full; it names `path`.
+        OSError: the folder cannot be created or written to, or the disk is full; the error names
+            `path`.
 
     """
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
@@ -43,7 +44,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Let an error that names no file, or the temporary one, name `path`."""
+    """Make an error that names no file, or the temporary one, name `path`."""
     try:
         yield
     except OSError as error:
@@ -95,9 +96,9 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 def writable_folder(folder: Path) -> Path:
-    """Make sure, before any work is spent, that `folder` can be written to, or else created.
+    """Make sure, before any work is done, that `folder` can be written to or created.
 
-    It is created with the first file: arguments that are refused leave nothing behind.
+    It is created with the first file only, so rejected arguments leave nothing behind.
 
     Raises:
         InputValueError: it is a file, or cannot be created or written to.
@@ -115,7 +116,7 @@ def writable_folder(folder: Path) -> Path:
 
 
 def writable_file(path: Path) -> Path:
-    """Make sure that `path` can be written: its folder as in `writable_folder`, and no folder.
+    """Make sure that `path` can be written: it is not a folder, and its own folder is writable.
 
     Raises:
         InputValueError: it is a folder or a device, or its folder cannot be created or written to.
@@ -129,13 +130,13 @@ def writable_file(path: Path) -> Path:
 
 
 def check_space(folder: Path) -> None:
-    """Try whether a folder takes a small file.
+    """Check that a small file can be written to a folder.
 
     Raises:
-        OSError: it does not, as on a full disk; the error names the folder.
+        OSError: it cannot, for instance on a full disk; the error names the folder.
 
     """
     with _naming(folder), tempfile.TemporaryFile(dir=folder) as file:
         file.write(bytes(_SMALL))
         file.flush()
-        os.fsync(file.fileno())  # some file systems find out only then
+        os.fsync(file.fileno())  # some file systems notice only now

@@ -7,7 +7,7 @@ from importlib.metadata import version as package_version
 
 
 def version() -> str:
-    """Return the version of gradrace; "not installed" of a clone that is used in place."""
+    """Return the version of gradrace, or "not installed" if a clone is used in place."""
     try:
         return package_version("gradrace")
     except PackageNotFoundError:
@@ -15,7 +15,7 @@ def version() -> str:
 
 
 def origin() -> dict[str, str]:
-    """Return system, versions and date as they are to be shown, in order."""
+    """Return system, versions and date, in the form and order in which they are shown."""
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "python": f"Python {platform.python_version()}",

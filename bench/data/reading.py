@@ -1,4 +1,4 @@
-"""Read JSON that somebody may have damaged, and say in one line what is wrong."""
+"""Read JSON that may be damaged, and say in one line what is wrong."""
 
 import stat
 from collections import Counter
@@ -16,10 +16,10 @@ DEEPEST = 50  # nested lists and objects; deeper ones overflow Python's stack wh
 
 
 def decoded(path: Path) -> Any:
-    """Return what a JSON file holds, whatever that is.
+    """Return the content of a JSON file, whatever it is.
 
     Raises:
-        InputValueError: it is not JSON, or too large, or nested too deeply.
+        InputValueError: it is not JSON, is too large, or is nested too deeply.
         OSError: it cannot be read.
 
     """
@@ -42,7 +42,7 @@ def decoded(path: Path) -> Any:
 
 
 def _deeper(content: Any, most: int) -> bool:
-    """Whether lists and objects are nested more than so deep."""
+    """Whether lists and objects are nested in more than `most` levels."""
     level: list[Any] = [[content]]
     for _ in range(most + 1):
         level = [
@@ -68,5 +68,5 @@ def require_type(path: Path, content: Any, kind: Any) -> None:
 
 
 def repeated(values: Sequence[Hashable]) -> list[Hashable]:
-    """Return the values that are there more than once."""
+    """Return the values that occur more than once."""
     return [value for value, count in Counter(values).items() if count > 1]

@@ -16,7 +16,7 @@ _KINDS, _LARGE_BITS = 14, 25
 
 
 class Truth(NamedTuple):
-    """The weights and the bias that made the targets, before noise was added."""
+    """The weights and the bias that generated the targets, before noise was added."""
 
     w: tuple[float, ...]
     b: float
@@ -32,9 +32,9 @@ class Dataset:
     X: Floats
     y: Floats
     headless: bool = False
-    """Whether the names are ours, x1, x2, …, because the source has none"""
+    """Whether the names are x1, x2, … because the source has none"""
     truth: Truth | None = None
-    """What made the targets, where that is known"""
+    """What generated the targets, if that is known"""
 
 
 def unnamed(count: int) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ def unnamed(count: int) -> tuple[str, ...]:
 def reference_line() -> Dataset:
     """Return the project's default data: 100 points of y = 3x + 2 + N(0, 1), 1 ≤ x ≤ 10, seed 42.
 
-    Learned in 10,000 epochs with α = 0.005 from zero: w = 3.0153, b = 1.8118, loss 0.8149.
+    After 10,000 epochs with α = 0.005 from zero: w = 3.0153, b = 1.8118, loss 0.8149.
     """
     rng = np.random.RandomState(42)
     x = np.linspace(1, 10, 100)
@@ -58,10 +58,10 @@ def synthetic(n: int, d: int, seed: int = 0) -> Dataset:
 
     The Hessian is close to 2I, so any α well below 1 is stable if n is much greater than d.
 
-    They are made to expose mistakes that average out over many ordinary samples. Every mantissa
-    ends in 0101…, so rounding it to 24 bits or more errs by a third of a unit, in the same
-    direction everywhere. The noise is N(0, 1), but ±8 where blocks of samples may begin or end: a
-    sample that is lost or counted twice there makes a large difference.
+    They are made to expose mistakes that would average out over many ordinary samples. Every
+    mantissa ends in 0101…, so rounding it to 24 bits or more is off by a third of a unit, in the
+    same direction everywhere. The noise is N(0, 1), but ±8 where blocks of samples may begin or
+    end, so a sample that is lost or counted twice there makes a large difference.
     """
     rng = np.random.default_rng(seed)
     X = _ending_alike(rng.standard_normal((n, d)))
@@ -73,13 +73,14 @@ def synthetic(n: int, d: int, seed: int = 0) -> Dataset:
 
 
 def integers(n: int, d: int) -> Dataset:
-    """Return integers that float64 adds exactly in any order: 2ᵏ samples, at least n.
+    """Return integers that float64 adds exactly in any order: 2ᵏ samples, 2ᵏ ≥ n.
 
-    Half of the samples have features from 1 to 7 and odd targets of 25 bits, the other half the
-    reverse; of fewer bits where the sum of all |xᵢⱼyᵢ| would not stay below 2⁵³. Every partial sum
-    of a gradient at zero is an integer below that; dividing by n, or multiplying by α = 2ᵏ, moves
-    the exponent only. So float64 makes no error in it, whatever the order. There are 14 different
-    samples, so what rounds one of them, or what is computed from it, does so in many places.
+    Half of the samples have features from 1 to 7 and odd targets of 25 bits; in the other half it
+    is the reverse. There are fewer bits if the sum of all |xᵢⱼyᵢ| would otherwise reach 2⁵³. Every
+    partial sum of a gradient at zero is an integer below that, and dividing by n, or multiplying by
+    α = 2ᵏ, changes only the exponent. So float64 makes no error in it, whatever the order. There
+    are only 14 different samples, so a backend that rounds one of them, or rounds a result
+    computed from one, does so in many places.
     """
     n = 2 ** (n - 1).bit_length()
     bits = min(_LARGE_BITS, 53 - 3 - (n - 1).bit_length() - 1)
@@ -95,14 +96,14 @@ def integers(n: int, d: int) -> Dataset:
 
 
 def _ending_alike(values: Floats) -> Floats:
-    """Return the values with the last 29 bits of their mantissas, those that float32 lacks, set."""
+    """Return the values with 0101… in the last 29 bits of the mantissas, which float32 lacks."""
     bits = values.view(np.int64)
     ending: Floats = ((bits & ~_LOW_BITS) | _THIRD).view(np.float64)
     return ending
 
 
 def _borders(n: int) -> Integers:
-    """Return the first sample, the last one, and those at which blocks of 2ᵏ begin and end."""
+    """Return the indices of the first and last sample, and of those beside borders of 2ᵏ-blocks."""
     blocks = 2 ** np.arange(n.bit_length())
     last = n - n % blocks
     found = np.concatenate([[0, n - 1], blocks - 1, blocks, last - 1, last])

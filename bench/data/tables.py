@@ -1,7 +1,7 @@
-"""A person's own table: CSV, TSV, Parquet, Feather, NPZ or NPY, from a file or standard input.
+"""Read a user's table: CSV, TSV, Parquet, Feather, NPZ or NPY, from a file or standard input.
 
-What a file is, its content says: the first bytes of a binary format, or else text in columns. In
-text, the first line holds the names of the columns, unless it is all numbers.
+The format is recognized by the content: a file that does not begin like one of the binary formats
+is text in columns. The first line of text holds the names of the columns, unless it is all numbers.
 """
 
 import csv
@@ -51,33 +51,33 @@ _REFUSED = {
     b"\xd0\xcf\x11\xe0": "is an old Office document; save the table as CSV",
 }
 MOST_BYTES = 2**30
-"""Of a pipe, which is held in memory; less where a quarter of the memory is less."""
+"""The most that is read from a pipe, into memory; or a quarter of the free memory if less."""
 MOST_OF_LINE = 2**26  # bytes of text
 _SNIFFED = 4_096  # bytes
 _CHUNK = 2**20
 _SNIFFED_LINES = 10
-_BATCH_ROWS = 8192  # what is copied from columns to rows at a time stays in the cache
+_BATCH_ROWS = 8192  # few enough to stay in the cache while columns are copied to rows
 _NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
 
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of a file, by name; they are read when they are asked for."""
+    """The columns of a file, by name; they are read on demand."""
 
     name: str
     kind: str
     columns: tuple[str, ...]
     headless: bool
-    """Whether the file names no columns, so that they are called x1, x2, …"""
+    """Whether the columns are called x1, x2, … because the file has no names for them"""
     _batches: Callable[[list[str]], Iterator[pa.RecordBatch]]
 
     @property
     def listing(self) -> str:
-        """The names of the columns, of many the first twenty."""
+        """The names of the columns, at most the first twenty."""
         return _listed(self.columns)
 
     def rows(self, columns: Sequence[str]) -> list[Floats]:
-        """Return some of the columns as float64, in blocks (rows, len(columns)) below each other.
+        """Return these columns as float64, in consecutive blocks (rows, len(columns)).
 
         Raises:
             InputValueError: there is no such column, or it holds anything but finite
@@ -99,8 +99,8 @@ class Table:
 def read_table(path: Path, target: str | None = None, features: Sequence[str] = ()) -> Dataset:
     """Read a table of numbers; the path `-` is standard input.
 
-    `target` defaults to the last column, `features` to all the others; one text may name several
-    columns, separated by commas.
+    `target` defaults to the last column, `features` to all others. One string in `features` may
+    name several columns, separated by commas.
 
     Raises:
         InputValueError: as `open_table` and `Table.rows`, or a column is used twice, or there
@@ -115,7 +115,7 @@ def read_table(path: Path, target: str | None = None, features: Sequence[str] = 
         raise InputValueError(f"{table.name}: needs at least two rows, has {n}")
     y = np.concatenate([block[:, -1] for block in blocks])
     X = np.empty((n, len(chosen)))
-    while blocks:  # each is freed once it is copied: large tables are not held twice
+    while blocks:  # each is freed once it is copied, so large tables are not held twice
         block = blocks.pop()
         X[n - len(block) : n] = block[:, :-1]
         n -= len(block)
@@ -123,16 +123,16 @@ def read_table(path: Path, target: str | None = None, features: Sequence[str] = 
 
 
 def open_table(path: Path) -> Table:
-    """Find out what a file is and which columns it has.
+    """Find out the format of a file and its columns.
 
-    Columns of a CSV without a name are left out: they hold the names of the rows, or nothing.
+    CSV columns without a name are left out: they hold the names of the rows, or nothing.
 
     An NPZ file holds either X (n, d) and y (n,), or one array (n,) per column. The columns of X,
     of an NPY matrix and of text without names are called x1, x2, …
 
     Raises:
-        InputValueError: the file is missing, malformed or of another kind, or two of its columns
-            have the same name.
+        InputValueError: the file is missing, malformed or in an unknown format, or two of its
+            columns have the same name.
 
     """
     name, source = _source(path)
@@ -163,10 +163,10 @@ Source = Path | bytes
 
 
 def _source(path: Path) -> tuple[str, Source]:
-    """Return the name of a file for messages, and the file; of a pipe, all it delivers.
+    """Return the name of a file for messages, and the file, or the whole content of a pipe.
 
     Raises:
-        InputValueError: there is no such file, or a pipe that holds no table, or too much.
+        InputValueError: there is no such file, or a pipe contains no table or too much data.
 
     """
     if str(path) == STDIN:
@@ -182,7 +182,7 @@ def _source(path: Path) -> tuple[str, Source]:
 
 
 def _all_of(name: str, pipe: BinaryIO) -> bytes:
-    """Read a pipe to its end, as long as what it delivers can be a table that fits in memory."""
+    """Read a pipe to its end, as long as the data can be a table and fit in memory."""
     limit = min(MOST_BYTES, psutil.virtual_memory().available // 4)
     try:
         content = bytearray(pipe.read(_SNIFFED))
@@ -200,7 +200,7 @@ def _all_of(name: str, pipe: BinaryIO) -> bytes:
 
 
 def _refuse_binary(name: str, start: bytes | bytearray) -> None:
-    """Refuse what starts neither as text nor as a binary table that is known here."""
+    """Reject data that begins neither as text nor as a known kind of binary table."""
     if b"\0" in start and not start.startswith(tuple(_MAGIC | _REFUSED)):
         raise InputValueError(f"{name}: is neither text nor a known kind of binary table")
 
@@ -212,12 +212,12 @@ def _first_bytes(path: Path) -> bytes:
 
 @contextmanager
 def _readable(name: str, kind: str) -> Iterator[None]:
-    """Turn what a library raises on a malformed file into one line."""
+    """Turn any error that a library raises on a malformed file into one line."""
     try:
         yield
     except (InputValueError, MemoryError):
         raise
-    except Exception as error:  # each library has its own for a file that is not what it seems
+    except Exception as error:  # every library raises its own types
         if isinstance(error, OSError) and error.errno is not None:
             raise
         reason = " ".join(str(error).split())
@@ -225,7 +225,7 @@ def _readable(name: str, kind: str) -> Iterator[None]:
 
 
 def _choose(table: Table, target: str | None, features: tuple[str, ...]) -> list[str]:
-    """Return the names of the columns to use, the target last."""
+    """Return the names of the columns to use, with the target last."""
     names = table.columns
     if len(names) < 2:
         raise InputValueError(
@@ -243,7 +243,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _split(names: Sequence[str], features: tuple[str, ...]) -> list[str]:
-    """Cut what is no name of a column at its commas: several names can be given as one."""
+    """Split at commas whatever is not a column name, since one string may hold several names."""
     return [
         name
         for text in features
@@ -252,7 +252,7 @@ def _split(names: Sequence[str], features: tuple[str, ...]) -> list[str]:
 
 
 def _numbers(name: str, batch: pa.RecordBatch, done: int) -> Floats:
-    """Return a batch as one array; each column must hold finite numbers. `done` rows precede it."""
+    """Return a batch as one array of finite numbers; `done` rows precede it in the file."""
     columns = [_plain(values) for values in batch.columns]
     for column, values in zip(batch.schema.names, columns, strict=True):
         if not any(is_kind(values.type) for is_kind in _NUMERIC):
@@ -275,7 +275,7 @@ def _numbers(name: str, batch: pa.RecordBatch, done: int) -> Floats:
 
 
 def _plain(values: Any) -> Any:
-    """Return decimals as floats, and values of a dictionary as themselves."""
+    """Return decimals as floats, and dictionary-encoded values as plain ones."""
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     return values.cast(pa.float64()) if pa.types.is_decimal(values.type) else values
@@ -294,7 +294,7 @@ def _open_csv(name: str, source: Source) -> Table:
     parse = pyarrow.csv.ParseOptions(
         delimiter=delimiter,
         newlines_in_values=any(b'"' in line for line in lines),
-        ignore_empty_lines=len(cells) > 1,  # of a single column, an empty line is a value
+        ignore_empty_lines=len(cells) > 1,  # in a single column, an empty line is a value
     )
     read = pyarrow.csv.ReadOptions(
         block_size=max(2**20, 8 * max(map(len, lines))),
@@ -333,7 +333,7 @@ def _arrow(source: Source) -> Any:
 
 
 def _first_lines(name: str, source: Source) -> list[bytes]:
-    """Return the first lines that are not empty, none of them endless."""
+    """Return the first lines that are not empty, and reject one that is too long."""
     lines: list[bytes] = []
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         while len(lines) < _SNIFFED_LINES and (line := file.readline(MOST_OF_LINE + 1)):
@@ -346,7 +346,7 @@ def _first_lines(name: str, source: Source) -> list[bytes]:
 
 
 def _delimiter(lines: list[bytes]) -> str:
-    """Return what separates the columns: what stands equally often in all of the first lines."""
+    """Return the delimiter: the character that occurs equally often in all of the first lines."""
     for delimiter in "\t;,":
         counts = {re.sub(rb'"[^"]*"', b"", line).count(delimiter.encode()) for line in lines}
         if len(counts) == 1 and counts != {0}:
@@ -367,7 +367,7 @@ def _is_number(text: str) -> bool:
 
 
 def _refuse_text(name: str, batches: Iterator[pa.RecordBatch], flags: set[str]) -> None:
-    """Name the first entry that is no number; in the columns `flags`, neither true nor false."""
+    """Report the first entry that is not a number or, in the columns `flags`, not a boolean."""
     done = 0
     for batch in batches:
         for column, values in zip(batch.schema.names, batch.columns, strict=True):
@@ -381,7 +381,7 @@ def _refuse_text(name: str, batches: Iterator[pa.RecordBatch], flags: set[str]) 
 
 
 def _first_odd(values: Any, is_fine: Callable[[str], bool]) -> tuple[int, str | None]:
-    """Return row, from 1 on, and text of the first that is not fine; few texts are repeated."""
+    """Return the row, counted from 1, and the text of the first value that is not fine."""
     odd = [text for text in pc.unique(values).to_pylist() if text is not None and not is_fine(text)]
     return min(((pc.index(values, text).as_py() + 1, text) for text in odd), default=(0, None))
 
@@ -424,7 +424,7 @@ def _open_feather(name: str, source: Source) -> Table:
 
 
 def _without_index(names: Sequence[str]) -> tuple[str, ...]:
-    """Leave out the row names that pandas adds; they are no column of the person's."""
+    """Leave out the row names that pandas adds; they are not columns of the user's table."""
     return tuple(name for name in names if not re.fullmatch(r"__index_level_\d+__", name))
 
 

@@ -1,21 +1,29 @@
 """Every picture of a result file."""
 
+import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pyarrow.parquet
+
+from backends.interface import InputValueError
 from bench.data.files import replacing, write_json
 from bench.findings import results
 
 ERRORS = "agreement.parquet"
 """What agreement.png is drawn from, beside the result file."""
 
+_COLUMNS = {"backend", "epoch"} | {
+    f"{q}_{what}" for q in ["w", "b", "loss"] for what in ("error", "bound")
+}
+
 
 def redraw(source: Path, folder: Path) -> Iterator[Path]:
     """Draw what `draw` draws, and agreement.png if its file lies beside the result file.
 
     Raises:
-        InputValueError: it is not a result file.
+        InputValueError: it is not a result file, or agreement.parquet is not what a run writes.
         OSError: as `draw`.
 
     """
@@ -23,6 +31,7 @@ def redraw(source: Path, folder: Path) -> Iterator[Path]:
 
     yield from draw(source, folder)
     if (source.parent / ERRORS).is_file():
+        _require_errors(source.parent / ERRORS)
         with replacing(folder / "agreement.png") as target:
             agreement.draw(source.parent / ERRORS, target)
         yield folder / "agreement.png"
@@ -54,3 +63,28 @@ def draw(source: Path, folder: Path) -> Iterator[Path]:
                 yield picture
             elif folder == source.parent:
                 picture.unlink(missing_ok=True)  # a picture of an earlier run would mislead
+
+
+def draw_scale(files: Sequence[Path], folder: Path) -> Path:
+    """Draw scale.png from the result files of `gradrace scale` into `folder`."""
+    from plots import scale
+
+    with replacing(folder / "scale.png") as target:
+        scale.draw(list(files), target)
+    return folder / "scale.png"
+
+
+def _require_errors(path: Path) -> None:
+    """Raise InputValueError unless a file has the columns and colors of a table of errors."""
+    try:
+        table = pyarrow.parquet.read_table(path)
+        named = set(table.column("backend").to_pylist())
+        colored = set(json.loads((table.schema.metadata or {})[b"colors"]))
+        complete = named <= colored and set(table.column_names) >= _COLUMNS
+    except (pyarrow.ArrowException, KeyError, ValueError, TypeError):
+        complete = False
+    if not complete:
+        raise InputValueError(
+            f"{path}: is not the table of errors that this version of gradrace run writes; without "
+            "that file, the other pictures are drawn"
+        )

@@ -1,1 +1,1 @@
-"""Descent itself: rates, standardizing, stopping, training, the model, the study of rates."""
+"""Gradient descent: rates, standardizing, stopping, training, the model, the study of rates."""

@@ -1,4 +1,4 @@
-"""How fast descent at a given rate approaches the least squares, and along which directions."""
+"""How fast descent at a given rate approaches the least-squares solution, in which directions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from backends.interface import Floats
 from bench.learning.curvature import Hessian
 
 SLOW = 0.1  # of the fastest rate
-NEAR = 0.01  # of the least loss, above it: close enough
-ROUNDING = 1e-24  # of the first loss; less than that is the work of rounding
-LONGEST = 10**15  # epochs; what takes longer counts as endless
+NEAR = 0.01  # a loss this share above the least one is close enough
+ROUNDING = 1e-24  # of the first loss; less than this is due to rounding
+LONGEST = 10**15  # epochs; anything longer counts as never
 
 
 @dataclass(frozen=True)
 class Direction:
-    """An eigenvector of the Hessian, and how much of the error at the start lies along it."""
+    """An eigenvector of the Hessian, and the part of the initial error along it."""
 
     curvature: float
     """λᵢ"""
     vector: Floats
     """qᵢ (d + 1,), w₁ … w_d and b"""
     error: float
-    """cᵢ = qᵢᵀ(θ₀ − θ*) of the start θ₀ and the least-squares θ*, both (w, b)"""
+    """cᵢ = qᵢᵀ(θ₀ − θ*) with the start θ₀ and the least-squares θ*, both (w, b)"""
     share_of_w: float
     """|cᵢ| ‖qᵢ,w‖ as a share of the sum over all directions"""
     share_of_b: float
@@ -32,7 +32,7 @@ class Direction:
     def time_constant(self, lr: float) -> float | None:
         """Return −1/ln|1 − αλᵢ|, the epochs in which the error along qᵢ falls to 1/e.
 
-        It is 0 if one epoch suffices, inf if nothing changes, None if the error grows.
+        It is 0 if one epoch is enough, inf if nothing changes, and None if the error grows.
         """
         log_factor = float(_log_factors(lr, np.array(self.curvature)))
         if log_factor > 0:
@@ -41,25 +41,25 @@ class Direction:
 
 
 def regime(H: Hessian, lr: float) -> str:
-    """Say how descent behaves at this rate.
+    """Return how descent behaves at this rate: slow, stable, oscillating or diverges.
 
-    It diverges from 2/λmax on; above 1/λmax it overshoots along the steepest direction and comes
-    back from the other side; below a tenth of the fastest rate it is slow.
+    It diverges at rates of 2/λmax or more. Above 1/λmax it overshoots along the steepest direction,
+    and comes back from the other side. Below a tenth of the fastest rate it is slow.
     """
     if lr >= H.limit:
         return "diverges"
-    if lr > H.limit / 2 * (1 + 1e-9):  # where all λ are equal, 1/λmax is perfect
+    if lr > H.limit / 2 * (1 + 1e-9):  # if all λ are equal, 1/λmax is perfect
         return "oscillating"
     return "slow" if lr < SLOW * H.fastest else "stable"
 
 
 def close_enough(least: float, first: float) -> float:
-    """Return by how much a loss may exceed the least one to count as there: 1 %, or rounding."""
+    """Return how far above the least loss counts as having arrived: 1 %, or rounding errors."""
     return max(NEAR * least, ROUNDING * first)
 
 
 def directions(H: Hessian, error: Floats) -> list[Direction]:
-    """Return the directions that descent moves along, steepest first; `error` is θ₀ − θ*."""
+    """Return the directions in which descent moves, steepest first; `error` is θ₀ − θ*."""
     order = np.arange(len(H.values))[::-1][: len(H.values) - H.free]
     values, Q = H.values[order], H.vectors[:, order]
     with np.errstate(over="ignore", invalid="ignore"):
@@ -80,8 +80,8 @@ def _shares(values: Floats) -> Floats:
 def excess(along: Sequence[Direction], lr: float) -> Callable[[int], float]:
     """Return the function k ↦ ln ½ Σ λᵢ cᵢ² (1 − αλᵢ)²ᵏ.
 
-    The sum is what the loss exceeds the least one by after k epochs. The logarithm is −inf if that
-    is nothing, and does not leave float64 where the sum does.
+    The sum is the excess: how far the loss is above the least one after k epochs. The logarithm is
+    −inf if the excess is 0, and stays within float64 even if the excess does not.
     """
     values = np.array([direction.curvature for direction in along])
     c = np.array([direction.error for direction in along])
@@ -98,9 +98,9 @@ def excess(along: Sequence[Direction], lr: float) -> Callable[[int], float]:
 
 
 def epochs_needed(along: Sequence[Direction], lr: float, goal: float) -> int | None:
-    """Return the first epoch after which the loss exceeds the least one by `goal` at most.
+    """Return the first epoch after which the loss exceeds the least one by at most `goal`.
 
-    None if there is none, or none before epoch 10¹⁵.
+    None if there is no such epoch, or none before epoch 10¹⁵.
     """
     moving = np.array([direction.curvature for direction in along if direction.error])
     if not len(moving):
@@ -120,7 +120,7 @@ def epochs_needed(along: Sequence[Direction], lr: float, goal: float) -> int | N
 
 
 def _log_factors(lr: float, values: Floats) -> Floats:
-    """Return ln|1 − αλᵢ|, to all digits where αλᵢ is tiny."""
+    """Return ln|1 − αλᵢ|, with all digits even if αλᵢ is tiny."""
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         x = lr * values
         logs: Floats = np.where(x < 1, np.log1p(-np.minimum(x, 1.0)), np.log(np.abs(x - 1)))

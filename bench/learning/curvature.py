@@ -14,7 +14,7 @@ import numpy as np
 
 from backends.interface import Floats
 
-BLOCK = 65_536  # rows that are factorized at a time, so that LAPACK copies no more
+BLOCK = 65_536  # rows that are factorized, and thus copied by LAPACK, at a time
 
 
 class Hessian(NamedTuple):
@@ -25,7 +25,7 @@ class Hessian(NamedTuple):
     vectors: Floats
     """(d + 1, d + 1) column i is qᵢ; the rows are w₁ … w_d and b"""
     free: int = 0
-    """How many of the λᵢ, the first, are 0 because columns depend on each other: descent makes no
+    """How many λᵢ, the first ones, are 0 because columns depend on each other: descent makes no
     step along their qᵢ"""
 
     @property
@@ -35,12 +35,12 @@ class Hessian(NamedTuple):
 
     @property
     def smallest(self) -> float:
-        """λmin, the curvature along the flattest direction that descent moves along."""
+        """λmin, the curvature along the flattest direction in which descent moves."""
         return float(self.values[self.free])
 
     @property
     def condition(self) -> float:
-        """κ = λmax/λmin: how many times steeper the loss is one way than another."""
+        """κ = λmax/λmin: how many times steeper the loss is in one direction than in another."""
         if self.smallest == 0 or not math.isfinite(self.largest):
             return math.inf
         return self.largest / self.smallest
@@ -52,21 +52,21 @@ class Hessian(NamedTuple):
 
     @property
     def fastest(self) -> float:
-        """2/(λmin + λmax): the rate with the least contraction factor ρ."""
+        """2/(λmin + λmax): the rate with the smallest contraction factor ρ."""
         return 2 / (self.smallest + self.largest)
 
     def contraction(self, lr: float) -> float:
-        """Return ρ = max|1 − αλᵢ|, by which the error changes per epoch in the end."""
+        """Return ρ = max|1 − αλᵢ|, which multiplies the error per epoch in the long run."""
         with np.errstate(over="ignore"):
             return float(np.abs(1 - lr * self.values[self.free :]).max())
 
 
 def hessian(X: Floats, null: Floats | None = None) -> Hessian:
-    """Return the spectrum of H, by singular values: A = UΣQᵀ gives λᵢ = (2/n) σᵢ².
+    """Return the spectrum of H from the singular values of A: A = UΣQᵀ gives λᵢ = (2/n) σᵢ².
 
-    That keeps twice as many digits of the small λ as forming AᵀA would (Golub and Van Loan,
+    This keeps twice as many digits of the small λ as forming AᵀA would (Golub and Van Loan,
     *Matrix Computations*, 4th ed., §5.3.2). `null` (d + 1, free) is the null space of A, as
-    `least_squares` returns it for the same columns; nothing if None.
+    `least_squares` returns it for the same columns; None if it is empty.
     """
     unit = max(1.0, -float(X.min()), float(X.max()))
     R = triangular_factor(
@@ -89,7 +89,7 @@ def row_blocks(array: Floats) -> Iterator[Floats]:
 
 
 def triangular_factor(blocks: Iterator[Floats]) -> Floats:
-    """Return R of the QR factorization of the blocks below each other, one after the other."""
+    """Return R of the QR factorization of the stacked blocks, processed one after another."""
     R: Floats | None = None
     for block in blocks:
         R = np.asarray(np.linalg.qr(block if R is None else np.vstack([R, block]), mode="r"))

@@ -14,11 +14,11 @@ from bench.learning.standardizing import Scaling
 
 @dataclass(frozen=True)
 class Landscape:
-    """The loss of a data set, as descent from zero sees it."""
+    """The loss of a data set, as seen by descent from zero."""
 
     data: Dataset
     samples: Dataset
-    """What is trained on: the data, or their standardized columns"""
+    """The samples used for training: the data, or their standardized columns"""
     scaling: Scaling | None
     """Set if the columns are standardized"""
     least_squares: LeastSquares
@@ -28,7 +28,7 @@ class Landscape:
 
     @classmethod
     def of(cls, data: Dataset, *, standardize: bool = False) -> "Landscape":
-        """Survey the loss of these columns, standardized or not.
+        """Return the landscape of these columns, standardized or not.
 
         Raises:
             InputValueError: as `Scaling.of`.
@@ -41,7 +41,7 @@ class Landscape:
 
     @cached_property
     def directions(self) -> list[Direction]:
-        """The directions that descent moves along, the steepest first."""
+        """The directions in which descent moves, the steepest first."""
         return directions(self.hessian, -np.append(self.least_squares.w, self.least_squares.b))
 
     @cached_property
@@ -52,7 +52,7 @@ class Landscape:
 
     @property
     def goal(self) -> float:
-        """By how much a loss may exceed the least one to count as there: 1 %, or rounding."""
+        """How far above the least loss counts as having arrived: 1 %, or rounding errors."""
         return close_enough(self.least_squares.loss, self.first_loss)
 
     def epochs_needed(self, lr: float) -> int | None:
@@ -61,7 +61,7 @@ class Landscape:
 
     @cached_property
     def original_least_squares(self) -> LeastSquares:
-        """The least squares in the units of the data.
+        """The least-squares solution in the units of the data.
 
         Raises:
             InputValueError: as `restored`.
@@ -71,7 +71,7 @@ class Landscape:
 
     @cached_property
     def other_condition(self) -> float:
-        """The condition number of the columns scaled, if they are not, and unscaled, if they are.
+        """The condition number for comparison: standardized if the samples are not, or vice versa.
 
         Raises:
             InputValueError: as `Scaling.of`.

@@ -11,7 +11,7 @@ from bench.data.samples import Dataset
 from bench.learning.curvature import row_blocks, triangular_factor
 from bench.learning.standardizing import Scaling
 
-DEPENDENT = 1e-12  # a column that the others make up to twelve digits says nothing new
+DEPENDENT = 1e-12  # a column that others reproduce to twelve digits adds no information
 
 
 class LeastSquares(NamedTuple):
@@ -21,13 +21,13 @@ class LeastSquares(NamedTuple):
     b: float
     loss: float
     dependent: tuple[str, ...] = ()
-    """Which features follow from others, in words: then w is not unique"""
+    """Which features follow from others, in words; if any do, w is not unique"""
     null: Floats | None = None
-    """(d + 1, free) an orthonormal basis of the directions along which the loss stays as it is"""
+    """(d + 1, free) an orthonormal basis of the directions in which the loss does not change"""
 
     @property
     def ambiguity(self) -> str:
-        """Say that, and why, other w fit equally well; empty if none does."""
+        """Say that other w fit equally well, and why; empty if none does."""
         if self.null is None:
             return ""
         if not self.dependent:
@@ -40,9 +40,9 @@ class LeastSquares(NamedTuple):
 def least_squares(data: Dataset) -> LeastSquares:
     """Return argmin L, by orthogonal factorization of the centered and scaled columns.
 
-    Of many solutions it is the one of least ‖(w, b)‖, since descent from zero takes no step along
-    a direction that leaves the loss as it is. A column counts as dependent if others and a
-    constant make it up to twelve digits. What is beyond float64 is inf or nan.
+    If there are many solutions, it is the one with the smallest ‖(w, b)‖, because descent from zero
+    makes no step in a direction that does not change the loss. A column counts as dependent if
+    others and a constant reproduce it to twelve digits. Values beyond float64 are inf or nan.
     """
     scaling = Scaling.of(data)
     scaled = scaling.apply(data)
@@ -55,7 +55,7 @@ def least_squares(data: Dataset) -> LeastSquares:
         theta = np.append(w, scaling.bias(w, 0.0))
         null = None
         if rank < len(Qt):
-            unseen = np.where(np.abs(Qt[rank:]) > DEPENDENT, Qt[rank:], 0.0)  # no mere rounding
+            unseen = np.where(np.abs(Qt[rank:]) > DEPENDENT, Qt[rank:], 0.0)  # drop rounding errors
             null = scaling.original_directions(np.vstack([unseen.T, np.zeros(len(unseen))]))
             theta -= null @ (null.T @ theta)
         r = data.X @ theta[:-1] + theta[-1] - data.y
@@ -65,9 +65,9 @@ def least_squares(data: Dataset) -> LeastSquares:
 
 
 def restored(data: Dataset, scaling: Scaling | None, best: LeastSquares) -> LeastSquares:
-    """Return the least squares of the columns that were trained on in the original units.
+    """Return the least-squares solution of the training columns, converted to the original units.
 
-    Of many solutions it stays the one to which descent on the scaled columns leads.
+    If there are many solutions, it is still the one to which descent on the scaled columns leads.
 
     Raises:
         InputValueError: w, b or the loss is beyond float64 in these units.
@@ -98,7 +98,7 @@ def _too_large(data: Dataset) -> str:
 
 
 def _dependencies(data: Dataset, R: Floats) -> Iterator[str]:
-    """Say of each feature that follows from earlier ones; R is the triangular factor of X."""
+    """Yield a message per feature that follows from earlier ones; R is the triangular factor."""
     n, d = data.X.shape
     if n <= d:
         yield f"{d:,} weights and b need more than {n:,} rows"
@@ -116,10 +116,10 @@ def _dependencies(data: Dataset, R: Floats) -> Iterator[str]:
 
 
 def digits(value: float, exact: float) -> int:
-    """Return how many significant digits agree: −log₁₀ |value − exact| / |exact|, 0 … 15.
+    """Return how many significant digits agree: −log₁₀(|value − exact| / |exact|), from 0 to 15.
 
     McCullough, "Assessing the reliability of statistical software: part I", *The American
-    Statistician* 52 (1998), who calls it the log relative error.
+    Statistician* 52 (1998), where it is called the log relative error.
     """
     if value == exact:
         return 15

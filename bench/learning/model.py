@@ -1,4 +1,4 @@
-"""What a training leaves behind: its history, its model and its pictures."""
+"""Save the results of a training run: its history, its model and its pictures."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -17,11 +17,11 @@ SCHEMA = 1
 
 
 def save(fit: Fit, folder: Path) -> Iterator[Path]:
-    """Write what there is of history.parquet, model.json, fit.parquet, loss.png and fit.png.
+    """Write history.parquet, model.json, fit.parquet, loss.png and fit.png, as far as they exist.
 
     A diverged run has no model, so only its history and the picture of its loss are written. An
-    interrupted one gets no pictures, which take longest. Each path is yielded once its file is
-    complete.
+    interrupted run gets no pictures, because they take the longest. Each path is yielded once its
+    file is complete.
 
     Raises:
         OSError: the folder cannot be written to; no file is left half-written.
@@ -42,7 +42,7 @@ def save(fit: Fit, folder: Path) -> Iterator[Path]:
         yield points
     if fit.interrupted:
         return
-    from plots import fit as fit_plot  # here, since matplotlib takes its time to be imported
+    from plots import fit as fit_plot  # here, because importing matplotlib takes long
     from plots import loss as loss_plot
 
     with replacing(folder / "loss.png") as temporary:
@@ -93,14 +93,14 @@ def _content(fit: Fit) -> dict[str, object]:
 def history_table(
     features: Sequence[str], path: Trajectory, label: str, least_loss: float
 ) -> pa.Table:
-    """Return one row per epoch: epoch, loss, a column w[name] per feature, b."""
+    """Return one row per epoch: epoch, loss, a column w[name] for each feature, b."""
     weights = {f"w[{name}]": path.w[:, j] for j, name in enumerate(features)}
     table = pa.table({"epoch": path.epoch, "loss": path.loss, **weights, "b": path.b})
     return table.replace_schema_metadata({"label": label, "least_squares_loss": repr(least_loss)})
 
 
 def _points(fit: Fit) -> pa.Table:
-    """One row per sample: x if d = 1, actual, predicted and the least-squares prediction."""
+    """Return one row per sample: x if d = 1, actual, predicted and least-squares prediction."""
     X, best = fit.data.X, fit.least_squares
     columns = {
         "actual": fit.data.y,

@@ -1,4 +1,4 @@
-"""What must hold before a saved model is trusted."""
+"""The checks that a saved model must pass before it is used."""
 
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -10,14 +10,14 @@ from bench.data.reading import repeated, require_type
 
 
 class Range(TypedDict):
-    """The least and the largest value of each feature in training."""
+    """The smallest and the largest value of each feature in training."""
 
     low: list[float]
     high: list[float]
 
 
 class ModelFile(TypedDict):
-    """What `predict` reads of a trained model."""
+    """The part of a trained model that `predict` reads."""
 
     features: Annotated[list[str], Meta(min_length=1)]
     target: str
@@ -31,7 +31,8 @@ def require_model(path: Path, content: Any) -> None:
     """Make sure that `content` can be used as a model.
 
     Raises:
-        InputValueError: as `require_result`.
+        InputValueError: as `require_type`, or the numbers of features and weights differ, or a
+            column name is used twice.
 
     """
     require_type(path, content, ModelFile)

@@ -1,4 +1,4 @@
-"""A saved model, and what it predicts of other tables."""
+"""A saved model, and its predictions for other tables."""
 
 import reprlib
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from bench.learning.model import FORMAT, SCHEMA
 
 @dataclass(frozen=True)
 class Model:
-    """ŷ = (X − center) w + height, the columns it takes by name, and their range in training.
+    """ŷ = (X − center) w + height, the names of the columns it uses, and their range in training.
 
-    That is Xw + b, without the rounding of b where the columns are far from 0: a standardized
-    model keeps the means that it was trained with, any other has the center 0.
+    This equals Xw + b, but avoids the rounding error of b if the columns are far from 0. The center
+    of a model trained on standardized columns is their mean; otherwise it is 0.
     """
 
     features: tuple[str, ...]
@@ -37,7 +37,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of a table, row by row."""
+    """What a model predicts for a table, row by row."""
 
     target: str
     values: Floats
@@ -45,7 +45,7 @@ class Predictions:
     unused: tuple[str, ...]
     """The columns that the model does not use"""
     far: str
-    """Which columns lie so far from the training samples that their units may differ, in words"""
+    """Which columns are so far from the training samples that their units may differ, in words"""
     loss: float | None
     """(1/n) Σ (ŷ − y)² if the table has a usable target column"""
 
@@ -54,7 +54,7 @@ def read_model(path: Path) -> Model:
     """Read the `model.json` that `gradrace train` writes.
 
     Raises:
-        InputValueError: it is cut off, damaged, of another kind, or of a newer version.
+        InputValueError: it is cut off, damaged, not a model, or of another version.
         OSError: it cannot be read.
 
     """
@@ -77,11 +77,11 @@ def read_model(path: Path) -> Model:
 
 
 def predict_table(model: Path, table: Path, out: Path | None = None) -> Predictions:
-    """Return what a saved model predicts of a table; write it to `out`, if given.
+    """Return what a saved model predicts for a table; write it to `out`, if given.
 
     Raises:
-        InputValueError: as `read_model`, `predict` and `write_predictions`, or `out` is one of the
-            files that are read.
+        InputValueError: as `read_model`, `predict` and `write_predictions`, or `out` is also one of
+            the input files.
         OSError: a file cannot be read or written.
 
     """
@@ -98,7 +98,7 @@ def predict_table(model: Path, table: Path, out: Path | None = None) -> Predicti
 
 
 def predict(model: Model, path: Path) -> Predictions:
-    """Return ŷ for every row of a table, whose columns are taken by name.
+    """Return ŷ for every row of a table, whose columns are found by name.
 
     Raises:
         InputValueError: the table cannot be read, lacks a column, or a prediction is beyond
@@ -124,9 +124,10 @@ def predict(model: Model, path: Path) -> Predictions:
 
 
 def _far(model: Model, X: Floats) -> str:
-    """Name the columns that lie outside of the training range by more than ten times its width.
+    """Name the columns that are outside the training range by more than ten times its width.
 
-    A column that was positive is also far if all of it is a tenth of the least value, or less.
+    A column that was positive in training is also far if all its values are at most a tenth of the
+    smallest one in training.
     """
     if not len(X):
         return ""
@@ -147,17 +148,17 @@ def _loss(model: Model, table: Table, values: Floats) -> float | None:
         return None
     try:
         y = np.concatenate(table.rows([model.target]))[:, 0]
-    except InputValueError:  # empty or unfinished: it is what the person wants to know
+    except InputValueError:  # empty or incomplete: the user wants to predict it
         return None
     with np.errstate(over="ignore"):
         return float(np.mean((values - y) ** 2))
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
-    """Write one column, `predicted`, row by row as in the table; atomically.
+    """Write one column, `predicted`, in the order of the table, atomically.
 
     Raises:
-        InputValueError: the path ends neither in .csv nor in .parquet.
+        InputValueError: the path ends in neither .csv nor .parquet.
         OSError: the file cannot be written.
 
     """
@@ -167,15 +168,15 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
         write_table(table, path)
         return
     with replacing(path) as temporary, temporary.open("wb") as file:
-        file.write(b"predicted\n")  # pyarrow would put it between quotes
+        file.write(b"predicted\n")  # pyarrow would put it in quotes
         pyarrow.csv.write_csv(table, file, pyarrow.csv.WriteOptions(include_header=False))
 
 
 def predictions_kind(path: Path) -> str:
-    """Return .csv or .parquet, as the path ends.
+    """Return the suffix of the path, .csv or .parquet.
 
     Raises:
-        InputValueError: it ends otherwise.
+        InputValueError: it is neither.
 
     """
     kind = path.suffix.lower()

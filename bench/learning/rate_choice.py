@@ -1,4 +1,4 @@
-"""Which learning rate to take: what `--lr auto` takes and `gradrace rates` recommends."""
+"""Choose the learning rate that `--lr auto` uses and `gradrace rates` recommends."""
 
 import math
 from typing import Literal
@@ -12,21 +12,22 @@ from bench.learning.landscape import Landscape
 
 Rate = float | Literal["auto"]
 
-AS_GOOD = 1.25  # × the least excess: losses that close are told apart by what they cost
-LAST_DIGITS = 2.0**-104  # ε², of the first loss: less changes no digit of w or b
+AS_GOOD = 1.25  # × the least excess: among rates this good, the number of epochs decides
+LAST_DIGITS = 2.0**-104  # ε², of the first loss: a smaller excess changes no digit of w or b
 
 
 def best_rate(known: Landscape, epochs: int) -> float:
     """Return the rate, to 4 digits, that is best for this many epochs from zero.
 
-    Of all stable rates it considers those after which the predicted loss exceeds the least one by
-    no more than 1.25 times what the best of them leaves, or by no more than rounding. Among these
-    it takes the one that is the first to come within 1 % of the least loss. Ties, as where none
-    does so in these epochs, go to the least loss in the end, then to the least ρ, then to
-    the larger rate.
+    The excess is how far the predicted loss is above the least one at the end. Of all stable rates,
+    it considers those whose excess is at most 1.25 times the smallest one, or no more than rounding
+    errors. Among these, it takes the one that is the first to come within 1 % of the least loss.
+    Ties, as when none does so in these epochs, are decided by the smallest excess, then the
+    smallest ρ, then the larger rate.
 
-    Close to 2/λmax the last steps are short, but the steepest direction swings for long. So the
-    first criterion keeps away from the limit in a short run, and the second in a long one.
+    Close to 2/λmax, descent makes the quickest progress along the flattest direction, but swings
+    for a long time along the steepest one. The first criterion keeps the rate away from this limit
+    in a short run, and the second in a long one.
 
     Raises:
         InputValueError: no rate is stable.
@@ -63,9 +64,9 @@ def chosen_rate(lr: Rate, known: Landscape, epochs: int) -> float:
 
 
 def candidates(H: Hessian) -> list[float]:
-    """Return stable rates of 4 digits from half the limit on; below it, all directions are slower.
+    """Return stable rates of 4 digits, at least half the limit; below, every direction is slower.
 
-    They lie closer together near the limit.
+    They are closer together near the limit.
     """
     if not math.isfinite(H.largest):
         return []
@@ -75,6 +76,6 @@ def candidates(H: Hessian) -> list[float]:
 
 
 def _rounded_down(value: float) -> float:
-    """Return the value to 4 digits: fewer cost digits of w and b where the best is near 2/λmax."""
+    """Return 4 digits of the value: with fewer, w and b lose digits if the best is near 2/λmax."""
     mantissa, exponent = f"{value:.14e}".split("e")  # 0.49999999999999994 counts as 0.5
     return float(f"{math.floor(float(mantissa) * 1000 + 1e-9) / 1000}e{exponent}")

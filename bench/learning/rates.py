@@ -1,4 +1,4 @@
-"""The learning-rate study: what theory says of each rate, and what a verified run shows."""
+"""The study of learning rates: what theory predicts for each rate, and what a run shows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,8 +24,8 @@ from bench.proof.agreement import Verdict, check_backends
 from bench.proof.oracle import ExactTrajectory, Sums, exact_trajectory
 
 REFERENCE_RATES = (0.001, 0.005, 0.1)
-LAGGING = 2  # a condition number, or ratio of epochs, from which on w and b differ visibly
-NOISE = 1e3 * float(np.finfo(np.float64).eps)  # steps below this share of θ show rounding
+LAGGING = 2  # w and b differ visibly from this condition number, or ratio of epochs, on
+NOISE = 1e3 * float(np.finfo(np.float64).eps)  # shorter steps, relative to θ, show rounding
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Run:
     contraction: float
     """ρ = max|1 − αλᵢ|"""
     measured_contraction: float | None
-    """By which the steps shrink or grow at the end of the run; None if rounding hides it"""
+    """The factor by which steps shrink or grow at the end of the run; None if rounding hides it"""
     epochs: int | None
-    """Predicted until the loss is within 1 % of the least-squares loss; None if it never is"""
+    """Predicted number until the loss is within 1 % of the least one; None if it never is"""
     measured_epochs: int | None
-    """None if the run ended before"""
+    """The same, measured; None if the run ended before that"""
     verdict: Verdict
     trajectory: Trajectory | None
-    """On the columns that were trained on, scaled or not; None if the backend delivered none"""
+    """On the training columns, scaled or not; None if the backend returned none"""
 
 
 @dataclass
@@ -57,9 +57,9 @@ class Study:
     """The data, and what is known of their loss before any training"""
     epochs: int
     rates: list[float]
-    """Those that are run, ascending"""
+    """The rates that are run, in ascending order"""
     recommended: float
-    """What `rate_choice.best_rate` takes for these epochs; it need not be among `rates`"""
+    """The result of `rate_choice.best_rate` for these epochs; not necessarily one of `rates`"""
     runs: list[Run] = field(default_factory=list)
     interrupted: bool = False
 
@@ -70,7 +70,7 @@ class Study:
 
     @property
     def directions(self) -> list[Direction]:
-        """The directions that descent moves along, the steepest first."""
+        """The directions in which descent moves, the steepest first."""
         return self.landscape.directions
 
     def original(self, path: Trajectory) -> Trajectory:
@@ -79,14 +79,14 @@ class Study:
         return path if scaling is None else scaling.restore(path)
 
     def overflow(self, run: Run) -> tuple[int | None, int | None]:
-        """Return the epochs of the first loss that is inf and nan in the units of the data."""
+        """Return the epochs of the first inf and the first nan loss, in the units of the data."""
         assert run.trajectory is not None
         loss = self.original(run.trajectory).loss
         inf, nan = (np.flatnonzero(flags) for flags in (np.isinf(loss), np.isnan(loss)))
         return int(inf[0]) if len(inf) else None, int(nan[0]) if len(nan) else None
 
     def shown(self) -> list[Run]:
-        """Return one run per rate: of the first backend that agrees, or else that has a result."""
+        """Return one run per rate: of the first backend that agrees, or else has a trajectory."""
         best = dict[float, Run]()
         for run in self.runs:
             if run.trajectory is not None and not (run.lr in best and best[run.lr].verdict.agrees):
@@ -104,11 +104,11 @@ def study(
     timeout: float = 60.0,
     on_progress: Progress = silent,
 ) -> Study:
-    """Train at each rate from zero, verify each run, and lay the theory beside it.
+    """Train at each rate from zero, verify each run, and compare it with the theory.
 
-    Without `rates`, four that show all regimes, the recommended one among them. Without `epochs`,
-    10,000, or, for a large table, fewer, but at least 50. Ctrl-C keeps the runs that are finished
-    and sets `interrupted`.
+    `rates` defaults to four rates that show different regimes, including the recommended one.
+    `epochs` defaults to 10,000, or, for a large table, to fewer, but at least 50. Ctrl-C keeps the
+    runs that are finished and sets `interrupted`.
 
     Raises:
         InputTypeError, InputValueError: a rate, the epochs or the data cannot be used.
@@ -117,7 +117,7 @@ def study(
     known = Landscape.of(data, standardize=standardize)
     epochs = _affordable_epochs(known.samples, backends) if epochs is None else int(epochs)
     recommended = best_rate(known, epochs)
-    _ = known.original_least_squares  # refuses what float64 cannot hold in the units of the data
+    _ = known.original_least_squares  # rejects values beyond float64 in the units of the data
     chosen = [recommended if lr == "auto" else lr for lr in rates]
     chosen = chosen or _telling_rates(known.hessian, recommended)
     for lr in chosen:
@@ -182,9 +182,9 @@ def measured_epochs(path: Trajectory, goal: float) -> int | None:
 
 
 def measured_contraction(path: Trajectory) -> float | None:
-    """Return the ratio of a step's length to that of the one before, over the last tenth of a run.
+    """Return the ratio of a step's length to that of the step before, over the last tenth of a run.
 
-    The run ends, for this, where steps become so small that rounding shows, or leave float64.
+    Here a run ends when its steps become so small that rounding shows, or leave float64.
     """
     theta = np.column_stack([path.w, path.b])
     with np.errstate(over="ignore", invalid="ignore"):
@@ -198,7 +198,7 @@ def measured_contraction(path: Trajectory) -> float | None:
 
 
 def arrival(path: Trajectory, best: LeastSquares) -> tuple[int | None, int | None]:
-    """Return the epochs from which on w and b stay within 1 % of their way to the optimum."""
+    """Return the epochs after which w and b stay within 1 % of their way to the optimum."""
     with np.errstate(over="ignore", invalid="ignore"):
         w_way, b_way = NEAR * float(np.linalg.norm(best.w)), NEAR * abs(best.b)
         w_error = np.linalg.norm(path.w - best.w, axis=1)
@@ -206,7 +206,7 @@ def arrival(path: Trajectory, best: LeastSquares) -> tuple[int | None, int | Non
 
 
 def _settled(path: Trajectory, near: NDArray[np.bool_]) -> int | None:
-    """Return the first epoch from which on all rows are near, None if the last is not."""
+    """Return the first epoch from which all rows are near, None if the last one is not."""
     away = np.flatnonzero(~near)
     row = int(away[-1]) + 1 if len(away) else 0
     return int(path.epoch[row]) if row < len(near) else None
@@ -214,7 +214,7 @@ def _settled(path: Trajectory, near: NDArray[np.bool_]) -> int | None:
 
 @dataclass(frozen=True)
 class Lag:
-    """That w or b arrives much later than the other, since its error lies along a flat valley."""
+    """w or b arrives much later than the other, because its error lies along a flat valley."""
 
     late: str
     """w or b"""
@@ -222,20 +222,20 @@ class Lag:
     """The rate at which both arrive first"""
     early_epochs: int
     late_epochs: int
-    """After which the one and the other stay within 1 % of their way to the least squares"""
+    """The epochs after which each stays within 1 % of its way to the least-squares solution"""
     share: float
-    """Of the error of the late one, at the start, along the flattest direction"""
+    """The share of the initial error of the late one that lies along the flattest direction"""
 
 
 def lag(found: Study) -> Lag | None:
     """Return which of w and b lags in the run in which both arrive first.
 
-    None if neither needs twice as long as the other, or if the flattest direction does not hold
+    None if neither takes twice as long as the other, or if the flattest direction holds less than
     half of the late one's error, and so is not the reason.
     """
     known = found.landscape
     best = known.least_squares
-    no_way = abs(best.b) < 1e-9 * float(np.abs(best.w).max())  # standardized, b starts at its end
+    no_way = abs(best.b) < 1e-9 * float(np.abs(best.w).max())  # standardized: b starts optimal
     if no_way or known.hessian.condition < LAGGING:
         return None
     arrivals = [

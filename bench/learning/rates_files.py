@@ -1,4 +1,4 @@
-"""What a study of rates leaves behind: its numbers, its histories, its paths and pictures."""
+"""Save the results of a study of rates: its numbers, histories, paths and pictures."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -16,15 +16,14 @@ from bench.learning.trajectories import until_not_finite
 
 SCHEMA = 1
 
-MOST_POINTS = 300  # of a path: that many first epochs, and as many later ones
+MOST_POINTS = 300  # of a path: this many of the first epochs, and as many later ones
 
 
 def save(found: Study, folder: Path) -> Iterator[Path]:
     """Write rates.json, history.parquet, path.parquet, loss.png and path.png.
 
-    An interrupted study gets no pictures, and one in which descent moves along one direction only
-    has no path to draw. Each path is
-    yielded once its file is complete.
+    An interrupted study gets no pictures, and one in which descent moves in only one direction has
+    no path to draw. Each file's path is yielded once the file is complete.
 
     Raises:
         OSError: the folder cannot be written to; no file is left half-written.
@@ -44,7 +43,7 @@ def save(found: Study, folder: Path) -> Iterator[Path]:
         yield paths
     if found.interrupted:
         return
-    from plots import loss as loss_plot  # here, since matplotlib takes its time to be imported
+    from plots import loss as loss_plot  # here, because importing matplotlib takes long
     from plots import path as path_plot
 
     with replacing(folder / "loss.png") as temporary:
@@ -57,7 +56,7 @@ def save(found: Study, folder: Path) -> Iterator[Path]:
 
 
 def _histories(found: Study, shown: Sequence[Run]) -> pa.Table:
-    """Return the columns of a history in the units of the data, and in front the rate, lr."""
+    """Return the rate, lr, and the columns of a history, in the units of the data."""
     tables, least = [], found.landscape.original_least_squares.loss
     for run in shown:
         assert run.trajectory is not None
@@ -112,8 +111,8 @@ def _run_content(found: Study, run: Run) -> dict[str, Any]:
 def _plane(found: Study, shown: Sequence[Run]) -> pa.Table:
     """Return the paths in a plane: (w, b) if d = 1, else the steepest and the flattest direction.
 
-    One row per rate and epoch, later epochs thinned: lr, epoch, x, y. The metadata say what the
-    axes are, and the loss in the plane: the least one, where, the Hessian, and the slow axis.
+    There is one row per rate and epoch, with some later epochs left out: lr, epoch, x, y. The
+    metadata describe the axes and the loss in the plane: its minimum, Hessian and flat direction.
     """
     steep, flat = found.directions[0], found.directions[-1]
     known = found.landscape

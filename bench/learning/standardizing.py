@@ -1,4 +1,4 @@
-"""Centered and scaled columns, on which descent is faster, and the way back to a person's units."""
+"""Center and scale columns, which makes descent faster, and convert back to the user's units."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ from bench.data.samples import Dataset
 
 @dataclass(frozen=True)
 class Scaling:
-    """The mean μ and the standard deviation σ of every column; σ is 1 where nothing varies."""
+    """The mean μ and the standard deviation σ of every column; σ is 1 for a constant column."""
 
     mean: Floats
     """(d,) of the features"""
@@ -35,13 +35,13 @@ class Scaling:
         return cls(mean, deviation, *_mean_and_deviation(data.name, data.target, data.y))
 
     def apply(self, data: Dataset) -> Dataset:
-        """Return the data with every column x replaced by (x − μ)/σ, the target too."""
+        """Return the data with every column x, including the target, replaced by (x − μ)/σ."""
         X = (data.X - self.mean) / self.deviation
         y = (data.y - self.target_mean) / self.target_deviation
         return replace(data, X=X, y=y, truth=None)
 
     def weights(self, w: Floats) -> Floats:
-        """Return weights (…, d) of the scaled columns as weights of the original ones."""
+        """Convert weights (…, d) of the scaled columns to weights of the original ones."""
         return w * (self.target_deviation / self.deviation)
 
     def bias(self, w: Floats, b: Floats | float) -> Floats:
@@ -50,33 +50,33 @@ class Scaling:
         return bias
 
     def original_directions(self, directions: Floats) -> Floats:
-        """Return directions (d + 1, k) of scaled (w, b) as orthonormal ones in original units."""
+        """Convert directions (d + 1, k) of scaled (w, b) to orthonormal ones in original units."""
         w = self.weights(directions[:-1].T)
         b = self.target_deviation * directions[-1] - w @ self.mean
         basis, _ = np.linalg.qr(np.column_stack([w, b]).T)
         return np.asarray(basis)
 
     def scaled_directions(self, directions: Floats) -> Floats:
-        """Return directions (d + 1, k) of original (w, b) as orthonormal ones in scaled units."""
+        """Convert directions (d + 1, k) of original (w, b) to orthonormal ones in scaled units."""
         scaled = [self.scaled_difference(column[:-1], column[-1]) for column in directions.T]
         basis, _ = np.linalg.qr(np.column_stack(scaled))
         return np.asarray(basis)
 
     def scaled_difference(self, w: Floats, b: float) -> Floats:
-        """Return a difference of two (w, b) in original units as one of scaled ones, (d + 1,)."""
+        """Convert a difference of two (w, b) from original to scaled units, (d + 1,)."""
         difference = np.append(w * self.deviation, b + w @ self.mean)
         return difference / self.target_deviation
 
     def restore(self, path: Trajectory) -> Trajectory:
-        """Return a trajectory on the scaled columns in the original units."""
-        with np.errstate(all="ignore"):  # a run may diverge; that is a result
+        """Convert a trajectory on the scaled columns to the original units."""
+        with np.errstate(all="ignore"):  # a run may diverge
             w = self.weights(path.w)
             loss = path.loss * self.target_deviation**2
             return Trajectory(path.epoch, w, self.bias(w, path.b), loss)
 
 
 def _mean_and_deviation(table: str, name: str, x: Floats) -> tuple[float, float]:
-    """Return μ and σ of a column; by way of x / max|x|, so that no square leaves float64."""
+    """Return μ and σ of a column, computed from x / max|x|, so that no square leaves float64."""
     low, high = float(x.min()), float(x.max())
     if low == high:
         return low, 1.0

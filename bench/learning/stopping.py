@@ -1,4 +1,4 @@
-"""When training may end before its last epoch."""
+"""Decide when training may end before its last epoch."""
 
 import numpy as np
 
@@ -9,13 +9,13 @@ STALLED = "neither the loss nor the gradient has fallen any further"
 
 
 class Stopping:
-    """Watches a trajectory, piece by piece, for its end.
+    """Decides, piece by piece of a trajectory, whether training should end.
 
     It ends after the first step with ‖θₖ₊₁ − θₖ‖ ≤ tol · ‖θ₁ − θ₀‖, θ = (w, b): since
-    θₖ₊₁ − θₖ = −α∇L(θₖ), the gradient has then fallen to tol of its first value. It also ends when
-    neither the loss nor the gradient has fallen for a tenth of the run, and for 1,000 epochs at
-    least. The loss alone would not do: it is flat near its minimum, where rounding hides its
-    progress long before w and b have all their digits.
+    θₖ₊₁ − θₖ = −α∇L(θₖ), the norm of the gradient has then fallen to tol times its first value. It
+    also ends when neither the loss nor the gradient has fallen for a tenth of the run so far, and
+    for at least 1,000 epochs. The loss alone is not enough: it is flat near its minimum, where
+    rounding hides its progress long before w and b have all their digits.
 
     Raises:
         InputTypeError, InputValueError: tol is not a number, or not 0 ≤ tol < 1.
@@ -35,9 +35,9 @@ class Stopping:
         self._best = self._recent = (np.inf, np.inf)  # loss, step
 
     def end(self, piece: Trajectory) -> tuple[int, str] | None:
-        """Return how many rows of the next piece to keep, and why training ends there; or None.
+        """Return how many rows of this piece to keep and why training ends there, or None.
 
-        The pieces hold every epoch from the first on.
+        Together, the pieces must hold every epoch from the first on.
         """
         theta = np.column_stack([piece.w, piece.b])
         steps = step_lengths(np.vstack([self._last, theta]))

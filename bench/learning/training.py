@@ -1,4 +1,4 @@
-"""Train one backend on one data set, watched and interruptible."""
+"""Train one backend on one data set, report progress, and stop on Ctrl-C."""
 
 import time
 import warnings
@@ -33,29 +33,29 @@ from bench.proof.isolation import BackendError, as_trajectory, describe
 
 CHUNK_SECONDS = 0.1
 MOST_ROWS = 100_000
-MOST_VALUES = 10_000_000  # of w, b and the loss, that a trajectory keeps
+MOST_VALUES = 10_000_000  # values of w, b and the loss that a trajectory keeps
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A finished, diverged or interrupted training run; all numbers in the units of the data."""
+    """A finished, diverged or interrupted training run, with numbers in the units of the data."""
 
     landscape: Landscape
-    """The data, and what was known of their loss before the training"""
+    """The data, and what was known about their loss before training"""
     backend: str
     lr: float
     trajectory: Trajectory
-    """Up to the last epoch, or up to the first one whose loss is not finite"""
+    """Up to the last epoch, or up to the first one with a loss that is not finite"""
     interrupted: bool
     stopped: str
     """Why `tol` ended the training early; empty if it did not"""
     tol: float | None
     height: float
-    """ŷ at `center`: b, or, if standardized, without the digits that b loses far away from 0"""
+    """ŷ at `center`: b, or, if standardized, a value that keeps its digits far away from 0"""
 
     @property
     def data(self) -> Dataset:
-        """What was trained on, in its own units."""
+        """The data used for training, in their own units."""
         return self.landscape.data
 
     @property
@@ -65,18 +65,18 @@ class Fit:
 
     @property
     def hessian(self) -> Hessian:
-        """Of the loss of the columns that were trained on, standardized or not."""
+        """The Hessian of the loss on the training columns, standardized or not."""
         return self.landscape.hessian
 
     @property
     def least_squares(self) -> LeastSquares:
-        """What training converges to; inf or nan where float64 overflows."""
+        """The solution to which training converges; inf or nan where float64 overflows."""
         known = self.landscape
         return known.least_squares if self.scaling is None else known.original_least_squares
 
     @property
     def near(self) -> float:
-        """By how much the loss may exceed the least one to count as there: 1 %, or rounding."""
+        """How far above the least loss counts as having arrived: 1 %, or rounding errors."""
         return close_enough(self.least_squares.loss, float(self.trajectory.loss[0]))
 
     @property
@@ -85,7 +85,7 @@ class Fit:
         return self.loss <= self.least_squares.loss + self.near
 
     def epochs_missing(self) -> int | None:
-        """Predict how many more epochs at this rate bring the loss there; None if none do."""
+        """Predict how many more epochs bring the loss within 1 % of the least; None if none do."""
         best, unit = self.least_squares, 1.0
         error = np.append(self.w - best.w, self.b - best.b)
         if self.scaling is not None:
@@ -140,7 +140,7 @@ class Fit:
         return bool(self.failure)
 
     def predict(self, X: ArrayLike) -> Floats:
-        """Return ŷ = Xw + b, shape (m,), of samples X (m, d) in the units of the training data.
+        """Return ŷ = Xw + b, shape (m,), for samples X (m, d) in the units of the training data.
 
         Raises:
             InputTypeError, InputValueError: X cannot be used, or the training diverged.
@@ -169,7 +169,7 @@ def fit(
     standardize: bool = False,
     tol: float | None = None,
 ) -> Fit:
-    """Train on samples X (n, d) and targets y (n,) as `train` does; warn of what goes wrong.
+    """Train on samples X (n, d) and targets y (n,), as `train` does; warn if something is wrong.
 
     Raises:
         InputTypeError, InputValueError, BackendError: as `train`; X or y cannot be used.
@@ -193,13 +193,13 @@ def train(
     tol: float | None = None,
     on_progress: Callable[[int, float], None] = lambda _epoch, _loss: None,
 ) -> Fit:
-    """Train from zero in chunks of about 0.1 s; the trajectory is the same as in one go.
+    """Train from zero in chunks of about 0.1 s; the trajectory is the same as in a single call.
 
-    `lr` "auto" is `rate_choice.best_rate`. With `standardize` the backend sees centered and scaled
-    columns, the target's too, so training starts at w = 0 and b = the mean of y. With `tol` it may
-    end earlier, as `Stopping` says. Every epoch is kept; of more than 100,000, every k-th, so that
-    the history stays small. `on_progress` is called with (epoch, loss) after each chunk. Ctrl-C
-    ends the training and returns what was made so far.
+    `lr="auto"` means `rate_choice.best_rate`. With `standardize`, the backend gets centered and
+    scaled columns, including the target, so training starts at w = 0 and b = the mean of y. With
+    `tol`, it may end earlier; see `Stopping`. Every epoch is kept, or every k-th one of more than
+    100,000, so that the history stays small. `on_progress` is called with (epoch, loss) after each
+    chunk. Ctrl-C ends the training and returns the result so far.
 
     Raises:
         InputTypeError, InputValueError: an argument or the backend cannot be used.
@@ -214,7 +214,7 @@ def train(
     scaling, samples = known.scaling, known.samples
     rate = chosen_rate(lr, known, int(epochs))
     if scaling is not None:
-        _ = known.original_least_squares  # refuses what float64 cannot hold in these units
+        _ = known.original_least_squares  # rejects values beyond float64 in these units
     unit = 1.0 if scaling is None else scaling.target_deviation**2
     pieces: list[Trajectory] = []
     every = max(1, -(-int(epochs) // min(MOST_ROWS, MOST_VALUES // (d + 2))))
@@ -256,21 +256,21 @@ def _pieces(
     every: int,
     stopping: Stopping | None,
 ) -> Iterator[tuple[Trajectory, str]]:
-    """Yield the trajectory piece by piece, up to the first loss that is not finite or to the stop.
+    """Yield the trajectory piece by piece, until a loss is not finite or `stopping` ends it.
 
-    Besides every `every`-th epoch the pieces hold the epochs at which they end. With the last one
-    comes the reason for stopping, if it is that.
+    Besides every `every`-th epoch, the pieces hold the epochs at which they end. The second value
+    is empty, except that the last one is the reason why `stopping` ended the training, if it did.
     """
     samples, d = module.prepare(data.X.copy(), data.y.copy()), data.X.shape[1]
     w, b = np.zeros(d), 0.0
-    done, length = 0, 0  # the first call makes no update; it compiles, and delivers row 0
+    done, length = 0, 0  # the first call makes no update; it compiles, and returns row 0
     while True:
         start = time.perf_counter()
         stride = every if length >= every else max(1, length)
-        stride = stride if stopping is None else 1  # it wants to see every step
+        stride = stride if stopping is None else 1  # it needs every step
         go_on = partial(module.train, samples, lr=lr, epochs=length, w0=w.copy(), b0=b)
         path = as_trajectory(go_on(every=stride), length, d, stride)
-        if stride > 1 and not np.isfinite(path.loss).all():  # find the very epoch
+        if stride > 1 and not np.isfinite(path.loss).all():  # find the exact epoch
             path = as_trajectory(go_on(), length, d)
         path = until_not_finite(path._replace(epoch=path.epoch + done))
         path = Trajectory._make(rows[1:] for rows in path) if length else path
@@ -282,19 +282,19 @@ def _pieces(
         if end is not None or done == epochs or not np.isfinite(path.loss[-1]):
             return
         wish = _next_length(length, time.perf_counter() - start)
-        to_multiple = -done % every  # where the next kept row is due, 0 if it is due now
+        to_multiple = -done % every  # epochs until the next row to keep, 0 if it is this one
         length = min(wish, to_multiple or (wish // every * every or wish), epochs - done)
         if stopping is not None:
             length = min(wish, MOST_VALUES // (d + 2), stopping.checkpoint - done, epochs - done)
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
-    """Tell whether Ctrl-C is behind an error: in compiled code it surfaces as a SystemError."""
+    """Whether Ctrl-C caused an error: in compiled code it surfaces as a SystemError."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
 
 
 def _next_length(last: int, seconds: float) -> int:
-    """Return how many epochs to make next: about CHUNK_SECONDS' worth, growing tenfold at most."""
+    """Return how many epochs to run next: about CHUNK_SECONDS' worth, at most ten times `last`."""
     return max(1, int(last * min(10.0, CHUNK_SECONDS / max(seconds, 1e-9))))

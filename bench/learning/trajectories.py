@@ -1,4 +1,4 @@
-"""Parts of a trajectory: until it overflows, thinned, and a dozen milestones of the way."""
+"""Parts of a trajectory: up to an overflow, every k-th epoch, or a dozen milestones."""
 
 import numpy as np
 
@@ -8,14 +8,14 @@ MILESTONES = 12
 
 
 def until_not_finite(path: Trajectory) -> Trajectory:
-    """Return the rows up to the first loss that is not finite, this one included."""
+    """Return the rows up to and including the first loss that is not finite."""
     broken = ~np.isfinite(path.loss)
     end = int(np.argmax(broken)) + 1 if broken.any() else len(broken)
     return Trajectory._make(rows[:end] for rows in path)
 
 
 def thinned(path: Trajectory, every: int) -> Trajectory:
-    """Return every `every`-th epoch and the last."""
+    """Return every `every`-th epoch and the last one."""
     kept = path.epoch % every == 0
     kept[-1] = True
     return Trajectory._make(rows[kept] for rows in path)
@@ -24,8 +24,8 @@ def thinned(path: Trajectory, every: int) -> Trajectory:
 def milestones(path: Trajectory, count: int = MILESTONES) -> Trajectory:
     """Return the first row, the last one, and about `count` − 2 between them.
 
-    Their epochs are round numbers, 1, 2, 5, 10, 20, 50, …, of which some are left out where they
-    are too many; where the trajectory is thinned, the next epoch that it holds stands for them.
+    Their epochs are round numbers, 1, 2, 5, 10, 20, 50, …; some are left out if there are too many.
+    If the trajectory does not hold such an epoch, the next one that it holds is taken.
     """
     last = int(path.epoch[-1])
     powers = range(len(str(last)))

@@ -1,4 +1,4 @@
-"""How far noise in the samples can carry the least squares away from the truth."""
+"""Estimate how far noise in the samples can move the least-squares solution from the truth."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,19 @@ from bench.learning.landscape import Landscape
 
 @dataclass(frozen=True)
 class Noise:
-    """What the residuals say of the noise in the targets, and the noise of the bias."""
+    """The noise of the targets, estimated from the residuals, and the resulting error of b."""
 
     deviation: float
     """s, the estimated standard deviation of the noise: s² = Σ rᵢ² / (n − d − 1)"""
     error_of_b: float
-    """The standard error of the least-squares b: the root of its entry in s² (AᵀA)⁻¹, A = [X 1]"""
+    """The standard error of the least-squares b: the square root of its diagonal entry in
+    s² (AᵀA)⁻¹, A = [X 1]"""
 
 
 def noise(known: Landscape) -> Noise | None:
     """Estimate the noise from the least-squares residuals; None if they do not determine it.
 
-    That is so if there are no more samples than unknowns, or if w and b are not unique. With
+    This happens if there are no more samples than unknowns, or if w and b are not unique. With
     H = (2/n) AᵀA = Q Λ Qᵀ, (AᵀA)⁻¹ is (2/n) Q Λ⁻¹ Qᵀ. The original b is a linear function of the
     (w, b) of the standardized columns, so its variance is gᵀ (AᵀA)⁻¹ g with the gradient g.
     """

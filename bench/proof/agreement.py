@@ -1,8 +1,8 @@
 """The verdict: whether a backend's trajectory lies within the rounding bound of the exact one.
 
-A backend agrees iff every w, b and loss is within the bound of `oracle.py`, and, in a run that
-diverges, finite values give way to inf and nan when float64 overflows, and only then. There is no
-tolerance to choose: a disagreement is a bug, never noise.
+A backend agrees if and only if every w, b and loss is within the bound of `oracle.py`, and, in a
+run that diverges, finite values turn to inf and nan when float64 overflows, and only then. There is
+no tolerance to choose: a disagreement is a bug, never noise.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ _RESUMED_EPOCHS, _RESUMED_EVERY = 20, 3
 
 @dataclass(frozen=True)
 class Deviation:
-    """The value of a trajectory that strays furthest from the exact one, measured in bounds."""
+    """The value of a trajectory that is furthest from the exact one, relative to the bound."""
 
     error: float
     """|value − exact|"""
@@ -48,23 +48,23 @@ class Verdict:
     backend: str
     agrees: bool
     reason: str
-    """Empty if the backend agrees; otherwise the first thing that is wrong."""
+    """The first mistake found; empty if the backend agrees."""
     w: Deviation | None = None
-    """None where nothing can be compared: no trajectory, or every value may overflow."""
+    """None if nothing can be compared: there is no trajectory, or every value may overflow."""
     b: Deviation | None = None
     loss: Deviation | None = None
     bitwise: bool | None = None
-    """Whether w, b and every loss equal the baseline's bit for bit; None where it did not run."""
+    """Whether w, b and every loss equal the baseline's bit for bit; None if that did not run."""
     first_inf: int | None = None
     """The epoch of the first loss that is inf, None if there is none."""
     first_nan: int | None = None
     pieces: tuple[str, ...] = ()
-    """Which of predict, loss, gradients and update the backend has; these were checked too."""
+    """Which of predict, loss, gradients and update the backend has; these were checked, too."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A verdict and the trajectory it is about, None if the backend delivered none."""
+    """A verdict and the trajectory it is about, None if the backend returned none."""
 
     verdict: Verdict
     trajectory: Trajectory | None = None
@@ -81,12 +81,13 @@ def check_backends(
     others: Sequence[Problem] = (),
     timeout: float = 60.0,
 ) -> Iterator[Checked]:
-    """Train each backend from zero, in a process of its own, and judge it; one after the other.
+    """Train each backend from zero, in its own process, and judge it, one after another.
 
-    A second, short run starts from a given (w0, b0) and is thinned; the four pieces are evaluated
-    where the backend has them; then come the `others`, such as `problems.suite()`.
-    `exact` is the `exact_trajectory` of this run; `timeout` is in seconds per backend. The
-    baseline goes first if it is among them, since the others are compared with it bit for bit.
+    A second, short run starts from a given (w0, b0) and records only some epochs. There, predict,
+    loss, gradients and update are evaluated if the backend has them. Then come the `others`, such
+    as `problems.suite()`. `exact` is the `exact_trajectory` of the first run; `timeout` is in
+    seconds per backend. The baseline goes first if it is included, because the others are compared
+    with it bit for bit.
     """
     job = Problem("", X, y, lr, epochs)
     more = [*_resumed(job, exact), *others]
@@ -108,7 +109,7 @@ def check_backends(
 
 
 def _resumed(job: Problem, exact: ExactTrajectory) -> Iterator[Problem]:
-    """Yield a short run from the state after one update, at which no gradient is trivially zero."""
+    """Yield a short run from the state after one update, where no gradient is trivially zero."""
     w, b = exact.w.near[:2][-1], float(exact.b.near[:2][-1])
     if np.isfinite(w).all() and np.isfinite(b):
         epochs = min(job.epochs, _RESUMED_EPOCHS)
@@ -126,7 +127,7 @@ def _resumed(job: Problem, exact: ExactTrajectory) -> Iterator[Problem]:
 
 
 def _first_fault(problems: Sequence[Problem], outcome: Outcome) -> str:
-    """Return what is wrong on the first problem on which something is, or nothing."""
+    """Return what is wrong on the first problem with a fault, or an empty string."""
     for problem, path, pieces in zip(
         problems, outcome.trajectories[1:], outcome.pieces[1:], strict=False
     ):
@@ -142,7 +143,7 @@ def _first_fault(problems: Sequence[Problem], outcome: Outcome) -> str:
 class _Exact(NamedTuple):
     run: ExactTrajectory
     epoch: ExactTrajectory | None
-    """One epoch with α = 1 from the same start, where the pieces are tried."""
+    """One epoch with α = 1 from the same start, to check predict, loss, gradients and update."""
 
 
 _known: WeakKeyDictionary[Problem, _Exact] = WeakKeyDictionary()
@@ -167,9 +168,9 @@ def judge(
     exact: ExactTrajectory,
     reference: Trajectory | None = None,
 ) -> Verdict:
-    """Compare a trajectory, thinned or not, with the exact one, and bit for bit with `reference`.
+    """Compare a trajectory with the exact one, and bit for bit with `reference`.
 
-    `exact` covers every epoch up to the last one of the trajectory.
+    `exact` covers every epoch up to the last one of the trajectory, which may skip epochs.
     """
     epoch, w, b, loss = trajectory
     exact = exact.at(epoch)
@@ -194,7 +195,7 @@ def judge(
 
 
 def piece_fault(pieces: Mapping[str, Floats], problem: Problem, exact: ExactTrajectory) -> str:
-    """Return what is wrong with the pieces evaluated at (w0, b0), or an empty string.
+    """Return what is wrong with the functions evaluated at (w0, b0), or an empty string.
 
     `exact` is one epoch with α = 1 from there. It gives the exact loss and, since θ₁ = θ₀ − ∇L, the
     exact gradients.
@@ -204,7 +205,7 @@ def piece_fault(pieces: Mapping[str, Floats], problem: Problem, exact: ExactTraj
     slope, slope_bound, slope_may_overflow = _slope(exact, w, b)
     start, gradients = np.append(w, b), pieces.get("gradients", slope)
     with np.errstate(over="ignore", invalid="ignore"):
-        # ŷ and θ are computed here by the same rounded operations: twice the bound of one
+        # ŷ and θ are computed here with rounding as well, so the bound is doubled
         y_hat, reach = X @ w + b, np.abs(X) @ np.abs(w) + abs(b)
         y_hat_bound = 2 * (UNIT_ROUNDOFF * (len(start) + 1) * reach + len(start) * UNDERFLOW)
         new = start - PIECES_LR * gradients
@@ -228,7 +229,7 @@ def piece_fault(pieces: Mapping[str, Floats], problem: Problem, exact: ExactTraj
 
 
 def _slope(exact: ExactTrajectory, w: Floats, b: float) -> tuple[Floats, Floats, Flags]:
-    """Return ∇L = θ₀ − θ₁, its bound, and where it may overflow."""
+    """Return ∇L = θ₀ − θ₁, its error bound, and where it may overflow."""
     with np.errstate(over="ignore", invalid="ignore"):
         of_w = w - exact.w.near[1] - exact.w.rest[1]
         of_b = b - exact.b.near[1] - exact.b.rest[1]
@@ -240,7 +241,7 @@ def _slope(exact: ExactTrajectory, w: Floats, b: float) -> tuple[Floats, Floats,
 
 
 def _faults(name: str, values: Floats, exact: Exact, epoch: Integers) -> Iterator[tuple[int, str]]:
-    """Yield the first epoch at which a value is outside of what is right, and the words for it."""
+    """Yield the first epoch at which a value is out of bounds, and a description of the fault."""
     error = exact.error(values)
     finite, comparable = np.isfinite(values), np.isfinite(exact.near)
     outside = np.where(
@@ -264,7 +265,7 @@ def _faults(name: str, values: Floats, exact: Exact, epoch: Integers) -> Iterato
 
 
 def _pattern_faults(trajectory: Trajectory) -> Iterator[tuple[int, str]]:
-    """Yield what is wrong with the pattern finite → inf → nan, whatever the values are."""
+    """Yield violations of the pattern finite → inf → nan, whatever the values are."""
     epoch, w, b, loss = trajectory
     broken = ~np.isfinite(np.column_stack([w, b])).all(axis=1)
     for name, values, wrong, words in (
@@ -288,7 +289,7 @@ def _returns(values: Floats) -> Flags:
 
 
 def _deviation(values: Floats, exact: Exact, epoch: Integers) -> Deviation | None:
-    """Return the value with the largest error / bound, of those that can be compared."""
+    """Return the value with the largest error / bound among those that can be compared."""
     error = exact.error(values)
     comparable = np.isfinite(exact.near) & np.isfinite(exact.bound)
     comparable &= np.isfinite(values) | ~exact.may_overflow
@@ -300,7 +301,7 @@ def _deviation(values: Floats, exact: Exact, epoch: Integers) -> Deviation | Non
 
 
 def _ratio(error: Floats, bound: Floats) -> Floats:
-    """Return error / bound; 0 for a zero error, inf for any other over a zero bound."""
+    """Return error / bound; 0 if the error is 0, inf if only the bound is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(error == 0, 0.0, error / bound)
 

@@ -1,9 +1,9 @@
-"""Run one backend in a process of its own, so that nothing it does can hurt the others.
+"""Run one backend in its own process, so that nothing it does can affect the others.
 
-The parent writes the problems to a temporary folder and starts a child, which loads the backend,
-trains on one after the other, and writes plain float64 arrays back. If a backend raises, hangs,
-kills its process or returns anything but a trajectory, the `Outcome` says so or, where there is not
-even a trajectory for the first problem, a `BackendError`.
+The parent writes the problems to a temporary folder and starts a child process, which loads the
+backend, trains it on one problem after another, and writes plain float64 arrays back. If a backend
+raises, hangs, kills its process or returns anything but a trajectory, the `Outcome` says so. If
+there is no trajectory even for the first problem, a `BackendError` is raised.
 """
 
 import contextlib
@@ -29,31 +29,31 @@ from bench.data.files import check_space, write_bytes
 from bench.machine import child
 from bench.proof.problems import Problem
 
-PIECES_LR = 0.3  # the rate at which `update` is tried
+PIECES_LR = 0.3  # the rate at which `update` is checked
 _SETTLING, _WATCHED, _BUSY = 0.25, 0.1, 0.1  # seconds, seconds, cores
 
 _CHILD = "from bench.proof import isolation; isolation._child()"
 
 
 class BackendError(Exception):
-    """The backend delivered no trajectory; the message says what happened instead."""
+    """The backend returned no trajectory; the message says what happened instead."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a backend delivered, problem by problem, for the first one at least."""
+    """What a backend returned, problem by problem, at least for the first one."""
 
     trajectories: list[Trajectory]
     pieces: list[dict[str, Floats]]
-    """Per piece that the backend has: ŷ (n,), L (1,), (∂L/∂w, ∂L/∂b) (d + 1,), and for `update`
-    the new (w, b) (d + 1,) after a step with these gradients and α = 0.3. Empty where the problem
-    does not ask for them."""
+    """What its other functions returned, if it has them: predict, ŷ (n,); loss, L (1,); gradients,
+    (∂L/∂w, ∂L/∂b) (d + 1,); update, the new (w, b) (d + 1,) after a step with these gradients and
+    α = 0.3. Empty if the problem does not ask for them."""
     failure: str
-    """What went wrong, such as why there are fewer trajectories than problems; empty if nothing."""
+    """What went wrong, such as why trajectories are missing; empty if nothing did."""
 
 
 def run_isolated(spec: str, problems: Sequence[Problem], timeout: float = 60.0) -> Outcome:
-    """Train backend `spec` on every problem in a child process; `timeout` in seconds covers all.
+    """Train backend `spec` on every problem in a child process; `timeout` is for all, in seconds.
 
     Raises:
         BackendError: no trajectory for the first problem came back in time.
@@ -65,7 +65,7 @@ def run_isolated(spec: str, problems: Sequence[Problem], timeout: float = 60.0) 
         write_bytes(folder / "job.pickle", pickle.dumps((spec, list(problems))))
         failure = _failure(folder, timeout)
         if failure:
-            check_space(folder)  # if there is none, that is why it failed
+            check_space(folder)  # if it is full, that is the reason
         doing = text_of(folder / "problem.txt")
         if failure and doing in {problem.name for problem in problems[1:]}:
             failure = f"{doing}: {failure}"
@@ -76,7 +76,7 @@ def run_isolated(spec: str, problems: Sequence[Problem], timeout: float = 60.0) 
 
 
 def _failure(folder: Path, timeout: float) -> str:
-    """Run the child to its end, and say why it did not finish; empty if it says that it did."""
+    """Run the child until it ends; return why it failed, or an empty string."""
     try:
         status = _run_child(folder, timeout)
     except BackendError as error:
@@ -92,7 +92,7 @@ def _failure(folder: Path, timeout: float) -> str:
 
 
 def _outcome(path: Path, problems: Sequence[Problem], failure: str) -> Outcome:
-    """Read what a child has left, trusting nothing."""
+    """Read what a child has written, without trusting any of it."""
     trajectories: list[Trajectory] = []
     pieces: list[dict[str, Floats]] = []
     try:
@@ -118,7 +118,7 @@ def _outcome(path: Path, problems: Sequence[Problem], failure: str) -> Outcome:
 
 
 def text_of(path: Path) -> str:
-    """Return what a child has left in a text file; of a long one, the end."""
+    """Return what a child has written to a text file; only the end if it is long."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 4096))
         return file.read(4096).decode("utf-8", "replace")
@@ -126,7 +126,7 @@ def text_of(path: Path) -> str:
 
 
 def _run_child(folder: Path, timeout: float) -> int:
-    """Return the exit status of the child, negative for a signal, as `subprocess` has it."""
+    """Return the exit status of the child, negative for a signal, as in `subprocess`."""
     with (folder / "output.txt").open("wb") as output:
         process = child.start(_CHILD, str(folder), output=output)
         try:
@@ -138,7 +138,7 @@ def _run_child(folder: Path, timeout: float) -> int:
 
 
 def signal_name(number: int) -> str:
-    """Return what a signal is called: SIGKILL."""
+    """Return the name of a signal, such as SIGKILL."""
     try:
         return signal.Signals(number).name
     except ValueError:  # a real-time signal
@@ -159,16 +159,16 @@ def _child() -> None:
     np.savez(folder / "partial.npz", allow_pickle=False, **cast(Any, arrays))
     (folder / "partial.npz").rename(folder / "outcome.npz")
     sys.stdout.flush()
-    os._exit(0)  # whatever threads the backend has left
+    os._exit(0)  # even if threads of the backend still run
 
 
 def _exercise(
     backend: Backend, problems: Sequence[Problem], doing: Path, arrays: dict[str, Any]
 ) -> None:
-    """Train on every problem, and use the pieces where it asks for them; fill `arrays`.
+    """Train on every problem, and call the other functions where it asks for them; fill `arrays`.
 
-    `doing` receives the name of the current problem. Problems that share their samples share what
-    `prepare` made of them.
+    The name of the current problem is written to `doing`. Problems with the same samples share what
+    `prepare` returned for them.
     """
     prepared: dict[tuple[int, int], Any] = {}
     for i, problem in enumerate(problems):
@@ -195,14 +195,14 @@ def _exercise(
 
 
 def _busy_cores() -> float:
-    """Return how many cores this process and what it has started keep busy while it waits."""
+    """Return how many cores this process and its descendants keep busy while it waits."""
     before, start = _seconds_of_family(), time.perf_counter()
     time.sleep(_WATCHED)
     return (_seconds_of_family() - before) / (time.perf_counter() - start)
 
 
 def _seconds_of_family() -> float:
-    """Return the processor time of this process and of all its descendants that still run."""
+    """Return the processor time of this process and of its descendants that still run."""
     seconds = time.process_time()
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):  # it has just ended
@@ -233,10 +233,10 @@ def describe(error: BaseException) -> str:
 
 
 def as_trajectory(result: Any, epochs: int, d: int, every: int = 1) -> Trajectory:
-    """Return what `train` gave back as a `Trajectory` of float64 arrays.
+    """Return the result of `train` as a `Trajectory` of float64 arrays.
 
     Raises:
-        BackendError: it is no (epoch, w, b, loss) of the right shapes, rows and types.
+        BackendError: it is not (epoch, w, b, loss) with the right shapes, epochs and types.
 
     """
     try:
@@ -273,7 +273,7 @@ def _as_floats(name: str, values: Any, shape: tuple[int, ...]) -> Floats:
 def _evaluate_pieces(
     backend: Backend, X: Floats, y: Floats, w: Floats, b: float
 ) -> dict[str, Floats]:
-    """Evaluate the pieces that the backend has at (w, b); X, y and w are passed as arrays."""
+    """Evaluate predict, loss, gradients and update at (w, b), if the backend has them."""
     values: dict[str, Floats] = {}
     d = len(w)
     if hasattr(backend, "predict"):

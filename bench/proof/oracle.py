@@ -2,55 +2,55 @@
 
 Exact iterates
 --------------
-With A = [X 1] and θ = (w, b) the loss is quadratic, so one epoch needs nothing of the data but
+With A = [X 1] and θ = (w, b) the loss is quadratic, so all that an epoch needs from the data is
 G = AᵀA, c = Aᵀy and s = yᵀy:
 
     Aᵀr = Gθ − c,    L = (θᵀ(Aᵀr − c) + s) / n,    θ ← θ − (2α/n) Aᵀr.
 
 G, c and s are computed without any rounding (`exact_gram`). The iteration then runs in decimal
-arithmetic with 50 digits, which errs by 10⁻⁵⁰ where a backend errs by 10⁻¹⁶.
+arithmetic with 50 digits, whose relative error is 10⁻⁵⁰ where that of a backend is 10⁻¹⁶.
 
 The rounding bound
 ------------------
 Let u = 2⁻⁵³ and γ = mu / (1 − mu) with m = n + d + 10. By Higham, *Accuracy and Stability of
-Numerical Algorithms*, 2nd ed., §3.1 and §4.2, a sum of products of m factors and terms errs by at
-most γ Σ|terms|, in whatever order it is added, with fused multiply-adds or without. The 10 covers
-the scalings by 2/n and α. Below, |·| and ≤ act on each component.
+Numerical Algorithms*, 2nd ed., §3.1 and §4.2, the error of a sum of products with m factors and
+terms is at most γ Σ|terms|, in whatever order it is added, with or without fused multiply-adds. The
+10 covers the scalings by 2/n and α. Below, |·| and ≤ apply to each component.
 
-*Gradient.* Evaluated at the computed θ̂, it errs by at most
+*Gradient.* Evaluated at the computed θ̂, its error is at most
 
     δ = (2/n) γ |A|ᵀ(|A||θ̂| + |y|),
 
-plus what underflow can add: at most the smallest subnormal number per operation, times whatever
-multiplies that operation's result.
+plus what underflow can add: at most the smallest subnormal number per operation, times the factor
+by which the result of that operation is multiplied.
 
 *Iterate.* The step itself rounds once more, so the new error is e' = (I − αH) e + ω with
 |ω| ≤ αδ + u|θ̂|. Let H = QΛQᵀ. In the eigenbasis the directions do not mix, and the bound ε on
-|Qᵀe| obeys
+|Qᵀe| satisfies
 
     ε' ≤ |1 − αΛ| ε + |Q|ᵀ(αδ + u|θ̂|),    |e| ≤ |Q| ε.
 
 The computed Q and Λ are exact for a matrix within κλmax of H, κ = 10(d + 1)u (LAPACK's eigensolver
-is backward stable; Higham, §1.5); terms in κ pay for that.
+is backward stable; Higham, §1.5); the terms with κ account for this.
 
-*Loss.* At θ̂ = θ + e the exact loss is L + ∇Lᵀe + ½ eᵀHe. Evaluating it rounds each residual by at
-most γ(|A||θ̂| + |y|)ᵢ, whose root mean square is τ, and the sum of squares by γ. By Cauchy–Schwarz,
-with η = √L + √(½ eᵀHe),
+*Loss.* At θ̂ = θ + e the exact loss is L + ∇Lᵀe + ½ eᵀHe. Evaluating it adds an error of at most
+γ(|A||θ̂| + |y|)ᵢ to each residual, with a root mean square of τ, and a relative error of γ to the
+sum of squares. By Cauchy–Schwarz, with η = √L + √(½ eᵀHe),
 
     |L̂ − L| ≤ |Qᵀ∇L|ᵀε + ½ Σ λᵢεᵢ² + 2ητ + τ² + γ(η + τ)².
 
-The bound is worst case. Where the sums dominate, typical errors stay below a hundredth of it;
-where the steps are tiny against θ, one rounding per step is all there is, and errors come close.
-It grows with n: at n = 100 it catches one part in 10¹², at n = 10⁶ one part in 10⁹.
+This is a worst-case bound. Where the sums dominate, typical errors stay below a hundredth of it.
+Where the steps are tiny compared with θ, there is only one rounding per step, and errors come close
+to it. The bound grows with n: at n = 100 it catches one part in 10¹², at n = 10⁶ one part in 10⁹.
 
 Overflow
 --------
-The bounds are computed in long double, whose exponents go on where those of float64 end. Once a
+The bounds are computed in long double, which has a larger range of exponents than float64. Once a
 sum of absolute values can exceed the largest float64, a correct backend may return inf or nan,
 sooner or later depending on its order of addition. (Compensated sums, whose corrections then are
-inf − inf, go to nan at once.) A finite value must be within the bound for
-ever; so where exact value − bound exceeds the largest float64, nothing finite is right. (Where
-long double is no wider than float64, that last test is never made.)
+inf − inf, turn to nan at once.) Any finite value must still be within the bound, so no finite value
+is right where exact value − bound exceeds the largest float64. (If long double is no wider than
+float64, this last test is never made.)
 """
 
 import warnings
@@ -66,13 +66,13 @@ from backends.interface import Floats, check_samples, check_schedule
 YARDSTICK = "exact sums, 50-digit iterates"
 
 UNIT_ROUNDOFF = 2.0**-53
-UNDERFLOW = 2.0**-1060  # 2⁻¹⁰⁷⁴ per operation, enlarged since the bound itself may underflow
+UNDERFLOW = 2.0**-1060  # 2⁻¹⁰⁷⁴ per operation, enlarged because the bound itself may underflow
 LARGEST = float(np.finfo(np.float64).max)
 
 _DECIMALS = Context(prec=50, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _BLOCK = 4096  # rows whose products float64 adds exactly before Python's integers take over
 _SLICE_BITS = 20  # 2 · 20 bits per product and 12 for the 4096 terms of a sum stay below 53
-_ROOM = 2_047  # sums that add up within 63 bits
+_ROOM = 2_047  # sums that can be added without exceeding 63 bits
 
 Flags = NDArray[np.bool_]
 Wide = NDArray[np.longdouble]
@@ -81,7 +81,7 @@ Exacts = NDArray[np.object_]  # int or Decimal
 
 @dataclass(frozen=True)
 class Exact:
-    """Exact values, `near` + `rest`, about 106 bits of each, and what float64 may make of them."""
+    """Exact values, near + rest, to about 106 bits, and what a float64 backend may return."""
 
     near: Floats
     """Rounded to nearest; inf beyond the largest float64."""
@@ -92,7 +92,7 @@ class Exact:
     may_overflow: Flags
     """Whether a correct backend may return inf or nan instead."""
     must_overflow: Flags
-    """Whether it returns nothing finite."""
+    """Whether it cannot return a finite value."""
 
     def error(self, values: Floats) -> Floats:
         """Return |values − exact|, inf where a value is not finite."""
@@ -113,7 +113,7 @@ class Exact:
 
 @dataclass(frozen=True)
 class ExactTrajectory:
-    """Every epoch of the exact run: row k after k updates."""
+    """Every epoch of the exact run; row k holds the state after k updates."""
 
     w: Exact
     """(epochs + 1, d)"""
@@ -122,7 +122,7 @@ class ExactTrajectory:
     loss: Exact
     """(epochs + 1,)"""
     sums: "Sums"
-    """What the samples contribute, for another trajectory on the same ones."""
+    """What the samples contribute, to be reused for another trajectory on the same samples."""
 
     def at(self, epochs: NDArray[np.int64]) -> "ExactTrajectory":
         """Return the rows of these epochs."""
@@ -154,8 +154,8 @@ def exact_trajectory(
 ) -> ExactTrajectory:
     """Return the exact iterates and losses of every epoch, and the rounding bounds.
 
-    Takes O(n·d²) floating-point operations, most of them for the `sums`, which an earlier
-    trajectory on the same samples has, and O(d²) decimal operations per epoch.
+    Takes O(n·d²) floating-point operations, most of them for the `sums`, which can be taken from an
+    earlier trajectory on the same samples, and O(d²) decimal operations per epoch.
 
     Raises:
         InputTypeError, InputValueError: as a backend's `prepare` and `train` do.
@@ -192,15 +192,15 @@ def exact_trajectory(
 def exact_gram(M: Floats) -> tuple[Exacts, NDArray[np.int32]]:
     """Return MᵀM without rounding: integers K (p, p) and exponents q (p,), MᵀM = K · 2^(qⱼ + qₖ).
 
-    Each column is cut into slices of so few bits that float64 adds the products of two slices
-    over a block of rows exactly, so BLAS can do the work. 64-bit integers add up the products of
-    many blocks, separately for each weight, and Python's integers add up the rest.
+    Each column is cut into slices with so few bits that float64 can add the products of two slices
+    over a block of rows exactly; so BLAS can do the work. The products of many blocks are added in
+    64-bit integers, separately for each weight, and the rest in Python's integers.
     Ozaki, Ogita, Oishi and Rump, "Error-free transformations of matrix multiplication by using
     fast routines of matrix multiplication and its applications", *Numerical Algorithms* 59 (2012).
     """
     _, top = np.frexp(np.abs(M).max(axis=0))
     K: Exacts = np.zeros((M.shape[1], M.shape[1]), dtype=object)
-    depth, room = 0, _ROOM  # slices below `top` that K accounts for; products that still fit a sum
+    depth, room = 0, _ROOM  # slices below `top` that K includes; products that still fit
     sums: dict[int, NDArray[np.int64]] = {}
     for start in range(0, len(M), _BLOCK):
         slices = _slices(M[start : start + _BLOCK], top)
@@ -218,7 +218,7 @@ def exact_gram(M: Floats) -> tuple[Exacts, NDArray[np.int32]]:
 
 
 def _merged(K: Exacts, depth: int, sums: dict[int, NDArray[np.int64]]) -> tuple[Exacts, int]:
-    """Add to K the `sums`, by s + t, of products of slices s and t; return K and its new depth."""
+    """Add the `sums` of products of slices s and t, by s + t, to K; return K and its new depth."""
     deeper = max(depth, -(-max(sums, default=0) // 2))
     K = K * 4 ** (_SLICE_BITS * (deeper - depth))
     for weight, products in sums.items():
@@ -252,7 +252,7 @@ def rounding_unit(m: int) -> float:
 
 
 class _Path(NamedTuple):
-    """The exact run, row k after k updates; the columns are w, b and L."""
+    """The exact run: row k holds the state after k updates; the columns are w, b and L."""
 
     near: Floats
     rest: Floats
@@ -263,7 +263,7 @@ class _Path(NamedTuple):
 
 
 def _iterate(sums: Sums, n: int, start: Floats, lr: float, epochs: int) -> _Path:
-    """Run gradient descent in decimals; the caller sets their context."""
+    """Run gradient descent on decimals; the caller sets the decimal context."""
     G, c, s = sums
     rows, p = epochs + 1, len(start)
     path = _Path(
@@ -292,7 +292,7 @@ def _widen(values: Exacts) -> Wide:
     if np.isfinite(near).all():
         return near.astype(np.longdouble)
     with np.errstate(over="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # beyond long double it is inf
+        warnings.simplefilter("ignore", RuntimeWarning)  # inf beyond long double
         return np.array([np.longdouble(str(v)) for v in values])
 
 
@@ -312,16 +312,16 @@ class _Bounds(NamedTuple):
     bound: Wide
     """(epochs + 1, d + 2) on w, b and L"""
     state_may_overflow: Flags
-    """(epochs + 1,) w or b, themselves or on the way to them"""
+    """(epochs + 1,) w or b, or an intermediate result on the way to them"""
     loss_may_overflow: Flags
     """(epochs + 1,) the sum of squares"""
 
 
 def _rounding_bounds(X: Floats, y: Floats, lr: float, eigen: _Eigen, path: _Path) -> _Bounds:
-    """Return the bounds that the module's docstring derives.
+    """Return the bounds derived in the docstring of this module.
 
-    One percent on top pays for evaluating the bounds themselves. The κ terms use 1-norms, which
-    are never less than the 2-norms of the derivation.
+    One percent is added for the rounding errors of the bounds themselves. The κ terms use 1-norms,
+    which are never less than the 2-norms of the derivation.
     """
     n, d = X.shape
     gamma = rounding_unit(n + d + 10)
@@ -329,7 +329,7 @@ def _rounding_bounds(X: Floats, y: Floats, lr: float, eigen: _Eigen, path: _Path
     theta, loss = path.wide[:, :-1], path.wide[:, -1]
     result = _Bounds(np.full_like(path.wide, np.inf), *np.ones((2, len(loss)), dtype=bool))
 
-    with np.errstate(all="ignore"):  # what overflows here ends as an infinite bound
+    with np.errstate(all="ignore"):  # an overflow gives an infinite bound
         G_abs, c_abs, s = absolute_sums(X, y)
         spread, rate = np.abs(eigen.vectors), np.longdouble(lr)
         curvature, contraction = np.abs(eigen.values), np.abs(1 - rate * eigen.values)
@@ -367,7 +367,7 @@ def _rounding_bounds(X: Floats, y: Floats, lr: float, eigen: _Eigen, path: _Path
 
 
 def absolute_sums(X: Floats, y: Floats) -> tuple[Wide, Wide, np.longdouble]:
-    """Return |A|ᵀ|A|, |A|ᵀ|y| and yᵀy; in float64, which is fast, if that can hold them."""
+    """Return |A|ᵀ|A|, |A|ᵀ|y| and yᵀy, computed in float64, which is fast, if they fit."""
     A = np.abs(np.column_stack([X, np.ones(len(y)), y]))
     sums = A.T @ A
     if not np.isfinite(sums).all():

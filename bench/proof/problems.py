@@ -1,8 +1,8 @@
 """Small problems made to expose mistakes.
 
-One easy problem hides them. A loop that forgets the samples after the last whole block is right if
-there are none; a rate that is fixed in the code is right if it happens to be the one asked for. On
-the `suite`, such loops fail. It takes a backend about a second.
+A single easy problem hides them. A loop that forgets the samples after the last whole block is
+right if there are none; a loop with a hard-coded rate is right if that happens to be the rate asked
+for. On the problems of the `suite`, such loops fail. They take a backend about a second.
 """
 
 from collections.abc import Iterator
@@ -26,26 +26,26 @@ class Problem:
     lr: float
     epochs: int
     w0: Floats | None = None
-    """None for zeros; then b0 and every are not passed on either."""
+    """None for zeros; then b0 and every are not passed to `train` either."""
     b0: float = 0.0
     every: int = 1
     pieces: bool = False
-    """Whether predict, loss, gradients and update are tried at (w0, b0), too."""
+    """Whether predict, loss, gradients and update are also checked at (w0, b0)."""
 
 
 _TAILS = {1: range(1, 41), 2: (1, 2, 3, 5, 8, 13, 19, 31), 3: (2, 4, 7, 11, 17, 23, 37)}
-"""Features: samples, for blocks of up to 32 that are not filled."""
+"""Features: numbers of samples that do not fill blocks of up to 32."""
 _BLOCKS = {
     1: [2**k + more for k in range(6, 12) for more in (-1, 0, 3)],
     2: [63, 64, 129, 257, 515, 1_027, 4_099, 65_539],
     13: [127, 256, 1_027, 8_209],
 }
-"""Features: samples, just below, at and just above the sizes of blocks."""
+"""Features: numbers of samples just below, at and just above the sizes of blocks."""
 _LARGE_BLOCKS = [2**k + 3 for k in range(12, 19)]  # 65,539 and 262,147 are prime
 _WIDE = (4, 5, 7, 8, 9, 12, 16, 17, 24, 31, 33, 47, 65, 71, 100, 127, 131, 257)
-"""Features: around every size of a register block, and beyond."""
+"""Numbers of features around the sizes of register blocks, and beyond."""
 _THINNED = [(0, 1), (0, 3), (1, 1), (1, 2), (2, 2), (6, 3), (7, 3), (5, 9), (12, 1), (300, 7)]
-"""Pairs of epochs and `every`: 1, a divisor of the epochs, and others."""
+"""Pairs of epochs and `every`, which is 1, a divisor of the epochs, or neither."""
 _CALLS = 40
 
 
@@ -85,7 +85,7 @@ def _thinned() -> Iterator[Problem]:
 
 
 def _odd() -> Iterator[Problem]:
-    """Yield problems that are special in neither size nor schedule."""
+    """Yield problems that are special in something other than size or schedule."""
     few = _problem(19, 3, epochs=9)
     scaled = few.X * np.array([1e-6, 1e3, 1.0])
     yield _of(few, "with columns of unlike size", scaled, few.y, lr=1e-7)
@@ -99,7 +99,7 @@ def _odd() -> Iterator[Problem]:
 
 
 def _again() -> Iterator[Problem]:
-    """Yield many starts and rates on two data sets by turns, in case calls keep something."""
+    """Yield many starts and rates, alternating between two data sets, in case calls keep state."""
     first, second = _problem(29, 2, epochs=3), _problem(29, 3, epochs=3)
     for call in range(1, _CALLS + 1):
         like = first if call % 2 else second
@@ -109,7 +109,7 @@ def _again() -> Iterator[Problem]:
 
 
 def _problem(n: int, d: int, epochs: int, every: int = 1, *, pieces: bool = False) -> Problem:
-    """Return n samples of d features, with a start and a rate that no loop has fixed."""
+    """Return n samples of d features, with a start and a rate that no loop hard-codes."""
     rng = np.random.default_rng([n, d, epochs, every])
     data = synthetic(n, d, seed=n + d)
     lr = float(rng.uniform(0.02, 0.04)) / (1 + d / n)

@@ -1,18 +1,21 @@
-"""The verdict on any training over known samples, step by step: no exact trajectory is needed.
+"""The verdict on any training run on known samples, step by step, without an exact trajectory.
 
-Where `agreement.py` compares a whole run with the exact one from the same start, here each row of a
-trajectory must follow from the row before it, up to what the epochs in between may round. With
-A = [X 1], G = AᵀA, c = Aᵀy, s = yᵀy, computed without rounding, and δ, γ, τ, η as in `oracle.py`,
+`agreement.py` compares a whole run with the exact one from the same start. Here, each row of a
+trajectory must follow from the row before it, up to the rounding errors of the epochs in between.
+With A = [X 1], G = AᵀA, c = Aᵀy, s = yᵀy, computed without rounding, and δ, γ, τ, η as in
+`oracle.py`,
 
     |θ̂ₖ₊₁ − (θ̂ₖ − α (2/n)(Gθ̂ₖ − c))| ≤ αδ(θ̂ₖ) + u(|θ̂ₖ| + |θ̂ₖ₊₁|),    θ̂₀ = (w0, b0) exactly,
     |L̂ₖ − (θ̂ₖᵀ(Gθ̂ₖ − 2c) + s)/n| ≤ 2ητ + τ² + γ(η + τ)².
 
-By induction over the epochs that is the same bound: the derivation there adds up just these errors.
-(The second u|θ̂| is for a backend that records its state rounded and goes on with a better one.)
-Where rows are left out, the errors e of the epochs in between go on as |I − αH| e.
+By induction over the epochs, this is the same bound, because the derivation there adds up exactly
+these errors. (The second u|θ̂| is for a backend that records its state rounded, and continues with
+a more accurate one.) If rows are left out, the errors e of the epochs in between propagate as
+|I − αH| e.
 
-Nothing has to be known of start and rate beforehand, so every call of a race can have its own. All
-is evaluated in long double, which errs by a thousandth of γ at most, and pays for that.
+Start and rate do not have to be known in advance, so every call of a race can have its own.
+Everything is evaluated in long double, whose error, at most a thousandth of γ, is part of the
+bound.
 """
 
 from dataclasses import dataclass
@@ -35,7 +38,7 @@ from bench.proof.oracle import (
 
 @dataclass(frozen=True)
 class Steps:
-    """What the samples contribute to every epoch, and how often rounding may hit a term."""
+    """What the samples contribute to every epoch, and how often a term may be rounded."""
 
     n: int
     G: Wide
@@ -48,13 +51,13 @@ class Steps:
     c_abs: Wide
     """|A|ᵀ|y|"""
     roundings: int
-    """Of a term of the gradient, in the first epoch; in the others n + d + 10, as on any data."""
+    """How often a term of the gradient may be rounded in the first epoch; later, n + d + 10."""
 
     @classmethod
     def of(
         cls, X: Floats, y: Floats, sums: Sums | None = None, roundings: int | None = None
     ) -> "Steps":
-        """Return what the samples contribute; takes O(n·d²) operations, most for the `sums`."""
+        """Return what the samples contribute; O(n·d²) operations, most of them for the `sums`."""
         n, d = X.shape
         G, c, s = sums or sums_without_rounding(X, y)
         return cls(
@@ -72,7 +75,7 @@ class Steps:
         return float((wide @ (self.G @ wide - 2 * self.c) + self.s) / self.n)
 
     def fault(self, path: Trajectory, lr: float, w0: Floats, b0: float) -> str:
-        """Return the first thing that is wrong with a trajectory, thinned or not, or nothing."""
+        """Return the first fault of a trajectory, which may skip epochs, or an empty string."""
         values = np.column_stack(path[1:])
         off = np.full(values.shape, np.inf)
         with np.errstate(all="ignore"):
@@ -99,12 +102,12 @@ class Steps:
     def _off(
         self, before: Floats, after: Floats, rate: np.longdouble, epochs: int, first: Flags
     ) -> Floats:
-        """Return (m, d + 1) errors of states `epochs` after others, in units of the bound.
+        """Return the errors (m, d + 1) of the states `after`, relative to the bound.
 
-        `first` (m,) says which of the others are the start of the run.
+        The states `before` are `epochs` earlier; `first` (m,) says which of these start the run.
         """
         n, d = self.n, before.shape[1] - 1
-        own = (d + 4) * np.finfo(np.longdouble).eps  # what long double errs by here
+        own = (d + 4) * np.finfo(np.longdouble).eps  # the error of long double here
         any_order, exactly = rounding_unit(n + d + 12), rounding_unit(self.roundings + 2)
         spread = np.abs(np.eye(d + 1) - rate * (2 / np.longdouble(n)) * self.G)
         state, bound = before.astype(np.longdouble), np.zeros(before.shape, dtype=np.longdouble)
@@ -120,7 +123,7 @@ class Steps:
         return np.asarray(np.abs(after - state) / (1.01 * bound), dtype=np.float64)
 
     def _loss_off(self, theta: Floats, loss: Floats) -> Floats:
-        """Return (m,) errors of the losses at these w and b, in units of the bound."""
+        """Return the errors (m,) of the losses at these w and b, relative to the bound."""
         n, d = self.n, theta.shape[1] - 1
         wide, size = theta.astype(np.longdouble), np.abs(theta).astype(np.longdouble)
         square = (np.sum(wide * (wide @ self.G - 2 * self.c), axis=1) + self.s) / n  # L

@@ -145,7 +145,6 @@ def _start(folder: Path, log: Path, stream: BinaryIO, environment: dict[str, str
         "--log",
         str(log),
     ]
-    foreign = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
-    inherited = {key: value for key, value in os.environ.items() if key not in foreign}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     environment = {**inherited, **environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     return child.start(_PYTEST, *arguments, output=stream, environment=environment)

@@ -1,7 +1,6 @@
 """How the time grows: exponents, crossovers and a picture."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -30,17 +29,6 @@ def scale_report(contents: "Sequence[ResultFile]", width: int = 80) -> list[str 
     for content in contents:
         parts += ["", *race_summary(content, width)]
     return parts
-
-
-def draw_scale(files: Sequence[Path], folder: Path) -> Path:
-    """Draw scale.png from the result files of a study into `folder`."""
-    from bench.data.files import replacing
-    from plots import scale
-
-    picture = folder / "scale.png"
-    with replacing(picture) as target:
-        scale.draw(list(files), target)
-    return picture
 
 
 def exponent_table(found: "Sequence[Exponent]") -> Table:

@@ -24,7 +24,9 @@ from bench.learning.training import train
 from bench.report.terminal import show
 from bench.report.text import markdown_cell, visible
 from plots import fit, loss
-from tests.conftest import ROOT, Command
+from tests.cli.conftest import MODEL
+from tests.conftest import FOREIGN, ROOT, Command
+from tests.runs import write_run
 
 full_disk = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 
@@ -302,3 +304,99 @@ class TestSettings:
         done = shell(f"exec {PYTHON} -m bench train --epochs 5", tmp_path, {"MPLBACKEND": backend})
         assert (done.returncode, done.stderr) == (0, "")
         assert (tmp_path / "results/train/fit.png").exists()
+
+
+SCRIPT, MODULE = [str(Path(sys.executable).with_name("gradrace"))], [sys.executable, "-m", "bench"]
+RACE = "run --sizes 30 --features 1 --epochs 5 --sessions 1"
+POISON = (
+    "scipy",
+    "pandas",
+    "numba",
+    "numpy",
+    "matplotlib",
+    "pyarrow",
+    "psutil",
+    "pytest",
+    "typer",
+    "rich",
+    "ctypes",
+    "random",
+    "conftest",
+    "sitecustomize",
+    "plots/__init__",
+)
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (MODULE, "check --epochs 5 --backends numba mine.fast single.py"),
+        (SCRIPT, "train --epochs 5"),
+        (SCRIPT, "train --epochs 5 --backend mine.fast"),
+        (MODULE, "train --epochs 5 --backend single.py"),
+        (SCRIPT, "rates --epochs 5 --lr 0.01 --backend numba --backend mine.fast"),
+        (SCRIPT, "predict model.json houses.csv"),
+        (MODULE, "backends"),
+        pytest.param(SCRIPT, f"{RACE} --backends mine.fast", marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.usefixtures("table")
+def test_the_current_folder_shadows_nothing(program: list[str], words: str, tmp_path: Path) -> None:
+    """A project's own folders and files may be called as ours, or as a library."""
+    for folder in ("backends", "bench", "plots", "mine"):
+        (tmp_path / folder).mkdir()
+    for name in POISON:
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(7)\n")
+    (tmp_path / "neighbor.py").write_text((FOREIGN / "good.py").read_text())
+    for name in ("mine/fast", "single"):
+        (tmp_path / f"{name}.py").write_text("from neighbor import prepare, train\n")
+    (tmp_path / "model.json").write_text(MODEL)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*program, *words.split()],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@full_disk
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    write_run(tmp_path / "run.json", {"100x1": {"numpy": 8e-6, "numba": 1e-7}})
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench", "show", "run.json"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "gradrace: standard output: No space left on device\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words", [["train", "--epochs", "50"], ["check", "--backend", "numpy"], ["backends"]]
+)
+def test_a_reader_that_has_enough_costs_nothing(tmp_path: Path, words: list[str]) -> None:
+    """The status is that of a closed pipe, not of a disagreement; what was found is saved."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+    assert (tmp_path / "results/train/model.json").exists() == (words[0] == "train")

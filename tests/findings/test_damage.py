@@ -23,7 +23,7 @@ from bench.learning.prediction import predict, read_model
 from bench.machine import facts
 from bench.race import run as race
 from bench.report import advice, comparison, formats
-from tests.cli.test_cli import MODEL
+from tests.cli.conftest import MODEL
 from tests.conftest import Command
 from tests.machine.test_roofline import MACHINE
 from tests.runs import write_run

@@ -6,9 +6,11 @@ from types import ModuleType
 from typing import ClassVar
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from matplotlib.container import ErrorbarContainer
 
+from backends.interface import InputValueError
 from bench.data.files import write_json, write_table
 from bench.data.samples import reference_line
 from bench.findings.conclusions import conclude
@@ -169,6 +171,18 @@ class TestRace:
         write_table(error_table(checked, exact), tmp_path / ERRORS)
         assert [path.name for path in redraw(source, tmp_path / "new")] == [*race, "agreement.png"]
         assert is_png(tmp_path / "new" / "agreement.png")
+
+    @pytest.mark.parametrize("content", [b"nothing", b"no colors"])
+    def test_errors_of_another_version_are_refused_in_a_line(
+        self, source: Path, tmp_path: Path, content: bytes
+    ) -> None:
+        (tmp_path / ERRORS).write_bytes(content)
+        if content == b"no colors":
+            write_table(pa.table({"backend": ["numpy"], "epoch": [0]}), tmp_path / ERRORS)
+        with pytest.raises(InputValueError, match=f"{ERRORS}: is not the table of errors"):
+            list(redraw(source, tmp_path / "new"))
+        assert not (tmp_path / "new" / "agreement.png").exists()
+        assert (tmp_path / "new" / "fastest.png").exists()
 
     @pytest.mark.parametrize("name", ["$\\frac$.py", "_$x$.py", f"{'long' * 60}.py"])
     def test_a_file_may_have_any_name(self, tmp_path: Path, name: str) -> None:

@@ -6,6 +6,7 @@ If a new version of pytest-benchmark fails here, `bench/conftest.py`, `bench/tes
 
 import inspect
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,7 @@ def run_suite(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
             *words,
         ],
         cwd=folder,
+        env={key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")},
         capture_output=True,
         text=True,
         check=False,

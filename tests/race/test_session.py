@@ -160,6 +160,7 @@ def test_the_users_pytest_settings_do_not_matter(
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTEST_ADDOPTS", "--another-unknown-option")
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")  # which disables benchmarks
     session = timer("numpy")
     assert (session.failure, backends_of(session)) == ("", ["numpy"])
 
