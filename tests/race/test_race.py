@@ -329,7 +329,7 @@ class TestResume:
     def test_does_not_mix_two_states_of_a_file(self, partial: Path) -> None:
         with (partial.parent / "mine.py").open("a") as file:
             file.write("\n# faster\n")
-        with pytest.raises(InputValueError, match=r"mine\.py has changed since; two states"):
+        with pytest.raises(InputValueError, match=r"mine\.py has changed since, so old and new"):
             race.resume(partial)
 
     def test_does_not_mix_two_states_of_a_neighbor(
@@ -343,7 +343,7 @@ class TestResume:
         assert record.fingerprints(list(before)) == before
         with (copy / "interface.py").open("a") as file:
             file.write("\n# wider\n")
-        with pytest.raises(InputValueError, match=r"numpy has changed since; two states"):
+        with pytest.raises(InputValueError, match=r"numpy has changed since, so old and new"):
             race.resume(partial)
 
     def test_what_a_foreign_backend_declares_is_in_the_file(self, partial: Path) -> None:
