@@ -244,7 +244,7 @@ def train(
     if scaling is not None:
         with np.errstate(over="ignore", invalid="ignore"):
             height = scaling.target_mean + scaling.target_deviation * height
-        whole = scaling.restore(whole)
+        whole = until_not_finite(scaling.restore(whole))
     return Fit(known, backend, rate, whole, interrupted, stopped, tol, height)
 
 

@@ -79,6 +79,14 @@ def test_why_it_diverged(line: Dataset) -> None:
     assert train(line, lr=1.001 * limit, epochs=400_000, backend="numba").diverged
 
 
+def test_an_overflow_in_the_units_of_the_data_counts_even_if_the_scaled_loss_is_finite() -> None:
+    data = synthetic(20, 2)
+    data = Dataset(data.name, data.features, data.target, data.X, 1e30 * data.y)
+    fit = train(data, lr=1.4, epochs=2_000, standardize=True)
+    assert np.isfinite(fit.trajectory.loss[:-1]).all()
+    assert f"overflows at epoch {fit.trajectory.epoch[-1]:,}" in fit.failure
+
+
 def test_data_too_large_for_float64_are_told_apart() -> None:
     data = Dataset("huge", ("x",), "y", np.array([[1.0], [2.0]]), np.array([1e200, -1e200]))
     fit = train(data, lr=0.01, epochs=5)
