@@ -1,4 +1,4 @@
-"""The backends: one training loop, written six times, each time with one new idea.
+"""The backends: one training loop, written seven times, each time with one new idea.
 
 Together they are the ladder, and each is a rung. `names()` lists them, `load(...)` returns one, or
 a foreign backend from a file or module. A backend's library is imported only when that backend is
@@ -16,6 +16,7 @@ from backends import cache, finding
 
 if TYPE_CHECKING:
     from backends import (
+        dask_partitions,
         gram,
         numba_jit,
         numba_parallel,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         numba_simd,
         numba_parallel,
         gram,
+        dask_partitions,
     )
 
 
@@ -54,6 +56,8 @@ class Rung(NamedTuple):
     """Whether it takes about a hundred times as long as compiled code."""
     on_one_thread: str | None = None
     """The rung that does the same on a single thread; there, this one is not raced."""
+    for_large_data: bool = False
+    """Whether it is meant for data beyond memory; it is an extra, and raced only if named."""
 
 
 # Okabe and Ito, "Color Universal Design" (2008): color-blind readers can distinguish these
@@ -89,6 +93,14 @@ LADDER = {
         "#CC79A7",
         one_core=True,
         passes_once=True,
+    ),
+    "dask": Rung(
+        "dask_partitions",
+        "dask",
+        "the same sums over partitions, on threads or a cluster",
+        "#5D3A9B",
+        passes_once=True,
+        for_large_data=True,
     ),
 }
 OTHER_COLORS = ("#8C6D1F", "#333333", "#7F6BB3", "#A3A500")
@@ -127,6 +139,17 @@ def package_version(name: str) -> str | None:
         return None
 
 
+def how_to_install(name: str) -> str:
+    """Return the command that installs the package of a built-in backend."""
+    extra = LADDER[name].for_large_data
+    return f"pip install 'gradrace[{name}]'" if extra else f"pip install {LADDER[name].package}"
+
+
+def installed() -> tuple[str, ...]:
+    """Return the built-in backends that are not an extra, or whose extra is installed."""
+    return tuple(n for n, rung in LADDER.items() if not rung.for_large_data or package_version(n))
+
+
 def require(spec: str) -> None:
     """Make sure, without importing it, that the backend `spec`, as passed to `load`, exists.
 
@@ -139,7 +162,7 @@ def require(spec: str) -> None:
     if spec in LADDER:
         package = LADDER[spec].package
         if package_version(spec) is None:
-            raise InputValueError(f"backend {spec}: {package} is missing: pip install {package}")
+            raise InputValueError(f"backend {spec}: {package} is missing: {how_to_install(spec)}")
     elif spec.endswith(".py"):
         if not Path(spec).is_file():
             raise InputValueError(f"backend {spec}: no such file")
@@ -167,7 +190,7 @@ def ensure_cache(spec: str) -> str:
         OSError: no such folder can be created.
 
     """
-    compiles = spec not in LADDER or LADDER[spec].package == "numba"
+    compiles = spec not in LADDER or LADDER[spec].package not in (None, "numpy")
     return cache.use_folder() if compiles else ""
 
 

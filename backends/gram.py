@@ -16,6 +16,7 @@ lengths is large.
 
 import math
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -25,15 +26,27 @@ from backends import interface
 from backends.interface import Floats, Samples, Start, Trajectory
 from backends.numba_simd import REORDER, gradients, loss, predict, update
 
-__all__ = ["gradients", "loss", "predict", "prepare", "train", "update"]
+__all__ = ["condense", "gradients", "loss", "predict", "prepare", "train", "update"]
 
 ONE_CORE = True
 PASSES_ONCE = True
 
 _BLOCK = 256  # samples that are condensed at once; more if there are many features
 _PART = 1024  # samples that are multiplied at once
-# columns whose sum of squares is below _TINY would lose digits; they are multiplied by _ENLARGED
-_TINY, _ENLARGED = 2.0**-960, 2.0**500
+# columns whose sum of squares is below TINY would lose digits; they are multiplied by ENLARGED
+TINY, ENLARGED = 2.0**-960, 2.0**500
+
+
+class Condensed(NamedTuple):
+    """What an epoch needs from the samples."""
+
+    n: int
+    S: Floats
+    """(d + 2, d + 2) AᵀA"""
+    R: Floats
+    """(d + 2, d + 2) Rᵀ, so row k is column k of R, multiplied by its unit"""
+    units: Floats
+    """(d,) what the columns of X are multiplied by in R"""
 
 
 def prepare(X: ArrayLike, y: ArrayLike) -> Samples:
@@ -42,17 +55,33 @@ def prepare(X: ArrayLike, y: ArrayLike) -> Samples:
     return np.asfortranarray(X), y
 
 
+def condense(data: Samples) -> Condensed:
+    """Make the two passes over the samples: one computes S, the other R."""
+    X, y = data
+    return Condensed(len(y), *_condense(X.T, y))
+
+
 def train(
-    data: Samples, *, lr: float, epochs: int, w0: Start = None, b0: float = 0.0, every: int = 1
+    data: Samples | Condensed,
+    *,
+    lr: float,
+    epochs: int,
+    w0: Start = None,
+    b0: float = 0.0,
+    every: int = 1,
 ) -> Trajectory:
     """Make `epochs` updates from (w0, b0) at the learning rate lr; record every `every`-th state.
 
-    Two passes over the samples come first: one computes S, the other R.
+    The samples are condensed first, unless `data` is what `condense` returned.
     """
-    X, y = data
-    lr, epochs, w, b, every = interface.check_schedule(X.shape[1], lr, epochs, w0, b0, every)
+    d = len(data.units) if isinstance(data, Condensed) else data[0].shape[1]
+    lr, epochs, w, b, every = interface.check_schedule(d, lr, epochs, w0, b0, every)
     epoch = interface.recorded_epochs(epochs, every)
-    path = _train(X.T, y, w, b, lr, epochs, every, len(epoch), _fuses())
+    if isinstance(data, Condensed):
+        path = _descend(*data, w, b, lr, epochs, every, len(epoch), _fuses())
+    else:
+        X, y = data
+        path = _train(X.T, y, w, b, lr, epochs, every, len(epoch), _fuses())
     return Trajectory(epoch, *path)
 
 
@@ -68,11 +97,34 @@ def _train(
     rows: int,
     fuses: bool,
 ) -> tuple[Floats, Floats, Floats]:
-    n, d = len(y), len(w)
-    S, units = _products(columns, y), np.empty(d)
-    for j in range(d):
-        units[j] = _ENLARGED if S[j + 1, j + 1] < _TINY else 1.0
-    R = _condense(columns, y, units)
+    S, R, units = _condense(columns, y)
+    return _descend(len(y), S, R, units, w, b, lr, epochs, every, rows, fuses)
+
+
+@njit(cache=True, fastmath=REORDER)
+def _condense(columns: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
+    S, units = _products(columns, y), np.empty(len(columns))
+    for j in range(len(columns)):
+        units[j] = ENLARGED if S[j + 1, j + 1] < TINY else 1.0
+    return S, _triangle(columns, y, units), units
+
+
+@njit(cache=True, fastmath=REORDER)
+def _descend(
+    n: int,
+    S: Floats,
+    R: Floats,
+    units: Floats,
+    w: Floats,
+    b: float,
+    lr: float,
+    epochs: int,
+    every: int,
+    rows: int,
+    fuses: bool,
+) -> tuple[Floats, Floats, Floats]:
+    """Make the epochs, each of which needs S and R only."""
+    d = len(w)
     if d == 1 and fuses:
         h_b, h_w = lr * 2.0 / n * S[0, 0], lr * 2.0 / n * S[1, 1]
         if h_b + h_w < 2.0 and n * min(h_b, h_w) >= 0.5:
@@ -188,7 +240,7 @@ def _products(columns: Floats, y: Floats) -> Floats:
 
 
 @njit(cache=True, forceinline=True, fastmath=REORDER)
-def _condense(columns: Floats, y: Floats, units: Floats) -> Floats:
+def _triangle(columns: Floats, y: Floats, units: Floats) -> Floats:
     """Return R (d + 2, d + 2), triangular, with RᵀR = AᵀA for A = [1 X y]; its columns are rows.
 
     Block by block, modified Gram-Schmidt is applied to the R of the previous blocks with the next

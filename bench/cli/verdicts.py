@@ -58,7 +58,7 @@ def check(
     from bench.race import checking
     from bench.report.verdicts import check_report
 
-    specs = backend or backends.names()
+    specs = backend or backends.installed()
     usable(specs)
     if json is not None:
         writable_file(json)

@@ -60,7 +60,7 @@ def check(
         InputValueError: the rate or the epochs are out of range, or no rate is stable.
 
     """
-    specs = tuple(dict.fromkeys(specs)) or backends.names()
+    specs = tuple(dict.fromkeys(specs)) or backends.installed()
     epochs = affordable_epochs(data) if epochs is None else epochs
     rate = _rate(lr, data, epochs)
     others = suite()

@@ -79,9 +79,15 @@ class Settings:
 
 
 def default_backends(threads: int) -> tuple[str, ...]:
-    """Return the built-in backends; with one thread, without those that then equal another one."""
-    rungs = backends.LADDER.items()
-    return tuple(name for name, rung in rungs if threads > 1 or rung.on_one_thread is None)
+    """Return the built-in backends that are raced unless others are named.
+
+    These are all but those for large data and, with one thread, those that then equal another one.
+    """
+    return tuple(
+        name
+        for name, rung in backends.LADDER.items()
+        if not rung.for_large_data and (threads > 1 or rung.on_one_thread is None)
+    )
 
 
 def choose(

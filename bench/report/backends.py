@@ -12,6 +12,6 @@ def backend_table() -> Table:
     for name, rung in backends.LADDER.items():
         version = backends.package_version(name)
         package = rung.package or "Python"
-        found = f"{package} {version}" if version else f"missing: pip install {package}"
+        found = f"{package} {version}" if version else f"missing: {backends.how_to_install(name)}"
         table.add_row(name, found, rung.idea)
     return table

@@ -1,0 +1,348 @@
+"""Rung `dask`: the passes of `gram`, over samples that no single memory has to hold.
+
+The samples are divided into partitions. A partition is a recipe, not data: it says which rows to
+read, and from where. One task per partition reads them batch by batch and condenses them, as `gram`
+does, to their number n, S = AᵀA and the triangular factor R of A = [1 X y]. Results are joined in
+the order of the partitions, eight at a time: n and S are added, and R is the factor of the stacked
+ones (Demmel, Grigori, Hoemmen and Langou, "Communication-optimal parallel and sequential QR and LU
+factorizations", *SIAM J. Sci. Comput.* 34 (2012), where this is called TSQR). Then come the epochs,
+which need nothing else, exactly as in `gram`.
+
+The order in which tasks finish, and where, changes no bit of the result; the partitions do.
+
+The tasks run on a Dask cluster if there is a `distributed.Client`, or if DASK_SCHEDULER_ADDRESS is
+set; otherwise on threads of this process. Arrays in the memory of this process are always condensed
+here, because sending them would take longer. Workers need NumPy and whatever reads the recipes, but
+not this package: the functions that run there are sent along, so they use nothing else from here.
+"""
+
+import contextlib
+import operator
+import os
+import sys
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import cache, partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from backends import gram, interface
+from backends.gram import Condensed
+from backends.interface import Floats, InputValueError, Integers, Samples, Start, Trajectory
+from backends.numba_simd import update
+
+__all__ = ["condense", "gradients", "loss", "predict", "prepare", "train", "update"]
+
+PASSES_ONCE = True
+
+Programs = dict[str, Callable[..., Any]]
+Batches = Iterator[Samples]
+"""Consecutive samples, X (m, d) and y (m,), m ≥ 0."""
+
+SCHEDULER = "DASK_SCHEDULER_ADDRESS"
+SECONDS_TO_CONNECT = 10
+
+_FAN_IN = 8  # results that are joined at once
+_PARTITION = 2**21  # values of X and y in a partition of arrays, 16 MB
+_BLOCK = 2**15  # values that are condensed at once, so that they stay in the second-level cache
+_WIDEST = 480  # a column whose largest value is within 2^±480 has squares within float64
+_NO_VALUE = 1_100  # the shift of a column of zeros, above any other
+
+
+class Partitions(NamedTuple):
+    """Samples as recipes."""
+
+    read: Callable[..., Batches]
+    """Returns the samples of a partition; it gets the values of one of the `recipes`."""
+    recipes: Sequence[tuple[Hashable, ...]]
+    """One per partition; a key of `graph` stands for its result."""
+    d: int
+    graph: dict[Hashable, Any] = {}  # noqa: RUF012 (never changed)
+    """What computes the blocks of a Dask array"""
+    here: bool = False
+    """Whether only this process can read them"""
+
+
+class Part(NamedTuple):
+    """Some samples, condensed."""
+
+    n: int
+    S: Floats
+    """(d + 2, d + 2) AᵀA"""
+    R: Floats
+    """(d + 2, d + 2) the triangular factor of A whose columns are multiplied by 2^shift"""
+    shift: Integers
+    """(d + 2,) 0 unless the squares of a column are beyond float64"""
+
+
+def prepare(X: Any, y: Any = None, *, partitions: int | None = None) -> Partitions:
+    """Return the recipes of arrays (in `partitions` slices), of Dask arrays, or `Partitions`."""
+    if isinstance(X, Partitions):
+        return X
+    if hasattr(X, "__dask_graph__"):
+        return _dask_arrays(X, y)
+    X, y = interface.check_samples(X, y)
+    n, d = X.shape
+    pieces = max(1, n * (d + 1) // _PARTITION) if partitions is None else partitions
+    ends = [n * i // pieces for i in range(pieces + 1)]
+    recipes = list(pairwise(ends))
+    return Partitions(partial(_rows, X, y), recipes, d, here=True)
+
+
+def condense(data: Partitions) -> Condensed:
+    """Make the pass over the samples.
+
+    Raises:
+        InputValueError: there are no samples, a task cannot use what it reads, or there is no
+            scheduler where one should be.
+
+    """
+    n, S, R, shift = _over(data, partial(_condense, data.d + 2), _join)
+    if not n:
+        raise InputValueError("X: needs at least one row, got none")
+    units = np.where(np.diag(S)[1:-1] < gram.TINY, gram.ENLARGED, 1.0)
+    exponents = np.log2([1.0, *units, 1.0]).astype(np.int64)
+    columns = np.ldexp(R, exponents - np.where(shift == _NO_VALUE, 0, shift)).T
+    return Condensed(n, S, np.ascontiguousarray(columns), units)
+
+
+def train(
+    data: Partitions | Condensed,
+    *,
+    lr: float,
+    epochs: int,
+    w0: Start = None,
+    b0: float = 0.0,
+    every: int = 1,
+) -> Trajectory:
+    """Make `epochs` updates from (w0, b0) at the learning rate lr; record every `every`-th state.
+
+    The samples are condensed first, unless `data` is what `condense` returned.
+    """
+    d = len(data.units) if isinstance(data, Condensed) else data.d
+    interface.check_schedule(d, lr, epochs, w0, b0, every)
+    condensed = data if isinstance(data, Condensed) else condense(data)
+    return gram.train(condensed, lr=lr, epochs=epochs, w0=w0, b0=b0, every=every)
+
+
+def predict(X: Any, w: ArrayLike, b: float) -> Floats:
+    """ŷ = Xw + b, shape (n,), of arrays or partitions."""
+    data = X if isinstance(X, Partitions) else prepare(X, np.zeros(len(X)))
+    y_hat: Floats = _over(data, partial(_predict, np.asarray(w), b), np.concatenate)
+    return y_hat
+
+
+def loss(X: Any, y: Any, w: ArrayLike, b: float) -> float:
+    """L = (1/n) Σ rᵢ²."""
+    n, squares, _, _ = _over(prepare(X, y), partial(_sums, np.asarray(w), b), _add)
+    return float(squares / n)
+
+
+def gradients(X: Any, y: Any, w: ArrayLike, b: float) -> tuple[Floats, float]:
+    """(∂L/∂w of shape (d,), ∂L/∂b) = (2/n) (Xᵀr, Σ rᵢ)."""
+    n, _, along, total = _over(prepare(X, y), partial(_sums, np.asarray(w), b), _add)
+    return 2.0 / n * along, float(2.0 / n * total)
+
+
+# What the tasks do: NumPy only, because a worker may have nothing else
+
+
+def _condense(p: int, batches: Batches) -> Part:
+    """Return what the samples contribute; only a batch and a block of them are in memory."""
+    part = Part(0, np.zeros((p, p)), np.zeros((p, p)), np.full(p, _NO_VALUE))
+    for A in _blocks(p, batches):
+        with np.errstate(over="ignore", invalid="ignore"):
+            S = A.T @ A
+        largest = np.abs(A).max(axis=0)
+        _, top = np.frexp(largest)
+        shift = np.where(np.abs(top) > _WIDEST, -top, 0)
+        shift[largest == 0.0] = _NO_VALUE
+        part = _join([part, Part(len(A), S, np.ldexp(A, shift) if shift.any() else A, shift)])
+    return part
+
+
+def _blocks(p: int, batches: Batches) -> Iterator[Floats]:
+    """Yield A = [1 X y] in blocks of equal length, only the last one is shorter.
+
+    So the result depends on the samples of a partition, not on the batches they come in.
+    """
+    A, filled = np.ones((max(4 * p, _BLOCK // p), p)), 0
+    for X, y in batches:
+        start = 0
+        while start < len(y):
+            m = min(len(A) - filled, len(y) - start)
+            A[filled : filled + m, 1:-1] = X[start : start + m]
+            A[filled : filled + m, -1] = y[start : start + m]
+            filled, start = filled + m, start + m
+            if filled == len(A):
+                yield A
+                filled = 0
+    if filled:
+        yield A[:filled]
+
+
+def _join(parts: Sequence[Part]) -> Part:
+    """Return what several parts contribute together; an R may have any number of rows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        S = sum((part.S for part in parts[1:]), parts[0].S)
+    shift = np.min([part.shift for part in parts], axis=0)
+    rows = [
+        part.R if (part.shift == shift).all() else np.ldexp(part.R, shift - part.shift)
+        for part in parts
+    ]
+    R = np.zeros_like(S)
+    factor = np.linalg.qr(np.concatenate(rows), mode="r")
+    R[: len(factor)] = factor
+    return Part(sum(part.n for part in parts), S, R, shift)
+
+
+def _predict(w: Floats, b: float, batches: Batches) -> Floats:
+    return np.concatenate([np.empty(0), *(X @ w + b for X, _ in batches)])
+
+
+def _sums(w: Floats, b: float, batches: Batches) -> tuple[int, float, Floats, float]:
+    """Return n, Σ rᵢ², Xᵀr and Σ rᵢ."""
+    found = (0, 0.0, np.zeros(len(w)), 0.0)
+    for X, y in batches:
+        r = X @ w + b - y
+        found = _add([found, (len(r), float(r @ r), r @ X, float(r.sum()))])
+    return found
+
+
+def _add(parts: Sequence[Any]) -> Any:
+    return tuple(sum(rest, first) for first, *rest in zip(*parts, strict=True))
+
+
+def _rows(X: Floats, y: Floats, start: int, end: int) -> Batches:
+    yield X[start:end], y[start:end]
+
+
+def _block(X: Any, y: Any) -> Batches:
+    """Return one block of Dask arrays; it is checked here, where it exists for the first time."""
+    X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
+    for name, values in (("X", X), ("y", y)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name}: must be finite, got nan or inf in a block")
+    yield X, y
+
+
+# How the tasks are arranged, and where they run
+
+
+def _over(data: Partitions, each: Callable[[Batches], Any], join: Callable[..., Any]) -> Any:
+    """Return `each` of every partition, joined in order, eight at a time."""
+    token = uuid4().hex
+    run, merge = f"run-{token}", f"join-{token}"
+    graph: dict[Hashable, Any] = dict(data.graph)
+    level: list[Hashable] = []
+    for i, recipe in enumerate(data.recipes):
+        level.append((run, i))
+        graph[run, i] = (operator.call, run, *recipe)
+    depth = 0
+    while len(level) > 1:
+        depth += 1
+        groups = [level[i : i + _FAN_IN] for i in range(0, len(level), _FAN_IN)]
+        level = [(merge, depth, i) for i in range(len(groups))]
+        graph.update(zip(level, ((operator.call, merge, group) for group in groups), strict=True))
+    programs: Programs = {run: partial(_run, data.read, each), merge: join}
+    try:
+        return _get(graph, programs, level[0], here=data.here)
+    except ValueError as error:  # a task cannot use what it reads; its message says why
+        raise InputValueError(str(error)) from None
+
+
+def _run(read: Callable[..., Batches], each: Callable[[Batches], Any], *recipe: Any) -> Any:
+    return each(read(*recipe))
+
+
+def _get(
+    graph: dict[Hashable, Any],
+    programs: dict[str, Callable[..., Any]],
+    key: Hashable,
+    *,
+    here: bool,
+) -> Any:
+    """Compute a key of a graph whose tasks call `programs`, on one BLAS thread per task."""
+    client = None if here else _client()
+    if client is not None:
+        sent = {name: _sent(program) for name, program in programs.items()}
+        return client.get({**graph, **sent}, key, optimize_graph=False)
+    import dask.threaded
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):
+        return dask.threaded.get({**graph, **programs}, key)
+
+
+def _client() -> Any:
+    """Return the active client, or one of the scheduler that the environment names, or None.
+
+    Raises:
+        InputValueError: there is no scheduler at that address.
+
+    """
+    distributed = sys.modules.get("distributed")
+    if distributed is not None:
+        with contextlib.suppress(ValueError):  # no client
+            return distributed.default_client()
+    address = os.environ.get(SCHEDULER)
+    return _connected(address) if address else None
+
+
+@cache
+def _connected(address: str) -> Any:
+    from distributed import Client
+
+    try:
+        return Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputValueError(f"{address}: no Dask scheduler answers: {reason}") from None
+
+
+def _sent(program: Callable[..., Any]) -> tuple[Callable[..., Any], bytes]:
+    """Return a task that yields a function on a worker that has not got the module it is from."""
+    import cloudpickle
+
+    inner = program
+    while isinstance(inner, partial):
+        inner = inner.args[0] if inner.args and callable(inner.args[0]) else inner.func
+    modules = [sys.modules[name] for name in {__name__, inner.__module__}]
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return cloudpickle.loads, cloudpickle.dumps(partial(_on_worker, program))
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def _on_worker(program: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function with a single BLAS thread, since there is a task per core."""
+    with contextlib.suppress(ImportError):
+        import threadpoolctl
+
+        threadpoolctl.threadpool_limits(1, "blas")  # for good, since other tasks run meanwhile
+    return program(*arguments)
+
+
+def _dask_arrays(X: Any, y: Any) -> Partitions:
+    """Return the blocks of Dask arrays X (n, d) and y (n,), along the rows, as partitions."""
+    import dask
+
+    if X.ndim != 2 or y.ndim != 1:
+        raise InputValueError(f"X, y: need shapes (n, d) and (n,), got {X.shape} and {y.shape}")
+    X = X.rechunk({1: -1})
+    if not np.isnan(X.chunks[0]).any():
+        if X.shape[0] != y.shape[0]:
+            raise InputValueError(f"y: needs one value per row of X, {len(X)}, got {len(y)}")
+        y = y.rechunk((X.chunks[0],))
+    elif X.numblocks[0] != y.numblocks[0]:
+        raise InputValueError("X, y: blocks of unknown length must correspond")
+    X, y = dask.optimize(X, y)
+    graph = {**X.__dask_graph__(), **y.__dask_graph__()}
+    recipes = [((X.name, i, 0), (y.name, i)) for i in range(X.numblocks[0])]
+    return Partitions(_block, recipes, int(X.shape[1]), graph)
