@@ -24,6 +24,9 @@ here; `prepare` and `train` are enough, and a plain tuple (epoch, w, b, loss) ca
 `Trajectory`. A run that diverges is not an error: its values are finite, then inf, then nan, and
 there is no warning or exception.
 
+A backend that passes over the samples before its epochs may have `condense(data)` as well. `train`
+then takes what that returns in place of `data`, so that a run in many calls makes the pass once.
+
 Two module attributes say what is special about a backend. They determine how fast it can possibly
 be on this machine:
 

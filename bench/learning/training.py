@@ -262,6 +262,7 @@ def _pieces(
     is empty, except that the last one is the reason why `stopping` ended the training, if it did.
     """
     samples, d = module.prepare(data.X.copy(), data.y.copy()), data.X.shape[1]
+    samples = getattr(module, "condense", lambda prepared: prepared)(samples)
     w, b = np.zeros(d), 0.0
     done, length = 0, 0  # the first call makes no update; it compiles, and returns row 0
     while True:

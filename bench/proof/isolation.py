@@ -168,7 +168,8 @@ def _exercise(
     """Train on every problem, and call the other functions where it asks for them; fill `arrays`.
 
     The name of the current problem is written to `doing`. Problems with the same samples share what
-    `prepare` returned for them.
+    `prepare` returned for them. Where other functions are called, training starts from what
+    `condense` returns, if the backend has it.
     """
     prepared: dict[tuple[int, int], Any] = {}
     for i, problem in enumerate(problems):
@@ -178,6 +179,8 @@ def _exercise(
             given = problem.X.copy(), problem.y.copy()
             prepared[samples] = backend.prepare(*given), given
         data, (X, y) = prepared[samples]
+        if problem.pieces and hasattr(backend, "condense"):
+            data = backend.condense(data)
         start = None if problem.w0 is None else problem.w0.copy()
         path = _trained(backend, data, problem, start)
         if not (np.array_equal(X, problem.X) and np.array_equal(y, problem.y)):

@@ -157,3 +157,16 @@ def test_what_a_child_leaves_is_not_believed(
     backend = write_forger(tmp_path / "forger.py", "sys.argv[1]", file, LEAVINGS[name])
     with pytest.raises(BackendError, match=r"result|without a message|garbage|PK|NUMPY"):
         run_isolated(backend, [Problem("", line.X, line.y, 0.1, 1)])
+
+
+@pytest.mark.parametrize(
+    ("condensed", "reason"),
+    [("data", ""), ("(data[0][1:], data[1][1:])", "from a given w0, b0, with every=3: loss at ")],
+)
+def test_training_from_what_condense_returns_is_judged_too(
+    line: Dataset, tmp_path: Path, condensed: str, reason: str
+) -> None:
+    source = (FOREIGN / "good.py").read_text()
+    (tmp_path / "mine.py").write_text(f"{source}\n\ndef condense(data):\n    return {condensed}\n")
+    (found,) = verdicts(line, str(tmp_path / "mine.py")).values()
+    assert (found.agrees, found.reason[: len(reason)]) == (not reason, reason)

@@ -1,0 +1,242 @@
+"""The rung `dask`: partitions of any kind, on threads or a cluster, always the same bits."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+
+from backends import dask_partitions as dask_rung
+from backends import gram
+from backends.dask_partitions import SCHEDULER, Batches, Partitions
+from backends.interface import Floats, InputError, InputValueError, Samples
+from bench.data.samples import synthetic
+from bench.proof.agreement import judge
+from bench.proof.oracle import exact_trajectory
+from tests.conftest import assert_same_bits
+
+WORKER = (  # without our packages, as on another machine
+    "import sys; sys.modules['backends'] = sys.modules['bench'] = sys.modules['tests'] = None; "
+    "from distributed.cli.dask_worker import main; main()"
+)
+
+
+def generated(seed: int, n: int) -> Batches:
+    """A partition of n samples that come in batches of unequal length."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(n, 3)), rng.normal(size=n)
+    for start in range(0, n, 777):
+        yield X[start : start + 777], y[start : start + 777]
+
+
+def fatal_once(marker: str, seed: int, n: int) -> Batches:
+    """The same, but the first process that reads partition 3 dies of it."""
+    if seed == 3 and not os.path.exists(marker):
+        open(marker, "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return generated(seed, n)
+
+
+RECIPES = [(seed, 0 if seed % 4 == 1 else 2_000) for seed in range(20)]
+SOURCE = Partitions(generated, RECIPES, 3)
+
+
+def whole(source: Partitions) -> Samples:
+    batches = [batch for recipe in source.recipes for batch in source.read(*recipe)]
+    X, y = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    return X, y
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    """A cluster of two worker processes that have NumPy, but none of our packages."""
+    with ExitStack() as stack:
+        cluster = stack.enter_context(LocalCluster(n_workers=0, dashboard_address=":0"))
+        client = stack.enter_context(Client(cluster, set_as_default=False))
+        words = ["--nthreads", "1", "--no-dashboard", "--no-nanny"]
+        for _ in range(2):
+            worker = subprocess.Popen(
+                [sys.executable, "-c", WORKER, cluster.scheduler_address, *words],
+                cwd="/",
+                stderr=subprocess.DEVNULL,
+            )
+            stack.callback(worker.wait)
+            stack.callback(worker.terminate)
+        client.wait_for_workers(2)
+        yield client
+
+
+@pytest.mark.parametrize("partitions", [1, 2, 7, 40])
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (31, 1), (23, 4), (3, 5), (5_000, 2)])
+def test_agrees_however_the_samples_are_divided(n: int, d: int, partitions: int) -> None:
+    """With 40 partitions, most of the small ones are empty."""
+    data = synthetic(n, d)
+    lr = 0.02 / (1 + d / n)
+    recipes = dask_rung.prepare(data.X, data.y, partitions=partitions)
+    assert len(recipes.recipes) == partitions
+    path = dask_rung.train(recipes, lr=lr, epochs=40)
+    assert judge("dask", path, exact_trajectory(data.X, data.y, lr=lr, epochs=40)).reason == ""
+
+
+@pytest.mark.parametrize("sizes", [(1e-300, 1.0), (1e180, 1e-170), (5e-324, 1e-310), (0.0, 0.0)])
+def test_columns_whose_squares_leave_float64(sizes: tuple[float, float]) -> None:
+    data = synthetic(60, 2)
+    X = data.X * np.array(sizes)
+    exact = exact_trajectory(X, data.y, lr=0.1, epochs=9)
+    for partitions in (1, 7):
+        path = dask_rung.train(
+            dask_rung.prepare(X, data.y, partitions=partitions), lr=0.1, epochs=9
+        )
+        assert judge("dask", path, exact).reason == ""
+
+
+def test_a_column_may_be_tiny_in_one_partition_and_huge_in_another() -> None:
+    x = np.repeat([1e-200, 0.0, 1.0, 1e-310], 25)[:, None]
+    y = np.tile([1.0, -2.0], 50)
+    exact = exact_trajectory(x, y, lr=0.1, epochs=9)
+    path = dask_rung.train(dask_rung.prepare(x, y, partitions=4), lr=0.1, epochs=9)
+    assert judge("dask", path, exact).reason == ""
+
+
+def test_batches_of_any_length_give_the_same_bits() -> None:
+    def at_once(seed: int, n: int) -> Batches:
+        yield (
+            whole(Partitions(generated, [(seed, max(n, 1))], 3))
+            if n
+            else (
+                np.empty((0, 3)),
+                np.empty(0),
+            )
+        )
+
+    expected = dask_rung.train(SOURCE, lr=0.01, epochs=20)
+    assert_same_bits(dask_rung.train(SOURCE._replace(read=at_once), lr=0.01, epochs=20), expected)
+
+
+def test_the_samples_are_read_once_for_all_calls() -> None:
+    read: list[int] = []
+
+    def counted(seed: int, n: int) -> Batches:
+        read.append(seed)
+        return generated(seed, n)
+
+    source = SOURCE._replace(read=counted, here=True)
+    condensed = dask_rung.condense(source)
+    first = dask_rung.train(condensed, lr=0.01, epochs=20)
+    assert_same_bits(first, dask_rung.train(condensed, lr=0.01, epochs=20))
+    assert sorted(read) == list(range(20))
+    assert_same_bits(first, dask_rung.train(source, lr=0.01, epochs=20))
+
+
+def test_what_is_condensed_is_what_gram_has() -> None:
+    X, y = whole(SOURCE)
+    ours, theirs = dask_rung.condense(SOURCE), gram.condense(gram.prepare(X, y))
+    np.testing.assert_allclose(ours.S, theirs.S, rtol=1e-12, atol=1e-10)
+    np.testing.assert_allclose(ours.R @ ours.R.T, theirs.S, rtol=1e-12, atol=1e-10)
+
+
+class TestDaskArrays:
+    @pytest.mark.parametrize("chunks", [(100, 4), (30, 4), (30, 2), ((1, 0, 99), 4)])
+    def test_agree_and_have_the_bits_of_equal_partitions(self, chunks: Any) -> None:
+        import dask.array as da
+
+        data = synthetic(100, 4)
+        X, y = da.from_array(data.X, chunks=chunks), da.from_array(data.y, chunks=33)
+        source = dask_rung.prepare(X * 2 - X, y)
+        path = dask_rung.train(source, lr=0.02, epochs=30)
+        exact = exact_trajectory(data.X, data.y, lr=0.02, epochs=30)
+        assert judge("dask", path, exact).reason == ""
+
+    @pytest.mark.parametrize(
+        ("X", "y", "message"),
+        [
+            (np.ones((4, 1)), np.ones(5), "y: needs one value per row of X, 4, got 5"),
+            (np.ones(4), np.ones(4), "X, y: need shapes"),
+            (np.full((4, 1), np.nan), np.ones(4), "X: must be finite"),
+            (np.ones((4, 1)), np.full(4, np.inf), "y: must be finite"),
+        ],
+    )
+    def test_that_cannot_be_used_say_why(self, X: Floats, y: Floats, message: str) -> None:
+        import dask.array as da
+
+        with pytest.raises(InputValueError, match=message):
+            dask_rung.train(dask_rung.prepare(da.asarray(X), da.asarray(y)), lr=0.1, epochs=1)
+
+
+def test_no_samples_at_all_are_refused() -> None:
+    with pytest.raises(InputValueError, match="needs at least one row"):
+        dask_rung.train(Partitions(generated, [(0, 0), (1, 0)], 3), lr=0.1, epochs=1)
+
+
+def test_arguments_are_checked_before_anything_is_read() -> None:
+    def never(*_: Any) -> Batches:
+        raise AssertionError
+
+    with pytest.raises(InputError, match="lr"):
+        dask_rung.train(Partitions(never, RECIPES, 3), lr=-1.0, epochs=1)
+
+
+@pytest.mark.slow
+class TestCluster:
+    """Workers are processes without our packages."""
+
+    def test_gives_the_bits_of_threads(self, client: Client) -> None:
+        expected = dask_rung.train(SOURCE, lr=0.01, epochs=20)
+        with client.as_current():
+            assert_same_bits(dask_rung.train(SOURCE, lr=0.01, epochs=20), expected)
+
+    def test_arrays_of_this_process_stay_here(
+        self, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Client, "get", None)
+        X, y = whole(SOURCE)
+        with client.as_current():
+            dask_rung.train(dask_rung.prepare(X, y), lr=0.01, epochs=2)
+
+    def test_what_a_task_cannot_use_is_said_here(self, client: Client) -> None:
+        def bad(seed: int, n: int) -> Batches:
+            raise ValueError(f"part {seed}: row {n + 7}: a value is missing")
+
+        with client.as_current(), pytest.raises(InputValueError, match=r"^part \d+: row \d+: a v"):
+            dask_rung.train(SOURCE._replace(read=bad), lr=0.1, epochs=1)
+
+    def test_a_lost_worker_changes_nothing(self, tmp_path: Path) -> None:
+        expected = dask_rung.train(SOURCE, lr=0.01, epochs=20)
+        read = partial(fatal_once, str(tmp_path / "marker"))
+        with (
+            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+            Client(cluster, set_as_default=False) as lost,
+            lost.as_current(),
+        ):
+            assert_same_bits(
+                dask_rung.train(SOURCE._replace(read=read), lr=0.01, epochs=20), expected
+            )
+        assert (tmp_path / "marker").exists()
+
+    def test_the_scheduler_may_be_named_by_the_environment(
+        self, client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        expected = dask_rung.train(SOURCE, lr=0.01, epochs=20)
+        monkeypatch.setenv(SCHEDULER, client.scheduler.address)
+        used: list[Any] = []
+        get = Client.get
+        monkeypatch.setattr(Client, "get", lambda *a, **k: used.append(a) or get(*a, **k))
+        assert_same_bits(dask_rung.train(SOURCE, lr=0.01, epochs=20), expected)
+        assert len(used) == 1
+        dask_rung._connected(client.scheduler.address).close()
+        dask_rung._connected.cache_clear()
+
+
+def test_where_no_scheduler_answers_it_is_said_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SCHEDULER, "tcp://127.0.0.1:1")
+    monkeypatch.setattr(dask_rung, "SECONDS_TO_CONNECT", 0.3)
+    with pytest.raises(InputValueError, match=r"tcp://127\.0\.0\.1:1: no Dask scheduler answers"):
+        dask_rung.condense(SOURCE)
