@@ -26,6 +26,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -96,8 +97,8 @@ def condense(data: Partitions) -> Condensed:
     """Make the pass over the samples.
 
     Raises:
-        InputValueError: there are no samples, a task cannot use what it reads, or there is no
-            scheduler where one should be.
+        InputValueError: there are no samples, a task cannot use what it reads, there is no
+            scheduler where one should be, or the cluster is lost, or loses a task too often.
 
     """
     n, S, R, shift = _over(data, partial(_condense, data.d + 2), _join)
@@ -267,14 +268,22 @@ def _get(
 ) -> Any:
     """Compute a key of a graph whose tasks call `programs`, on one BLAS thread per task."""
     client = None if here else _client()
+    tasks = dict(graph)
     if client is not None:
-        sent = {name: _sent(program) for name, program in programs.items()}
-        return client.get({**graph, **sent}, key, optimize_graph=False)
+        tasks.update((name, _sent(program)) for name, program in programs.items())
+        try:
+            return client.get(tasks, key, optimize_graph=False)
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] != "distributed":
+                raise
+            reason = " ".join(str(error).split())
+            raise InputValueError(f"the Dask cluster did not finish: {reason}") from error
     import dask.threaded
     from threadpoolctl import threadpool_limits
 
+    tasks.update(programs)
     with threadpool_limits(1, "blas"):
-        return dask.threaded.get({**graph, **programs}, key)
+        return dask.threaded.get(tasks, key, num_workers=numba.get_num_threads())
 
 
 def _client() -> Any:

@@ -60,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
     arms = [
         Arm(case.spec, backend, repetitions=config.getoption("--repetitions"))
         for case in cases
-        for backend in config.getoption("--backend") or backends.names()
+        for backend in config.getoption("--backend") or backends.installed()
     ]
     config.stash[_PLAN] = Plan(tuple(arms), config.getoption("--seed"))
 

@@ -199,10 +199,10 @@ def scale(
     from bench.data.files import writable_folder
     from bench.findings.pictures import draw_scale
     from bench.race import scale
-    from bench.race.settings import QUICK_SETTINGS, default_backends
+    from bench.race.settings import QUICK_SETTINGS
     from bench.report.scale import scale_report
 
-    usable(default_backends(1))
+    usable(scale.single())
     base = replace(QUICK_SETTINGS, seed=seed, sessions=sessions)
     writable_folder(out)
     with progress_bar() as on_progress:

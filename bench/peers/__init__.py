@@ -28,6 +28,7 @@ PEERS = {
     "c": Peer("c_loop", None, None),
     "jax": Peer("jax_scan", "jax", "jax"),
     "torch": Peer("torch_loop", "torch", "torch"),
+    "dask-epochs": Peer("dask_epochs", "dask", "dask"),
 }
 
 COMPILERS = ("cc", "gcc", "clang")

@@ -25,10 +25,17 @@ NUMBERS = 1_000_000
 
 def threaded() -> tuple[str, ...]:
     """Return the backends that use several cores, and those that they equal on one core."""
-    alone = {rung.on_one_thread for rung in backends.LADDER.values()}
+    ladder = backends.LADDER
+    alone = {rung.on_one_thread for rung in ladder.values()}
     return tuple(
-        name for name, rung in backends.LADDER.items() if not rung.one_core or name in alone
+        name for name in backends.installed() if not ladder[name].one_core or name in alone
     )
+
+
+def single() -> tuple[str, ...]:
+    """Return the backends that are raced on one thread: here, those for large data are included."""
+    ladder = backends.LADDER
+    return tuple(name for name in backends.installed() if ladder[name].on_one_thread is None)
 
 
 def cases(sizes: Sequence[int] = SIZES, features: Sequence[int] = FEATURES) -> tuple[Case, ...]:
@@ -60,7 +67,7 @@ def study(
             kind="scale",
             cases=chosen,
             threads=threads,
-            backends=() if threads == 1 else threaded(),
+            backends=single() if threads == 1 else threaded(),
         )
         races.append(race.measure(folder / f"scale-{threads}.json", settings, on_progress))
         if races[-1].interrupted:

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backends import load, names
+from backends import load
 from backends.interface import (
     Backend,
     Floats,
@@ -204,6 +204,7 @@ def main() -> None:
     from threadpoolctl import threadpool_limits
 
     from bench.machine.facts import thread_environment
+    from bench.race.settings import default_backends
     from bench.report.tables import NONE, count, empty_table
     from bench.report.terminal import note, show
     from plots.numbers import seconds
@@ -215,7 +216,7 @@ def main() -> None:
     )  # for libraries imported from here on; NumPy is imported already
     for data, lr in ((reference_line(), REFERENCE_LR), (synthetic(10_000, 10), 0.1)):
         with threadpool_limits(1):
-            rows = race_to_loss(data.X, data.y, lr=lr, backends=names())
+            rows = race_to_loss(data.X, data.y, lr=lr, backends=default_backends(2))
         show(f"{data.name}, α = {lr:g}, to a loss of at most 1.001 times the least")
         table = empty_table("", "median", "best", "passes", "loss")
         for row in rows:

@@ -1,5 +1,6 @@
 """The rung `dask`: partitions of any kind, on threads or a cluster, always the same bits."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import dask
+import dask.array as da
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
@@ -40,7 +43,8 @@ def generated(seed: int, n: int) -> Batches:
 def fatal_once(marker: str, seed: int, n: int) -> Batches:
     """The same, but the first process that reads partition 3 dies of it."""
     if seed == 3 and not os.path.exists(marker):
-        open(marker, "w").close()
+        with contextlib.suppress(OSError), open(marker, "w"):
+            pass
         os.kill(os.getpid(), signal.SIGKILL)
     return generated(seed, n)
 
@@ -146,8 +150,6 @@ def test_what_is_condensed_is_what_gram_has() -> None:
 class TestDaskArrays:
     @pytest.mark.parametrize("chunks", [(100, 4), (30, 4), (30, 2), ((1, 0, 99), 4)])
     def test_agree_and_have_the_bits_of_equal_partitions(self, chunks: Any) -> None:
-        import dask.array as da
-
         data = synthetic(100, 4)
         X, y = da.from_array(data.X, chunks=chunks), da.from_array(data.y, chunks=33)
         source = dask_rung.prepare(X * 2 - X, y)
@@ -165,8 +167,6 @@ class TestDaskArrays:
         ],
     )
     def test_that_cannot_be_used_say_why(self, X: Floats, y: Floats, message: str) -> None:
-        import dask.array as da
-
         with pytest.raises(InputValueError, match=message):
             dask_rung.train(dask_rung.prepare(da.asarray(X), da.asarray(y)), lr=0.1, epochs=1)
 
@@ -221,6 +221,17 @@ class TestCluster:
             )
         assert (tmp_path / "marker").exists()
 
+    def test_a_task_that_ends_every_worker_is_given_up(self, tmp_path: Path) -> None:
+        read = partial(fatal_once, str(tmp_path / "no" / "marker"))  # which cannot be written
+        with (
+            dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+            LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
+            Client(cluster, set_as_default=False) as lost,
+            lost.as_current(),
+            pytest.raises(InputValueError, match="the Dask cluster did not finish: "),
+        ):
+            dask_rung.train(SOURCE._replace(read=read), lr=0.01, epochs=20)
+
     def test_the_scheduler_may_be_named_by_the_environment(
         self, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -228,7 +239,12 @@ class TestCluster:
         monkeypatch.setenv(SCHEDULER, client.scheduler.address)
         used: list[Any] = []
         get = Client.get
-        monkeypatch.setattr(Client, "get", lambda *a, **k: used.append(a) or get(*a, **k))
+
+        def counted(*arguments: Any, **options: Any) -> Any:
+            used.append(arguments)
+            return get(*arguments, **options)
+
+        monkeypatch.setattr(Client, "get", counted)
         assert_same_bits(dask_rung.train(SOURCE, lr=0.01, epochs=20), expected)
         assert len(used) == 1
         dask_rung._connected(client.scheduler.address).close()

@@ -57,6 +57,7 @@ def test_names_are_the_rungs_in_order() -> None:
         "numba-simd",
         "numba-parallel",
         "gram",
+        "dask",
     )
 
 
@@ -77,6 +78,7 @@ SOURCES = {
     "numpy": {"numpy_vectorized", "interface"},
     "numba-parallel": {"numba_parallel", "numba_simd", "numba_jit", "interface"},
     "gram": {"gram", "numba_simd", "numba_jit", "interface"},
+    "dask": {"dask_partitions", "gram", "numba_simd", "numba_jit", "interface"},
 }
 
 

@@ -45,7 +45,7 @@ class TestSettings:
         assert settings.baseline == "python"
 
     def test_all_cores_race_where_there_are_several_threads(self) -> None:
-        assert choose(threads=2).backends == backends.names()
+        assert choose(threads=2).backends == backends.names()[:-1]  # without dask
         assert choose(backends=["numba-parallel"]).backends == ("numba-parallel",)
 
     def test_full(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bench.findings import exponents, results
 from bench.machine import facts
-from bench.race import scale, settings
+from bench.race import scale
 from bench.race.cases import make_case
 from bench.race.scale import NUMBERS, SIZES
 from bench.race.settings import QUICK_SETTINGS
@@ -71,7 +71,7 @@ def test_the_picture_has_times_and_speed_ups(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_race_per_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(facts, "affinity", lambda: [0, 1])
-    monkeypatch.setattr(settings, "default_backends", lambda _threads: ("python", "numpy"))
+    monkeypatch.setattr(scale, "single", lambda: ("python", "numpy"))
     monkeypatch.setattr(scale, "threaded", lambda: ("numpy",))
     base = replace(QUICK_SETTINGS, sessions=1, repetitions=4, spacing=0.0, limit=False)
     races = scale.study(tmp_path, base, [make_case(30, 1, 60)])
@@ -84,7 +84,7 @@ def test_a_race_per_number_of_threads(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "default_backends", lambda _threads: ("numpy",))
+    monkeypatch.setattr(scale, "single", lambda: ("numpy",))
 
     def interrupt(doing: str, _done: int, _all: int) -> None:
         if doing.startswith("session 2 of 2"):
