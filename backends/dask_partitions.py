@@ -93,6 +93,25 @@ def prepare(X: Any, y: Any = None, *, partitions: int | None = None) -> Partitio
     return Partitions(partial(_rows, X, y), recipes, d, here=True)
 
 
+def predict(X: Any, w: ArrayLike, b: float) -> Floats:
+    """ŷ = Xw + b, shape (n,), of arrays or partitions."""
+    data = X if isinstance(X, Partitions) else prepare(X, np.zeros(len(X)))
+    y_hat: Floats = _over(data, partial(_predict, np.asarray(w), b), np.concatenate)
+    return y_hat
+
+
+def loss(X: Any, y: Any, w: ArrayLike, b: float) -> float:
+    """L = (1/n) Σ rᵢ²."""
+    n, squares, _, _ = _over(prepare(X, y), partial(_sums, np.asarray(w), b), _add)
+    return float(squares / n)
+
+
+def gradients(X: Any, y: Any, w: ArrayLike, b: float) -> tuple[Floats, float]:
+    """(∂L/∂w of shape (d,), ∂L/∂b) = (2/n) (Xᵀr, Σ rᵢ)."""
+    n, _, along, total = _over(prepare(X, y), partial(_sums, np.asarray(w), b), _add)
+    return 2.0 / n * along, float(2.0 / n * total)
+
+
 def condense(data: Partitions) -> Condensed:
     """Make the pass over the samples.
 
@@ -127,25 +146,6 @@ def train(
     interface.check_schedule(d, lr, epochs, w0, b0, every)
     condensed = data if isinstance(data, Condensed) else condense(data)
     return gram.train(condensed, lr=lr, epochs=epochs, w0=w0, b0=b0, every=every)
-
-
-def predict(X: Any, w: ArrayLike, b: float) -> Floats:
-    """ŷ = Xw + b, shape (n,), of arrays or partitions."""
-    data = X if isinstance(X, Partitions) else prepare(X, np.zeros(len(X)))
-    y_hat: Floats = _over(data, partial(_predict, np.asarray(w), b), np.concatenate)
-    return y_hat
-
-
-def loss(X: Any, y: Any, w: ArrayLike, b: float) -> float:
-    """L = (1/n) Σ rᵢ²."""
-    n, squares, _, _ = _over(prepare(X, y), partial(_sums, np.asarray(w), b), _add)
-    return float(squares / n)
-
-
-def gradients(X: Any, y: Any, w: ArrayLike, b: float) -> tuple[Floats, float]:
-    """(∂L/∂w of shape (d,), ∂L/∂b) = (2/n) (Xᵀr, Σ rᵢ)."""
-    n, _, along, total = _over(prepare(X, y), partial(_sums, np.asarray(w), b), _add)
-    return 2.0 / n * along, float(2.0 / n * total)
 
 
 # What the tasks do: NumPy only, because a worker may have nothing else

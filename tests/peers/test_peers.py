@@ -165,6 +165,7 @@ def test_all_available(monkeypatch: pytest.MonkeyPatch) -> None:
         "c_loop",
         "jax_scan",
         "torch_loop",
+        "dask_epochs",
     ]
     assert all(Path(file).is_absolute() and Path(file).is_file() for file in files)
     assert reasons == []
@@ -179,6 +180,7 @@ def test_only_ours_available(monkeypatch: pytest.MonkeyPatch) -> None:
             "c: needs a C compiler: none of cc, gcc, clang found",
             "jax: is missing: pip install 'gradrace[jax]'",
             "torch: is missing: pip install 'gradrace[torch]'",
+            "dask-epochs: is missing: pip install 'gradrace[dask]'",
         ],
     )
 
@@ -192,8 +194,8 @@ def test_one_that_is_broken_is_left_out(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(peers, "missing", lambda name: "" if name in ("textbook", "jax") else name)
     files, reasons = peers.raceable()
     assert files == [here("textbook")]
-    assert reasons[:2] == ["c", "torch"]
-    assert reasons[2].startswith("jax_scan: cannot be imported: ModuleNotFoundError: No module")
+    assert reasons[:3] == ["c", "torch", "dask-epochs"]
+    assert reasons[3].startswith("jax_scan: cannot be imported: ModuleNotFoundError: No module")
 
 
 def test_any_compiler_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
