@@ -157,12 +157,21 @@ def _condense(p: int, batches: Batches) -> Part:
     for A in _blocks(p, batches):
         with np.errstate(over="ignore", invalid="ignore"):
             S = A.T @ A
-        largest = np.abs(A).max(axis=0)
-        _, top = np.frexp(largest)
-        shift = np.where(np.abs(top) > _WIDEST, -top, 0)
-        shift[largest == 0.0] = _NO_VALUE
-        part = _join([part, Part(len(A), S, np.ldexp(A, shift) if shift.any() else A, shift)])
+        part = _join([part, _part(A, S)])
     return part
+
+
+def _part(A: Floats, S: Floats) -> Part:
+    """Return A as a part, its columns shifted where their squares, in S, are beyond float64."""
+    squares, widest = np.diag(S), 2.0 ** (2 * _WIDEST)
+    shift = np.zeros(len(S), dtype=np.int64)
+    if ((1.0 / widest < squares) & (squares < widest)).all():
+        return Part(len(A), S, A, shift)
+    largest = np.abs(A).max(axis=0)  # this takes as long as the factorization
+    _, top = np.frexp(largest)
+    shift = np.where(np.abs(top) > _WIDEST, -top, 0).astype(np.int64)
+    shift[largest == 0.0] = _NO_VALUE
+    return Part(len(A), S, np.ldexp(A, shift) if shift.any() else A, shift)
 
 
 def _blocks(p: int, batches: Batches) -> Iterator[Floats]:
