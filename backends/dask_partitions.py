@@ -17,6 +17,7 @@ not this package: the functions that run there are sent along, so they use nothi
 """
 
 import contextlib
+import ctypes
 import operator
 import os
 import sys
@@ -50,6 +51,7 @@ _FAN_IN = 8  # results that are joined at once
 _PARTITION = 2**21  # values of X and y in a partition of arrays, 16 MB
 _BLOCK = 2**15  # values that are condensed at once, so that they stay in the second-level cache
 _WIDEST = 480  # a column whose largest value is within 2^±480 has squares within float64
+_KEPT = 2**26  # bytes that a worker process keeps for the next task
 _NO_VALUE = 1_100  # the shift of a column of zeros, above any other
 
 
@@ -339,11 +341,20 @@ def _sent(program: Callable[..., Any]) -> tuple[Callable[..., Any], bytes]:
 
 
 def _on_worker(program: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function with a single BLAS thread, since there is a task per core."""
+    """Call a function with a single BLAS thread, since there is a task per core.
+
+    Dask makes a worker return memory above 64 kB to the system at once. Then every block is mapped
+    anew, and the page faults take twice as long as the work. Here, 64 MB are kept instead. Both
+    settings are those of the process and stay, because other tasks may run at the same time.
+    """
     with contextlib.suppress(ImportError):
         import threadpoolctl
 
-        threadpoolctl.threadpool_limits(1, "blas")  # for good, since other tasks run meanwhile
+        threadpoolctl.threadpool_limits(1, "blas")
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # not glibc
+        libc = ctypes.CDLL(None)
+        libc.mallopt(-1, _KEPT)  # M_TRIM_THRESHOLD
+        libc.mallopt(-3, _KEPT // 2)  # M_MMAP_THRESHOLD, at most 32 MB
     return program(*arguments)
 
 
