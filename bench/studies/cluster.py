@@ -5,7 +5,7 @@ condenses each to S and R: in a plain loop of pyarrow and NumPy, with the rung o
 process, and with it on clusters of one and two worker processes. Every measurement has a process of
 its own. CPU seconds and memory include those of the workers; starting them is not counted, nor what
 they import for their first task. Each measurement also makes 10,000 epochs afterwards. The folders
-are removed.
+are removed. Last come graphs whose partitions are empty, which shows what scheduling costs.
 """
 
 import json
@@ -34,6 +34,8 @@ FEATURES = 10, 100
 EPOCHS = 10_000
 ROW_GROUP = 2**23  # values
 BATCH = 2**17  # values that are read at once
+TASKS = 1_000, 10_000, 100_000
+"""Partitions of a graph whose tasks have nothing to do."""
 WAYS = "plain", "threads", "1 process", "2 processes"
 
 
@@ -114,6 +116,24 @@ def _tiny(d: int) -> Any:
     return rung.condense(rung.prepare(np.eye(d + 2, d), np.ones(d + 2)))
 
 
+def scheduling(tasks: int) -> float:
+    """Return the seconds that a graph of so many partitions takes on a cluster of two workers.
+
+    All partitions but the first are empty, so this is what sending, scheduling and joining cost.
+    """
+    source = Partitions(_hardly_any, [(i,) for i in range(tasks)], 10)
+    with _workers("2 processes"):
+        rung.condense(source._replace(recipes=source.recipes[:9]))
+        start = time.perf_counter()
+        rung.condense(source)
+        return time.perf_counter() - start
+
+
+def _hardly_any(partition: int) -> Batches:
+    if partition == 0:
+        yield np.eye(12, 10), np.ones(12)
+
+
 @contextmanager
 def _workers(way: str) -> Iterator[Callable[[], tuple[float, float]]]:
     """Start the workers of a way; give what CPU seconds and peak memory tell of all processes."""
@@ -168,6 +188,11 @@ def main() -> None:
                     f"{cost.epochs:.2f} s" if cost.epochs else "–",
                 )
             table.add_section()
+    show(table)
+    table = empty_table("empty partitions", "time", "per partition")
+    for tasks in TASKS:
+        seconds = scheduling(tasks)
+        table.add_row(f"{tasks:,}", f"{seconds:.2f} s", f"{seconds / tasks * 1e3:.2f} ms")
     show(table)
 
 
