@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from backends import dask_partitions as rung
-from backends.dask_partitions import Batches, Partitions
+from backends.dask_reading import Batches, Partitions
 from backends.interface import Floats
 
 SIZES = 0.5, 2.0

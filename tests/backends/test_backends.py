@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import backends
-from backends.dask_partitions import Partitions
+from backends.dask_reading import Partitions
 from backends.interface import Backend, Floats, Trajectory
 from bench.data.samples import Dataset, reference_line, synthetic
 from bench.learning.curvature import hessian

@@ -23,8 +23,9 @@ import pytest
 from distributed import Client, LocalCluster
 
 from backends import dask_partitions as dask_rung
-from backends import gram
-from backends.dask_partitions import SCHEDULER, Batches, Partitions
+from backends import dask_reading, gram
+from backends.dask_partitions import SCHEDULER
+from backends.dask_reading import Batches, Partitions
 from backends.interface import Floats, InputError, InputValueError, Samples
 from bench.data.samples import synthetic
 from bench.proof.agreement import judge
@@ -212,7 +213,7 @@ class TestFiles:
         assert judge("dask", dask_rung.train(source, lr=0.01, epochs=20), exact).reason == ""
 
     def test_are_divided_at_row_groups(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(dask_rung, "_FILE_PART", 100)  # of four columns: three row groups
+        monkeypatch.setattr(dask_reading, "_FILE_PART", 100)  # of four columns: three row groups
         source = self.source(folder)
         rows = [(0, 30), (30, 30), (0, 0), (0, 30), (30, 10)]
         assert [recipe[1:] for recipe in source.recipes] == rows
@@ -298,6 +299,19 @@ class TestCluster:
         expected = dask_rung.train(SOURCE, lr=0.01, epochs=20)
         with client.as_current():
             assert_same_bits(dask_rung.train(SOURCE, lr=0.01, epochs=20), expected)
+
+    def test_reads_files_itself(self, client: Client, tmp_path: Path) -> None:
+        for seed in range(3):
+            X, y = whole(SOURCE._replace(recipes=[(seed, 500)]))
+            columns = {f"x{j}": X[:, j] for j in range(3)}
+            pq.write_table(pa.table({**columns, "y": y}), tmp_path / f"{seed}.parquet")
+        source = dask_rung.prepare(pyarrow.dataset.dataset(tmp_path), "y")
+        expected = dask_rung.train(source, lr=0.01, epochs=20)
+        with client.as_current():
+            assert_same_bits(dask_rung.train(source, lr=0.01, epochs=20), expected)
+            (tmp_path / "1.parquet").unlink()
+            with pytest.raises(InputValueError, match=r"1.parquet: cannot be read: "):
+                dask_rung.condense(source)
 
     def test_arrays_of_this_process_stay_here(
         self, client: Client, monkeypatch: pytest.MonkeyPatch

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from backends import dask_partitions as rung
-from backends.dask_partitions import Partitions
+from backends.dask_reading import Partitions
 from bench.studies import cluster
 
 

@@ -1,0 +1,184 @@
+"""Where the partitions of the rung `dask` come from: arrays, Dask arrays, and files.
+
+A partition is a recipe, the arguments of a function that yields its samples batch by batch. The
+functions that read run on workers, which may have NumPy and pyarrow but not this package, so they
+are sent there, and use nothing else from here.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from backends.interface import Floats, InputValueError, Samples
+
+Batches = Iterator[Samples]
+"""Consecutive samples, X (m, d) and y (m,), m ≥ 0."""
+
+_PARTITION = 2**21  # values of X and y in a partition of arrays, 16 MB
+
+_FILE_PART = 2**24  # values of the columns used in a partition of a file, 128 MB
+
+
+class Partitions(NamedTuple):
+    """Samples as recipes."""
+
+    read: Callable[..., Batches]
+    """Returns the samples of a partition; it gets the values of one of the `recipes`."""
+    recipes: Sequence[tuple[Hashable, ...]]
+    """One per partition; a key of `graph` stands for its result."""
+    d: int
+    graph: dict[Hashable, Any] = {}  # noqa: RUF012 (never changed)
+    """What computes the blocks of a Dask array"""
+    here: bool = False
+    """Whether only this process can read them"""
+
+
+def of_arrays(X: Floats, y: Floats, pieces: int | None = None) -> Partitions:
+    """Return consecutive slices of arrays as partitions, by default of about 16 MB."""
+    n, d = X.shape
+    pieces = max(1, n * (d + 1) // _PARTITION) if pieces is None else pieces
+    ends = [n * i // pieces for i in range(pieces + 1)]
+    return Partitions(partial(_rows, X, y), list(pairwise(ends)), d, here=True)
+
+
+def _rows(X: Floats, y: Floats, start: int, end: int) -> Batches:
+    yield X[start:end], y[start:end]
+
+
+def _block(X: Any, y: Any) -> Batches:
+    """Return one block of Dask arrays; it is checked here, where it exists for the first time."""
+    X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
+    for name, values in (("X", X), ("y", y)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name}: must be finite, got nan or inf in a block")
+    yield X, y
+
+
+def _file_rows(
+    columns: Sequence[str], flags: set[str], pickled: bytes, skipped: int, rows: int | None
+) -> Batches:
+    """Yield the samples of a part of a file; `skipped` rows come before it, and it has `rows`.
+
+    The columns are read as numbers, or, those among `flags`, as true and false.
+
+    Raises:
+        ValueError: the file cannot be read, a value is missing or not finite, or the number of rows
+            is not that of its metadata; the message names file, column and row.
+
+    """
+    import pickle
+
+    import pyarrow as pa
+    from pyarrow.dataset import ParquetFileFragment, ParquetFragmentScanOptions
+
+    fragment = pickle.loads(pickled)
+    options: dict[str, Any] = {}
+    if isinstance(fragment, ParquetFileFragment):  # with the defaults, it is read as a whole
+        options["fragment_scan_options"] = ParquetFragmentScanOptions(
+            use_buffered_stream=True, pre_buffer=False
+        )
+    done = 0
+    try:
+        for batch in fragment.to_batches(
+            columns=list(columns),
+            schema=pa.schema([(c, pa.bool_() if c in flags else pa.float64()) for c in columns]),
+            batch_size=max(1, 2**17 // len(columns)),
+            batch_readahead=1,
+            use_threads=False,
+            **options,
+        ):
+            block = np.empty((batch.num_rows, len(columns)))
+            for j, values in enumerate(batch.columns):
+                numbers = values.cast(pa.float64())
+                block[:, j] = numbers.to_numpy(zero_copy_only=False)  # what is missing becomes NaN
+            finite = np.isfinite(block)
+            if not finite.all():
+                i, j = (int(k) for k in np.argwhere(~finite)[0])
+                what = "a value is missing" if np.isnan(block[i, j]) else f"{block[i, j]}"
+                if columns[j] not in fragment.physical_schema.names:
+                    what = "this file has no such column"
+                place = f"column {columns[j]!r}, row {skipped + done + i + 1:,}"
+                raise ValueError(f"{fragment.path}: {place}: {what}")
+            done += len(block)
+            yield block[:, :-1], block[:, -1]
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{fragment.path}: cannot be read: {reason}") from None
+    if rows is not None and done != rows:
+        raise ValueError(f"{fragment.path}: has {done:,} rows where its metadata say {rows:,}")
+
+
+def of_dask_arrays(X: Any, y: Any) -> Partitions:
+    """Return the blocks of Dask arrays X (n, d) and y (n,), along the rows, as partitions."""
+    import dask
+
+    if X.ndim != 2 or y.ndim != 1:
+        raise InputValueError(f"X, y: need shapes (n, d) and (n,), got {X.shape} and {y.shape}")
+    X = X.rechunk({1: -1})
+    if not np.isnan(X.chunks[0]).any():
+        if X.shape[0] != y.shape[0]:
+            raise InputValueError(f"y: needs one value per row of X, {len(X)}, got {len(y)}")
+        y = y.rechunk((X.chunks[0],))
+    elif X.numblocks[0] != y.numblocks[0]:
+        raise InputValueError("X, y: blocks of unknown length must correspond")
+    X, y = dask.optimize(X, y)
+    graph = {**X.__dask_graph__(), **y.__dask_graph__()}
+    recipes = [((X.name, i, 0), (y.name, i)) for i in range(X.numblocks[0])]
+    return Partitions(_block, recipes, int(X.shape[1]), graph)
+
+
+def of_dataset(dataset: Any, target: str, features: Sequence[str]) -> Partitions:
+    """Return parts of the files of a `pyarrow.dataset.Dataset` as partitions.
+
+    A part is a file, or some row groups of a Parquet file, about 128 MB as float64.
+    """
+    import pickle
+
+    import pyarrow as pa
+
+    schema = dataset.schema
+    columns = [*(features or [name for name in schema.names if name != target]), target]
+    for name in columns:
+        if name not in schema.names:
+            listed = ", ".join(schema.names[:20])
+            raise InputValueError(f"the table has no column {name!r}; it has {listed}")
+        kind = schema.field(name).type
+        if not any(is_kind(kind) for is_kind in _numeric(pa)):
+            raise InputValueError(f"column {name!r} holds {kind}, not numbers")
+    recipes = []
+    for fragment in dataset.get_fragments():
+        try:
+            for part, skipped, rows in _file_parts(fragment, len(columns)):
+                recipes.append((pickle.dumps(part), skipped, rows))
+        except (pa.ArrowException, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise InputValueError(f"{fragment.path}: cannot be read: {reason}") from None
+    if not recipes:
+        raise InputValueError("the table has no files")
+    flags = {name for name in columns if pa.types.is_boolean(schema.field(name).type)}
+    return Partitions(partial(_file_rows, tuple(columns), flags), recipes, len(columns) - 1)
+
+
+def _numeric(pa: Any) -> tuple[Callable[[Any], bool], ...]:
+    kinds = pa.types
+    return kinds.is_integer, kinds.is_floating, kinds.is_boolean, kinds.is_decimal
+
+
+def _file_parts(fragment: Any, columns: int) -> Iterator[tuple[Any, int, int | None]]:
+    """Yield (part, rows before it, its rows, if known) of a file."""
+    if not hasattr(fragment, "row_groups"):
+        yield fragment, 0, None
+        return
+    ids: list[int] = []
+    before = rows = 0
+    for group in fragment.row_groups:
+        ids.append(group.id)
+        rows += group.num_rows
+        if rows * columns >= _FILE_PART:
+            yield fragment.subset(row_group_ids=ids), before, rows
+            ids, before, rows = [], before + rows, 0
+    if ids or not before:
+        yield fragment.subset(row_group_ids=ids), before, rows
