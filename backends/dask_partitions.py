@@ -315,18 +315,31 @@ def _sent(program: Callable[..., Any]) -> tuple[Callable[..., Any], bytes]:
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     try:
-        return cloudpickle.loads, cloudpickle.dumps(partial(_on_worker, program))
+        return cloudpickle.loads, cloudpickle.dumps(_Program(program))
     finally:
         for module in modules:
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def _on_worker(program: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function with a single BLAS thread, since there is a task per core.
+class _Program:
+    """A function that is sent to workers; whenever it arrives in a process, it prepares that."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state
+        _share_a_worker()
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments)
+
+
+def _share_a_worker() -> None:
+    """Allow a single BLAS thread, since there is a task per core, and keep 64 MB of memory.
 
     Dask makes a worker return memory above 64 kB to the system at once. Then every block is mapped
-    anew, and the page faults take twice as long as the work. Here, 64 MB are kept instead. Both
-    settings are those of the process and stay, because other tasks may run at the same time.
+    anew, and the page faults take twice as long as the work.
     """
     with contextlib.suppress(ImportError):
         import threadpoolctl
@@ -336,4 +349,3 @@ def _on_worker(program: Callable[..., Any], *arguments: Any) -> Any:
         libc = ctypes.CDLL(None)
         libc.mallopt(-1, _KEPT)  # M_TRIM_THRESHOLD
         libc.mallopt(-3, _KEPT // 2)  # M_MMAP_THRESHOLD, at most 32 MB
-    return program(*arguments)

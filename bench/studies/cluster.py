@@ -34,7 +34,7 @@ FEATURES = 10, 100
 EPOCHS = 10_000
 ROW_GROUP = 2**23  # values
 BATCH = 2**17  # values that are read at once
-TASKS = 1_000, 10_000, 100_000
+TASKS = 1_000, 10_000
 """Partitions of a graph whose tasks have nothing to do."""
 WAYS = "plain", "threads", "1 process", "2 processes"
 
