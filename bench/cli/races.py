@@ -71,7 +71,7 @@ def run(
     threads: Annotated[int, typer.Option(metavar="N", help="Threads that a backend may use.")] = 1,
     peers: Annotated[
         bool,
-        typer.Option("--peers", help="Also race JAX, PyTorch and a C loop, where installed."),
+        typer.Option("--peers", help="Also race JAX, PyTorch, Dask and a C loop, where installed."),
     ] = False,
     resume: Annotated[
         Path | None,
