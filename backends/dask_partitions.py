@@ -22,6 +22,7 @@ import operator
 import os
 import sys
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from functools import cache, partial
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -45,6 +46,7 @@ Programs = dict[str, Callable[..., Any]]
 SCHEDULER = "DASK_SCHEDULER_ADDRESS"
 SECONDS_TO_CONNECT = 10
 
+_NO_ROWS = "X: needs at least one row, got none"
 _FAN_IN = 8  # results that are joined at once
 _BLOCK = 2**15  # values that are condensed at once, so that they stay in the second-level cache
 _WIDEST = 480  # a column whose largest value is within 2^±480 has squares within float64
@@ -112,13 +114,13 @@ def condense(data: Partitions) -> Condensed:
     """Make the pass over the samples.
 
     Raises:
-        InputValueError: there are no samples, a task cannot use what it reads, there is no
-            scheduler where one should be, or the cluster is lost, or loses a task too often.
+        InputValueError: there are no samples, a partition cannot be read or holds values that
+            cannot be used, no scheduler answers at the given address, or the cluster fails.
 
     """
     n, S, R, shift = _over(data, partial(_condense, data.d + 2), _join)
     if not n:
-        raise InputValueError("X: needs at least one row, got none")
+        raise InputValueError(_NO_ROWS)
     units = np.where(np.diag(S)[1:-1] < gram.TINY, gram.ENLARGED, 1.0)
     exponents = np.log2([1.0, *units, 1.0]).astype(np.int64)
     columns = np.ldexp(R, exponents - np.where(shift == _NO_VALUE, 0, shift)).T
@@ -206,15 +208,17 @@ def _join(parts: Sequence[Part]) -> Part:
 
 
 def _predict(w: Floats, b: float, batches: Batches) -> Floats:
-    return np.concatenate([np.empty(0), *(X @ w + b for X, _ in batches)])
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.concatenate([np.empty(0), *(X @ w + b for X, _ in batches)])
 
 
 def _sums(w: Floats, b: float, batches: Batches) -> tuple[int, float, Floats, float]:
     """Return n, Σ rᵢ², Xᵀr and Σ rᵢ."""
     found = (0, 0.0, np.zeros(len(w)), 0.0)
-    for X, y in batches:
-        r = X @ w + b - y
-        found = _add([found, (len(r), float(r @ r), r @ X, float(r.sum()))])
+    with np.errstate(over="ignore", invalid="ignore"):
+        for X, y in batches:
+            r = X @ w + b - y
+            found = _add([found, (len(r), float(r @ r), r @ X, float(r.sum()))])
     return found
 
 
@@ -227,6 +231,8 @@ def _add(parts: Sequence[Any]) -> Any:
 
 def _over(data: Partitions, each: Callable[[Batches], Any], join: Callable[..., Any]) -> Any:
     """Return `each` of every partition, joined in order, eight at a time."""
+    if not data.recipes:
+        raise InputValueError(_NO_ROWS)
     token = uuid4().hex
     run, merge = f"run-{token}", f"join-{token}"
     graph: dict[Hashable, Any] = dict(data.graph)
@@ -253,7 +259,7 @@ def _run(read: Callable[..., Batches], each: Callable[[Batches], Any], *recipe: 
 
 def _get(
     graph: dict[Hashable, Any],
-    programs: dict[str, Callable[..., Any]],
+    programs: Programs,
     key: Hashable,
     *,
     here: bool,
@@ -262,12 +268,13 @@ def _get(
     client = None if here else _client()
     tasks = dict(graph)
     if client is not None:
+        from distributed import KilledWorker
+        from distributed.comm import CommClosedError
+
         tasks.update((name, _sent(program)) for name, program in programs.items())
         try:
             return client.get(tasks, key, optimize_graph=False)
-        except Exception as error:
-            if type(error).__module__.partition(".")[0] != "distributed":
-                raise
+        except (CancelledError, CommClosedError, KilledWorker) as error:
             reason = " ".join(str(error).split())
             raise InputValueError(f"the Dask cluster did not finish: {reason}") from error
     import dask.threaded
@@ -282,7 +289,7 @@ def _client() -> Any:
     """Return the active client, or one of the scheduler that the environment names, or None.
 
     Raises:
-        InputValueError: there is no scheduler at that address.
+        InputValueError: no scheduler answers at that address.
 
     """
     distributed = sys.modules.get("distributed")

@@ -5,9 +5,10 @@ functions that read run on workers, which may have NumPy and pyarrow but not thi
 are sent there, and use nothing else from here.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,6 @@ Batches = Iterator[Samples]
 """Consecutive samples, X (m, d) and y (m,), m ≥ 0."""
 
 _PARTITION = 2**21  # values of X and y in a partition of arrays, 16 MB
-
 _FILE_PART = 2**24  # values of the columns used in a partition of a file, 128 MB
 
 
@@ -30,7 +30,7 @@ class Partitions(NamedTuple):
     recipes: Sequence[tuple[Hashable, ...]]
     """One per partition; a key of `graph` stands for its result."""
     d: int
-    graph: dict[Hashable, Any] = {}  # noqa: RUF012 (never changed)
+    graph: Mapping[Hashable, Any] = MappingProxyType({})
     """What computes the blocks of a Dask array"""
     here: bool = False
     """Whether only this process can read them"""
@@ -51,6 +51,8 @@ def _rows(X: Floats, y: Floats, start: int, end: int) -> Batches:
 def _block(X: Any, y: Any) -> Batches:
     """Return one block of Dask arrays; it is checked here, where it exists for the first time."""
     X, y = np.asarray(X, np.float64), np.asarray(y, np.float64)
+    if len(X) != len(y):
+        raise ValueError(f"y: needs one value per row of X, {len(X)}, got {len(y)} in a block")
     for name, values in (("X", X), ("y", y)):
         if not np.isfinite(values).all():
             raise ValueError(f"{name}: must be finite, got nan or inf in a block")
@@ -141,6 +143,8 @@ def of_dataset(dataset: Any, target: str, features: Sequence[str]) -> Partitions
 
     schema = dataset.schema
     columns = [*(features or [name for name in schema.names if name != target]), target]
+    if len(set(columns)) < len(columns):
+        raise InputValueError(f"a column is used twice: {', '.join(columns)}")
     for name in columns:
         if name not in schema.names:
             listed = ", ".join(schema.names[:20])

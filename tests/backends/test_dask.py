@@ -163,6 +163,12 @@ class TestDaskArrays:
         exact = exact_trajectory(data.X, data.y, lr=0.02, epochs=30)
         assert judge("dask", path, exact).reason == ""
 
+    def test_whose_blocks_do_not_correspond_are_refused(self) -> None:
+        X, y = da.ones((9, 2), chunks=3), da.ones(9, chunks=3)
+        odd = y[da.arange(9, chunks=3) > 0]  # dask does not know how many are left
+        with pytest.raises(InputValueError, match="per row of X, 3, got 2 in a block"):
+            dask_rung.condense(dask_rung.prepare(X[y > 0], odd))
+
     @pytest.mark.parametrize(
         ("X", "y", "message"),
         [
@@ -198,10 +204,10 @@ class TestFiles:
                 write(table.slice(start, rows), tmp_path / kind / f"{i}.{kind}")
         return tmp_path
 
-    def source(self, folder: Path, kind: str = "parquet", **columns: Any) -> Partitions:
+    def source(self, folder: Path, kind: Any = "parquet", **columns: Any) -> Partitions:
         files = sorted(map(str, (folder / kind).iterdir()))
         features = columns.pop("features", ["a", "b", "c"])
-        table = pyarrow.dataset.dataset(files, format=kind)  # type: ignore[call-overload]
+        table = pyarrow.dataset.dataset(files, format=kind)
         return dask_rung.prepare(table, columns.pop("y", "y"), features=features)
 
     @pytest.mark.parametrize("kind", WRITERS)
@@ -225,6 +231,7 @@ class TestFiles:
             ({"y": "z"}, "the table has no column 'z'; it has a, b, c, note, y"),
             ({"features": ["a", "x"]}, "the table has no column 'x'"),
             ({"features": []}, "column 'note' holds string, not numbers"),
+            ({"features": ["a", "y"]}, "a column is used twice: a, y, y"),
         ],
     )
     def test_whose_columns_do_not_fit_are_refused(
@@ -278,9 +285,10 @@ class TestFiles:
         assert message in str(caught.value)
 
 
-def test_no_samples_at_all_are_refused() -> None:
+@pytest.mark.parametrize("recipes", [[(0, 0), (1, 0)], []])
+def test_no_samples_at_all_are_refused(recipes: list[tuple[int, int]]) -> None:
     with pytest.raises(InputValueError, match="needs at least one row"):
-        dask_rung.train(Partitions(generated, [(0, 0), (1, 0)], 3), lr=0.1, epochs=1)
+        dask_rung.train(Partitions(generated, recipes, 3), lr=0.1, epochs=1)
 
 
 def test_arguments_are_checked_before_anything_is_read() -> None:
