@@ -108,6 +108,17 @@ def test_columns_whose_squares_leave_float64(sizes: tuple[float, float]) -> None
         assert judge("dask", path, exact).reason == ""
 
 
+@pytest.mark.parametrize("partitions", [1, 7])
+def test_tiny_columns_count_where_their_weights_are_huge(partitions: int) -> None:
+    data = synthetic(60, 2)
+    X, y, w0 = data.X * 1e-321, data.y * 1e-13, [1.5e308, -1e308]
+    recipes = dask_rung.prepare(X, y, partitions=partitions)
+    path = dask_rung.train(recipes, lr=0.1, epochs=9, w0=w0)
+    exact = exact_trajectory(X, y, lr=0.1, epochs=9, w0=w0)
+    assert judge("dask", path, exact).reason == ""
+    assert np.isfinite(path.loss).all()
+
+
 def test_a_column_may_be_tiny_in_one_partition_and_huge_in_another() -> None:
     x = np.repeat([1e-200, 0.0, 1.0, 1e-310], 25)[:, None]
     y = np.tile([1.0, -2.0], 50)
@@ -243,7 +254,9 @@ class TestFiles:
     SPOILED: ClassVar[dict[str, tuple[Callable[[pa.Table, Path], object], str]]] = {
         "a value is missing": (
             lambda table, path: pq.write_table(
-                table.set_column(1, "b", pa.array([1.0] * 33 + [None] * 27)), path, row_group_size=7
+                table.set_column(1, "b", pa.array([1.0] * 33 + [None] + [2.0] * 26)),
+                path,
+                row_group_size=7,
             ),
             "0.parquet: column 'b', row 34: a value is missing",
         ),
@@ -272,7 +285,10 @@ class TestFiles:
     }
 
     @pytest.mark.parametrize("name", SPOILED)
-    def test_that_are_damaged_are_named(self, folder: Path, name: str) -> None:
+    def test_that_are_damaged_are_named(
+        self, folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(dask_reading, "_FILE_PART", 40)  # parts begin within a file
         spoil, message = self.SPOILED[name]
         path = folder / "parquet" / "0.parquet"
         schema = pq.read_schema(folder / "parquet" / "2.parquet")
