@@ -16,23 +16,16 @@ here, because sending them would take longer. Workers need NumPy and whatever re
 not this package: the functions that run there are sent along, so they use nothing else from here.
 """
 
-import contextlib
-import ctypes
-import operator
-import os
-import sys
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from concurrent.futures import CancelledError
-from functools import cache, partial
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
-from uuid import uuid4
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike
 
 from backends import dask_reading, gram, interface
 from backends.dask_reading import Batches, Partitions
+from backends.dask_tasks import over
 from backends.gram import Condensed
 from backends.interface import Floats, InputValueError, Integers, Start, Trajectory
 from backends.numba_simd import update
@@ -41,16 +34,8 @@ __all__ = ["condense", "gradients", "loss", "predict", "prepare", "train", "upda
 
 PASSES_ONCE = True
 
-Programs = dict[str, Callable[..., Any]]
-
-SCHEDULER = "DASK_SCHEDULER_ADDRESS"
-SECONDS_TO_CONNECT = 10
-
-_NO_ROWS = "X: needs at least one row, got none"
-_FAN_IN = 8  # results that are joined at once
 _BLOCK = 2**15  # values that are condensed at once, so that they stay in the second-level cache
 _WIDEST = 480  # a column whose largest value is within 2^±480 has squares within float64
-_KEPT = 2**26  # bytes that a worker process keeps for the next task
 _NO_VALUE = 1_100  # the shift of a column of zeros, above any other
 
 
@@ -94,19 +79,19 @@ def prepare(
 def predict(X: Any, w: ArrayLike, b: float) -> Floats:
     """ŷ = Xw + b, shape (n,), of arrays or partitions."""
     data = X if isinstance(X, Partitions) else prepare(X, np.zeros(len(X)))
-    y_hat: Floats = _over(data, partial(_predict, np.asarray(w), b), np.concatenate)
+    y_hat: Floats = over(data, partial(_predict, np.asarray(w), b), np.concatenate)
     return y_hat
 
 
 def loss(X: Any, y: Any, w: ArrayLike, b: float) -> float:
     """L = (1/n) Σ rᵢ²."""
-    n, squares, _, _ = _over(prepare(X, y), partial(_sums, np.asarray(w), b), _add)
+    n, squares, _, _ = over(prepare(X, y), partial(_sums, np.asarray(w), b), _add)
     return float(squares / n)
 
 
 def gradients(X: Any, y: Any, w: ArrayLike, b: float) -> tuple[Floats, float]:
     """(∂L/∂w of shape (d,), ∂L/∂b) = (2/n) (Xᵀr, Σ rᵢ)."""
-    n, _, along, total = _over(prepare(X, y), partial(_sums, np.asarray(w), b), _add)
+    n, _, along, total = over(prepare(X, y), partial(_sums, np.asarray(w), b), _add)
     return 2.0 / n * along, float(2.0 / n * total)
 
 
@@ -118,9 +103,9 @@ def condense(data: Partitions) -> Condensed:
             cannot be used, no scheduler answers at the given address, or the cluster fails.
 
     """
-    n, S, R, shift = _over(data, partial(_condense, data.d + 2), _join)
+    n, S, R, shift = over(data, partial(_condense, data.d + 2), _join)
     if not n:
-        raise InputValueError(_NO_ROWS)
+        raise InputValueError("X: needs at least one row, got none")
     units = np.where(np.diag(S)[1:-1] < gram.TINY, gram.ENLARGED, 1.0)
     exponents = np.log2([1.0, *units, 1.0]).astype(np.int64)
     columns = np.ldexp(R, exponents - np.where(shift == _NO_VALUE, 0, shift)).T
@@ -224,135 +209,3 @@ def _sums(w: Floats, b: float, batches: Batches) -> tuple[int, float, Floats, fl
 
 def _add(parts: Sequence[Any]) -> Any:
     return tuple(sum(rest, first) for first, *rest in zip(*parts, strict=True))
-
-
-# How the tasks are arranged, and where they run
-
-
-def _over(data: Partitions, each: Callable[[Batches], Any], join: Callable[..., Any]) -> Any:
-    """Return `each` of every partition, joined in order, eight at a time."""
-    if not data.recipes:
-        raise InputValueError(_NO_ROWS)
-    token = uuid4().hex
-    run, merge = f"run-{token}", f"join-{token}"
-    graph: dict[Hashable, Any] = dict(data.graph)
-    level: list[Hashable] = []
-    for i, recipe in enumerate(data.recipes):
-        level.append((run, i))
-        graph[run, i] = (operator.call, run, *recipe)
-    depth = 0
-    while len(level) > 1:
-        depth += 1
-        groups = [level[i : i + _FAN_IN] for i in range(0, len(level), _FAN_IN)]
-        level = [(merge, depth, i) for i in range(len(groups))]
-        graph.update(zip(level, ((operator.call, merge, group) for group in groups), strict=True))
-    programs: Programs = {run: partial(_run, data.read, each), merge: join}
-    try:
-        return _get(graph, programs, level[0], here=data.here)
-    except ValueError as error:  # a task cannot use what it reads; its message says why
-        raise InputValueError(str(error)) from None
-
-
-def _run(read: Callable[..., Batches], each: Callable[[Batches], Any], *recipe: Any) -> Any:
-    return each(read(*recipe))
-
-
-def _get(
-    graph: dict[Hashable, Any],
-    programs: Programs,
-    key: Hashable,
-    *,
-    here: bool,
-) -> Any:
-    """Compute a key of a graph whose tasks call `programs`, on one BLAS thread per task."""
-    client = None if here else _client()
-    tasks = dict(graph)
-    if client is not None:
-        from distributed import KilledWorker
-        from distributed.comm import CommClosedError
-
-        tasks.update((name, _sent(program)) for name, program in programs.items())
-        try:
-            return client.get(tasks, key, optimize_graph=False)
-        except (CancelledError, CommClosedError, KilledWorker) as error:
-            reason = " ".join(str(error).split())
-            raise InputValueError(f"the Dask cluster did not finish: {reason}") from error
-    import dask.threaded
-    from threadpoolctl import threadpool_limits
-
-    tasks.update(programs)
-    with threadpool_limits(1, "blas"):
-        return dask.threaded.get(tasks, key, num_workers=numba.get_num_threads())
-
-
-def _client() -> Any:
-    """Return the active client, or one of the scheduler that the environment names, or None.
-
-    Raises:
-        InputValueError: no scheduler answers at that address.
-
-    """
-    distributed = sys.modules.get("distributed")
-    if distributed is not None:
-        with contextlib.suppress(ValueError):  # no client
-            return distributed.default_client()
-    address = os.environ.get(SCHEDULER)
-    return _connected(address) if address else None
-
-
-@cache
-def _connected(address: str) -> Any:
-    from distributed import Client
-
-    try:
-        return Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputValueError(f"{address}: no Dask scheduler answers: {reason}") from None
-
-
-def _sent(program: Callable[..., Any]) -> tuple[Callable[..., Any], bytes]:
-    """Return a task that yields a function on a worker that has not got the module it is from."""
-    import cloudpickle
-
-    inner = program
-    while isinstance(inner, partial):
-        inner = inner.args[0] if inner.args and callable(inner.args[0]) else inner.func
-    modules = [sys.modules[name] for name in {__name__, inner.__module__}]
-    for module in modules:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        return cloudpickle.loads, cloudpickle.dumps(_Program(program))
-    finally:
-        for module in modules:
-            cloudpickle.unregister_pickle_by_value(module)
-
-
-class _Program:
-    """A function that is sent to workers; whenever it arrives in a process, it prepares that."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ = state
-        _share_a_worker()
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self.function(*arguments)
-
-
-def _share_a_worker() -> None:
-    """Allow a single BLAS thread, since there is a task per core, and keep 64 MB of memory.
-
-    Dask makes a worker return memory above 64 kB to the system at once. Then every block is mapped
-    anew, and the page faults take twice as long as the work.
-    """
-    with contextlib.suppress(ImportError):
-        import threadpoolctl
-
-        threadpoolctl.threadpool_limits(1, "blas")
-    with contextlib.suppress(AttributeError, OSError, TypeError):  # not glibc
-        libc = ctypes.CDLL(None)
-        libc.mallopt(-1, _KEPT)  # M_TRIM_THRESHOLD
-        libc.mallopt(-3, _KEPT // 2)  # M_MMAP_THRESHOLD, at most 32 MB

@@ -23,9 +23,9 @@ import pytest
 from distributed import Client, LocalCluster
 
 from backends import dask_partitions as dask_rung
-from backends import dask_reading, gram
-from backends.dask_partitions import SCHEDULER
+from backends import dask_reading, dask_tasks, gram
 from backends.dask_reading import Batches, Partitions
+from backends.dask_tasks import SCHEDULER
 from backends.interface import Floats, InputError, InputValueError, Samples
 from bench.data.samples import synthetic
 from bench.proof.agreement import judge
@@ -391,12 +391,12 @@ class TestCluster:
         monkeypatch.setattr(Client, "get", counted)
         assert_same_bits(dask_rung.train(SOURCE, lr=0.01, epochs=20), expected)
         assert len(used) == 1
-        dask_rung._connected(client.scheduler.address).close()
-        dask_rung._connected.cache_clear()
+        dask_tasks._connected(client.scheduler.address).close()
+        dask_tasks._connected.cache_clear()
 
 
 def test_where_no_scheduler_answers_it_is_said_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SCHEDULER, "tcp://127.0.0.1:1")
-    monkeypatch.setattr(dask_rung, "SECONDS_TO_CONNECT", 0.3)
+    monkeypatch.setattr(dask_tasks, "SECONDS_TO_CONNECT", 0.3)
     with pytest.raises(InputValueError, match=r"tcp://127\.0\.0\.1:1: no Dask scheduler answers"):
         dask_rung.condense(SOURCE)

@@ -78,7 +78,15 @@ SOURCES = {
     "numpy": {"numpy_vectorized", "interface"},
     "numba-parallel": {"numba_parallel", "numba_simd", "numba_jit", "interface"},
     "gram": {"gram", "numba_simd", "numba_jit", "interface"},
-    "dask": {"dask_partitions", "dask_reading", "gram", "numba_simd", "numba_jit", "interface"},
+    "dask": {
+        "dask_partitions",
+        "dask_reading",
+        "dask_tasks",
+        "gram",
+        "numba_simd",
+        "numba_jit",
+        "interface",
+    },
 }
 
 
