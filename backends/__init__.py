@@ -106,6 +106,8 @@ LADDER = {
 OTHER_COLORS = ("#8C6D1F", "#333333", "#7F6BB3", "#A3A500")
 BASELINE = "python"
 """The backend that the others are compared with, if it is among those chosen."""
+SCHEDULER = "DASK_SCHEDULER_ADDRESS"
+"""The environment variable that names the scheduler of the cluster for large data."""
 DEFAULT = "numba"
 """The backend that is used for training unless another one is named."""
 
@@ -143,6 +145,11 @@ def how_to_install(name: str) -> str:
     """Return the command that installs the package of a built-in backend."""
     extra = LADDER[name].for_large_data
     return f"pip install 'gradrace[{name}]'" if extra else f"pip install {LADDER[name].package}"
+
+
+def for_large_data() -> str:
+    """Return the name of the built-in backend whose samples do not have to fit in memory."""
+    return next(name for name, rung in LADDER.items() if rung.for_large_data)
 
 
 def installed() -> tuple[str, ...]:

@@ -16,7 +16,7 @@ here, because sending them would take longer. Workers need NumPy and whatever re
 not this package: the functions that run there are sent along, so they use nothing else from here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -25,12 +25,21 @@ from numpy.typing import ArrayLike
 
 from backends import dask_reading, gram, interface
 from backends.dask_reading import Batches, Partitions
-from backends.dask_tasks import over
+from backends.dask_tasks import MOST_JOINS, over
 from backends.gram import Condensed
 from backends.interface import Floats, InputValueError, Integers, Start, Trajectory
 from backends.numba_simd import update
 
-__all__ = ["condense", "gradients", "loss", "predict", "prepare", "train", "update"]
+__all__ = [
+    "condense",
+    "gradients",
+    "longest_chain",
+    "loss",
+    "predict",
+    "prepare",
+    "train",
+    "update",
+]
 
 PASSES_ONCE = True
 
@@ -95,21 +104,43 @@ def gradients(X: Any, y: Any, w: ArrayLike, b: float) -> tuple[Floats, float]:
     return 2.0 / n * along, float(2.0 / n * total)
 
 
-def condense(data: Partitions) -> Condensed:
-    """Make the pass over the samples.
+def condense(data: Partitions | Condensed) -> Condensed:
+    """Make the pass over the samples, unless `data` is what it left.
 
     Raises:
         InputValueError: there are no samples, a partition cannot be read or holds values that
             cannot be used, no scheduler answers at the given address, or the cluster fails.
 
     """
-    n, S, R, shift = over(data, partial(_condense, data.d + 2), _join)
-    if not n:
+    if isinstance(data, Condensed):
+        return data
+    whole = over(data, partial(part, data.d + 2), join)
+    if not whole.n:
         raise InputValueError("X: needs at least one row, got none")
+    return condensed(whole)
+
+
+def scaled(data: Partitions, mean: Floats, deviation: Floats) -> Partitions:
+    """Return the samples with every column x, the target last, replaced by (x − mean)/deviation."""
+    return data._replace(read=partial(_scaled, data.read, mean, deviation))
+
+
+def condensed(whole: Part) -> Condensed:
+    """Return what an epoch needs from the samples, from what they contribute together."""
+    n, S, R, shift = whole
     units = np.where(np.diag(S)[1:-1] < gram.TINY, gram.ENLARGED, 1.0)
     exponents = np.log2([1.0, *units, 1.0]).astype(np.int64)
     columns = np.ldexp(R, exponents - np.where(shift == _NO_VALUE, 0, shift)).T
     return Condensed(n, S, np.ascontiguousarray(columns), units)
+
+
+def longest_chain(n: int, d: int) -> int:
+    """Return how many additions a sample takes part in, at most.
+
+    They are those within a block, of the blocks of a partition, and of eight results on each level.
+    """
+    block = _rows_of_block(d + 2)
+    return min(n, block) + n // block + 1 + MOST_JOINS
 
 
 def train(
@@ -134,17 +165,17 @@ def train(
 # What the tasks do: NumPy only, because a worker may have nothing else
 
 
-def _condense(p: int, batches: Batches) -> Part:
+def part(p: int, batches: Batches) -> Part:
     """Return what the samples contribute; only a batch and a block of them are in memory."""
-    part = Part(0, np.zeros((p, p)), np.zeros((p, p)), np.full(p, _NO_VALUE))
+    found = Part(0, np.zeros((p, p)), np.zeros((p, p)), np.full(p, _NO_VALUE))
     for A in _blocks(p, batches):
         with np.errstate(over="ignore", invalid="ignore"):
             S = A.T @ A
-        part = _join([part, _part(A, S)])
-    return part
+        found = join([found, _shifted(A, S)])
+    return found
 
 
-def _part(A: Floats, S: Floats) -> Part:
+def _shifted(A: Floats, S: Floats) -> Part:
     """Return A as a part, its columns shifted where their squares, in S, are beyond float64."""
     squares, widest = np.diag(S), 2.0 ** (2 * _WIDEST)
     shift = np.zeros(len(S), dtype=np.int64)
@@ -162,7 +193,7 @@ def _blocks(p: int, batches: Batches) -> Iterator[Floats]:
 
     So the result depends on the samples of a partition, not on the batches they come in.
     """
-    A, filled = np.ones((max(4 * p, _BLOCK // p), p)), 0
+    A, filled = np.ones((_rows_of_block(p), p)), 0
     for X, y in batches:
         start = 0
         while start < len(y):
@@ -177,7 +208,11 @@ def _blocks(p: int, batches: Batches) -> Iterator[Floats]:
         yield A[:filled]
 
 
-def _join(parts: Sequence[Part]) -> Part:
+def _rows_of_block(p: int) -> int:
+    return max(4 * p, _BLOCK // p)
+
+
+def join(parts: Sequence[Part]) -> Part:
     """Return what several parts contribute together; an R may have any number of rows."""
     with np.errstate(over="ignore", invalid="ignore"):
         S = sum((part.S for part in parts[1:]), parts[0].S)
@@ -190,6 +225,11 @@ def _join(parts: Sequence[Part]) -> Part:
     factor = np.linalg.qr(np.concatenate(rows), mode="r")
     R[: len(factor)] = factor
     return Part(sum(part.n for part in parts), S, R, shift)
+
+
+def _scaled(read: Callable[..., Batches], mean: Floats, deviation: Floats, *recipe: Any) -> Batches:
+    for X, y in read(*recipe):
+        yield (X - mean[:-1]) / deviation[:-1], (y - mean[-1]) / deviation[-1]
 
 
 def _predict(w: Floats, b: float, batches: Batches) -> Floats:

@@ -8,7 +8,6 @@ are sent there, and use nothing else from here.
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +29,7 @@ class Partitions(NamedTuple):
     recipes: Sequence[tuple[Hashable, ...]]
     """One per partition; a key of `graph` stands for its result."""
     d: int
-    graph: Mapping[Hashable, Any] = MappingProxyType({})
+    graph: Mapping[Hashable, Any] | None = None
     """What computes the blocks of a Dask array"""
     here: bool = False
     """Whether only this process can read them"""

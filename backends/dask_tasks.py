@@ -19,10 +19,10 @@ from uuid import uuid4
 
 import numba
 
+from backends import SCHEDULER
 from backends.dask_reading import Batches, Partitions
 from backends.interface import InputValueError
 
-SCHEDULER = "DASK_SCHEDULER_ADDRESS"
 SECONDS_TO_CONNECT = 10
 
 Node = tuple[int, int]
@@ -30,6 +30,7 @@ Node = tuple[int, int]
 Programs = dict[Hashable, Callable[..., Any]]
 
 _FAN_IN = 8  # results that are joined at once
+MOST_JOINS = 8 * 20  # additions on the way up; there are less than 8²⁰ partitions
 _MOST_RESULTS = 512  # that this process receives
 _MOST_VALUES = 2**23  # of all these results, 64 MB
 _KEPT = 2**26  # bytes that a worker process keeps for the next task
@@ -70,7 +71,7 @@ def over(
 
     run_name, join_name = (f"{what}-{uuid4().hex}" for what in ("run", "join"))
     programs: Programs = {run_name: partial(_run, data.read, each), join_name: join}
-    graph: dict[Hashable, Any] = dict(data.graph)
+    graph: dict[Hashable, Any] = dict(data.graph or {})
     keys = {_add_task(graph, data, tree, node, run_name, join_name): node for node in missing}
     if keys:
         try:
@@ -232,8 +233,10 @@ def _client() -> Any:
 @cache
 def _connected(address: str) -> Any:
     from distributed import Client
+    from distributed.comm import get_address_host_port
 
     try:
+        get_address_host_port(address)  # a client that is given anything else takes long to give up
         return Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())

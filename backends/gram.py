@@ -26,7 +26,16 @@ from backends import interface
 from backends.interface import Floats, Samples, Start, Trajectory
 from backends.numba_simd import REORDER, gradients, loss, predict, update
 
-__all__ = ["condense", "gradients", "loss", "predict", "prepare", "train", "update"]
+__all__ = [
+    "condense",
+    "gradients",
+    "longest_chain",
+    "loss",
+    "predict",
+    "prepare",
+    "train",
+    "update",
+]
 
 ONE_CORE = True
 PASSES_ONCE = True
@@ -59,6 +68,11 @@ def condense(data: Samples) -> Condensed:
     """Make the two passes over the samples: one computes S, the other R."""
     X, y = data
     return Condensed(len(y), *_condense(X.T, y))
+
+
+def longest_chain(n: int, d: int) -> int:  # noqa: ARG001
+    """Return how many additions a sample takes part in, at most: within a block, and after it."""
+    return min(n, _PART) + -(-n // _PART)
 
 
 def train(
@@ -127,7 +141,7 @@ def _descend(
     d = len(w)
     if d == 1 and fuses:
         h_b, h_w = lr * 2.0 / n * S[0, 0], lr * 2.0 / n * S[1, 1]
-        if h_b + h_w < 2.0 and n * min(h_b, h_w) >= 0.5:
+        if h_b + h_w < 2.0 and min(n, _PART) * min(h_b, h_w) >= 0.5:
             return _train_line(S, R, n, w[0], b, lr, epochs, every, rows)
     path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
     residuals, sums, grad_w = np.empty(d + 2), np.empty(d + 1), np.empty(d)
@@ -176,8 +190,8 @@ def _train_line(
 
     This is only for runs that converge, αλmax < 2, because the others must overflow where every
     backend does. And it is only for runs in which rounding M, an error of half a unit in the last
-    place of w and b, does no more than rounding may do to a sum of n terms: nαH ≥ ½. For the same
-    reason, the flags here do not allow reordering.
+    place of w and b, does no more than rounding may do to a chain of m additions: mαH ≥ ½. For the
+    same reason, the flags here do not allow reordering.
     """
     path_w, path_b, path_loss = np.empty(rows), np.empty(rows), np.empty(rows)
     one, (x0, x1), (y0, y1, rest) = R[0, 0], R[1, :2], R[2]

@@ -27,6 +27,10 @@ there is no warning or exception.
 A backend that passes over the samples before its epochs may have `condense(data)` as well. `train`
 then takes what that returns in place of `data`, so that a run in many calls makes the pass once.
 
+A backend that adds block by block may have `longest_chain(n, d)`: how many additions a sample takes
+part in, at most, in the sums over n samples of d features. Its w and b are then held to a tighter
+bound than those of a backend that may add in any order.
+
 Two module attributes say what is special about a backend. They determine how fast it can possibly
 be on this machine:
 

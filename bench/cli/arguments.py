@@ -1,6 +1,7 @@
 """The arguments that several commands share, and how they are read."""
 
 import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -12,7 +13,8 @@ import backends
 from bench.report.terminal import note
 
 if TYPE_CHECKING:
-    from bench.data.samples import Dataset
+    from bench.data.folders import Files
+    from bench.data.samples import Dataset, Samples
     from bench.learning.rate_choice import Rate
 
 Choice = TypeVar("Choice", bound=str)
@@ -61,17 +63,39 @@ Standardize = Annotated[
 ]
 
 Timeout = Annotated[
-    float, typer.Option(metavar="SECONDS", min=0.1, help="Time limit for each backend.")
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        min=0.1,
+        help="Time limit for each backend.  [default: 60; none for a table read in parts]",
+        show_default=False,
+    ),
+]
+
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Read the table in parts on the Dask cluster with this scheduler, such as "
+        "tcp://10.0.0.1:8786.  [default: $DASK_SCHEDULER_ADDRESS, or this computer]",
+        show_default=False,
+    ),
 ]
 
 TABLE = "CSV, TSV, Parquet, Feather, NPZ or NPY; - is standard input."
+TABLES = (
+    f"{TABLE}  A folder or a pattern in quotes stands for all its CSV, Parquet or Feather files."
+)
 REFERENCE = "the reference line, 100 points of y = 3x + 2 plus noise"
 
 TableFile = Annotated[
     Path | None,
-    typer.Argument(metavar="FILE", help=f"{TABLE}  [default: {REFERENCE}]", show_default=False),
+    typer.Argument(
+        metavar="FILE|FOLDER|PATTERN", help=f"{TABLES}  [default: {REFERENCE}]", show_default=False
+    ),
 ]
 
+TIMEOUT = 60.0  # seconds
 MOST_FEATURES = 2_000  # the curvature takes O(d³): seconds up to there, an hour for 20,000
 
 
@@ -89,30 +113,55 @@ def usable(specs: Sequence[str]) -> None:
             note(f"Numba cannot save its machine code; until gradrace ends, it is kept in {folder}")
 
 
-def samples_of(file: Path | None, target: str | None, features: list[str] | None) -> "Dataset":
-    """Return the samples of a file, or the reference line.
+def samples_of(
+    file: Path | None,
+    target: str | None,
+    features: list[str] | None,
+    specs: Sequence[str] | None,
+    scheduler: str | None,
+) -> "tuple[Dataset | Files, list[str]]":
+    """Return the samples of a table, or the reference line, and the backends to use for them.
+
+    These are the `specs`, or, if there are none, the one that reads large tables in parts, or [] if
+    the table fits in memory.
 
     Raises:
-        InputValueError: as `read_table`, or there are too many features, or no file to take
-            columns from.
+        InputValueError: as `open_samples`, or there are too many features, or no file to take
+            columns from, or the named backends cannot use a scheduler.
         OSError: it cannot be read.
 
     """
     from backends.interface import InputValueError
+    from bench.data.folders import Files, open_samples
     from bench.data.samples import reference_line
-    from bench.data.tables import read_table
 
+    large = backends.for_large_data()
+    if scheduler is not None:
+        os.environ[backends.SCHEDULER] = scheduler
+        if file is None or (specs and list(specs) != [large]):
+            raise InputValueError(f"--scheduler: needs a table, and --backend {large} or none")
     if file is not None:
-        samples = read_table(file, target, features or ())
+        named = list(specs or [])
+        in_parts = named == [large] if named else (True if scheduler else None)
+        samples = open_samples(file, target, features or (), in_parts=in_parts)
+        if isinstance(samples, Files) and in_parts is None:
+            note(f"{samples.too_large}; {large} reads them in parts")
         if (d := len(samples.features)) > MOST_FEATURES:
             raise InputValueError(
                 f"{samples.name}: has {d:,} features; the limit is {MOST_FEATURES:,}; "
                 "choose some with --features"
             )
-        return samples
+        return samples, named or ([large] if isinstance(samples, Files) else [])
     if target is not None or features:
         raise InputValueError("--target and --features need a FILE")
-    return reference_line()
+    return reference_line(), list(specs or [])
+
+
+def limit_of(timeout: float | None, samples: "Samples") -> float | None:
+    """Return the time limit for each backend: 60 s by default, none where samples are in files."""
+    from bench.data.samples import Dataset
+
+    return TIMEOUT if timeout is None and isinstance(samples, Dataset) else timeout
 
 
 def rate_of(text: str | None, file: Path | None) -> "Rate":

@@ -12,10 +12,12 @@ from bench.cli.arguments import (
     TABLE,
     Features,
     RateText,
+    Scheduler,
     Standardize,
     TableFile,
     Target,
     Timeout,
+    limit_of,
     rate_of,
     samples_of,
     usable,
@@ -32,6 +34,7 @@ from bench.report.terminal import (
 )
 
 if TYPE_CHECKING:
+    from bench.data.samples import Samples
     from bench.learning.rate_choice import Rate
 from bench.cli.command import DISAGREES, command, end_interrupted
 
@@ -42,8 +45,14 @@ def train(
     target: Target = None,
     features: Features = None,
     backend: Annotated[
-        str, typer.Option(metavar="NAME|FILE.py|MODULE", help="Backend to train with.")
-    ] = backends.DEFAULT,
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE.py|MODULE",
+            help="Backend to train with; dask reads the table in parts.  [default: numba, or dask "
+            "for a table that takes more than half of the free memory]",
+            show_default=False,
+        ),
+    ] = None,
     lr: RateText = None,
     epochs: Annotated[
         int, typer.Option(metavar="N", help="Number of updates; with --tol, the maximum.")
@@ -57,6 +66,15 @@ def train(
             "or when neither the loss nor the gradient improves any more.",
         ),
     ] = None,
+    scheduler: Scheduler = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="For a table that is read in parts: use the parts that an interrupted run, or an "
+            "earlier one on the same table, has read.",
+        ),
+    ] = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path(
         "results/train"
     ),
@@ -65,15 +83,32 @@ def train(
 
     Writes model.json, fit.parquet, history.parquet, fit.png and loss.png. If the loss diverges, no
     model is saved and the exit status is 1.
+
+    A table that is read in parts is read once. What the parts contribute is kept in the folder
+    `sums`, for --resume.
     """
+    from backends.interface import InputValueError
     from bench.data.files import writable_folder
-    from bench.learning import model, training
+    from bench.data.folders import Files
+    from bench.learning import kept, model, training
     from bench.report.training import report
 
-    usable([backend])
+    usable([backend] if backend else [])
     rate = rate_of(lr, file)
-    samples = samples_of(file, target, features)
+    table, specs = samples_of(file, target, features, backend and [backend], scheduler)
+    backend = specs[0] if specs else backends.DEFAULT
+    usable([backend])
     writable_folder(out)
+    samples: Samples
+    if isinstance(table, Files):
+        with progress_bar() as on_part:
+            samples = kept.summarize_kept(
+                table, out / kept.FOLDER, resume=resume, on_progress=on_part
+            )
+    elif resume:
+        raise InputValueError("--resume: the table fits in memory, so it is not read in parts")
+    else:
+        samples = table
     with progress("{task.fields[loss]}") as bar:
         task = bar.add_task("epoch", total=epochs, loss="")
 
@@ -137,7 +172,8 @@ def rates(
         ),
     ] = None,
     standardize: Standardize = False,
-    timeout: Timeout = 60.0,
+    timeout: Timeout = None,
+    scheduler: Scheduler = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path(
         "results/rates"
     ),
@@ -150,26 +186,34 @@ def rates(
     agree.
     """
     from bench.data.files import writable_folder
+    from bench.data.folders import Files
     from bench.learning import rates, rates_files
+    from bench.learning.summary import summarize
     from bench.report.rates import report
 
-    specs = backend or [backends.DEFAULT]
-    usable(specs)
+    usable(backend or [])
     chosen: Sequence[Rate] = [
         rate_of(text, file) for words in lr or () for text in words.split(",")
     ]
     if file is None and not standardize:
         chosen = chosen or rates.REFERENCE_RATES
-    samples = samples_of(file, target, features)
+    table, specs = samples_of(file, target, features, backend, scheduler)
+    specs = specs or [backends.DEFAULT]
+    usable(specs)
     writable_folder(out)
     with progress_bar() as on_progress:
+        samples: Samples = (
+            summarize(table, exactly=not standardize, on_progress=on_progress)
+            if isinstance(table, Files)
+            else table
+        )
         found = rates.study(
             samples,
             chosen,
             backends=specs,
             epochs=epochs,
             standardize=standardize,
-            timeout=timeout,
+            timeout=limit_of(timeout, samples),
             on_progress=on_progress,
         )
     saved: list[Path] = []

@@ -1,19 +1,21 @@
 """The commands that check and list backends."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import typer.core
 
 from bench.cli.arguments import (
     REFERENCE,
-    TABLE,
+    TABLES,
     Backends,
     Features,
     RateText,
+    Scheduler,
     Target,
     Timeout,
+    limit_of,
     rate_of,
     samples_of,
     usable,
@@ -21,13 +23,20 @@ from bench.cli.arguments import (
 from bench.cli.command import DISAGREES, command, end_interrupted
 from bench.report.terminal import progress_bar, show, show_lines, show_saved
 
+if TYPE_CHECKING:
+    from bench.data.samples import Samples
+
 
 @command
 def check(
     backend: Backends = None,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help=f"{TABLE}  [default: {REFERENCE}]"),
+        typer.Option(
+            metavar="FILE|FOLDER|PATTERN",
+            help=f"{TABLES}  [default: {REFERENCE}]",
+            show_default=False,
+        ),
     ] = None,
     target: Target = None,
     features: Features = None,
@@ -39,7 +48,8 @@ def check(
             help="Number of updates.  [default: 10,000; for a table, 1,000 or fewer]",
         ),
     ] = None,
-    timeout: Timeout = 60.0,
+    timeout: Timeout = None,
+    scheduler: Scheduler = None,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the verdicts to this JSON file.")
     ] = None,
@@ -54,21 +64,30 @@ def check(
     """
     import backends
     from bench.data.files import writable_file, write_json
+    from bench.data.folders import Files
     from bench.data.samples import REFERENCE_EPOCHS
+    from bench.learning.summary import summarize
     from bench.race import checking
     from bench.report.verdicts import check_report
 
-    specs = backend or backends.installed()
-    usable(specs)
+    usable(backend or [])
     if json is not None:
         writable_file(json)
-    samples = samples_of(data, target, features)
+    table, specs = samples_of(data, target, features, backend, scheduler)
+    specs = specs or list(backends.installed())
+    usable(specs)
     if epochs is None and data is None:
         epochs = REFERENCE_EPOCHS
     rate = rate_of(lr, data)
     with progress_bar() as on_progress:
+        samples: Samples = (
+            summarize(table, exactly=True, on_progress=on_progress)
+            if isinstance(table, Files)
+            else table
+        )
+        limit = limit_of(timeout, samples)
         found = checking.check(
-            samples, specs, lr=rate, epochs=epochs, timeout=timeout, on_progress=on_progress
+            samples, specs, lr=rate, epochs=epochs, timeout=limit, on_progress=on_progress
         )
     show_lines(check_report(found))
     if json is not None:

@@ -1,11 +1,12 @@
 """The samples to train on: a data set, the reference line, and synthetic problems."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
-from backends.interface import Floats, Integers
+from backends.interface import Backend, Floats, Integers
+from bench.data.columns import mean_and_deviation, row_blocks, triangular_factor
 
 REFERENCE_LR = 0.005
 REFERENCE_EPOCHS = 10_000
@@ -22,9 +23,74 @@ class Truth(NamedTuple):
     b: float
 
 
+class Samples(Protocol):
+    """Samples X (n, d) and y (n,), whether or not they are in memory: what training asks of them.
+
+    Arrays of d + 1 values hold those of the features and, last, that of the target.
+    """
+
+    @property
+    def name(self) -> str:
+        """Where they are from, for messages."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the d features."""
+
+    @property
+    def target(self) -> str:
+        """The name of the target."""
+
+    @property
+    def headless(self) -> bool:
+        """Whether the names are x1, x2, … because the source has none."""
+
+    @property
+    def truth(self) -> Truth | None:
+        """What generated the targets, if that is known."""
+
+    @property
+    def n(self) -> int:
+        """The number of samples."""
+
+    @property
+    def extremes(self) -> tuple[Floats, Floats]:
+        """The smallest and the largest value of every column, (d + 1,) each."""
+
+    @property
+    def mean_square(self) -> float:
+        """(1/n) Σ yᵢ², the loss at w = 0 and b = 0; inf where float64 overflows."""
+
+    def moments(self) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation of every column, (d + 1,); 1 if it is constant.
+
+        Raises:
+            InputValueError: a column spans more than float64 can hold.
+
+        """
+
+    def scaled(self, mean: Floats, deviation: Floats) -> Self:
+        """Return the samples with every column x replaced by (x − mean)/deviation."""
+
+    def factor(self, unit: float) -> Floats:
+        """Return an R (m, d + 1) with RᵀR = AᵀA/unit², A = [X 1]."""
+
+    def centered_factor(self) -> Floats:
+        """Return an R (m, d + 1) with RᵀR = [X y]ᵀ[X y], for columns whose mean is 0."""
+
+    def loss(self, w: Floats, b: float) -> float:
+        """Return (1/n) ‖Xw + b − y‖²."""
+
+    def points(self) -> tuple[Floats, Floats]:
+        """Return the samples, or enough of them for a picture."""
+
+    def for_training(self, module: Backend) -> Any:
+        """Return what the `train` of this backend takes."""
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """Samples X (n, d) and y (n,) with the names of their columns."""
+    """Samples in memory, with the names of their columns."""
 
     name: str
     features: tuple[str, ...]
@@ -35,6 +101,62 @@ class Dataset:
     """Whether the names are x1, x2, … because the source has none"""
     truth: Truth | None = None
     """What generated the targets, if that is known"""
+
+    @property
+    def n(self) -> int:
+        """The number of samples."""
+        return len(self.y)
+
+    @property
+    def extremes(self) -> tuple[Floats, Floats]:
+        """The smallest and the largest value of every column, (d + 1,) each."""
+        X, y = self.X, self.y
+        return np.append(X.min(axis=0), y.min()), np.append(X.max(axis=0), y.max())
+
+    @property
+    def mean_square(self) -> float:
+        """(1/n) Σ yᵢ²; inf where float64 overflows."""
+        with np.errstate(over="ignore"):
+            return float(np.mean(self.y**2))
+
+    def moments(self) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation of every column, as `Samples.moments`."""
+        columns = zip((*self.features, self.target), (*self.X.T, self.y), strict=True)
+        found = [mean_and_deviation(self.name, name, values) for name, values in columns]
+        mean, deviation = np.array(found).T
+        return mean, deviation
+
+    def scaled(self, mean: Floats, deviation: Floats) -> Self:
+        """Return the samples with every column x replaced by (x − mean)/deviation."""
+        X = (self.X - mean[:-1]) / deviation[:-1]
+        y = (self.y - mean[-1]) / deviation[-1]
+        return replace(self, X=X, y=y, truth=None)
+
+    def factor(self, unit: float) -> Floats:
+        """Return R (m, d + 1) of [X 1]/unit."""
+        ones = (np.full(len(rows), 1 / unit) for rows in row_blocks(self.X))
+        blocks = zip(row_blocks(self.X), ones, strict=True)
+        return triangular_factor(np.column_stack([rows / unit, one]) for rows, one in blocks)
+
+    def centered_factor(self) -> Floats:
+        """Return R (m, d + 1) of [X y]."""
+        blocks = zip(row_blocks(self.X), row_blocks(self.y), strict=True)
+        return triangular_factor(map(np.column_stack, blocks))
+
+    def loss(self, w: Floats, b: float) -> float:
+        """Return (1/n) ‖Xw + b − y‖²."""
+        with np.errstate(all="ignore"):
+            r = self.X @ w + b - self.y
+            return float(r @ r) / len(r)
+
+    def points(self) -> tuple[Floats, Floats]:
+        """Return the samples."""
+        return self.X, self.y
+
+    def for_training(self, module: Backend) -> Any:
+        """Return copies of the samples as the backend prepares them, condensed if it does that."""
+        prepared = module.prepare(self.X.copy(), self.y.copy())
+        return module.condense(prepared) if hasattr(module, "condense") else prepared
 
 
 def unnamed(count: int) -> tuple[str, ...]:
@@ -110,10 +232,11 @@ def _borders(n: int) -> Integers:
     return np.unique(found[(found >= 0) & (found < n)])
 
 
-def affordable_epochs(data: Dataset) -> int:
+def affordable_epochs(data: Samples) -> int:
     """Return how many epochs, from 10 to 1,000, take about ten seconds.
 
-    Each takes O(nd) operations in plain Python, and O(d²) on decimals for the exact trajectory.
+    Each takes O(nd) operations in plain Python, which has only samples that are in memory, and
+    O(d²) on decimals for the exact trajectory.
     """
-    n, d = data.X.shape
+    n, d = data.n if isinstance(data, Dataset) else 1, len(data.features)
     return int(np.clip(min(10**8 // (n * (d + 1)), 4 * 10**7 // d**2), 10, 1_000))

@@ -108,7 +108,7 @@ def read_table(path: Path, target: str | None = None, features: Sequence[str] = 
 
     """
     table = open_table(path)
-    *chosen, target = _choose(table, target, tuple(features))
+    *chosen, target = choose(table.name, table.columns, target, tuple(features))
     blocks = table.rows([*chosen, target])
     n = sum(map(len, blocks))
     if n < 2:
@@ -136,14 +136,7 @@ def open_table(path: Path) -> Table:
 
     """
     name, source = _source(path)
-    head = source[:_SNIFFED] if isinstance(source, bytes) else _first_bytes(source)
-    _refuse_binary(name, head)
-    kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "CSV")
-    for magic, why in _REFUSED.items():
-        if head.startswith(magic):
-            raise InputValueError(f"{name}: {why}")
-    if kind != (expected := _SUFFIXES.get(path.suffix.lower(), kind)):
-        raise InputValueError(f"{name}: is not a readable {expected} file, by its first bytes")
+    kind = _kind(name, path.suffix, source)
     openers = {
         "CSV": _open_csv,
         "Parquet": _open_parquet,
@@ -160,6 +153,28 @@ def open_table(path: Path) -> Table:
 
 
 Source = Path | bytes
+
+
+def kind_of(path: Path) -> str:
+    """Return the format of a file, by its first bytes: CSV, Parquet, Feather, NPZ or NPY.
+
+    Raises:
+        InputValueError: it is missing, in an unknown format, or not in that of its suffix.
+
+    """
+    return _kind(str(path), path.suffix, path)
+
+
+def _kind(name: str, suffix: str, source: Source) -> str:
+    head = source[:_SNIFFED] if isinstance(source, bytes) else _first_bytes(source)
+    _refuse_binary(name, head)
+    kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "CSV")
+    for magic, why in _REFUSED.items():
+        if head.startswith(magic):
+            raise InputValueError(f"{name}: {why}")
+    if kind != (expected := _SUFFIXES.get(suffix.lower(), kind)):
+        raise InputValueError(f"{name}: is not a readable {expected} file, by its first bytes")
+    return kind
 
 
 def _source(path: Path) -> tuple[str, Source]:
@@ -224,17 +239,23 @@ def _readable(name: str, kind: str) -> Iterator[None]:
         raise InputValueError(f"{name}: is not a readable {kind} file: {reason}") from None
 
 
-def _choose(table: Table, target: str | None, features: tuple[str, ...]) -> list[str]:
-    """Return the names of the columns to use, with the target last."""
-    names = table.columns
+def choose(
+    table: str, names: Sequence[str], target: str | None, features: tuple[str, ...]
+) -> list[str]:
+    """Return the names of the columns to use, with the target last; the table has these `names`.
+
+    Raises:
+        InputValueError: there are fewer than two columns, or one is used twice.
+
+    """
     if len(names) < 2:
         raise InputValueError(
-            f"{table.name}: needs a feature and a target, has {', '.join(map(repr, names))} alone"
+            f"{table}: needs a feature and a target, has {', '.join(map(repr, names))} alone"
         )
     target = names[-1] if target is None else target
     chosen = [*(_split(names, features) or [name for name in names if name != target]), target]
     if len(set(chosen)) < len(chosen):
-        raise InputValueError(f"{table.name}: a column is used twice: {_listed(chosen)}")
+        raise InputValueError(f"{table}: a column is used twice: {_listed(chosen)}")
     return chosen
 
 
@@ -286,11 +307,7 @@ def _plain(values: Any) -> Any:
 
 def _open_csv(name: str, source: Source) -> Table:
     lines = _first_lines(name, source)
-    if not lines:
-        raise InputValueError(f"{name}: is empty")
-    delimiter = _delimiter(lines)
-    cells = next(csv.reader([lines[0].decode("utf-8-sig")], delimiter=delimiter))
-    headless = all(map(_is_value, cells))
+    delimiter, cells, headless = _layout(name, lines)
     parse = pyarrow.csv.ParseOptions(
         delimiter=delimiter,
         newlines_in_values=any(b'"' in line for line in lines),
@@ -326,6 +343,26 @@ def _open_csv(name: str, source: Source) -> Table:
 
     columns = tuple(column.strip() for column in inferred.names if column.strip())
     return Table(name, "CSV", columns, headless, batches)
+
+
+def layout(path: Path) -> tuple[str, list[str] | None]:
+    """Return the delimiter of a text file, and names for its columns if it has none.
+
+    Raises:
+        InputValueError: it is empty, or a line is too long.
+
+    """
+    delimiter, cells, headless = _layout(str(path), _first_lines(str(path), path))
+    return delimiter, list(unnamed(len(cells))) if headless else None
+
+
+def _layout(name: str, lines: list[bytes]) -> tuple[str, list[str], bool]:
+    """Return the delimiter, the cells of the first line, and whether they are no names."""
+    if not lines:
+        raise InputValueError(f"{name}: is empty")
+    delimiter = _delimiter(lines)
+    cells = next(csv.reader([lines[0].decode("utf-8-sig")], delimiter=delimiter))
+    return delimiter, cells, all(map(_is_value, cells))
 
 
 def _arrow(source: Source) -> Any:

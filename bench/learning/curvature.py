@@ -7,14 +7,12 @@ and fastest in the long run at α = 2/(λmin + λmax).
 """
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from backends.interface import Floats
-
-BLOCK = 65_536  # rows that are factorized, and thus copied by LAPACK, at a time
+from bench.data.samples import Dataset, Samples, unnamed
 
 
 class Hessian(NamedTuple):
@@ -61,17 +59,21 @@ class Hessian(NamedTuple):
             return float(np.abs(1 - lr * self.values[self.free :]).max())
 
 
-def hessian(X: Floats, null: Floats | None = None) -> Hessian:
+def hessian(X: Floats) -> Hessian:
+    """Return the spectrum of H for an array X (n, d) whose columns are independent."""
+    return spectrum(Dataset("X", unnamed(X.shape[1]), "y", X, np.zeros(len(X))))
+
+
+def spectrum(samples: Samples, null: Floats | None = None) -> Hessian:
     """Return the spectrum of H from the singular values of A: A = UΣQᵀ gives λᵢ = (2/n) σᵢ².
 
     This keeps twice as many digits of the small λ as forming AᵀA would (Golub and Van Loan,
     *Matrix Computations*, 4th ed., §5.3.2). `null` (d + 1, free) is the null space of A, as
     `least_squares` returns it for the same columns; None if it is empty.
     """
-    unit = max(1.0, -float(X.min()), float(X.max()))
-    R = triangular_factor(
-        np.column_stack([rows / unit, np.full(len(rows), 1 / unit)]) for rows in row_blocks(X)
-    )
+    low, high = (values[:-1] for values in samples.extremes)
+    unit = max(1.0, -float(low.min()), float(high.max()))
+    R = samples.factor(unit)
     null = np.empty((R.shape[1], 0)) if null is None else null
     basis, _ = np.linalg.qr(null, mode="complete")
     free = null.shape[1]
@@ -79,19 +81,5 @@ def hessian(X: Floats, null: Floats | None = None) -> Hessian:
     sigma = np.zeros(R.shape[1])
     sigma[: len(found)] = found
     with np.errstate(over="ignore", under="ignore"):
-        values = (sigma * unit * math.sqrt(2 / len(X)))[::-1] ** 2
+        values = (sigma * unit * math.sqrt(2 / samples.n))[::-1] ** 2
     return Hessian(values, np.hstack([basis[:, :free], basis[:, free:] @ Qt[::-1].T]), free)
-
-
-def row_blocks(array: Floats) -> Iterator[Floats]:
-    """Yield the rows of an array, 65,536 at a time."""
-    return (array[start : start + BLOCK] for start in range(0, len(array), BLOCK))
-
-
-def triangular_factor(blocks: Iterator[Floats]) -> Floats:
-    """Return R of the QR factorization of the stacked blocks, processed one after another."""
-    R: Floats | None = None
-    for block in blocks:
-        R = np.asarray(np.linalg.qr(block if R is None else np.vstack([R, block]), mode="r"))
-    assert R is not None
-    return R

@@ -5,9 +5,9 @@ from functools import cached_property
 
 import numpy as np
 
-from bench.data.samples import Dataset
+from bench.data.samples import Samples
 from bench.learning.convergence import Direction, close_enough, directions, epochs_needed
-from bench.learning.curvature import Hessian, hessian
+from bench.learning.curvature import Hessian, spectrum
 from bench.learning.least_squares import LeastSquares, least_squares, restored
 from bench.learning.standardizing import Scaling
 
@@ -16,8 +16,8 @@ from bench.learning.standardizing import Scaling
 class Landscape:
     """The loss of a data set, as seen by descent from zero."""
 
-    data: Dataset
-    samples: Dataset
+    data: Samples
+    samples: Samples
     """The samples used for training: the data, or their standardized columns"""
     scaling: Scaling | None
     """Set if the columns are standardized"""
@@ -27,7 +27,7 @@ class Landscape:
     """Of the loss on `samples`"""
 
     @classmethod
-    def of(cls, data: Dataset, *, standardize: bool = False) -> "Landscape":
+    def of(cls, data: Samples, *, standardize: bool = False) -> "Landscape":
         """Return the landscape of these columns, standardized or not.
 
         Raises:
@@ -37,7 +37,7 @@ class Landscape:
         scaling = Scaling.of(data) if standardize else None
         samples = data if scaling is None else scaling.apply(data)
         best = least_squares(samples)
-        return cls(data, samples, scaling, best, hessian(samples.X, best.null))
+        return cls(data, samples, scaling, best, spectrum(samples, best.null))
 
     @cached_property
     def directions(self) -> list[Direction]:
@@ -47,8 +47,7 @@ class Landscape:
     @cached_property
     def first_loss(self) -> float:
         """The loss at zero, where training starts; inf where float64 overflows."""
-        with np.errstate(over="ignore"):
-            return float(np.mean(self.samples.y**2))
+        return self.samples.mean_square
 
     @property
     def goal(self) -> float:
@@ -78,7 +77,7 @@ class Landscape:
 
         """
         if self.scaling is not None:
-            return hessian(self.data.X, self.original_least_squares.null).condition
+            return spectrum(self.data, self.original_least_squares.null).condition
         scaling, null = Scaling.of(self.data), self.least_squares.null
         null = None if null is None else scaling.scaled_directions(null)
-        return hessian(scaling.apply(self.data).X, null).condition
+        return spectrum(scaling.apply(self.data), null).condition

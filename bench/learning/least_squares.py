@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from backends.interface import Floats, InputValueError
-from bench.data.samples import Dataset
-from bench.learning.curvature import row_blocks, triangular_factor
+from bench.data.samples import Samples
 from bench.learning.standardizing import Scaling
 
 DEPENDENT = 1e-12  # a column that others reproduce to twelve digits adds no information
@@ -37,7 +36,7 @@ class LeastSquares(NamedTuple):
         return f"w is not unique: {words}" + (f"; and {more} more" if more > 0 else "")
 
 
-def least_squares(data: Dataset) -> LeastSquares:
+def least_squares(data: Samples) -> LeastSquares:
     """Return argmin L, by orthogonal factorization of the centered and scaled columns.
 
     If there are many solutions, it is the one with the smallest ‖(w, b)‖, because descent from zero
@@ -45,9 +44,7 @@ def least_squares(data: Dataset) -> LeastSquares:
     others and a constant reproduce it to twelve digits. Values beyond float64 are inf or nan.
     """
     scaling = Scaling.of(data)
-    scaled = scaling.apply(data)
-    blocks = zip(row_blocks(scaled.X), row_blocks(scaled.y), strict=True)
-    R = triangular_factor(map(np.column_stack, blocks))
+    R = scaling.apply(data).centered_factor()
     U, sigma, Qt = np.linalg.svd(R[:, :-1])
     rank = int((sigma > DEPENDENT * max(sigma[0], 1.0)).sum())
     with np.errstate(all="ignore"):
@@ -58,13 +55,12 @@ def least_squares(data: Dataset) -> LeastSquares:
             unseen = np.where(np.abs(Qt[rank:]) > DEPENDENT, Qt[rank:], 0.0)  # drop rounding errors
             null = scaling.original_directions(np.vstack([unseen.T, np.zeros(len(unseen))]))
             theta -= null @ (null.T @ theta)
-        r = data.X @ theta[:-1] + theta[-1] - data.y
-        loss = float(r @ r) / len(r)
+    loss = data.loss(theta[:-1], float(theta[-1]))
     words = () if null is None else tuple(_dependencies(data, R[:, :-1]))
     return LeastSquares(theta[:-1], float(theta[-1]), loss, words, null)
 
 
-def restored(data: Dataset, scaling: Scaling | None, best: LeastSquares) -> LeastSquares:
+def restored(data: Samples, scaling: Scaling | None, best: LeastSquares) -> LeastSquares:
     """Return the least-squares solution of the training columns, converted to the original units.
 
     If there are many solutions, it is still the one to which descent on the scaled columns leads.
@@ -76,9 +72,7 @@ def restored(data: Dataset, scaling: Scaling | None, best: LeastSquares) -> Leas
     if scaling is None:
         if not np.isfinite([*best.w, best.b]).all():
             raise InputValueError(f"{data.name}: the least-squares weights are beyond float64")
-        with np.errstate(over="ignore"):
-            first = float(np.mean(data.y**2))
-        if not math.isfinite(first):
+        if not math.isfinite(data.mean_square):
             raise InputValueError(_too_large(data))
         return best
     with np.errstate(over="ignore", invalid="ignore"):
@@ -93,13 +87,13 @@ def restored(data: Dataset, scaling: Scaling | None, best: LeastSquares) -> Leas
     return best._replace(w=w, b=b, loss=best.loss * unit, null=null)
 
 
-def _too_large(data: Dataset) -> str:
+def _too_large(data: Samples) -> str:
     return f"{data.name}: {data.target!r} is so large that the loss is beyond float64; divide it"
 
 
-def _dependencies(data: Dataset, R: Floats) -> Iterator[str]:
+def _dependencies(data: Samples, R: Floats) -> Iterator[str]:
     """Yield a message per feature that follows from earlier ones; R is the triangular factor."""
-    n, d = data.X.shape
+    n, d = data.n, len(data.features)
     if n <= d:
         yield f"{d:,} weights and b need more than {n:,} rows"
         return

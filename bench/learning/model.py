@@ -55,6 +55,7 @@ def save(fit: Fit, folder: Path) -> Iterator[Path]:
 
 
 def _content(fit: Fit) -> dict[str, object]:
+    low, high = fit.data.extremes
     scaling = None
     if fit.scaling is not None:
         scaling = {
@@ -70,10 +71,10 @@ def _content(fit: Fit) -> dict[str, object]:
         "b": fit.b,
         "center": fit.center.tolist(),
         "height": fit.height,
-        "range": {"low": fit.data.X.min(axis=0).tolist(), "high": fit.data.X.max(axis=0).tolist()},
+        "range": {"low": low[:-1].tolist(), "high": high[:-1].tolist()},
         "training": {
             "data": fit.data.name,
-            "n": len(fit.data.y),
+            "n": fit.data.n,
             "backend": fit.backend,
             "lr": fit.lr,
             "epochs": int(fit.trajectory.epoch[-1]),
@@ -100,10 +101,10 @@ def history_table(
 
 
 def _points(fit: Fit) -> pa.Table:
-    """Return one row per sample: x if d = 1, actual, predicted and least-squares prediction."""
-    X, best = fit.data.X, fit.least_squares
+    """Return the samples, or some of many: x if d = 1, actual, predicted, least-squares ŷ."""
+    (X, y), best = fit.data.points(), fit.least_squares
     columns = {
-        "actual": fit.data.y,
+        "actual": y,
         "predicted": fit.predict(X),
         "least_squares": X @ best.w + best.b,
     }

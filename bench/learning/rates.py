@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from backends import DEFAULT, rung
 from backends.interface import Trajectory, check_schedule
-from bench.data.samples import REFERENCE_EPOCHS, Dataset
+from bench.data.samples import REFERENCE_EPOCHS, Samples
 from bench.learning.convergence import (
     NEAR,
     Direction,
@@ -19,9 +19,10 @@ from bench.learning.landscape import Landscape
 from bench.learning.least_squares import LeastSquares
 from bench.learning.rate_choice import Rate, best_rate
 from bench.learning.stopping import step_lengths
+from bench.learning.summary import Summary, exactly_summed, problem_of, summarize
 from bench.machine.progress import Progress, silent
 from bench.proof.agreement import Verdict, check_backends
-from bench.proof.oracle import ExactTrajectory, Sums, exact_trajectory
+from bench.proof.oracle import ExactTrajectory, trajectory_of
 
 REFERENCE_RATES = (0.001, 0.005, 0.1)
 LAGGING = 2  # w and b differ visibly from this condition number, or ratio of epochs, on
@@ -64,7 +65,7 @@ class Study:
     interrupted: bool = False
 
     @property
-    def data(self) -> Dataset:
+    def data(self) -> Samples:
         """What was studied, in its own units."""
         return self.landscape.data
 
@@ -95,13 +96,13 @@ class Study:
 
 
 def study(
-    data: Dataset,
+    data: Samples,
     rates: Sequence[Rate] = (),
     *,
     backends: Sequence[str] = (DEFAULT,),
     epochs: int | None = None,
     standardize: bool = False,
-    timeout: float = 60.0,
+    timeout: float | None = 60.0,
     on_progress: Progress = silent,
 ) -> Study:
     """Train at each rate from zero, verify each run, and compare it with the theory.
@@ -121,18 +122,17 @@ def study(
     chosen = [recommended if lr == "auto" else lr for lr in rates]
     chosen = chosen or _telling_rates(known.hessian, recommended)
     for lr in chosen:
-        check_schedule(data.X.shape[1], lr, epochs)
+        check_schedule(len(data.features), lr, epochs)
     found = Study(known, epochs, sorted(set(map(float, chosen))), recommended)
     backends = list(dict.fromkeys(backends))
     steps = len(found.rates) * len(backends)
-    sums: Sums | None = None
     try:
+        judged = _judged(known, on_progress)
+        sums = exactly_summed(judged)
         for lr in found.rates:
             on_progress(f"α = {lr:g}", len(found.runs), steps)
-            X, y = known.samples.X, known.samples.y
-            exact = exact_trajectory(X, y, lr=lr, epochs=epochs, sums=sums)
-            sums = exact.sums
-            for run in _runs(found, lr, backends, exact, timeout):
+            exact = trajectory_of(sums, lr=lr, epochs=epochs)
+            for run in _runs(found, judged, lr, backends, exact, timeout):
                 found.runs.append(run)
                 on_progress(f"α = {lr:g}", len(found.runs), steps)
     except KeyboardInterrupt:
@@ -141,13 +141,16 @@ def study(
 
 
 def _runs(
-    found: Study, lr: float, backends: Sequence[str], exact: ExactTrajectory, timeout: float
+    found: Study,
+    judged: Samples,
+    lr: float,
+    backends: Sequence[str],
+    exact: ExactTrajectory,
+    timeout: float | None,
 ) -> Iterator[Run]:
     known = found.landscape
-    X, y = known.samples.X, known.samples.y
-    for checked in check_backends(
-        backends, X, y, lr=lr, epochs=found.epochs, exact=exact, timeout=timeout
-    ):
+    job = problem_of(judged, lr, found.epochs)
+    for checked in check_backends(backends, job, exact=exact, timeout=timeout):
         path = checked.trajectory
         yield Run(
             lr,
@@ -162,9 +165,21 @@ def _runs(
         )
 
 
-def _affordable_epochs(samples: Dataset, backends: Sequence[str]) -> int:
+def _judged(known: Landscape, on_progress: Progress) -> Samples:
+    """Return the samples that the runs are judged on; scaled ones in files are read once more."""
+    samples = known.samples
+    if not isinstance(samples, Summary) or samples.exact is not None:
+        return samples
+    mean, deviation = known.data.moments()
+    again = samples.files if known.scaling is None else samples.files.scaled(mean, deviation)
+    return summarize(again, exactly=True, on_progress=on_progress)
+
+
+def _affordable_epochs(samples: Samples, backends: Sequence[str]) -> int:
     """Return how many epochs, from 50 to 10,000, take a few seconds per rate."""
-    n, d = samples.X.shape
+    n, d = samples.n, len(samples.features)
+    if all(rung(spec).passes_once for spec in backends):
+        n = d + 2  # an epoch needs only the sums
     backend = 10**8 if any(rung(spec).interpreted for spec in backends) else 5 * 10**9
     oracle = 2 * 10**6 // (20 + d**2)
     return int(np.clip(min(backend // (n * (d + 1)), oracle), 50, REFERENCE_EPOCHS))

@@ -67,7 +67,7 @@ def _histories(found: Study, shown: Sequence[Run]) -> pa.Table:
 
 
 def _content(found: Study) -> dict[str, Any]:
-    n, d = found.data.X.shape
+    n, d = found.data.n, len(found.data.features)
     known, H = found.landscape, found.landscape.hessian
     return {
         "format": "gradrace rates",

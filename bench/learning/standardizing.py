@@ -1,11 +1,14 @@
 """Center and scale columns, which makes descent faster, and convert back to the user's units."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from backends.interface import Floats, InputValueError, Trajectory
-from bench.data.samples import Dataset
+from backends.interface import Floats, Trajectory
+from bench.data.samples import Samples
+
+Kind = TypeVar("Kind", bound=Samples)
 
 
 @dataclass(frozen=True)
@@ -20,25 +23,21 @@ class Scaling:
     target_deviation: float
 
     @classmethod
-    def of(cls, data: Dataset) -> "Scaling":
+    def of(cls, data: Samples) -> "Scaling":
         """Return the scaling of these columns.
 
         Raises:
             InputValueError: a column spans more than float64 can hold.
 
         """
-        columns = [
-            _mean_and_deviation(data.name, name, data.X[:, j])
-            for j, name in enumerate(data.features)
-        ]
-        mean, deviation = np.array(columns).T
-        return cls(mean, deviation, *_mean_and_deviation(data.name, data.target, data.y))
+        mean, deviation = data.moments()
+        return cls(mean[:-1], deviation[:-1], float(mean[-1]), float(deviation[-1]))
 
-    def apply(self, data: Dataset) -> Dataset:
+    def apply(self, data: Kind) -> Kind:
         """Return the data with every column x, including the target, replaced by (x − μ)/σ."""
-        X = (data.X - self.mean) / self.deviation
-        y = (data.y - self.target_mean) / self.target_deviation
-        return replace(data, X=X, y=y, truth=None)
+        return data.scaled(
+            np.append(self.mean, self.target_mean), np.append(self.deviation, self.target_deviation)
+        )
 
     def weights(self, w: Floats) -> Floats:
         """Convert weights (…, d) of the scaled columns to weights of the original ones."""
@@ -73,19 +72,3 @@ class Scaling:
             w = self.weights(path.w)
             loss = path.loss * self.target_deviation**2
             return Trajectory(path.epoch, w, self.bias(w, path.b), loss)
-
-
-def _mean_and_deviation(table: str, name: str, x: Floats) -> tuple[float, float]:
-    """Return μ and σ of a column, computed from x / max|x|, so that no square leaves float64."""
-    low, high = float(x.min()), float(x.max())
-    if low == high:
-        return low, 1.0
-    largest = max(-low, high)
-    mean = float(np.mean(x / largest)) * largest
-    with np.errstate(over="ignore", invalid="ignore"):
-        centered = x - mean
-        widest = float(np.abs(centered).max())
-        deviation = float(np.sqrt(np.mean((centered / widest) ** 2))) * widest
-    if not np.isfinite(deviation):
-        raise InputValueError(f"{table}: column {name!r} spans more than float64 can hold")
-    return mean, deviation

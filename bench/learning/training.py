@@ -19,7 +19,7 @@ from backends.interface import (
     check_samples,
     check_schedule,
 )
-from bench.data.samples import Dataset, unnamed
+from bench.data.samples import Dataset, Samples, unnamed
 from bench.learning.convergence import close_enough, directions, epochs_needed
 from bench.learning.curvature import Hessian
 from bench.learning.landscape import Landscape
@@ -54,7 +54,7 @@ class Fit:
     """ŷ at `center`: b, or, if standardized, a value that keeps its digits far away from 0"""
 
     @property
-    def data(self) -> Dataset:
+    def data(self) -> Samples:
         """The data used for training, in their own units."""
         return self.landscape.data
 
@@ -184,7 +184,7 @@ def fit(
 
 
 def train(
-    data: Dataset,
+    data: Samples,
     *,
     backend: str = backends.DEFAULT,
     lr: Rate = "auto",
@@ -206,7 +206,7 @@ def train(
         BackendError: a foreign backend raised or returned no trajectory.
 
     """
-    d = data.X.shape[1]
+    d = len(data.features)
     check_schedule(d, 1.0 if lr == "auto" else lr, epochs)
     stopping = None if tol is None else Stopping(tol, np.zeros(d + 1))
     module = backends.load(backend)
@@ -250,7 +250,7 @@ def train(
 
 def _pieces(
     module: Backend,
-    data: Dataset,
+    data: Samples,
     lr: float,
     epochs: int,
     every: int,
@@ -261,8 +261,7 @@ def _pieces(
     Besides every `every`-th epoch, the pieces hold the epochs at which they end. The second value
     is empty, except that the last one is the reason why `stopping` ended the training, if it did.
     """
-    samples, d = module.prepare(data.X.copy(), data.y.copy()), data.X.shape[1]
-    samples = getattr(module, "condense", lambda prepared: prepared)(samples)
+    samples, d = data.for_training(module), len(data.features)
     w, b = np.zeros(d), 0.0
     done, length = 0, 0  # the first call makes no update; it compiles, and returns row 0
     while True:

@@ -25,7 +25,7 @@ def noise(known: Landscape) -> Noise | None:
     H = (2/n) AᵀA = Q Λ Qᵀ, (AᵀA)⁻¹ is (2/n) Q Λ⁻¹ Qᵀ. The original b is a linear function of the
     (w, b) of the standardized columns, so its variance is gᵀ (AᵀA)⁻¹ g with the gradient g.
     """
-    n, d = known.samples.X.shape
+    n, d = known.samples.n, len(known.samples.features)
     H, best = known.hessian, known.least_squares
     if n <= d + 1 or best.null is not None or not H.smallest:
         return None

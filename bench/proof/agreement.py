@@ -23,7 +23,9 @@ from bench.proof.oracle import (
     Exact,
     ExactTrajectory,
     Flags,
-    exact_trajectory,
+    Sums,
+    sums_without_rounding,
+    trajectory_of,
 )
 from bench.proof.problems import Problem
 
@@ -72,24 +74,20 @@ class Checked:
 
 def check_backends(
     specs: Iterable[str],
-    X: Floats,
-    y: Floats,
+    job: Problem,
     *,
-    lr: float,
-    epochs: int,
     exact: ExactTrajectory,
     others: Sequence[Problem] = (),
-    timeout: float = 60.0,
+    timeout: float | None = 60.0,
 ) -> Iterator[Checked]:
-    """Train each backend from zero, in its own process, and judge it, one after another.
+    """Train each backend on `job`, from zero, in its own process, and judge it, one after another.
 
     A second, short run starts from a given (w0, b0) and records only some epochs. There, predict,
     loss, gradients and update are evaluated if the backend has them. Then come the `others`, such
     as `problems.suite()`. `exact` is the `exact_trajectory` of the first run; `timeout` is in
-    seconds per backend. The baseline goes first if it is included, because the others are compared
-    with it bit for bit.
+    seconds per backend, None for no limit. The baseline goes first if it is included, because the
+    others are compared with it bit for bit.
     """
-    job = Problem("", X, y, lr, epochs)
     more = [*_resumed(job, exact), *others]
     reference: Trajectory | None = None
     for spec in sorted(dict.fromkeys(specs), key=lambda name: name != backends.BASELINE):
@@ -101,9 +99,9 @@ def check_backends(
         path = outcome.trajectories[0]
         if spec == backends.BASELINE:
             reference = path
-        verdict = judge(spec, path, exact, reference)
+        verdict = judge(spec, path, exact.held_to(outcome.chains[0]), reference)
         verdict = replace(verdict, pieces=tuple(dict.fromkeys(chain(*outcome.pieces))))
-        if verdict.agrees and (fault := _first_fault(more, outcome)):
+        if verdict.agrees and (fault := _first_fault(more, outcome, job, exact.sums)):
             verdict = replace(verdict, agrees=False, reason=fault)
         yield Checked(verdict, path)
 
@@ -113,26 +111,26 @@ def _resumed(job: Problem, exact: ExactTrajectory) -> Iterator[Problem]:
     w, b = exact.w.near[:2][-1], float(exact.b.near[:2][-1])
     if np.isfinite(w).all() and np.isfinite(b):
         epochs = min(job.epochs, _RESUMED_EPOCHS)
-        yield Problem(
-            "from a given w0, b0, with every=3",
-            job.X,
-            job.y,
-            job.lr,
-            epochs,
-            w,
-            b,
-            _RESUMED_EVERY,
-            pieces=True,
+        yield replace(
+            job,
+            name="from a given w0, b0, with every=3",
+            epochs=epochs,
+            w0=w,
+            b0=b,
+            every=_RESUMED_EVERY,
+            pieces=job.prepared is None,
         )
 
 
-def _first_fault(problems: Sequence[Problem], outcome: Outcome) -> str:
-    """Return what is wrong on the first problem with a fault, or an empty string."""
-    for problem, path, pieces in zip(
-        problems, outcome.trajectories[1:], outcome.pieces[1:], strict=False
-    ):
-        exact = _exact(problem)
-        fault = judge("", path, exact.run).reason
+def _first_fault(problems: Sequence[Problem], outcome: Outcome, job: Problem, sums: Sums) -> str:
+    """Return what is wrong on the first problem with a fault, or an empty string.
+
+    `sums` are those of the samples of `job`, which a problem may share.
+    """
+    found = zip(outcome.trajectories, outcome.pieces, outcome.chains, strict=False)
+    for problem, (path, pieces, longest) in zip(problems, list(found)[1:], strict=False):
+        exact = _exact(problem, sums if problem.X is job.X else None)
+        fault = judge("", path, exact.run.held_to(longest)).reason
         if exact.epoch is not None and not fault:
             fault = piece_fault(pieces, problem, exact.epoch)
         if fault:
@@ -149,15 +147,13 @@ class _Exact(NamedTuple):
 _known: WeakKeyDictionary[Problem, _Exact] = WeakKeyDictionary()
 
 
-def _exact(problem: Problem) -> _Exact:
+def _exact(problem: Problem, sums: Sums | None) -> _Exact:
     """Return the exact trajectories of a problem, computed once for all backends."""
     if problem not in _known:
-        X, y = problem.X, problem.y
+        sums = sums or sums_without_rounding(problem.X, problem.y)
         start: dict[str, Any] = {"w0": problem.w0, "b0": problem.b0}
-        run = exact_trajectory(X, y, lr=problem.lr, epochs=problem.epochs, **start)
-        epoch = None
-        if problem.pieces:
-            epoch = exact_trajectory(X, y, lr=1.0, epochs=1, sums=run.sums, **start)
+        run = trajectory_of(sums, lr=problem.lr, epochs=problem.epochs, **start)
+        epoch = trajectory_of(sums, lr=1.0, epochs=1, **start) if problem.pieces else None
         _known[problem] = _Exact(run, epoch)
     return _known[problem]
 

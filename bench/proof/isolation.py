@@ -48,11 +48,13 @@ class Outcome:
     """What its other functions returned, if it has them: predict, ŷ (n,); loss, L (1,); gradients,
     (∂L/∂w, ∂L/∂b) (d + 1,); update, the new (w, b) (d + 1,) after a step with these gradients and
     α = 0.3. Empty if the problem does not ask for them."""
+    chains: list[int]
+    """The longest chains of additions that it declares; n if it declares none"""
     failure: str
     """What went wrong, such as why trajectories are missing; empty if nothing did."""
 
 
-def run_isolated(spec: str, problems: Sequence[Problem], timeout: float = 60.0) -> Outcome:
+def run_isolated(spec: str, problems: Sequence[Problem], timeout: float | None = 60.0) -> Outcome:
     """Train backend `spec` on every problem in a child process; `timeout` is for all, in seconds.
 
     Raises:
@@ -75,7 +77,7 @@ def run_isolated(spec: str, problems: Sequence[Problem], timeout: float = 60.0) 
     return outcome
 
 
-def _failure(folder: Path, timeout: float) -> str:
+def _failure(folder: Path, timeout: float | None) -> str:
     """Run the child until it ends; return why it failed, or an empty string."""
     try:
         status = _run_child(folder, timeout)
@@ -95,6 +97,7 @@ def _outcome(path: Path, problems: Sequence[Problem], failure: str) -> Outcome:
     """Read what a child has written, without trusting any of it."""
     trajectories: list[Trajectory] = []
     pieces: list[dict[str, Floats]] = []
+    chains: list[int] = []
     try:
         with np.load(path, allow_pickle=False) as arrays:
             for i, problem in enumerate(problems):
@@ -104,6 +107,7 @@ def _outcome(path: Path, problems: Sequence[Problem], failure: str) -> Outcome:
                 epoch, *w, b, loss = arrays[f"{i}_path"].T
                 found = (epoch, np.reshape(w, (d, -1)).T, b, loss)
                 trajectories.append(as_trajectory(found, problem.epochs, d, problem.every))
+                chains.append(int(arrays[f"{i}_chain"]))
                 sizes = {"predict": len(problem.y), "loss": 1, "gradients": d + 1, "update": d + 1}
                 pieces.append(
                     {
@@ -114,7 +118,7 @@ def _outcome(path: Path, problems: Sequence[Problem], failure: str) -> Outcome:
                 )
     except Exception as error:  # the file may be anything, or missing
         failure = failure or f"its process left no readable result: {error}"
-    return Outcome(trajectories[: len(pieces)], pieces, failure)
+    return Outcome(trajectories[: len(pieces)], pieces, chains, failure)
 
 
 def text_of(path: Path) -> str:
@@ -125,7 +129,7 @@ def text_of(path: Path) -> str:
     return ""
 
 
-def _run_child(folder: Path, timeout: float) -> int:
+def _run_child(folder: Path, timeout: float | None) -> int:
     """Return the exit status of the child, negative for a signal, as in `subprocess`."""
     with (folder / "output.txt").open("wb") as output:
         process = child.start(_CHILD, str(folder), output=output)
@@ -168,19 +172,22 @@ def _exercise(
     """Train on every problem, and call the other functions where it asks for them; fill `arrays`.
 
     The name of the current problem is written to `doing`. Problems with the same samples share what
-    `prepare` returned for them. Where other functions are called, training starts from what
-    `condense` returns, if the backend has it.
+    `prepare` returned for them. Where other functions are called, and where the samples are not in
+    memory, training starts from what `condense` returns, if the backend has it.
     """
     prepared: dict[tuple[int, int], Any] = {}
+    condense = getattr(backend, "condense", lambda data: data)
     for i, problem in enumerate(problems):
         doing.write_text(problem.name, "utf-8")
         samples = id(problem.X), id(problem.y)
         if samples not in prepared:
             given = problem.X.copy(), problem.y.copy()
-            prepared[samples] = backend.prepare(*given), given
+            elsewhere = problem.prepared is not None
+            data = condense(problem.prepared) if elsewhere else backend.prepare(*given)
+            prepared[samples] = data, given
         data, (X, y) = prepared[samples]
-        if problem.pieces and hasattr(backend, "condense"):
-            data = backend.condense(data)
+        if problem.pieces:
+            data = condense(data)
         start = None if problem.w0 is None else problem.w0.copy()
         path = _trained(backend, data, problem, start)
         if not (np.array_equal(X, problem.X) and np.array_equal(y, problem.y)):
@@ -188,6 +195,7 @@ def _exercise(
         if start is not None and (start != problem.w0).any():
             raise BackendError("it changed the w0 that train was given")
         arrays[f"{i}_path"] = np.column_stack(path)
+        arrays[f"{i}_chain"] = longest_chain(backend, problem.n, problem.X.shape[1])
         if problem.pieces and problem.w0 is not None:
             pieces = _evaluate_pieces(backend, X, y, problem.w0, problem.b0)
             arrays |= {f"{i}_{piece}": values for piece, values in pieces.items()}
@@ -195,6 +203,21 @@ def _exercise(
     time.sleep(_SETTLING)  # threads of a library may spin for a while before they sleep
     if (cores := _busy_cores()) > _BUSY:
         raise BackendError(f"it keeps {cores:.1f} cores busy after train has returned")
+
+
+def longest_chain(backend: Backend, n: int, d: int) -> int:
+    """Return the longest chain of additions that a backend declares, or n if it declares none.
+
+    Raises:
+        BackendError: it is not an integer of at least 1.
+
+    """
+    if not hasattr(backend, "longest_chain"):
+        return n
+    chain = backend.longest_chain(n, d)
+    if isinstance(chain, bool) or not isinstance(chain, int | np.integer) or chain < 1:
+        raise BackendError(f"longest_chain returned {chain!r}, not an integer of at least 1")
+    return min(int(chain), n)
 
 
 def _busy_cores() -> float:

@@ -7,19 +7,25 @@ G = AᵀA, c = Aᵀy and s = yᵀy:
 
     Aᵀr = Gθ − c,    L = (θᵀ(Aᵀr − c) + s) / n,    θ ← θ − (2α/n) Aᵀr.
 
-G, c and s are computed without any rounding (`exact_gram`). The iteration then runs in decimal
+G, c and s are computed without any rounding (`exact_sums.py`). The iteration then runs in decimal
 arithmetic with 50 digits, whose relative error is 10⁻⁵⁰ where that of a backend is 10⁻¹⁶.
 
 The rounding bound
 ------------------
-Let u = 2⁻⁵³ and γ = mu / (1 − mu) with m = n + d + 10. By Higham, *Accuracy and Stability of
-Numerical Algorithms*, 2nd ed., §3.1 and §4.2, the error of a sum of products with m factors and
-terms is at most γ Σ|terms|, in whatever order it is added, with or without fused multiply-adds. The
-10 covers the scalings by 2/n and α. Below, |·| and ≤ apply to each component.
+Let u = 2⁻⁵³ and γₘ = mu / (1 − mu). By Higham, *Accuracy and Stability of Numerical Algorithms*,
+2nd ed., §3.1 and §4.2, the error of a sum of products is at most γₘ Σ|terms| if no term takes part
+in more than m roundings, with or without fused multiply-adds. In whatever order the n samples are
+added, m ≤ n + d + 10; write γ for this one. (The 10 covers the scalings by 2/n and α.) Below, |·|
+and ≤ apply to each component.
+
+*Chains.* A backend may know that no sample takes part in more than c < n additions: sums of blocks,
+which are then added, have c = the length of a block + the number of blocks. If it declares this as
+`longest_chain(n, d)`, its gradients are held to γₘ with m = c + d + 10 instead. Its losses are not,
+since a loss may come from an orthogonal factorization, whose errors no chain of additions bounds.
 
 *Gradient.* Evaluated at the computed θ̂, its error is at most
 
-    δ = (2/n) γ |A|ᵀ(|A||θ̂| + |y|),
+    δ = (2/n) γₘ |A|ᵀ(|A||θ̂| + |y|),
 
 plus what underflow can add: at most the smallest subnormal number per operation, times the factor
 by which the result of that operation is multiplied.
@@ -41,7 +47,7 @@ sum of squares. By Cauchy–Schwarz, with η = √L + √(½ eᵀHe),
 
 This is a worst-case bound. Where the sums dominate, typical errors stay below a hundredth of it.
 Where the steps are tiny compared with θ, there is only one rounding per step, and errors come close
-to it. The bound grows with n: at n = 100 it catches one part in 10¹², at n = 10⁶ one part in 10⁹.
+to it. The bound grows with m: at m = 100 it catches one part in 10¹², at m = 10⁶ one part in 10⁹.
 
 Overflow
 --------
@@ -62,6 +68,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backends.interface import Floats, check_samples, check_schedule
+from bench.proof.exact_sums import Exacts, ExactSums, Wide, exact_sums
 
 YARDSTICK = "exact sums, 50-digit iterates"
 
@@ -70,13 +77,8 @@ UNDERFLOW = 2.0**-1060  # 2⁻¹⁰⁷⁴ per operation, enlarged because the bo
 LARGEST = float(np.finfo(np.float64).max)
 
 _DECIMALS = Context(prec=50, Emax=MAX_EMAX, Emin=MIN_EMIN)
-_BLOCK = 4096  # rows whose products float64 adds exactly before Python's integers take over
-_SLICE_BITS = 20  # 2 · 20 bits per product and 12 for the 4096 terms of a sum stay below 53
-_ROOM = 2_047  # sums that can be added without exceeding 63 bits
 
 Flags = NDArray[np.bool_]
-Wide = NDArray[np.longdouble]
-Exacts = NDArray[np.object_]  # int or Decimal
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,17 @@ class ExactTrajectory:
     """(epochs + 1,)"""
     loss: Exact
     """(epochs + 1,)"""
-    sums: "Sums"
-    """What the samples contribute, to be reused for another trajectory on the same samples."""
+    job: "_Job"
+    """What is computed"""
+
+    @property
+    def sums(self) -> "Sums":
+        """What the samples contribute, to be reused for another trajectory on the same samples."""
+        return self.job.sums
+
+    def held_to(self, chain: int) -> "ExactTrajectory":
+        """Return the same for a backend with no longer chain of additions than this."""
+        return self if chain >= self.job.chain else _bounded(self.job._replace(chain=chain))
 
     def at(self, epochs: NDArray[np.int64]) -> "ExactTrajectory":
         """Return the rows of these epochs."""
@@ -130,16 +141,21 @@ class ExactTrajectory:
             self.w.at(epochs),
             self.b.at(epochs),
             self.loss.at(epochs),
-            self.sums,
+            self.job,
         )
 
 
 class Sums(NamedTuple):
-    """G = AᵀA, c = Aᵀy and s = yᵀy as decimals, A = [X 1]."""
+    """What n samples contribute, as decimals: G = AᵀA, c = Aᵀy and s = yᵀy, A = [X 1]."""
 
+    n: int
     G: Exacts
     c: Exacts
     s: Decimal
+    G_abs: Wide
+    """|A|ᵀ|A|"""
+    c_abs: Wide
+    """|A|ᵀ|y|"""
 
 
 def exact_trajectory(
@@ -162,13 +178,24 @@ def exact_trajectory(
 
     """
     X, y = check_samples(X, y)
-    n, d = X.shape
-    lr, epochs, w0, b0, _ = check_schedule(d, lr, epochs, w0, b0)
+    lr, epochs, w0, b0, _ = check_schedule(X.shape[1], lr, epochs, w0, b0)
+    return trajectory_of(sums or sums_without_rounding(X, y), lr=lr, epochs=epochs, w0=w0, b0=b0)
+
+
+def trajectory_of(
+    sums: Sums, *, lr: float, epochs: int, w0: ArrayLike | None = None, b0: float = 0.0
+) -> ExactTrajectory:
+    """Return the exact trajectory on samples of which only the sums are known."""
+    lr, epochs, w0, b0, _ = check_schedule(len(sums.c) - 1, lr, epochs, w0, b0)
     with localcontext(_DECIMALS):
-        sums = sums or sums_without_rounding(X, y)
-        path = _iterate(sums, n, np.append(w0, b0), lr, epochs)
-        eigen = _eigen(Decimal(2) / n * sums.G)
-    bounds = _rounding_bounds(X, y, lr, eigen, path)
+        path = _iterate(sums, np.append(w0, b0), lr, epochs)
+        eigen = _eigen(Decimal(2) / sums.n * sums.G)
+    return _bounded(_Job(sums, lr, path, eigen, sums.n))
+
+
+def _bounded(job: "_Job") -> ExactTrajectory:
+    """Add to an exact path how far a backend may stray from it."""
+    path, bounds, d = job.path, _rounding_bounds(job), len(job.sums.c) - 1
 
     def exact(i: int | slice, may_overflow: Flags) -> Exact:
         near, bound = path.near[:, i], bounds.bound[:, i]
@@ -185,65 +212,22 @@ def exact_trajectory(
             w=exact(slice(d), bounds.state_may_overflow),
             b=exact(d, bounds.state_may_overflow),
             loss=exact(d + 1, bounds.loss_may_overflow),
-            sums=sums,
+            job=job,
         )
 
 
-def exact_gram(M: Floats) -> tuple[Exacts, NDArray[np.int32]]:
-    """Return MᵀM without rounding: integers K (p, p) and exponents q (p,), MᵀM = K · 2^(qⱼ + qₖ).
-
-    Each column is cut into slices with so few bits that float64 can add the products of two slices
-    over a block of rows exactly; so BLAS can do the work. The products of many blocks are added in
-    64-bit integers, separately for each weight, and the rest in Python's integers.
-    Ozaki, Ogita, Oishi and Rump, "Error-free transformations of matrix multiplication by using
-    fast routines of matrix multiplication and its applications", *Numerical Algorithms* 59 (2012).
-    """
-    _, top = np.frexp(np.abs(M).max(axis=0))
-    K: Exacts = np.zeros((M.shape[1], M.shape[1]), dtype=object)
-    depth, room = 0, _ROOM  # slices below `top` that K includes; products that still fit
-    sums: dict[int, NDArray[np.int64]] = {}
-    for start in range(0, len(M), _BLOCK):
-        slices = _slices(M[start : start + _BLOCK], top)
-        if len(slices) > room:
-            K, depth = _merged(K, depth, sums)
-            sums, room = {}, _ROOM
-        room -= len(slices)
-        beside = np.concatenate(slices, axis=1) if slices else M[:0]
-        for s, left in enumerate(slices, 1):
-            products = np.hsplit((left.T @ beside).astype(np.int64), len(slices))
-            for t, product in enumerate(products, 1):
-                sums[s + t] = sums[s + t] + product if s + t in sums else product
-    K, depth = _merged(K, depth, sums)
-    return K, top - _SLICE_BITS * depth
-
-
-def _merged(K: Exacts, depth: int, sums: dict[int, NDArray[np.int64]]) -> tuple[Exacts, int]:
-    """Add the `sums` of products of slices s and t, by s + t, to K; return K and its new depth."""
-    deeper = max(depth, -(-max(sums, default=0) // 2))
-    K = K * 4 ** (_SLICE_BITS * (deeper - depth))
-    for weight, products in sums.items():
-        K = K + products.astype(object) * 2 ** (_SLICE_BITS * (2 * deeper - weight))
-    return K, deeper
-
-
-def _slices(block: Floats, top: NDArray[np.int32]) -> list[Floats]:
-    """Cut |block| < 2^top into integers: block = Σₛ sliceₛ · 2^(top − s · _SLICE_BITS), s ≥ 1."""
-    rest, quantum, slices = block.copy(), top.copy(), []
-    while rest.any():
-        quantum -= _SLICE_BITS
-        digits = np.trunc(np.ldexp(rest, -quantum))
-        rest -= np.ldexp(digits, quantum)
-        slices.append(digits)
-    return slices
-
-
 def sums_without_rounding(X: Floats, y: Floats) -> Sums:
-    """Return G, c and s of samples X (n, d) and y (n,), to 50 digits."""
-    K, q = exact_gram(np.column_stack([X, np.ones(len(y)), y]))
+    """Return the sums over samples X (n, d) and y (n,), to 50 digits."""
+    return in_decimals(exact_sums(X, y))
+
+
+def in_decimals(exact: ExactSums) -> Sums:
+    """Return exact sums, to 50 digits."""
     with localcontext(_DECIMALS):
-        scale: Exacts = np.array([Decimal(2) ** int(e) for e in q], dtype=object)
-        S = np.vectorize(Decimal, otypes=[object])(K) * np.outer(scale, scale)
-    return Sums(S[:-1, :-1], S[:-1, -1], S[-1, -1])
+        scale: Exacts = np.array([Decimal(2) ** int(e) for e in exact.q], dtype=object)
+        S = np.vectorize(Decimal, otypes=[object])(exact.K) * np.outer(scale, scale)
+    S_abs = exact.absolute
+    return Sums(exact.n, S[:-1, :-1], S[:-1, -1], S[-1, -1], S_abs[:-1, :-1], S_abs[:-1, -1])
 
 
 def rounding_unit(m: int) -> float:
@@ -262,9 +246,9 @@ class _Path(NamedTuple):
     """(epochs + 1, d + 1) ∇L"""
 
 
-def _iterate(sums: Sums, n: int, start: Floats, lr: float, epochs: int) -> _Path:
+def _iterate(sums: Sums, start: Floats, lr: float, epochs: int) -> _Path:
     """Run gradient descent on decimals; the caller sets the decimal context."""
-    G, c, s = sums
+    n, G, c, s = sums[:4]
     rows, p = epochs + 1, len(start)
     path = _Path(
         near=np.empty((rows, p + 1)),
@@ -308,6 +292,17 @@ def _eigen(H: Exacts) -> _Eigen:
     return _Eigen(values * _widen(np.array([scale], dtype=object)), vectors)
 
 
+class _Job(NamedTuple):
+    """What an exact trajectory, and the bound on it, follow from."""
+
+    sums: Sums
+    lr: float
+    path: _Path
+    eigen: _Eigen
+    chain: int
+    """The most additions in a row that a sample may take part in"""
+
+
 class _Bounds(NamedTuple):
     bound: Wide
     """(epochs + 1, d + 2) on w, b and L"""
@@ -317,20 +312,21 @@ class _Bounds(NamedTuple):
     """(epochs + 1,) the sum of squares"""
 
 
-def _rounding_bounds(X: Floats, y: Floats, lr: float, eigen: _Eigen, path: _Path) -> _Bounds:
+def _rounding_bounds(job: _Job) -> _Bounds:
     """Return the bounds derived in the docstring of this module.
 
     One percent is added for the rounding errors of the bounds themselves. The κ terms use 1-norms,
     which are never less than the 2-norms of the derivation.
     """
-    n, d = X.shape
-    gamma = rounding_unit(n + d + 10)
+    sums, lr, path, eigen, chain = job
+    n, d = sums.n, len(sums.c) - 1
+    gamma, gamma_of_chain = (rounding_unit(m + d + 10) for m in (n, chain))
     kappa = 10 * (d + 1) * UNIT_ROUNDOFF
     theta, loss = path.wide[:, :-1], path.wide[:, -1]
     result = _Bounds(np.full_like(path.wide, np.inf), *np.ones((2, len(loss)), dtype=bool))
 
     with np.errstate(all="ignore"):  # an overflow gives an infinite bound
-        G_abs, c_abs, s = absolute_sums(X, y)
+        G_abs, c_abs, s = sums.G_abs, sums.c_abs, _widen(np.array([sums.s]))[0]
         spread, rate = np.abs(eigen.vectors), np.longdouble(lr)
         curvature, contraction = np.abs(eigen.values), np.abs(1 - rate * eigen.values)
         largest = curvature.max()
@@ -349,14 +345,14 @@ def _rounding_bounds(X: Floats, y: Floats, lr: float, eigen: _Eigen, path: _Path
             result.bound[k] = np.append(drift, tilt @ mode + curve + evaluation)
 
             state_may_overflow |= not size.max() < LARGEST
-            sums = max(reach.max(), G_abs.max(), 1) * 2 * max(rate, 1)
-            sums_may_overflow = state_may_overflow or not sums < LARGEST
+            largest_sum = max(reach.max(), G_abs.max(), 1) * 2 * max(rate, 1)
+            sums_may_overflow = state_may_overflow or not largest_sum < LARGEST
             result.state_may_overflow[k] = state_may_overflow
             result.loss_may_overflow[k] = sums_may_overflow or not n * (root + tau) ** 2 < LARGEST
             state_may_overflow = sums_may_overflow
 
             underflow = UNDERFLOW * (1 + rate) * (reach + (d + 3) * G_abs[:, -1] + n + 1)
-            local = rate * 2 / n * gamma * reach + UNIT_ROUNDOFF * size + underflow
+            local = rate * 2 / n * gamma_of_chain * reach + UNIT_ROUNDOFF * size + underflow
             mixed = kappa * (rate * largest * mode.sum() + local.sum())
             mode = contraction * mode + local @ spread + mixed
             if not np.isfinite(mode).all():
@@ -364,14 +360,3 @@ def _rounding_bounds(X: Floats, y: Floats, lr: float, eigen: _Eigen, path: _Path
 
         result.bound[:] *= 1.01
     return result
-
-
-def absolute_sums(X: Floats, y: Floats) -> tuple[Wide, Wide, np.longdouble]:
-    """Return |A|ᵀ|A|, |A|ᵀ|y| and yᵀy, computed in float64, which is fast, if they fit."""
-    A = np.abs(np.column_stack([X, np.ones(len(y)), y]))
-    sums = A.T @ A
-    if not np.isfinite(sums).all():
-        wide = A.astype(np.longdouble)
-        sums = wide.T @ wide
-    sums = sums.astype(np.longdouble)
-    return sums[:-1, :-1], sums[:-1, -1], sums[-1, -1]

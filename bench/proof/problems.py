@@ -8,6 +8,7 @@ for. On the problems of the `suite`, such loops fail. They take a backend about 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,15 @@ class Problem:
     every: int = 1
     pieces: bool = False
     """Whether predict, loss, gradients and update are also checked at (w0, b0)."""
+    prepared: Any = None
+    """What `prepare` would return, if the samples are not in memory; then X and y have no rows."""
+    size: int = 0
+    """How many samples these are."""
+
+    @property
+    def n(self) -> int:
+        """The number of samples."""
+        return self.size or len(self.y)
 
 
 _TAILS = {1: range(1, 41), 2: (1, 2, 3, 5, 8, 13, 19, 31), 3: (2, 4, 7, 11, 17, 23, 37)}

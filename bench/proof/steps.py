@@ -23,14 +23,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from backends.interface import Floats, Trajectory
+from bench.proof.exact_sums import Exacts, Wide
 from bench.proof.oracle import (
     UNDERFLOW,
     UNIT_ROUNDOFF,
-    Exacts,
     Flags,
     Sums,
-    Wide,
-    absolute_sums,
     rounding_unit,
     sums_without_rounding,
 )
@@ -51,7 +49,7 @@ class Steps:
     c_abs: Wide
     """|A|ᵀ|y|"""
     roundings: int
-    """How often a term of the gradient may be rounded in the first epoch; later, n + d + 10."""
+    """How often a term of the gradient may be rounded in the first epoch, at most n + d + 10."""
 
     @classmethod
     def of(
@@ -59,13 +57,14 @@ class Steps:
     ) -> "Steps":
         """Return what the samples contribute; O(n·d²) operations, most of them for the `sums`."""
         n, d = X.shape
-        G, c, s = sums or sums_without_rounding(X, y)
+        known = sums or sums_without_rounding(X, y)
         return cls(
             n,
-            _wide(G),
-            _wide(c),
-            _wide(np.array([s], dtype=object))[0],
-            *absolute_sums(X, y)[:2],
+            _wide(known.G),
+            _wide(known.c),
+            _wide(np.array([known.s], dtype=object))[0],
+            known.G_abs,
+            known.c_abs,
             n + d + 10 if roundings is None else roundings,
         )
 
@@ -74,8 +73,14 @@ class Steps:
         wide = theta.astype(np.longdouble)
         return float((wide @ (self.G @ wide - 2 * self.c) + self.s) / self.n)
 
-    def fault(self, path: Trajectory, lr: float, w0: Floats, b0: float) -> str:
-        """Return the first fault of a trajectory, which may skip epochs, or an empty string."""
+    def fault(
+        self, path: Trajectory, lr: float, w0: Floats, b0: float, chain: int | None = None
+    ) -> str:
+        """Return the first fault of a trajectory, which may skip epochs, or an empty string.
+
+        `chain` is the longest chain of additions, as in `oracle.py`; by default n.
+        """
+        most = (self.n if chain is None else min(chain, self.n)) + path.w.shape[1] + 10
         values = np.column_stack(path[1:])
         off = np.full(values.shape, np.inf)
         with np.errstate(all="ignore"):
@@ -84,8 +89,9 @@ class Steps:
             gaps = np.diff(path.epoch)
             for gap in np.unique(gaps):
                 rows = np.flatnonzero(gaps == gap)
+                states = values[rows, :-1], values[rows + 1, :-1]
                 off[rows + 1, :-1] = self._off(
-                    values[rows, :-1], values[rows + 1, :-1], np.longdouble(lr), int(gap), rows == 0
+                    *states, np.longdouble(lr), int(gap), rows == 0, most
                 )
         wrong = ~(off <= 1) | ~np.isfinite(values)
         if not wrong.any():
@@ -100,15 +106,22 @@ class Steps:
         )
 
     def _off(
-        self, before: Floats, after: Floats, rate: np.longdouble, epochs: int, first: Flags
+        self,
+        before: Floats,
+        after: Floats,
+        rate: np.longdouble,
+        epochs: int,
+        first: Flags,
+        most: int,
     ) -> Floats:
         """Return the errors (m, d + 1) of the states `after`, relative to the bound.
 
-        The states `before` are `epochs` earlier; `first` (m,) says which of these start the run.
+        The states `before` are `epochs` earlier; `first` (m,) says which of these start the run. A
+        term of the gradient is rounded `most` times.
         """
         n, d = self.n, before.shape[1] - 1
         own = (d + 4) * np.finfo(np.longdouble).eps  # the error of long double here
-        any_order, exactly = rounding_unit(n + d + 12), rounding_unit(self.roundings + 2)
+        any_order, exactly = (rounding_unit(m + 2) for m in (most, min(most, self.roundings)))
         spread = np.abs(np.eye(d + 1) - rate * (2 / np.longdouble(n)) * self.G)
         state, bound = before.astype(np.longdouble), np.zeros(before.shape, dtype=np.longdouble)
         for epoch in range(epochs):

@@ -5,12 +5,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import backends
-from bench.data.samples import Dataset, affordable_epochs
+from bench.data.samples import Samples, affordable_epochs
 from bench.learning.landscape import Landscape
 from bench.learning.rate_choice import Rate, best_rate
+from bench.learning.summary import exactly_summed, problem_of
 from bench.machine.progress import Progress, silent
 from bench.proof.agreement import Verdict, check_backends
-from bench.proof.oracle import YARDSTICK, exact_trajectory
+from bench.proof.oracle import YARDSTICK, trajectory_of
 from bench.proof.problems import suite
 
 
@@ -18,7 +19,7 @@ from bench.proof.problems import suite
 class Check:
     """What was checked, and the verdicts so far."""
 
-    data: Dataset
+    data: Samples
     backends: tuple[str, ...]
     lr: float
     epochs: int
@@ -34,7 +35,7 @@ class Check:
 
     def content(self) -> dict[str, Any]:
         """Return what is checked, how the exact values are computed, and the verdicts, for JSON."""
-        n, d = self.data.X.shape
+        n, d = self.data.n, len(self.data.features)
         return {
             **{"data": self.data.name, "n": n, "d": d, "lr": self.lr, "epochs": self.epochs},
             "yardstick": YARDSTICK,
@@ -43,18 +44,19 @@ class Check:
 
 
 def check(
-    data: Dataset,
+    data: Samples,
     specs: Sequence[str] = (),
     *,
     lr: Rate = "auto",
     epochs: int | None = None,
-    timeout: float = 60.0,
+    timeout: float | None = 60.0,
     on_progress: Progress = silent,
 ) -> Check:
     """Judge backends, all built-in ones by default, on `data` and on the small problems.
 
     `epochs` is 1,000 by default, or fewer if the data are large; `timeout` is in seconds per
-    backend. Ctrl-C keeps the verdicts so far, and sets `interrupted`.
+    backend, None for no limit. Samples in files must have been summed without rounding; the backend
+    reads them once more. Ctrl-C keeps the verdicts so far, and sets `interrupted`.
 
     Raises:
         InputValueError: the rate or the epochs are out of range, or no rate is stable.
@@ -67,14 +69,11 @@ def check(
     found = Check(data, specs, rate, epochs, len(others))
     try:
         on_progress("computing the exact trajectory", 0, len(specs))
-        exact = exact_trajectory(data.X, data.y, lr=rate, epochs=epochs)
+        exact = trajectory_of(exactly_summed(data), lr=rate, epochs=epochs)
         on_progress("checking the backends", 0, len(specs))
         for checked in check_backends(
             specs,
-            data.X,
-            data.y,
-            lr=rate,
-            epochs=epochs,
+            problem_of(data, rate, epochs, afresh=True),
             exact=exact,
             others=others,
             timeout=timeout,
@@ -86,7 +85,7 @@ def check(
     return found
 
 
-def _rate(lr: Rate, data: Dataset, epochs: int) -> float:
+def _rate(lr: Rate, data: Samples, epochs: int) -> float:
     """Return the given rate, or the automatic one for the data."""
     if lr != "auto":
         return float(lr)

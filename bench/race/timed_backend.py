@@ -20,7 +20,7 @@ from bench.data.samples import Dataset, integers
 from bench.findings.schema import Growth
 from bench.machine.usage import Memory, MemoryUse
 from bench.proof.agreement import Verdict
-from bench.proof.isolation import BackendError, as_trajectory, describe
+from bench.proof.isolation import BackendError, as_trajectory, describe, longest_chain
 from bench.proof.steps import Steps
 from bench.race.cases import Case, parse, stable_limit
 from bench.race.plan import Arm
@@ -66,6 +66,7 @@ class Calls:
     def __init__(self, module: Backend, data: Any, job: Case) -> None:
         """Call `module.train` on what its `prepare` made of the samples of `job`."""
         self._train, self.data, self._job = module.train, data, job
+        self.chain = longest_chain(module, job.n, job.d)
         self._draw = random.Random().random
         self.epochs = job.epochs
         self.result: Any = None
@@ -83,7 +84,7 @@ class Calls:
             path = as_trajectory(self.result, self.epochs, self._job.d)
         except BackendError as error:
             return str(error)
-        return steps.fault(path, self.lr, np.zeros(self._job.d), self.b0)
+        return steps.fault(path, self.lr, np.zeros(self._job.d), self.b0, self.chain)
 
 
 def _awaited(result: Any) -> Any:
@@ -269,7 +270,8 @@ class Contestant:
         w0, b0 = rng.uniform(-1, 1, d), float(rng.uniform(-1, 1))
         lr = float(rng.uniform(0.7, 0.8)) * stable_limit(self.job.n, d)
         result = self.module.train(self.call.data, lr=lr, w0=w0.copy(), b0=b0, **_FROM_A_START)
-        fault = self._steps.fault(as_trajectory(result, d=d, **_FROM_A_START), lr, w0, b0)
+        path = as_trajectory(result, d=d, **_FROM_A_START)
+        fault = self._steps.fault(path, lr, w0, b0, self.call.chain)
         return fault and f"from a given w0, b0, with every={_FROM_A_START['every']}: {fault}"
 
     def _fault_on_integers(self, steps: Steps) -> str:

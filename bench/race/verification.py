@@ -16,7 +16,7 @@ from bench.findings.pictures import ERRORS
 from bench.findings.schema import BackendVerdict
 from bench.proof.agreement import Checked, check_backends
 from bench.proof.oracle import ExactTrajectory, exact_trajectory
-from bench.proof.problems import suite
+from bench.proof.problems import Problem, suite
 from bench.race.cases import REFERENCE
 from bench.race.state import Race, Steps
 
@@ -41,10 +41,7 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
     steps("checking the backends", 0)
     for result in check_backends(
         race.settings.backends,
-        data.X,
-        data.y,
-        lr=lr,
-        epochs=epochs,
+        Problem("", data.X, data.y, lr, epochs),
         exact=exact,
         others=others,
         timeout=_TIMEOUT,

@@ -1,8 +1,6 @@
 """What the reports of a training and of a study of rates have in common."""
 
-import numpy as np
-
-from bench.data.samples import Dataset
+from bench.data.samples import Samples
 from bench.learning.landscape import Landscape
 from bench.report.tables import condition
 
@@ -29,18 +27,17 @@ def heading(known: Landscape, how: str) -> list[str]:
     return lines
 
 
-def question(data: Dataset) -> str:
+def question(data: Samples) -> str:
     """Say what is predicted from what: price from size, age; the first five of many features."""
     names = ", ".join(data.features[:5])
     more = len(data.features) - 5
     return f"{data.target} from {names}" + (f" and {more} more" if more > 0 else "")
 
 
-def underflow(data: Dataset) -> str:
+def underflow(data: Samples) -> str:
     """Say that the loss is too small for float64, if it is."""
-    with np.errstate(over="ignore"):
-        tiny = bool(data.y.any()) and float(np.mean(data.y**2)) < SMALLEST
-    if not tiny:
+    low, high = (float(values[-1]) for values in data.extremes)
+    if low == high == 0 or data.mean_square >= SMALLEST:
         return ""
     return (
         f"The squares of {data.target} are too small for float64, so the loss is meaningless; "

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backends.interface import Floats
-from bench.data.samples import Dataset
+from bench.data.samples import Samples
 from bench.learning.convergence import Direction
 from bench.learning.rates import Run, Study, lag
 from bench.report.learning import LONGEST, MEANING, heading, underflow
@@ -38,7 +38,7 @@ def report(found: Study) -> Iterator[str | Table]:
 
 def about_study(found: Study) -> list[str]:
     """Say what was studied, on what."""
-    n, d = found.data.X.shape
+    n, d = found.data.n, len(found.data.features)
     standardized = found.landscape.scaling is not None
     start = f"b = the mean of {found.data.target}" if standardized else "b = 0"
     how = f"n = {n:,}, d = {d:,}, {epochs(found.epochs)} from w = 0, {start}"
@@ -223,7 +223,7 @@ DIRECTION_LEGEND = (
 )
 
 
-def _mixture(direction: Direction, data: Dataset, longest: int = 50, between: str = " ") -> str:
+def _mixture(direction: Direction, data: Samples, longest: int = 50, between: str = " ") -> str:
     """Name the largest parts of a direction: 0.99 b − 0.15 w[x]."""
     names = [f"w[{shortened(name, longest)}]" for name in data.features] + ["b"]
     vector = direction.vector * np.sign(direction.vector[np.abs(direction.vector).argmax()])

@@ -30,7 +30,7 @@ def report(fit: Fit, *, auto: bool) -> Iterator[str | Table]:
 
 def about_fit(fit: Fit, *, auto: bool) -> list[str]:
     """Say what was trained, on what, and how."""
-    n, d = fit.data.X.shape
+    n, d = fit.data.n, len(fit.data.features)
     rate = f"α = {fit.lr:.6g}" + (" (auto, the best for this many epochs)" * auto)
     made = epochs(int(fit.trajectory.epoch[-1]))
     return heading(fit.landscape, f"n = {n:,}, d = {d:,}, {rate}, {made}, {fit.backend}")
@@ -125,10 +125,10 @@ def _what_helps(fit: Fit) -> str:
 
 def _late(fit: Fit) -> str:
     """Name a w or b that matters but has no correct digit yet; empty if there is none."""
-    best = fit.least_squares
-    if digits(fit.b, best.b) < 1 and abs(best.b) > 1e-9 * float(np.abs(fit.data.y).max()):
+    best, largest = fit.least_squares, np.abs(fit.data.extremes).max(axis=0)
+    if digits(fit.b, best.b) < 1 and abs(best.b) > 1e-9 * largest[-1]:
         return "b"
-    matter = 1e-9 * float(np.abs(fit.data.y).max()) / np.abs(fit.data.X).max(axis=0, initial=1e-300)
+    matter = 1e-9 * largest[-1] / np.maximum(largest[:-1], 1e-300)
     for name, learned, exact, least in zip(fit.data.features, fit.w, best.w, matter, strict=True):
         if digits(learned, exact) < 1 and abs(exact) > least:
             return f"w[{name}]"
@@ -140,7 +140,7 @@ def _why_b_is_not_the_truth(fit: Fit) -> Iterator[str]:
     truth, found = fit.data.truth, noise(fit.landscape)
     if truth is None or found is None:
         return
-    b, n = fit.least_squares.b, len(fit.data.y)
+    b, n = fit.least_squares.b, fit.data.n
     beyond = abs(b - truth.b) / found.error_of_b if found.error_of_b else np.inf
     meaning = (
         "so this is noise, not a bug: more samples would bring b closer, more epochs would not."

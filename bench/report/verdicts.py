@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to trai
 
 def check_report(found: "Check") -> list[str | Table]:
     """Say what was checked, which backends agree, and what is wrong with the others."""
-    n, d = found.data.X.shape
+    n, d = found.data.n, len(found.data.features)
     about = f"{found.data.name}: n = {n:,}, d = {d:,}, α = {found.lr:.6g}, {found.epochs:,} epochs"
     if not found.verdicts:
         return [about]

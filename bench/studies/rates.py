@@ -69,8 +69,8 @@ def rates(known: Landscape, epochs: int) -> dict[str, float]:
 
 def outcome(known: Landscape, lr: float, epochs: int) -> Outcome:
     """Train at a rate, and return how far it comes."""
-    numba, X, y = backends.load("numba"), known.samples.X, known.samples.y
-    path = numba.train(numba.prepare(X, y), lr=lr, epochs=epochs)
+    numba = backends.load("numba")
+    path = numba.train(known.samples.for_training(numba), lr=lr, epochs=epochs)
     least = known.least_squares.loss
     left = max(float(path.loss[-1]) - least, 0.0) / known.first_loss
     return Outcome(measured_epochs(path, least + known.goal), left)

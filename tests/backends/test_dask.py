@@ -22,10 +22,9 @@ import pyarrow.parquet as pq
 import pytest
 from distributed import Client, LocalCluster
 
+from backends import SCHEDULER, dask_reading, dask_tasks, gram
 from backends import dask_partitions as dask_rung
-from backends import dask_reading, dask_tasks, gram
 from backends.dask_reading import Batches, Partitions
-from backends.dask_tasks import SCHEDULER
 from backends.interface import Floats, InputError, InputValueError, Samples
 from bench.data.samples import synthetic
 from bench.proof.agreement import judge

@@ -53,10 +53,8 @@ class TestPredict:
     def test_the_training_table_gives_the_training_loss(
         self, model: Path, trained: Fit, tmp_path: Path
     ) -> None:
-        data = trained.data
-        rows = [
-            f"{a!r},{b!r},{c!r}" for (a, b), c in zip(data.X.tolist(), data.y.tolist(), strict=True)
-        ]
+        X, y = trained.data.points()
+        rows = [f"{a!r},{b!r},{c!r}" for (a, b), c in zip(X.tolist(), y.tolist(), strict=True)]
         table = write(tmp_path / "same.csv", "\n".join(["size,age,price", *rows]))
         found = predict(read_model(model), table)
         assert found.loss == pytest.approx(trained.loss, rel=1e-12)
@@ -95,7 +93,7 @@ class TestPredict:
         result = fit([[1, 2], [2, 1], [5, 5], [3, 4]], [3, 4, 9, 6.5], epochs=50)
         list(save(result, tmp_path))
         found = predict(read_model(tmp_path / "model.json"), table)
-        np.testing.assert_array_equal(found.values, result.predict(result.data.X))
+        np.testing.assert_array_equal(found.values, result.predict(result.data.points()[0]))
 
     @pytest.mark.parametrize(
         ("text", "message"),

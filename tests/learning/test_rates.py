@@ -247,7 +247,7 @@ class TestSaved:
         plane = json.loads(table.schema.metadata[b"plane"])
         assert plane["labels"] == ["w[x]", "b"]
         assert plane["hessian"] == pytest.approx(
-            np.array([[2 * np.mean(reference.data.X**2), 11.0], [11.0, 2.0]])
+            np.array([[2 * np.mean(reference.data.points()[0] ** 2), 11.0], [11.0, 2.0]])
         )
         rows = table.filter(pyarrow.compute.field("lr") == 0.005)
         path = reference.runs[1].trajectory

@@ -22,6 +22,7 @@ from bench.machine.facts import THREADS
 from bench.peers import PEERS
 from bench.proof.agreement import check_backends, judge
 from bench.proof.oracle import exact_trajectory
+from bench.proof.problems import Problem
 from bench.studies import same_loss
 from bench.studies.same_loss import Row, race_to_loss
 from tests.backends.test_registry import imported_after
@@ -127,7 +128,7 @@ def test_bad_input(peer: Backend, line: Dataset) -> None:
 def test_in_a_process_of_its_own(name: str, line: Dataset) -> None:
     exact = exact_trajectory(line.X, line.y, lr=REFERENCE_LR, epochs=50)
     (checked,) = check_backends(
-        [peers.path(name)], line.X, line.y, lr=REFERENCE_LR, epochs=50, exact=exact
+        [peers.path(name)], Problem("", line.X, line.y, REFERENCE_LR, 50), exact=exact
     )
     assert checked.verdict.agrees, checked.verdict.reason
 

@@ -60,7 +60,7 @@ EXPECTED = {
 def verdicts(line: Dataset, *specs: str, timeout: float = 30) -> dict[str, Verdict]:
     exact = exact_trajectory(line.X, line.y, lr=0.005, epochs=20)
     checked = check_backends(
-        specs, line.X, line.y, lr=0.005, epochs=20, exact=exact, timeout=timeout
+        specs, Problem("", line.X, line.y, 0.005, 20), exact=exact, timeout=timeout
     )
     return {result.verdict.backend: result.verdict for result in checked}
 

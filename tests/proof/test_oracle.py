@@ -10,8 +10,9 @@ from hypothesis.extra.numpy import arrays
 
 from backends.interface import Floats, InputError
 from bench.data.samples import Dataset, synthetic
-from bench.proof import oracle
-from bench.proof.oracle import Exact, exact_gram, exact_trajectory
+from bench.proof import exact_sums
+from bench.proof.exact_sums import exact_gram
+from bench.proof.oracle import Exact, exact_trajectory
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -83,8 +84,8 @@ def test_iterates_are_exact_to_100_bits(d: int, lr: float) -> None:
 @pytest.mark.parametrize("room", [3, 4, 7, 50])
 def test_sums_of_many_blocks_are_exact(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often the 64-bit sums fill up, and however many slices a block has."""
-    monkeypatch.setattr(oracle, "_BLOCK", 4)
-    monkeypatch.setattr(oracle, "_ROOM", room)
+    monkeypatch.setattr(exact_sums, "_BLOCK", 4)
+    monkeypatch.setattr(exact_sums, "_ROOM", room)
     M = synthetic(103, 3).X
     M[7:9], M[50] = M[7:9] * 1e-20, 0.0
     K, q = exact_gram(M)

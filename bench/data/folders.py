@@ -1,0 +1,253 @@
+"""Tables in files that are read in parts: a folder, a pattern such as data/*.parquet, or a file."""
+
+import glob
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.dataset
+
+import backends
+from backends.interface import Floats, InputValueError
+from bench.data import tables
+from bench.data.samples import Dataset
+
+KINDS = ("Parquet", "Feather", "CSV")
+_SUFFIXES = {".parquet", ".pq", ".feather", ".arrow", ".csv", ".tsv", ".txt"}
+_MOST_COMPRESSION = 20  # float64 values may take a twentieth of their size on disk
+_FIRST_BYTES = 2**16  # by which the rows of a text file are estimated
+
+
+@dataclass(frozen=True)
+class Files:
+    """Samples that lie in files, which are read in parts."""
+
+    name: str
+    """As the user calls them"""
+    paths: tuple[Path, ...]
+    kind: str
+    features: tuple[str, ...]
+    target: str
+    partitions: Any
+    """The recipes by which the backend for large data reads them"""
+    backend: str
+    """Its name"""
+    state: tuple[tuple[str, int, int], ...]
+    """Path, size in bytes and time of the last change, in ns, of every file"""
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes the files take on disk."""
+        return sum(size for _, size, _ in self.state)
+
+    @property
+    def memory(self) -> int:
+        """About how many bytes the columns used would take as float64."""
+        known = [recipe[2] for recipe in self.partitions.recipes]
+        rows = sum(known) if None not in known else _rows_of_text(self.paths, self.bytes)
+        return int(rows) * (len(self.features) + 1) * 8
+
+    @property
+    def fit_in_memory(self) -> bool:
+        """Whether they take at most half of the memory that is free."""
+        return self.memory <= _free_memory() // 2
+
+    @property
+    def too_large(self) -> str:
+        """Say that they do not fit in memory."""
+        needed, free = self.memory / 1e9, _free_memory() / 1e9
+        return (
+            f"{self.name}: the columns take {needed:,.3g} GB as float64, more than half of the "
+            f"free memory, {free:,.3g} GB"
+        )
+
+    def require_unchanged(self) -> None:
+        """Make sure that the files are still those that were opened.
+
+        Raises:
+            InputValueError: one has changed or vanished.
+
+        """
+        for path, then, now in zip(self.paths, self.state, state_of(self.paths), strict=True):
+            if then != now:
+                raise InputValueError(f"{path}: has changed while it was read")
+
+    def read(self) -> Dataset:
+        """Read all samples into memory.
+
+        Raises:
+            InputValueError: a file cannot be read, or holds anything but finite numbers.
+
+        """
+        blocks = [
+            np.column_stack(batch)
+            for recipe in self.partitions.recipes
+            for batch in _batches(self.partitions, recipe)
+        ]
+        n = sum(map(len, blocks))
+        if n < 2:
+            raise InputValueError(f"{self.name}: needs at least two rows, has {n}")
+        X, y = np.empty((n, len(self.features))), np.empty(n)
+        while blocks:  # each is freed once it is copied
+            block = blocks.pop()
+            X[n - len(block) : n], y[n - len(block) : n] = block[:, :-1], block[:, -1]
+            n -= len(block)
+        return Dataset(self.name, self.features, self.target, X, y)
+
+    def scaled(self, mean: Floats, deviation: Floats) -> "Files":
+        """Return the same samples, whose columns, when read, become (x − mean)/deviation."""
+        large: Any = backends.load(self.backend)
+        return replace(self, partitions=large.scaled(self.partitions, mean, deviation))
+
+
+def _batches(partitions: Any, recipe: Any) -> Any:
+    try:
+        yield from partitions.read(*recipe)
+    except ValueError as error:  # names the file, the column and the row
+        raise InputValueError(str(error)) from None
+
+
+def open_samples(
+    path: Path,
+    target: str | None = None,
+    features: Sequence[str] = (),
+    *,
+    in_parts: bool | None = None,
+) -> Dataset | Files:
+    """Read a table into memory, or open it to be read in parts if it takes over half the free one.
+
+    `in_parts` decides that in advance. A table from standard input, or in an NPZ or NPY file, is
+    always read into memory.
+
+    Raises:
+        InputValueError: as `read_table` or `open_files`; or it is too large and `in_parts` false.
+
+    """
+    if not (several(path) or (path.is_file() and tables.kind_of(path) in KINDS)):
+        return tables.read_table(path, target, features)
+    large = several(path) or path.stat().st_size * _MOST_COMPRESSION > _free_memory() // 2
+    if not (in_parts or large):
+        return tables.read_table(path, target, features)
+    files = open_files(path, target, features)
+    if in_parts or (in_parts is None and not files.fit_in_memory):
+        return files
+    if not files.fit_in_memory:
+        raise InputValueError(f"{files.too_large}; --backend {files.backend} reads them in parts")
+    return files.read() if several(path) else tables.read_table(path, target, features)
+
+
+def several(path: Path) -> bool:
+    """Whether a path is a folder or a pattern, rather than a single file."""
+    return path.is_dir() or (not path.exists() and glob.has_magic(str(path)))
+
+
+def open_files(path: Path, target: str | None = None, features: Sequence[str] = ()) -> Files:
+    """Find the files of a table, its columns, and how to read them in parts.
+
+    A folder stands for all Parquet, Feather or CSV files in it and below, in the order of their
+    names. `target` defaults to the last column, `features` to all others.
+
+    Raises:
+        InputValueError: there are no such files, they are of different kinds or cannot be read, a
+            column is missing or holds no numbers, or what reads them is not installed.
+
+    """
+    backend = backends.for_large_data()
+    backends.require(backend)
+    paths = files_of(path)
+    kind, dataset = _dataset(path, paths)
+    columns = tuple(name for name in dataset.schema.names if name.strip())
+    *chosen, target = tables.choose(str(path), columns, target, tuple(features))
+    large: Any = backends.load(backend)
+    partitions = large.prepare(dataset, target, features=chosen)
+    state = state_of(paths)
+    return Files(str(path), paths, kind, tuple(chosen), target, partitions, backend, state)
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """Return the files that a folder, a pattern or a path stands for, sorted.
+
+    Raises:
+        InputValueError: there are none.
+
+    """
+    if path.is_dir():
+        found = [file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES]
+        found = [file for file in found if not _is_hidden(file.relative_to(path))]
+        if not found:
+            raise InputValueError(f"{path}: has no Parquet, Feather or CSV files")
+    elif path.exists():
+        found = [path]
+    else:
+        found = [Path(name) for name in glob.glob(str(path), recursive=True)]
+        if not found:
+            raise InputValueError(f"{path}: no such file")
+    files = tuple(sorted(file for file in found if file.is_file()))
+    if not files:
+        raise InputValueError(f"{path}: is not a file")
+    return files
+
+
+def state_of(paths: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
+    """Return path, size and time of the last change of every file.
+
+    Raises:
+        InputValueError: one has vanished.
+
+    """
+    found = []
+    for path in paths:
+        try:
+            about = path.stat()
+        except OSError as error:
+            raise InputValueError(f"{path}: {error.strerror}") from None
+        found.append((str(path), about.st_size, about.st_mtime_ns))
+    return tuple(found)
+
+
+def _free_memory() -> int:
+    """Return how many bytes of memory a program can still allocate."""
+    return int(psutil.virtual_memory().available)
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether a file, or a folder on the way to it, is hidden; Spark marks its own with _."""
+    return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _dataset(path: Path, paths: Sequence[Path]) -> tuple[str, Any]:
+    """Return the kind of the files, and the dataset."""
+    kinds = {file: tables.kind_of(file) for file in paths}
+    first, kind = next(iter(kinds.items()))
+    if kind not in KINDS:
+        raise InputValueError(f"{path}: a {kind} file is not read in parts; save it as Parquet")
+    for file, other in kinds.items():
+        if other != kind:
+            raise InputValueError(f"{path}: mixes kinds: {first} is {kind}, {file} is {other}")
+    try:
+        reads: Any = kind.lower() if kind != "CSV" else _text_format(first)
+        return kind, pa.dataset.dataset([str(file.absolute()) for file in paths], format=reads)
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputValueError(f"{first}: is not a readable {kind} file: {reason}") from None
+
+
+def _text_format(path: Path) -> Any:
+    """Return how text files are read: as the first one looks."""
+    delimiter, names = tables.layout(path)
+    return pa.dataset.CsvFileFormat(
+        parse_options=pa.csv.ParseOptions(delimiter=delimiter),
+        read_options=pa.csv.ReadOptions(column_names=names),
+    )
+
+
+def _rows_of_text(paths: Sequence[Path], size: int) -> int:
+    """Estimate how many rows text files have, from the lines at the beginning of the first one."""
+    with paths[0].open("rb") as file:
+        start = file.read(_FIRST_BYTES)
+    return size * max(1, start.count(b"\n")) // max(1, len(start))
