@@ -55,20 +55,27 @@ class Part(NamedTuple):
     S: Floats
     """(d + 2, d + 2) AᵀA"""
     R: Floats
-    """(d + 2, d + 2) the triangular factor of A whose columns are multiplied by 2^shift"""
+    """(d + 2, d + 2) the triangular factor of (A − 1·centerᵀ) · diag(2^shift)"""
     shift: Integers
     """(d + 2,) 0 unless the squares of a column are beyond float64"""
+    center: Floats
+    """(d + 2,) a value amid each column, 0 for the column of ones"""
 
 
 def prepare(
-    X: Any, y: Any = None, *, features: Sequence[str] = (), partitions: int | None = None
+    X: Any,
+    y: Any = None,
+    *,
+    features: Sequence[str] | None = None,
+    partitions: int | None = None,
+    whole_files: bool = False,
 ) -> Partitions:
     """Return the recipes of the samples; nothing is read yet but the footers of Parquet files.
 
     X and y are arrays, which are cut into `partitions` slices, or Dask arrays. Or X is a
     `pyarrow.dataset.Dataset`, a folder of Parquet, Feather or CSV files, y the name of its target,
-    and `features` the names of its features, by default all other columns. `Partitions` are
-    returned as they are.
+    and `features` the names of its features, by default all other columns. A partition is then
+    about 128 MB of a file, or, with `whole_files`, a file. `Partitions` are returned as they are.
 
     Raises:
         InputTypeError, InputValueError: as `interface.check_samples`, or a column is missing or
@@ -80,7 +87,7 @@ def prepare(
     if hasattr(X, "__dask_graph__"):
         return dask_reading.of_dask_arrays(X, y)
     if hasattr(X, "get_fragments"):
-        return dask_reading.of_dataset(X, y, features)
+        return dask_reading.of_dataset(X, y, features, whole_files=whole_files)
     X, y = interface.check_samples(X, y)
     return dask_reading.of_arrays(X, y, partitions)
 
@@ -127,11 +134,18 @@ def scaled(data: Partitions, mean: Floats, deviation: Floats) -> Partitions:
 
 def condensed(whole: Part) -> Condensed:
     """Return what an epoch needs from the samples, from what they contribute together."""
-    n, S, R, shift = whole
+    n, S, *_, shift, center = whole
     units = np.where(np.diag(S)[1:-1] < gram.TINY, gram.ENLARGED, 1.0)
     exponents = np.log2([1.0, *units, 1.0]).astype(np.int64)
+    R = _moved(whole, shift, np.zeros_like(center))
     columns = np.ldexp(R, exponents - np.where(shift == _NO_VALUE, 0, shift)).T
     return Condensed(n, S, np.ascontiguousarray(columns), units)
+
+
+def centered(whole: Part) -> tuple[Floats, Floats]:
+    """Return the triangular factor R (d + 2, d + 2) of [1 X−x̃ y−ỹ], and (x̃, ỹ), (d + 1,)."""
+    shift = np.where(whole.shift == _NO_VALUE, 0, whole.shift)
+    return np.ldexp(whole.R, -shift), whole.center[1:]
 
 
 def longest_chain(n: int, d: int) -> int:
@@ -167,25 +181,27 @@ def train(
 
 def part(p: int, batches: Batches) -> Part:
     """Return what the samples contribute; only a batch and a block of them are in memory."""
-    found = Part(0, np.zeros((p, p)), np.zeros((p, p)), np.full(p, _NO_VALUE))
+    found = Part(0, np.zeros((p, p)), np.zeros((p, p)), np.full(p, _NO_VALUE), np.zeros(p))
     for A in _blocks(p, batches):
         with np.errstate(over="ignore", invalid="ignore"):
             S = A.T @ A
-        found = join([found, _shifted(A, S)])
+            center = found.center if found.n else np.append(0.0, A[:, 1:].mean(axis=0))
+        found = join([found, _as_part(A, S, center)])
     return found
 
 
-def _shifted(A: Floats, S: Floats) -> Part:
-    """Return A as a part, its columns shifted where their squares, in S, are beyond float64."""
+def _as_part(A: Floats, S: Floats, center: Floats) -> Part:
+    """Return A as a part: centered, or shifted where the squares of a column are beyond float64."""
     squares, widest = np.diag(S), 2.0 ** (2 * _WIDEST)
     shift = np.zeros(len(S), dtype=np.int64)
     if ((1.0 / widest < squares) & (squares < widest)).all():
-        return Part(len(A), S, A, shift)
+        return Part(len(A), S, A - center, shift, center)
     largest = np.abs(A).max(axis=0)  # this takes as long as the factorization
     _, top = np.frexp(largest)
     shift = np.where(np.abs(top) > _WIDEST, -top, 0).astype(np.int64)
     shift[largest == 0.0] = _NO_VALUE
-    return Part(len(A), S, np.ldexp(A, shift) if shift.any() else A, shift)
+    center = np.where(shift == 0, center, 0.0)
+    return Part(len(A), S, np.ldexp(A, shift) - center, shift, center)
 
 
 def _blocks(p: int, batches: Batches) -> Iterator[Floats]:
@@ -213,18 +229,30 @@ def _rows_of_block(p: int) -> int:
 
 
 def join(parts: Sequence[Part]) -> Part:
-    """Return what several parts contribute together; an R may have any number of rows."""
+    """Return what several parts contribute together; an R may have any number of rows.
+
+    Its first column is that of the ones. So subtracting multiples of it from the others moves their
+    center, and what is factorized keeps its digits, however far from 0 the samples lie.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         S = sum((part.S for part in parts[1:]), parts[0].S)
     shift = np.min([part.shift for part in parts], axis=0)
-    rows = [
-        part.R if (part.shift == shift).all() else np.ldexp(part.R, shift - part.shift)
-        for part in parts
-    ]
+    center = next((part.center for part in parts if part.n), parts[0].center)
+    rows = [_moved(part, shift, center) for part in parts]
     R = np.zeros_like(S)
     factor = np.linalg.qr(np.concatenate(rows), mode="r")
     R[: len(factor)] = factor
-    return Part(sum(part.n for part in parts), S, R, shift)
+    return Part(sum(part.n for part in parts), S, R, shift, center)
+
+
+def _moved(part: Part, shift: Integers, center: Floats) -> Floats:
+    """Return the R of a part for another shift and another center."""
+    R = part.R
+    if (part.shift != shift).any():
+        R = np.ldexp(R, shift - part.shift)
+    if (part.center != center).any():
+        R = R - R[:, :1] * np.ldexp(center - part.center, shift)
+    return R
 
 
 def _scaled(read: Callable[..., Batches], mean: Floats, deviation: Floats, *recipe: Any) -> Batches:

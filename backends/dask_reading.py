@@ -18,7 +18,8 @@ Batches = Iterator[Samples]
 """Consecutive samples, X (m, d) and y (m,), m ≥ 0."""
 
 _PARTITION = 2**21  # values of X and y in a partition of arrays, 16 MB
-_FILE_PART = 2**24  # values of the columns used in a partition of a file, 128 MB
+_FILE_PART = 2**24  # values of the columns used in a partition of a file, 128 MB; more if there
+_MOST_PARTS = 2**16  # would be more partitions than this
 
 
 class Partitions(NamedTuple):
@@ -131,17 +132,22 @@ def of_dask_arrays(X: Any, y: Any) -> Partitions:
     return Partitions(_block, recipes, int(X.shape[1]), graph)
 
 
-def of_dataset(dataset: Any, target: str, features: Sequence[str]) -> Partitions:
+def of_dataset(
+    dataset: Any, target: str, features: Sequence[str] | None, *, whole_files: bool = False
+) -> Partitions:
     """Return parts of the files of a `pyarrow.dataset.Dataset` as partitions.
 
-    A part is a file, or some row groups of a Parquet file, about 128 MB as float64.
+    A part is a file, or some row groups of a Parquet file: about 128 MB as float64, or more if
+    there would be over 65,000 parts.
     """
     import pickle
 
     import pyarrow as pa
 
     schema = dataset.schema
-    columns = [*(features or [name for name in schema.names if name != target]), target]
+    if features is None:
+        features = [name for name in schema.names if name != target]
+    columns = [*features, target]
     if len(set(columns)) < len(columns):
         raise InputValueError(f"a column is used twice: {', '.join(columns)}")
     for name in columns:
@@ -151,14 +157,10 @@ def of_dataset(dataset: Any, target: str, features: Sequence[str]) -> Partitions
         kind = schema.field(name).type
         if not any(is_kind(kind) for is_kind in _numeric(pa)):
             raise InputValueError(f"column {name!r} holds {kind}, not numbers")
-    recipes = []
-    for fragment in dataset.get_fragments():
-        try:
-            for part, skipped, rows in _file_parts(fragment, len(columns)):
-                recipes.append((pickle.dumps(part), skipped, rows))
-        except (pa.ArrowException, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise InputValueError(f"{fragment.path}: cannot be read: {reason}") from None
+    recipes = [
+        (pickle.dumps(part), skipped, rows)
+        for part, skipped, rows in _parts(dataset, len(columns), whole_files=whole_files)
+    ]
     if not recipes:
         raise InputValueError("the table has no files")
     flags = {name for name in columns if pa.types.is_boolean(schema.field(name).type)}
@@ -170,17 +172,41 @@ def _numeric(pa: Any) -> tuple[Callable[[Any], bool], ...]:
     return kinds.is_integer, kinds.is_floating, kinds.is_boolean, kinds.is_decimal
 
 
-def _file_parts(fragment: Any, columns: int) -> Iterator[tuple[Any, int, int | None]]:
-    """Yield (part, rows before it, its rows, if known) of a file."""
-    if not hasattr(fragment, "row_groups"):
-        yield fragment, 0, None
-        return
+def _parts(
+    dataset: Any, columns: int, *, whole_files: bool
+) -> Iterator[tuple[Any, int, int | None]]:
+    """Yield the parts of all files: (part, rows before it in its file, its rows, if known)."""
+    fragments = [(fragment, *_footer(fragment)) for fragment in dataset.get_fragments()]
+    total = sum(rows or 0 for _, _, rows in fragments)
+    most = max(_FILE_PART // columns, total // _MOST_PARTS)
+    for fragment, groups, rows in fragments:
+        if whole_files or not groups:
+            yield fragment, 0, rows
+        else:
+            yield from _row_groups(fragment, groups, most)
+
+
+def _footer(fragment: Any) -> tuple[Sequence[Any], int | None]:
+    """Return the row groups of a file, if it is Parquet, and its rows, unless it is text."""
+    import pyarrow as pa
+    from pyarrow.dataset import CsvFileFormat
+
+    try:
+        rows = None if isinstance(fragment.format, CsvFileFormat) else fragment.count_rows()
+        return getattr(fragment, "row_groups", ()), rows
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputValueError(f"{fragment.path}: cannot be read: {reason}") from None
+
+
+def _row_groups(fragment: Any, groups: Sequence[Any], most: int) -> Iterator[tuple[Any, int, int]]:
+    """Yield consecutive row groups of a Parquet file, about `most` rows at a time."""
     ids: list[int] = []
     before = rows = 0
-    for group in fragment.row_groups:
+    for group in groups:
         ids.append(group.id)
         rows += group.num_rows
-        if rows * columns >= _FILE_PART:
+        if rows >= most:
             yield fragment.subset(row_group_ids=ids), before, rows
             ids, before, rows = [], before + rows, 0
     if ids or not before:

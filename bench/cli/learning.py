@@ -1,5 +1,6 @@
 """The commands for learning: train, rates, predict."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ import typer.core
 
 import backends
 from bench.cli.arguments import (
-    TABLE,
+    TABLES,
     Features,
     RateText,
     Scheduler,
@@ -101,10 +102,13 @@ def train(
     writable_folder(out)
     samples: Samples
     if isinstance(table, Files):
-        with progress_bar() as on_part:
-            samples = kept.summarize_kept(
-                table, out / kept.FOLDER, resume=resume, on_progress=on_part
-            )
+        try:
+            with progress_bar() as on_part:
+                samples = kept.summarize_kept(
+                    table, out / kept.FOLDER, resume=resume, on_progress=on_part
+                )
+        except KeyboardInterrupt:
+            end_interrupted("; --resume goes on after the parts that are read")
     elif resume:
         raise InputValueError("--resume: the table fits in memory, so it is not read in parts")
     else:
@@ -237,23 +241,38 @@ def predict(
         Path, typer.Argument(metavar="MODEL.json", help="The model that `train` wrote.")
     ],
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help=f"{TABLE}  Columns are matched by name.")
+        Path,
+        typer.Argument(
+            metavar="FILE|FOLDER|PATTERN", help=f"{TABLES}  Columns are matched by name."
+        ),
     ],
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
-            help="Where to save the predictions, .csv or .parquet.  [default: print them as CSV]",
+            metavar="FILE|FOLDER",
+            help="Where to save the predictions, .csv or .parquet; for a folder or a pattern, a "
+            "folder, which gets a file for each file.  [default: print them as CSV]",
         ),
     ] = None,
+    scheduler: Scheduler = None,
 ) -> None:
     """Predict the target for every row of a table.
 
     The table needs the columns that the model was trained on, in the same units, even if it was
-    trained with --standardize.
+    trained with --standardize. A folder, a pattern or a large file is read in parts, so it may be
+    larger than memory.
     """
+    from backends.interface import InputValueError
+    from bench.data.folders import read_in_parts
     from bench.learning.prediction import predict_table
 
+    if scheduler is not None:
+        os.environ[backends.SCHEDULER] = scheduler
+    if scheduler or read_in_parts(file):
+        if out is None:
+            raise InputValueError(f"{file}: is predicted in parts; say where with --out")
+        _predict_in_parts(model, file, out)
+        return
     found = predict_table(model, file, out)
     if found.far:
         warn(f"far outside the training samples, so the units may differ: {found.far}")
@@ -265,3 +284,17 @@ def predict(
         show_values(["predicted", *map(repr, found.values.tolist())])
     else:
         show_saved([out])
+
+
+def _predict_in_parts(model: Path, file: Path, out: Path) -> None:
+    from bench.learning.prediction_in_parts import predict_files
+
+    with progress_bar() as on_progress:
+        found = predict_files(model, file, out, on_progress=on_progress)
+    if found.far:
+        warn(f"far outside the training samples, so the units may differ: {found.far}")
+    if found.unused:
+        note(f"columns not used: {', '.join(found.unused)}")
+    count = len(found.files)
+    note(f"{found.rows:,} rows in {count:,} file{'s' * (count != 1)}")
+    show_saved([out])

@@ -128,10 +128,7 @@ def open_samples(
         InputValueError: as `read_table` or `open_files`; or it is too large and `in_parts` false.
 
     """
-    if not (several(path) or (path.is_file() and tables.kind_of(path) in KINDS)):
-        return tables.read_table(path, target, features)
-    large = several(path) or path.stat().st_size * _MOST_COMPRESSION > _free_memory() // 2
-    if not (in_parts or large):
+    if not (in_parts or may_be_large(path)) or not can_be_read_in_parts(path):
         return tables.read_table(path, target, features)
     files = open_files(path, target, features)
     if in_parts or (in_parts is None and not files.fit_in_memory):
@@ -144,6 +141,23 @@ def open_samples(
 def several(path: Path) -> bool:
     """Whether a path is a folder or a pattern, rather than a single file."""
     return path.is_dir() or (not path.exists() and glob.has_magic(str(path)))
+
+
+def can_be_read_in_parts(path: Path) -> bool:
+    """Whether a path is a folder, a pattern or a file of a kind that is read in parts."""
+    return several(path) or (path.is_file() and tables.kind_of(path) in KINDS)
+
+
+def read_in_parts(path: Path) -> bool:
+    """Whether a table whose columns are found by name, as for predictions, is read in parts."""
+    return may_be_large(path) and can_be_read_in_parts(path)
+
+
+def may_be_large(path: Path) -> bool:
+    """Whether a path is more than a file, or a file whose values may take half the free memory."""
+    if several(path) or not path.is_file():
+        return several(path)
+    return path.stat().st_size * _MOST_COMPRESSION > _free_memory() // 2
 
 
 def open_files(path: Path, target: str | None = None, features: Sequence[str] = ()) -> Files:
@@ -160,7 +174,7 @@ def open_files(path: Path, target: str | None = None, features: Sequence[str] = 
     backend = backends.for_large_data()
     backends.require(backend)
     paths = files_of(path)
-    kind, dataset = _dataset(path, paths)
+    kind, dataset = open_dataset(path, paths)
     columns = tuple(name for name in dataset.schema.names if name.strip())
     *chosen, target = tables.choose(str(path), columns, target, tuple(features))
     large: Any = backends.load(backend)
@@ -220,8 +234,13 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith((".", "_")) for part in path.parts)
 
 
-def _dataset(path: Path, paths: Sequence[Path]) -> tuple[str, Any]:
-    """Return the kind of the files, and the dataset."""
+def open_dataset(path: Path, paths: Sequence[Path]) -> tuple[str, Any]:
+    """Return the kind of the files of a table, and the `pyarrow.dataset.Dataset`.
+
+    Raises:
+        InputValueError: they are of different kinds, or cannot be read.
+
+    """
     kinds = {file: tables.kind_of(file) for file in paths}
     first, kind = next(iter(kinds.items()))
     if kind not in KINDS:

@@ -120,18 +120,18 @@ def predict(model: Model, path: Path) -> Predictions:
         raise InputValueError(f"{table.name}: row {row}: the prediction is beyond float64")
     used = {*model.features, model.target}
     unused = tuple(name for name in table.columns if name not in used)
-    return Predictions(model.target, values, unused, _far(model, X), _loss(model, table, values))
+    far = far_columns(model, X.min(axis=0), X.max(axis=0)) if len(X) else ""
+    return Predictions(model.target, values, unused, far, _loss(model, table, values))
 
 
-def _far(model: Model, X: Floats) -> str:
+def far_columns(model: Model, low: Floats, high: Floats) -> str:
     """Name the columns that are outside the training range by more than ten times its width.
+
+    `low` and `high` (d,) are the smallest and the largest values for which it predicts.
 
     A column that was positive in training is also far if all its values are at most a tenth of the
     smallest one in training.
     """
-    if not len(X):
-        return ""
-    low, high = X.min(axis=0), X.max(axis=0)
     with np.errstate(over="ignore"):
         margin = 10 * (model.high - model.low)
         far = (low < model.low - margin) | (high > model.high + margin)

@@ -4,8 +4,8 @@ The pass condenses the samples to n, S = AᵀA and R, A = [1 X y] = QR. All that
 follows from R: the loss at any (w, b) is ‖Rθ‖²/n with θ = (b, w, −1), the curvature comes from its
 singular values, and since the ones come first, its first row holds the means of the columns, times
 √n, and the other rows are the triangular factor of the centered columns. So standardizing takes no
-second pass. Errors are those of an orthogonal factorization, relative to the length of a column,
-not of a centered column: a column whose mean is 10⁶ times its deviation keeps ten digits.
+second pass. R is kept for columns from which a value amid them is subtracted, so that no digits are
+lost if their mean is much larger than their deviation.
 """
 
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
@@ -40,7 +40,9 @@ class Summary:
     condensed: Any
     """What the backend for large data trains on"""
     R: Floats
-    """(d + 2, d + 2) the triangular factor of [1 X y]"""
+    """(d + 2, d + 2) the triangular factor of [1 X−x̃ y−ỹ]"""
+    center: Floats
+    """(d + 1,) x̃ and ỹ"""
     extremes: tuple[Floats, Floats]
     """The smallest and the largest value of every column, (d + 1,) each"""
     rows: Floats
@@ -79,7 +81,7 @@ class Summary:
         """Return mean and standard deviation of every column, as `Samples.moments`."""
         low, high = self.extremes
         constant = low == high
-        mean = np.where(constant, low, self.R[0, 1:] / self.R[0, 0])
+        mean = np.where(constant, low, self.center + self.R[0, 1:] / self.R[0, 0])
         names = (*self.features, self.target)
         deviation = [
             1.0 if same else spread(self.name, name, column, self.n)
@@ -91,7 +93,7 @@ class Summary:
         """Return the samples with every column x replaced by (x − mean)/deviation."""
         low, high = self.extremes
         R = self.R.copy()
-        R[0, 1:] -= R[0, 0] * mean
+        R[0, 1:] += R[0, 0] * (self.center - mean)
         R[:, 1:] /= deviation
         R[:, 1:][:, low == high] = 0.0
         S = R.T @ R
@@ -102,6 +104,7 @@ class Summary:
             self,
             condensed=condensed,
             R=R,
+            center=np.zeros_like(self.center),
             extremes=((low - mean) / deviation, (high - mean) / deviation),
             rows=(self.rows - mean) / deviation,
             exact=None,
@@ -109,7 +112,8 @@ class Summary:
 
     def factor(self, unit: float) -> Floats:
         """Return R (d + 2, d + 1) with RᵀR = AᵀA/unit², A = [X 1]."""
-        return np.column_stack([self.R[:, 1:-1], self.R[:, 0]]) / unit
+        ones = self.R[:, :1]
+        return np.hstack([self.R[:, 1:-1] + ones * self.center[:-1], ones]) / unit
 
     def centered_factor(self) -> Floats:
         """Return R (d + 1, d + 1) of [X y], for columns whose mean is 0."""
@@ -118,6 +122,7 @@ class Summary:
     def loss(self, w: Floats, b: float) -> float:
         """Return (1/n) ‖Xw + b − y‖²."""
         with np.errstate(all="ignore"):
+            b = b + self.center[:-1] @ w - self.center[-1]
             r = self.R @ np.concatenate([[b], w, [-1.0]])
             return float(r @ r) / self.n
 
@@ -180,9 +185,8 @@ def summarize(
     files.require_unchanged()
     if found.part.n < 2:
         raise InputValueError(f"{files.name}: needs at least two rows, has {found.part.n}")
-    condensed = large.condensed(found.part)
-    R = (condensed.R / np.array([1.0, *condensed.units, 1.0])[:, None]).T
-    return Summary(files, condensed, R, (found.low, found.high), found.rows, found.exact)
+    condensed, (R, center) = large.condensed(found.part), large.centered(found.part)
+    return Summary(files, condensed, R, center, (found.low, found.high), found.rows, found.exact)
 
 
 def problem_of(samples: Samples, lr: float, epochs: int, *, afresh: bool = False) -> Problem:

@@ -240,7 +240,7 @@ class TestFiles:
         [
             ({"y": "z"}, "the table has no column 'z'; it has a, b, c, note, y"),
             ({"features": ["a", "x"]}, "the table has no column 'x'"),
-            ({"features": []}, "column 'note' holds string, not numbers"),
+            ({"features": None}, "column 'note' holds string, not numbers"),
             ({"features": ["a", "y"]}, "a column is used twice: a, y, y"),
         ],
     )

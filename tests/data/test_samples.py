@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.data.samples import Dataset, affordable_epochs, reference_line, synthetic
+from bench.data.samples import Dataset, affordable_epochs, reference_line, synthetic, unnamed
 
 
 def test_the_reference_line() -> None:
@@ -29,4 +29,4 @@ def test_synthetic_data_are_the_same_every_time() -> None:
 )
 def test_the_epochs_that_plain_python_can_afford(n: int, d: int, epochs: int) -> None:
     X = np.broadcast_to(1.0, (n, d))
-    assert affordable_epochs(Dataset("", (), "", X, X[:, 0])) == epochs
+    assert affordable_epochs(Dataset("", unnamed(d), "", X, X[:, 0])) == epochs
