@@ -6,11 +6,13 @@ contribute together. Tasks compute the nodes of a low level. This process joins 
 it can, so it holds few results at a time, and can keep them for another run.
 """
 
+import asyncio
 import contextlib
 import ctypes
 import operator
 import os
 import sys
+import time
 from collections.abc import Callable, Hashable, Iterator, MutableMapping, Sequence
 from concurrent.futures import CancelledError
 from functools import cache, partial
@@ -24,6 +26,7 @@ from backends.dask_reading import Batches, Partitions
 from backends.interface import InputValueError
 
 SECONDS_TO_CONNECT = 10
+SECONDS_WITHOUT_WORKERS = 300
 
 Node = tuple[int, int]
 """(level, index) in the tree of results"""
@@ -33,6 +36,7 @@ _FAN_IN = 8  # results that are joined at once
 MOST_JOINS = 8 * 20  # additions on the way up; there are less than 8²⁰ partitions
 _MOST_RESULTS = 512  # that this process receives
 _MOST_VALUES = 2**23  # of all these results, 64 MB
+_LOOK_AGAIN = 1.0  # seconds until it is checked whether there are workers
 _KEPT = 2**26  # bytes that a worker process keeps for the next task
 
 
@@ -191,19 +195,33 @@ def _on_cluster(
     keys: dict[Hashable, Node],
     receive: Callable[[Node, Any], None],
 ) -> None:
-    from distributed import KilledWorker, as_completed
+    from distributed import KilledWorker, wait
     from distributed.comm import CommClosedError
 
+    futures = client.get(tasks, list(keys), sync=False, optimize_graph=False)
+    waiting, seen = set(futures), time.monotonic()
     try:
-        futures = client.get(tasks, list(keys), sync=False, optimize_graph=False)
-        try:
-            for future, result in as_completed(futures, loop=client.loop, with_results=True):
-                receive(keys[future.key], result)
-        finally:
-            client.cancel(futures)
-    except (CancelledError, CommClosedError, KilledWorker) as error:
+        with client.as_current():
+            while waiting:
+                with contextlib.suppress(TimeoutError):
+                    done, waiting = wait(waiting, _LOOK_AGAIN, "FIRST_COMPLETED")
+                    for future in done:
+                        receive(keys[future.key], future.result())
+                if client.nthreads():
+                    seen = time.monotonic()
+                elif time.monotonic() - seen > SECONDS_WITHOUT_WORKERS:
+                    raise InputValueError(
+                        f"the Dask cluster has had no workers for {SECONDS_WITHOUT_WORKERS} s"
+                    )
+    except (CancelledError, CommClosedError) as error:  # the message lists all that is not done
+        reason = "the scheduler has gone away"
+        raise InputValueError(f"the Dask cluster did not finish: {reason}") from error
+    except KilledWorker as error:
         reason = " ".join(str(error).split())
         raise InputValueError(f"the Dask cluster did not finish: {reason}") from error
+    finally:
+        with contextlib.suppress(CancelledError, OSError):
+            client.cancel(futures)
 
 
 @contextlib.contextmanager
@@ -232,15 +250,26 @@ def _client() -> Any:
 
 @cache
 def _connected(address: str) -> Any:
-    from distributed import Client
-    from distributed.comm import get_address_host_port
+    import distributed
 
     try:
-        get_address_host_port(address)  # a client that is given anything else takes long to give up
-        return Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        theirs = asyncio.run(asyncio.wait_for(_version(address), SECONDS_TO_CONNECT))
+    except Exception as error:  # what is there may be anything, and say anything
+        reason = " ".join(str(error).split()) or f"timed out after {SECONDS_TO_CONNECT} s"
         raise InputValueError(f"{address}: no Dask scheduler answers: {reason}") from None
+    ours = distributed.__version__
+    if theirs.split(".")[:2] != ours.split(".")[:2]:
+        raise InputValueError(f"{address}: has Dask {theirs}, but here is {ours}; use the same")
+    return distributed.Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
+
+
+async def _version(address: str) -> str:
+    """Ask a scheduler for its version, before a client that may not understand it is created."""
+    from distributed.core import rpc
+
+    async with rpc(address, timeout=SECONDS_TO_CONNECT) as scheduler:
+        about = await scheduler.versions()
+    return str(dict(about["packages"])["distributed"])
 
 
 def _sent(program: Callable[..., Any]) -> tuple[Callable[..., Any], bytes]:

@@ -35,7 +35,8 @@ def in_memory(X: Floats, y: Floats) -> Dataset:
 @st.composite
 def samples(draw: st.DrawFn) -> tuple[Floats, Floats, int]:
     """Samples with columns of unlike size and place, constant and dependent ones among them."""
-    d, n = draw(st.integers(1, 6)), draw(st.integers(2, 60))
+    d = draw(st.integers(1, 6))
+    n = draw(st.integers(d + 8, 60))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     X: Floats = rng.standard_normal((n, d)) * 10.0 ** rng.integers(-3, 4, d) + rng.integers(
         -9, 10, d
@@ -46,12 +47,13 @@ def samples(draw: st.DrawFn) -> tuple[Floats, Floats, int]:
     if kind == "zero":
         X[:, -1] = 0.0
     if kind == "dependent" and d > 1:
+        X[:, 0] = rng.standard_normal(n)  # far from 0, what rounding adds is not negligible
         X[:, -1] = 2 * X[:, 0] + 1
     y: Floats = X @ rng.standard_normal(d) + rng.standard_normal(n)
     return X, y, draw(st.integers(1, 9))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(samples(), st.booleans())
 def test_all_that_training_asks_is_the_same(
     given: tuple[Floats, Floats, int], standardize: bool
