@@ -19,6 +19,8 @@ Batches = Iterator[Samples]
 
 _PARTITION = 2**21  # values of X and y in a partition of arrays, 16 MB
 _FILE_PART = 2**24  # values of the columns used in a partition of a file, 128 MB; more if there
+_TEXT_PART = 2**25  # bytes of a partition of a text file
+_LINE = 2**16  # bytes that are searched for the end of a line
 _MOST_PARTS = 2**16  # would be more partitions than this
 
 
@@ -60,9 +62,15 @@ def _block(X: Any, y: Any) -> Batches:
 
 
 def _file_rows(
-    columns: Sequence[str], flags: set[str], pickled: bytes, skipped: int, rows: int | None
+    columns: Sequence[str],
+    flags: set[str],
+    pickled: bytes,
+    skipped: int | tuple[int, int],
+    rows: int | None,
 ) -> Batches:
     """Yield the samples of a part of a file; `skipped` rows come before it, and it has `rows`.
+
+    Of a large text file, a part is the lines that begin at bytes from one to another, `skipped`.
 
     The columns are read as numbers, or, those among `flags`, as true and false.
 
@@ -76,7 +84,8 @@ def _file_rows(
     import pyarrow as pa
     from pyarrow.dataset import ParquetFileFragment, ParquetFragmentScanOptions
 
-    fragment = pickle.loads(pickled)
+    fragment = file = pickle.loads(pickled)
+    before = partial(_rows_before, file, skipped)
     options: dict[str, Any] = {}
     if isinstance(fragment, ParquetFileFragment):  # with the defaults, it is read as a whole
         options["fragment_scan_options"] = ParquetFragmentScanOptions(
@@ -84,6 +93,10 @@ def _file_rows(
         )
     done = 0
     try:
+        if isinstance(skipped, tuple):
+            fragment = _lines(file, *skipped)
+            if fragment is None:
+                return
         for batch in fragment.to_batches(
             columns=list(columns),
             schema=pa.schema([(c, pa.bool_() if c in flags else pa.float64()) for c in columns]),
@@ -100,17 +113,60 @@ def _file_rows(
             if not finite.all():
                 i, j = (int(k) for k in np.argwhere(~finite)[0])
                 what = "a value is missing" if np.isnan(block[i, j]) else f"{block[i, j]}"
-                if columns[j] not in fragment.physical_schema.names:
+                if columns[j] not in file.physical_schema.names:
                     what = "this file has no such column"
-                place = f"column {columns[j]!r}, row {skipped + done + i + 1:,}"
-                raise ValueError(f"{fragment.path}: {place}: {what}")
+                place = f"column {columns[j]!r}, row {before() + done + i + 1:,}"
+                raise ValueError(f"{file.path}: {place}: {what}")
             done += len(block)
             yield block[:, :-1], block[:, -1]
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"{fragment.path}: cannot be read: {reason}") from None
+        where = f"after row {rows_before:,}: " if (rows_before := before()) else ""
+        raise ValueError(f"{file.path}: cannot be read: {where}{reason}") from None
     if rows is not None and done != rows:
-        raise ValueError(f"{fragment.path}: has {done:,} rows where its metadata say {rows:,}")
+        raise ValueError(f"{file.path}: has {done:,} rows where its metadata say {rows:,}")
+
+
+def _lines(fragment: Any, start: int, end: int) -> Any:
+    """Return the lines of a text file that begin at bytes from `start` to `end`, as a file, if any.
+
+    Every line break ends a row, also in quotes, as wherever pyarrow reads a dataset.
+    """
+    import pyarrow as pa
+
+    with fragment.filesystem.open_input_file(fragment.path) as file:
+        begin, stop = _next_line(file, start), _next_line(file, end)
+        head = b"" if _is_named(fragment) or not begin else file.read_at(_next_line(file, 1), 0)
+        lines = file.read_at(stop - begin, begin)
+    return fragment.format.make_fragment(pa.py_buffer(head + lines)) if lines else None
+
+
+def _rows_before(fragment: Any, skipped: int | tuple[int, int]) -> int:
+    """Return how many rows come before a part of a file; of text, its lines are counted now."""
+    if not isinstance(skipped, tuple):
+        return skipped
+    start, _ = skipped
+    with fragment.filesystem.open_input_file(fragment.path) as file:
+        begin, rows = _next_line(file, start), 0
+        for at in range(0, begin, _TEXT_PART):
+            rows += file.read_at(min(_TEXT_PART, begin - at), at).count(b"\n")
+    return rows if _is_named(fragment) or not begin else rows - 1
+
+
+def _next_line(file: Any, start: int) -> int:
+    """Return where the first line at or after byte `start` begins."""
+    at = max(start - 1, 0)  # the line begins at `start` if the byte before it ends one
+    while start and at < file.size():
+        block = file.read_at(_LINE, at)
+        if (end := block.find(b"\n")) >= 0:
+            return int(at + end + 1)
+        at += len(block)
+    return int(file.size()) if start else 0
+
+
+def _is_named(fragment: Any) -> bool:
+    """Whether the columns of a text file are named by its format, not by its first line."""
+    return bool(fragment.format.default_fragment_scan_options.read_options.column_names)
 
 
 def of_dask_arrays(X: Any, y: Any) -> Partitions:
@@ -174,16 +230,25 @@ def _numeric(pa: Any) -> tuple[Callable[[Any], bool], ...]:
 
 def _parts(
     dataset: Any, columns: int, *, whole_files: bool
-) -> Iterator[tuple[Any, int, int | None]]:
-    """Yield the parts of all files: (part, rows before it in its file, its rows, if known)."""
+) -> Iterator[tuple[Any, int | tuple[int, int], int | None]]:
+    """Yield the parts of all files: (file, what of it, rows, if known); see `_file_rows`."""
     fragments = [(fragment, *_footer(fragment)) for fragment in dataset.get_fragments()]
     total = sum(rows or 0 for _, _, rows in fragments)
     most = max(_FILE_PART // columns, total // _MOST_PARTS)
     for fragment, groups, rows in fragments:
-        if whole_files or not groups:
+        if whole_files:
             yield fragment, 0, rows
-        else:
+        elif groups:
             yield from _row_groups(fragment, groups, most)
+        elif rows is None:
+            size = fragment.filesystem.get_file_info(fragment.path).size
+            parts = -(-size // _TEXT_PART)
+            ends = [size * i // parts for i in range(parts + 1)] if parts > 1 else []
+            yield from ((fragment, between, None) for between in pairwise(ends))
+            if not ends:
+                yield fragment, 0, None
+        else:
+            yield fragment, 0, rows
 
 
 def _footer(fragment: Any) -> tuple[Sequence[Any], int | None]:

@@ -178,7 +178,12 @@ def open_files(path: Path, target: str | None = None, features: Sequence[str] = 
     columns = tuple(name for name in dataset.schema.names if name.strip())
     *chosen, target = tables.choose(str(path), columns, target, tuple(features))
     large: Any = backends.load(backend)
-    partitions = large.prepare(dataset, target, features=chosen)
+    try:
+        partitions = large.prepare(dataset, target, features=chosen)
+    except InputValueError:
+        if kind == "CSV":  # whose text is found there, with its row
+            tables.open_table(paths[0]).rows([*chosen, target])
+        raise
     state = state_of(paths)
     return Files(str(path), paths, kind, tuple(chosen), target, partitions, backend, state)
 
