@@ -180,10 +180,11 @@ def open_files(path: Path, target: str | None = None, features: Sequence[str] = 
     large: Any = backends.load(backend)
     try:
         partitions = large.prepare(dataset, target, features=chosen)
-    except InputValueError:
+    except InputValueError as error:
         if kind == "CSV":  # whose text is found there, with its row
             tables.open_table(paths[0]).rows([*chosen, target])
-        raise
+        names_file = str(error).startswith(tuple(str(file.absolute()) for file in paths))
+        raise InputValueError(str(error) if names_file else f"{path}: {error}") from None
     state = state_of(paths)
     return Files(str(path), paths, kind, tuple(chosen), target, partitions, backend, state)
 

@@ -88,7 +88,7 @@ class KeptParts(MutableMapping[Node, Contribution]):
             raise KeyError(node)
         path = self._path(node)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 part = {name: arrays[f"part_{name}"] for name in self._part._fields}
                 own = {name: arrays[name] for name in ("low", "high", "keys", "rows")}
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
