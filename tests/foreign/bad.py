@@ -12,6 +12,12 @@ import numpy as np
 HOW = os.environ["GRADRACE_TEST_HOW"]
 
 
+if HOW == "declares a chain in words":
+    longest_chain = lambda n, d: "few"  # noqa: E731
+if HOW == "declares a chain of nothing":
+    longest_chain = lambda n, d: 0  # noqa: E731
+
+
 def _work():
     while True:
         sum(range(1000))
@@ -38,6 +44,8 @@ def train(X, *, lr, epochs, w0=None, b0=0.0, every=1):
         os.kill(os.getpid(), 40)
     if HOW == "raises unprintable text":
         raise ValueError("\udcff")
+    if HOW.startswith("declares"):
+        return good.train((X, X[:, 0] * 0), lr=lr, epochs=epochs, w0=w0, b0=b0, every=every)
     if HOW == "leaves a thread":
         threading.Thread(target=time.sleep, args=(600,)).start()
         return good.train((X, np.zeros(len(X))), lr=lr, epochs=epochs, w0=w0, b0=b0, every=every)

@@ -6,11 +6,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import backends
-from backends.interface import Floats
+from backends.interface import Floats, Trajectory
 from bench.data.samples import Dataset, reference_line, synthetic
 from bench.learning.curvature import hessian
 from bench.proof.agreement import judge, piece_fault
-from bench.proof.isolation import PIECES_LR
+from bench.proof.isolation import PIECES_LR, longest_chain
 from bench.proof.oracle import ExactTrajectory, exact_trajectory
 from bench.proof.problems import Problem
 from tests.variants import (
@@ -297,3 +297,59 @@ class TestPieces:
         pieces = self.pieces(problem)
         pieces[piece][-1] = value
         assert self.fault(pieces, problem).startswith(f"{piece}(): got {value}")
+
+
+class OffBy(Loop):
+    """Adds every component of the gradient up right, but for one part in 10¹⁰."""
+
+    def gradients(self, X: Floats, r: Floats) -> tuple[Floats, float]:
+        grad_w, grad_b = super().gradients(X, r)
+        return grad_w * (1 + 1e-10), grad_b
+
+
+@pytest.fixture(scope="module")
+def many() -> ExactTrajectory:
+    data = synthetic(1_000_000, 1)
+    return exact_trajectory(data.X, data.y, lr=0.1, epochs=3)
+
+
+class TestChains:
+    """A backend that adds block by block is held to a bound that hardly grows with n."""
+
+    def path(self, loop: type[Loop]) -> Trajectory:
+        data = synthetic(1_000_000, 1)
+
+        class Fast(loop):  # type: ignore[misc, valid-type]
+            def residuals(self, X: Floats, y: Floats, w: Floats, b: float) -> Floats:
+                return X @ w + b - y
+
+        path: Trajectory = Fast().train(data.X, data.y, 0.1, 3)
+        return path
+
+    @pytest.mark.parametrize("name", ["gram", "dask"])
+    def test_a_small_mistake_at_a_large_size_is_found(
+        self, name: str, many: ExactTrajectory
+    ) -> None:
+        exact = many.held_to(longest_chain(backends.load(name), 1_000_000, 1))
+        assert judge("", self.path(OffBy), many).agrees
+        verdict = judge("", self.path(OffBy), exact)
+        assert not verdict.agrees
+        assert verdict.reason.startswith("w[0] at epoch 1: ")
+        assert judge("", self.path(Loop), exact).agrees
+
+    @pytest.mark.parametrize("name", ["gram", "dask"])
+    def test_what_declares_a_chain_keeps_to_it(self, name: str, many: ExactTrajectory) -> None:
+        module, data = backends.load(name), synthetic(1_000_000, 1)
+        path = module.train(module.prepare(data.X, data.y), lr=0.1, epochs=3)
+        verdict = judge(name, path, many.held_to(longest_chain(module, 1_000_000, 1)))
+        assert verdict.agrees, verdict.reason
+
+    def test_no_chain_is_longer_than_all_samples(self, converging: ExactTrajectory) -> None:
+        assert converging.held_to(100) is converging.held_to(10**9) is converging
+        shorter = converging.held_to(10)
+        assert (shorter.w.bound[1:] < converging.w.bound[1:]).all()
+        np.testing.assert_array_equal(shorter.w.near, converging.w.near)
+
+    def test_the_chain_of_the_gradient_is_not_that_of_the_loss(self, line: Dataset) -> None:
+        exact = exact_trajectory(line.X, line.y, lr=0.005, epochs=0)
+        np.testing.assert_array_equal(exact.held_to(1).loss.bound, exact.loss.bound)

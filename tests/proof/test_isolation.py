@@ -49,6 +49,8 @@ EXPECTED = {
     "ignores the start": "from a given w0, b0, with every=3: w[0] at epoch 0: got 0.0, exact ",
     "ignores every": "from a given w0, b0, with every=3: w has shape (21, 1), not (8, 1)",
     "changes its input": "it changed the samples that prepare was given",
+    "declares a chain in words": "longest_chain returned 'few', not an integer of at least 1",
+    "declares a chain of nothing": "longest_chain returned 0, not an integer of at least 1",
     "ends while it is imported": "its process ended with status 1 and no result: a last word",
     "has a wrong piece": "from a given w0, b0, with every=3: predict(): got ",
     "has a piece that raises": (
