@@ -137,11 +137,18 @@ def advise(
 
     Estimates the time of your job from the sizes that the race measured. Warns if your size is
     outside their range, and gives no answer if it is more than ten times beyond it.
+
+    If your samples do not fit in memory, says how long a pass over them in parts takes.
     """
-    from bench.findings import results
+    from bench.findings import beyond_memory, results
     from bench.findings.advice import advise
-    from bench.report.advice import advice_report
+    from bench.report.advice import advice_report, beyond_memory_lines
 
     counts = {"n": n, "d": d, "epochs": epochs, "runs": runs}
-    found = advise(file, **{name: whole_number(f"--{name}", text) for name, text in counts.items()})
-    terminal.show_lines(advice_report(found, results.read(file)))
+    job = {name: whole_number(f"--{name}", text) for name, text in counts.items()}
+    content = results.read(file)
+    if beyond_memory.is_needed(job["n"], job["d"]):
+        cost = beyond_memory.cost(job["n"], job["d"], job["epochs"])
+        terminal.show_lines(beyond_memory_lines(cost))
+    else:
+        terminal.show_lines(advice_report(advise(file, **job), content))

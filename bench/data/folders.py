@@ -60,10 +60,10 @@ class Files:
     @property
     def too_large(self) -> str:
         """Say that they do not fit in memory."""
-        needed, free = self.memory / 1e9, _free_memory() / 1e9
+        needed, free = _gigabytes(self.memory), _gigabytes(_free_memory())
         return (
-            f"{self.name}: the columns take {needed:,.3g} GB as float64, more than half of the "
-            f"free memory, {free:,.3g} GB"
+            f"{self.name}: the columns take {needed} as float64, more than half of the free "
+            f"memory, {free}"
         )
 
     def require_unchanged(self) -> None:
@@ -233,6 +233,10 @@ def state_of(paths: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
 def _free_memory() -> int:
     """Return how many bytes of memory a program can still allocate."""
     return int(psutil.virtual_memory().available)
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:,.0f} GB" if size >= 1e11 else f"{size / 1e9:.3g} GB"
 
 
 def _is_hidden(path: Path) -> bool:

@@ -6,10 +6,11 @@ from rich.table import Table
 
 from bench.report.summary import about_race
 from bench.report.tables import NONE, empty_table
-from plots.numbers import seconds, short
+from plots.numbers import seconds, short, three_digits
 
 if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
     from bench.findings.advice import Advice
+    from bench.findings.beyond_memory import BeyondMemory
     from bench.findings.schema import ResultFile
 
 
@@ -17,6 +18,21 @@ def advice_report(advice: "Advice", content: "ResultFile") -> list[str | Table]:
     """Return the advice, a table of the options, and which race it is from."""
     source = f"From a {about_race(content)}."
     return [*advice_lines(advice), advice_table(advice), f"{ADVICE_LEGEND} {source}"]
+
+
+def beyond_memory_lines(cost: "BeyondMemory") -> list[str]:
+    """Say which backend to use for samples that do not fit in memory, and what that takes."""
+    needed, memory = (f"{three_digits(size / 1e9)} GB" for size in (cost.needed, cost.memory))
+    threads = "one thread" if cost.threads == 1 else f"{cost.threads} threads"
+    return [
+        f"Use {short(cost.backend)}: {cost.n:,} × {cost.d:,} takes {needed} as float64, and this "
+        f"computer has {memory} of memory. {short(cost.backend)} passes over the samples once, in "
+        f"parts, which takes about {seconds(cost.seconds_of_pass)} on {threads}, or as long as "
+        f"reading {needed} if that is longer. {cost.epochs:,} epochs then take "
+        f"{seconds(cost.seconds_of_epochs)}.",
+        f"The time of the pass was measured just now, on {cost.measured:,} samples in memory.",
+        f"Type: gradrace train FOLDER --backend {cost.backend} --epochs {cost.epochs}",
+    ]
 
 
 def advice_table(advice: "Advice") -> Table:

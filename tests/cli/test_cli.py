@@ -393,9 +393,14 @@ class TestPlotAndAdvise:
         assert "From a quick run: 3 sessions, 1 thread" in " ".join(done.stdout.split())
 
     def test_advice_far_away(self, gradrace: Command, run: str) -> None:
-        done = gradrace("advise", run, "--n", "1e9", "--d", "1", "--epochs", "9")
+        done = gradrace("advise", run, "--n", "1e6", "--d", "1", "--epochs", "9")
         assert done.returncode == 2
         assert "too far from what run.json measured, 100 to 10,000" in done.stderr
+
+    def test_advice_beyond_memory(self, gradrace: Command, run: str) -> None:
+        done = gradrace("advise", run, "--n", "1e12", "--d", "1", "--epochs", "9")
+        assert done.returncode == 0
+        assert "Use dask: 1,000,000,000,000 × 1 takes 16,000 GB as float64" in done.stdout
 
 
 class TestPredict:

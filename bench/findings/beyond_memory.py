@@ -1,0 +1,88 @@
+"""What a job costs whose samples are too many for the memory: one pass, then the epochs."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import psutil
+
+import backends
+from backends.interface import InputValueError
+
+MEASURED_VALUES = 2**22  # X and y on which the pass is measured, 32 MB
+MOST_FEATURES = 2_000
+_CALLS = 3
+
+
+@dataclass(frozen=True)
+class BeyondMemory:
+    """The cost of a job that has to read its samples in parts; times were measured just now."""
+
+    n: int
+    d: int
+    epochs: int
+    backend: str
+    """The one that reads samples in parts"""
+    needed: int
+    """Bytes of X and y as float64"""
+    memory: int
+    """Bytes of memory that this computer has"""
+    threads: int
+    measured: int
+    """The samples on which the pass was measured, in memory"""
+    seconds_of_pass: float
+    """For n samples, without reading them"""
+    seconds_of_epochs: float
+
+
+def bytes_needed(n: int, d: int) -> int:
+    """Return how many bytes X and y take as float64."""
+    return 8 * n * (d + 1)
+
+
+def is_needed(n: int, d: int) -> bool:
+    """Whether n samples of d features take more than half the memory of this computer."""
+    return bytes_needed(n, d) > psutil.virtual_memory().total // 2
+
+
+def cost(n: int, d: int, epochs: int) -> BeyondMemory:
+    """Measure a pass over some samples in memory, and the epochs, and scale the pass to n samples.
+
+    Raises:
+        InputValueError: there are too many features, or the backend is not installed.
+
+    """
+    name = backends.for_large_data()
+    backends.require(name)
+    if d > MOST_FEATURES:
+        raise InputValueError(f"d: must be at most {MOST_FEATURES:,}, got {d:,}")
+    large: Any = backends.load(name)
+    rows, rng = max(MEASURED_VALUES // (d + 1), 4 * d), np.random.default_rng(0)
+    data = large.prepare(rng.standard_normal((rows, d)), rng.standard_normal(rows))
+    sums = large.condense(data)
+    large.train(sums, lr=1e-3, epochs=1)  # compiles
+    return BeyondMemory(
+        n,
+        d,
+        epochs,
+        name,
+        bytes_needed(n, d),
+        psutil.virtual_memory().total,
+        numba.get_num_threads(),
+        rows,
+        _seconds(lambda: large.condense(data)) / rows * n,
+        _seconds(lambda: large.train(sums, lr=1e-3, epochs=min(epochs, 10_000), every=1_000))
+        * max(1.0, epochs / 10_000),
+    )
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    best = float("inf")
+    for _ in range(_CALLS):
+        start = time.perf_counter()
+        call()
+        best = min(best, time.perf_counter() - start)
+    return best
