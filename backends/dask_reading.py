@@ -105,13 +105,14 @@ def _file_rows(
             use_threads=False,
             **options,
         ):
-            block = np.empty((batch.num_rows, len(columns)))
+            block = np.empty((batch.num_rows, len(columns)), order="F")  # as the columns come
             for j, values in enumerate(batch.columns):
                 numbers = values.cast(pa.float64())
                 block[:, j] = numbers.to_numpy(zero_copy_only=False)  # what is missing becomes NaN
-            finite = np.isfinite(block)
-            if not finite.all():
-                i, j = (int(k) for k in np.argwhere(~finite)[0])
+            with np.errstate(over="ignore", invalid="ignore"):
+                odd = not np.isfinite(block.sum()) and not np.isfinite(block).all()
+            if odd:
+                i, j = (int(k) for k in np.argwhere(~np.isfinite(block))[0])
                 what = "a value is missing" if np.isnan(block[i, j]) else f"{block[i, j]}"
                 if columns[j] not in file.physical_schema.names:
                     what = "this file has no such column"

@@ -29,11 +29,11 @@ def figure(source: Path) -> Figure:
     axes = drawn.add_subplot()
     if "x" in columns:
         _draw_line(axes, columns)
-        axes.set_xlabel(label(names["feature"]))
+        axes.set_xlabel(label(names["feature"]) + names.get("shown", ""))
         axes.set_ylabel(label(names["target"], 40))
     else:
         _draw_predictions(axes, columns)
-        axes.set_xlabel(f"actual {label(names['target'], 40)}")
+        axes.set_xlabel(f"actual {label(names['target'], 40)}{names.get('shown', '')}")
         axes.set_ylabel(f"predicted {label(names['target'], 30)}")
     legend(drawn, axes)
     tidy(axes)

@@ -111,4 +111,6 @@ def _points(fit: Fit) -> pa.Table:
     if X.shape[1] == 1:
         columns = {"x": X[:, 0], **columns}
     names = {"feature": fit.data.features[0], "target": fit.data.target}
+    if len(y) < fit.data.n:
+        names["shown"] = f" ({len(y):,} of {fit.data.n:,} samples, at random)"
     return pa.table(columns).replace_schema_metadata(names)

@@ -5,7 +5,8 @@ only at large sizes must show in what a race judges there: the raced samples, fr
 integers of that size (see `bench.data.samples`). So this study makes mistakes of each kind, from
 large to small, on random samples and features, and prints the smallest mistake that was caught in
 every trial. It also counts correct loops, in other orders of addition, that were rejected; there
-must be none.
+must be none. With `--chain-of NAME`, all are held to the chain of additions that this backend
+declares, and the correct loop is that backend.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ import typer
 import backends
 from backends.interface import Floats, Trajectory
 from bench.data.samples import Dataset, integers
+from bench.proof.isolation import longest_chain
 from bench.proof.steps import Steps
 from bench.race.cases import make_case
 from bench.race.timed_backend import integer_rate, known_steps
@@ -35,6 +37,8 @@ class Field:
     lr: float
     varied: bool
     """Whether b0 varies from call to call; integers are exact only if it is zero."""
+    chain: int
+    """The longest chain of additions"""
 
     def start(self, rng: np.random.Generator) -> float:
         """Return a b0."""
@@ -52,7 +56,7 @@ class Field:
             np.array([b0, after[-1]]),
             np.array(losses),
         )
-        return bool(self.steps.fault(path, self.lr, np.zeros(d), b0))
+        return bool(self.steps.fault(path, self.lr, np.zeros(d), b0, self.chain))
 
 
 def terms(X: Floats, y: Floats, b0: float) -> Floats:
@@ -132,13 +136,16 @@ KINDS: dict[str, tuple[Mistake, Sequence[float], str]] = {
 """Name → what it does, sizes of the mistake from large to small, and how to write them."""
 
 
-def fields(n: int) -> list[Field]:
+def fields(n: int, chain_of: str | None = None) -> list[Field]:
     """Return what a race judges at this size."""
+    chain = n if chain_of is None else longest_chain(backends.load(chain_of), n, FEATURES)
     case = make_case(n, FEATURES)
     on_samples, on_integers = known_steps(case)
     return [
-        Field(case.samples(), on_samples, case.lr, varied=True),
-        Field(integers(n, FEATURES), on_integers, integer_rate(FEATURES), varied=False),
+        Field(case.samples(), on_samples, case.lr, varied=True, chain=chain),
+        Field(
+            integers(n, FEATURES), on_integers, integer_rate(FEATURES), varied=False, chain=chain
+        ),
     ]
 
 
@@ -161,8 +168,8 @@ def smallest(name: str, judged: Sequence[Field], tries: int) -> float | None:
     return found
 
 
-def rejected(judged: Sequence[Field], tries: int) -> Iterator[str]:
-    """Yield every correct loop that is rejected."""
+def rejected(judged: Sequence[Field], tries: int, right: Sequence[str]) -> Iterator[str]:
+    """Yield every correct loop that is rejected: in other orders, and of these backends."""
     for field in judged:
         X, y = field.data.X, field.data.y
         for number in range(tries):
@@ -173,10 +180,10 @@ def rejected(judged: Sequence[Field], tries: int) -> Iterator[str]:
             sums = sum(_sums(X[block], y[block], b0) for block in in_blocks)
             if field.caught(np.asarray(sums), b0):
                 yield f"{field.data.name}, in {len(in_blocks)} blocks"
-        for name in _RIGHT:
+        for name in right:
             module, b0 = backends.load(name), field.start(np.random.default_rng(0))
             path = module.train(module.prepare(X, y), lr=field.lr, epochs=1, b0=b0)
-            if field.steps.fault(path, field.lr, np.zeros(FEATURES), b0):
+            if field.steps.fault(path, field.lr, np.zeros(FEATURES), b0, field.chain):
                 yield f"{field.data.name}, {name}"
 
 
@@ -188,15 +195,20 @@ def main(
         ),
     ] = None,
     tries: Annotated[int, typer.Option(help="Number of trials per mistake.")] = 10,
+    chain_of: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Judge as this backend is judged, by its chain."),
+    ] = None,
 ) -> None:
     """Print a Markdown table of the smallest mistakes that are always caught."""
     sizes = sizes or ["100", "1e4", "1e6", "1e7"]
     columns: list[list[str]] = [[*KINDS, "right loops rejected"]]
     for n in (int(float(text)) for text in sizes):
-        judged = fields(n)
+        judged = fields(n, chain_of)
         found = [(smallest(name, judged, tries), KINDS[name][2]) for name in KINDS]
-        wrong = list(rejected(judged, tries))
-        tried = len(judged) * (tries + len(_RIGHT))
+        orders, right = (tries, _RIGHT) if chain_of is None else (0, (chain_of,))
+        wrong = list(rejected(judged, orders, right))
+        tried = len(judged) * (orders + len(right))
         columns.append(
             [
                 *("–" if size is None else layout.format(size) for size, layout in found),

@@ -4,8 +4,10 @@ It generates Parquet folders of 0.5 and 2 GB (or the sizes named) with 10 and 10
 condenses each to S and R: in a plain loop of pyarrow and NumPy, with the rung on threads of one
 process, and with it on clusters of one and two worker processes. Every measurement has a process of
 its own. CPU seconds and memory include those of the workers; starting them is not counted, nor what
-they import for their first task. Each measurement also makes 10,000 epochs afterwards. The folders
-are removed. Last come graphs whose partitions are empty, which shows what scheduling costs.
+they import for their first task. Each measurement also makes 10,000 epochs afterwards. Then come
+the commands on the same folder, from their start to their last file: `gradrace train`, `check` and
+`predict`. The folders are removed. Last come graphs whose partitions are empty, which shows what
+scheduling costs.
 """
 
 import json
@@ -37,6 +39,12 @@ BATCH = 2**17  # values that are read at once
 TASKS = 1_000, 10_000
 """Partitions of a graph whose tasks have nothing to do."""
 WAYS = "plain", "threads", "1 process", "2 processes"
+COMMANDS = {
+    "train": ["{folder}", "--backend", "dask", "--out", "{out}"],
+    "check": ["--data", "{folder}", "--backend", "dask"],
+    "predict": ["{out}/model.json", "{folder}", "--out", "{out}/predicted"],
+}
+"""In this order, because what is trained predicts."""
 
 
 class Cost(NamedTuple):
@@ -90,6 +98,23 @@ def measured(way: str, folder: Path) -> Cost:
     words = [sys.executable, "-m", "bench.studies.cluster", "--measure", way, str(folder)]
     done = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
     return Cost(*json.loads(done.stdout))
+
+
+def commands(folder: Path, out: Path) -> Iterator[tuple[str, Cost]]:
+    """Measure the commands, each in a process of its own."""
+    for name, words in COMMANDS.items():
+        places = [word.format(folder=folder, out=out) for word in words]
+        start = time.perf_counter()
+        running = subprocess.Popen(
+            [sys.executable, "-m", "bench", name, *places],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _, running.returncode, usage = os.wait4(running.pid, 0)
+        if running.returncode:
+            raise SystemExit(f"gradrace {name} failed")
+        wall, cpu = time.perf_counter() - start, usage.ru_utime + usage.ru_stime
+        yield f"gradrace {name}", Cost(wall, cpu, usage.ru_maxrss * 1024.0, 0.0)
 
 
 def _measure(way: str, folder: Path) -> Cost:
@@ -176,6 +201,8 @@ def main() -> None:
             with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
                 generate(Path(name), gigabytes, d)
                 costs = {way: measured(way, Path(name)) for way in WAYS}
+                with tempfile.TemporaryDirectory(prefix="gradrace-") as out:
+                    costs |= dict(commands(Path(name), Path(out)))
             for way, cost in costs.items():
                 table.add_row(
                     f"{gigabytes:g}",
