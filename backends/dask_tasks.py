@@ -36,6 +36,7 @@ _FAN_IN = 8  # results that are joined at once
 MOST_JOINS = 8 * 20  # additions on the way up; there are less than 8²⁰ partitions
 _MOST_RESULTS = 512  # that this process receives
 _MOST_VALUES = 2**23  # of all these results, 64 MB
+_GONE = "the Dask cluster did not finish: the scheduler has gone away"
 _LOOK_AGAIN = 1.0  # seconds until it is checked whether there are workers
 _KEPT = 2**26  # bytes that a worker process keeps for the next task
 
@@ -207,21 +208,27 @@ def _on_cluster(
                     done, waiting = wait(waiting, _LOOK_AGAIN, "FIRST_COMPLETED")
                     for future in done:
                         receive(keys[future.key], future.result())
-                if client.nthreads():
+                if _has_workers(client):
                     seen = time.monotonic()
                 elif time.monotonic() - seen > SECONDS_WITHOUT_WORKERS:
                     raise InputValueError(
                         f"the Dask cluster has had no workers for {SECONDS_WITHOUT_WORKERS} s"
                     )
     except (CancelledError, CommClosedError) as error:  # the message lists all that is not done
-        reason = "the scheduler has gone away"
-        raise InputValueError(f"the Dask cluster did not finish: {reason}") from error
+        raise InputValueError(_GONE) from error
     except KilledWorker as error:
         reason = " ".join(str(error).split())
         raise InputValueError(f"the Dask cluster did not finish: {reason}") from error
     finally:
         with contextlib.suppress(CancelledError, OSError):
             client.cancel(futures)
+
+
+def _has_workers(client: Any) -> bool:
+    try:
+        return bool(client.nthreads())
+    except OSError as error:
+        raise InputValueError(_GONE) from error
 
 
 @contextlib.contextmanager

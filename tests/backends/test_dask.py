@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -13,6 +16,7 @@ from typing import Any, ClassVar
 
 import dask
 import dask.array as da
+import distributed
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -399,3 +403,75 @@ def test_where_no_scheduler_answers_it_is_said_soon(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(dask_tasks, "SECONDS_TO_CONNECT", 0.3)
     with pytest.raises(InputValueError, match=r"tcp://127\.0\.0\.1:1: no Dask scheduler answers"):
         dask_rung.condense(SOURCE)
+
+
+class TestAClusterThat:
+    @pytest.fixture
+    def workers(self) -> int:
+        return 0
+
+    @pytest.fixture
+    def cluster(self, monkeypatch: pytest.MonkeyPatch, workers: int) -> Iterator[LocalCluster]:
+        with LocalCluster(
+            n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=":0"
+        ) as cluster:
+            monkeypatch.setenv(SCHEDULER, cluster.scheduler_address)
+            monkeypatch.setattr(dask_tasks, "SECONDS_TO_CONNECT", 1)
+            yield cluster
+            if dask_tasks._connected.cache_info().currsize:
+                dask_tasks._connected(cluster.scheduler_address).close()
+            dask_tasks._connected.cache_clear()
+
+    @pytest.mark.usefixtures("cluster")
+    def test_has_no_workers_is_not_waited_for_forever(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(dask_tasks, "SECONDS_WITHOUT_WORKERS", 0.5)
+        monkeypatch.setattr(dask_tasks, "_LOOK_AGAIN", 0.1)
+        with pytest.raises(InputValueError, match=r"cluster has had no workers for 0\.5 s"):
+            dask_rung.condense(SOURCE)
+
+    @pytest.mark.usefixtures("cluster")
+    def test_has_another_version_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        ours = distributed.__version__
+        monkeypatch.setattr(distributed, "__version__", "2020.1.0")
+        with pytest.raises(
+            InputValueError, match=rf"has Dask {re.escape(ours)}, but here is 2020\.1\.0; use the"
+        ):
+            dask_rung.condense(SOURCE)
+
+    @pytest.mark.parametrize("workers", [1])
+    def test_goes_away_is_said(self, cluster: LocalCluster) -> None:
+        def leave(_partitions: int, _result: Any) -> None:
+            cluster.close()
+
+        with pytest.raises(InputValueError, match="did not finish: the scheduler has gone away"):
+            dask_tasks.over(SOURCE, partial(dask_rung.part, 5), dask_rung.join, on_done=leave)
+
+
+def test_something_else_that_answers_is_no_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_tasks, "SECONDS_TO_CONNECT", 5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n" * 10)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        monkeypatch.setenv(SCHEDULER, f"tcp://127.0.0.1:{port}")
+        with pytest.raises(InputValueError, match=f"127.0.0.1:{port}: no Dask scheduler answers: "):
+            dask_rung.condense(SOURCE)
+        thread.join()
+
+
+def test_there_are_never_too_many_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part may have 8 values, but there may be only about 10 parts: so it has 40 rows."""
+    monkeypatch.setattr(dask_reading, "_FILE_PART", 8)
+    monkeypatch.setattr(dask_reading, "_MOST_PARTS", 10)
+    table = pa.table({"x": np.arange(400.0), "y": np.arange(400.0)})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=1)
+    source = dask_rung.prepare(pyarrow.dataset.dataset(tmp_path), "y")
+    assert [recipe[1:] for recipe in source.recipes] == [(40 * i, 40) for i in range(10)]
