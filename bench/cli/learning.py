@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from bench.learning.rate_choice import Rate
 from bench.cli.command import DISAGREES, command, end_interrupted
 
+LARGE = backends.for_large_data()
+
 
 @command
 def train(
@@ -49,8 +51,9 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME|FILE.py|MODULE",
-            help="Backend to train with; dask reads the table in parts.  [default: numba, or dask "
-            "for a table that takes more than half of the free memory]",
+            help=f"Backend to train with; {LARGE} reads the table in parts.  [default: "
+            f"{backends.DEFAULT}, or {LARGE} for a table that takes more than half of the free "
+            "memory]",
             show_default=False,
         ),
     ] = None,

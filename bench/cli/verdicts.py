@@ -60,6 +60,9 @@ def check(
     values. The table shows the largest error of each, as a share of the largest error that
     rounding can cause. Each backend must also solve small problems that expose mistakes.
 
+    A table that takes more than half of the free memory is read in parts: once to sum it without
+    rounding, and once more by the backend that is checked.
+
     The exit status is 1 if a backend disagrees.
     """
     import backends

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends import dask_partitions, dask_reading
+from backends import dask_partitions, dask_reading, dask_tasks
 from backends.interface import Floats, InputValueError
 from bench.data.folders import Files, open_files
 from bench.data.samples import Dataset, unnamed
@@ -163,6 +163,16 @@ class TestAnInterruptedPass:
         again = files.partitions._replace(read=read)
         assert_same(summarize(replaced(files, again), finished=finished), whole)
         assert list(finished) == [(2, 0)]
+
+    def test_joins_what_was_not_joined_any_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The process was killed after the last of eight neighbors was kept."""
+        files = in_files(self.X, self.y, 20)
+        finished: dict[tuple[int, int], Any] = {}
+        with monkeypatch.context() as patched, pytest.raises(KeyError):
+            patched.setattr(dask_tasks._Tree, "_join_upward", lambda _tree, _node: None)
+            summarize(files, finished=finished)
+        assert len(finished) == 20
+        assert_same(summarize(files, finished=finished), summarize(files))
 
     def test_tells_how_far_it_is(self) -> None:
         told: list[tuple[str, int, int]] = []
