@@ -155,8 +155,8 @@ def _rows_before(fragment: Any, skipped: int | tuple[int, int]) -> int:
 
 
 def _next_line(file: Any, start: int) -> int:
-    """Return where the first line at or after byte `start` begins."""
-    at = max(start - 1, 0)  # the line begins at `start` if the byte before it ends one
+    """Return where the first line after byte `start` begins, or 0 if that is 0."""
+    at = start
     while start and at < file.size():
         block = file.read_at(_LINE, at)
         if (end := block.find(b"\n")) >= 0:

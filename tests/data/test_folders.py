@@ -171,3 +171,8 @@ class TestTextInPartsOf:
             InputValueError, match=rf"t\.csv: column '{column}', row 42: a value is missing"
         ):
             open_files(path).read()
+
+
+def test_values_whose_sum_is_beyond_float64_are_fine(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": [1.5e308] * 4, "y": [-1.5e308, 1.0] * 2}), tmp_path / "t.parquet")
+    np.testing.assert_array_equal(open_files(tmp_path).read().X, np.full((4, 1), 1.5e308))

@@ -1,5 +1,7 @@
 """The verdict accepts every correct order of addition on any data, and rejects every bug."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -343,6 +345,24 @@ class TestChains:
         path = module.train(module.prepare(data.X, data.y), lr=0.1, epochs=3)
         verdict = judge(name, path, many.held_to(longest_chain(module, 1_000_000, 1)))
         assert verdict.agrees, verdict.reason
+
+    def test_what_it_declares_is_needed(self) -> None:
+        """Most targets are just too small to change the sum of the block that they are added to."""
+        y = np.full(10_240, 0.98 * 2.0**-52)
+        y[np.arange(len(y)) % 1_024 < 64] = 1.0
+        X = np.ones((len(y), 1))
+        exact, gram = exact_trajectory(X, y, lr=0.5, epochs=1), backends.load("gram")
+        path = gram.train(gram.prepare(X, y), lr=0.5, epochs=1)
+        assert not judge("gram", path, exact.held_to(1)).agrees
+        assert judge("gram", path, exact.held_to(longest_chain(gram, 10_240, 1))).agrees
+
+    def test_steps_so_small_that_nothing_else_may_be_rounded(self) -> None:
+        """Here `gram` must not insert the sums into the update: that would round once more."""
+        data, gram = synthetic(100_000, 1), backends.load("gram")
+        job: dict[str, Any] = {"lr": 3.197e-06, "epochs": 20, "w0": [8.592], "b0": 0.268}
+        exact = exact_trajectory(data.X, data.y, **job)
+        path = gram.train(gram.prepare(data.X, data.y), **job)
+        assert judge("gram", path, exact.held_to(longest_chain(gram, 100_000, 1))).agrees
 
     def test_no_chain_is_longer_than_all_samples(self, converging: ExactTrajectory) -> None:
         assert converging.held_to(100) is converging.held_to(10**9) is converging
