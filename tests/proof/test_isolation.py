@@ -1,12 +1,13 @@
 """Whatever a foreign backend does, it gets a verdict, and the others are still judged."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.data.samples import Dataset
+from bench.data.samples import Dataset, synthetic
 from bench.proof.agreement import Verdict, check_backends
 from bench.proof.isolation import BackendError, run_isolated
 from bench.proof.oracle import exact_trajectory
@@ -172,3 +173,40 @@ def test_training_from_what_condense_returns_is_judged_too(
     (tmp_path / "mine.py").write_text(f"{source}\n\ndef condense(data):\n    return {condensed}\n")
     (found,) = verdicts(line, str(tmp_path / "mine.py")).values()
     assert (found.agrees, found.reason[: len(reason)]) == (not reason, reason)
+
+
+SLIGHTLY_WRONG = """
+import numpy as np
+
+def prepare(X, y):
+    return X, y
+
+def train(data, *, lr, epochs, w0=None, b0=0.0, every=1):
+    X, y = data
+    w, b = np.zeros(X.shape[1]) if w0 is None else np.asarray(w0), b0
+    path = []
+    for epoch in range(epochs + 1):
+        r = X @ w + b - y
+        path.append((epoch, w, b, r @ r / len(y)))
+        w, b = w - lr * 2 / len(y) * (r @ X) * (1 + 1e-10), b - lr * 2 / len(y) * r.sum()
+    rows = [row for row in path if row[0] % every == 0 or row[0] == epochs]
+    return tuple(np.array(column) for column in zip(*rows))
+"""
+
+
+def test_a_backend_is_held_to_the_chain_it_declares(tmp_path: Path, line: Dataset) -> None:
+    data = synthetic(1_000_000, 1)
+    job, small = Problem("", data.X, data.y, 0.1, 2), Problem("", line.X, line.y, 0.005, 0)
+    exact, known = (exact_trajectory(p.X, p.y, lr=p.lr, epochs=p.epochs) for p in (job, small))
+    verdicts = []
+    for name, more in (("silent", ""), ("declaring", "longest_chain = lambda n, d: 1_100\n")):
+        path = tmp_path / f"{name}.py"
+        path.write_text(SLIGHTLY_WRONG + more)
+        (large,) = check_backends([str(path)], job, exact=exact)
+        others = [replace(job, name="many")]
+        (other,) = check_backends([str(path)], small, exact=known, others=others)
+        verdicts.append((large.verdict, other.verdict))
+    assert [verdict.agrees for verdict in verdicts[0]] == [True, True]
+    assert [verdict.agrees for verdict in verdicts[1]] == [False, False]
+    assert verdicts[1][0].reason.startswith("w[0] at epoch 1: ")
+    assert verdicts[1][1].reason.startswith("many: w[0] at epoch 1: ")
