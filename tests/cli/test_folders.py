@@ -151,6 +151,13 @@ class TestTheOthers:
         found = json.loads((houses.parent / "results/rates/rates.json").read_text())
         assert found["n"] == 1_200
         assert all(run["verdict"]["agrees"] for run in found["runs"])
+        words = ("--backend", "gram", "--epochs", "200", "--out", "here")
+        gradrace("rates", "houses", *words, *standardize)
+        here = json.loads((houses.parent / "here/rates.json").read_text())
+        assert len(here["runs"]) == len(found["runs"]) == 4
+        for there, run in zip(found["runs"], here["runs"], strict=True):
+            assert (there["lr"], there["regime"]) == (run["lr"], run["regime"])
+            np.testing.assert_allclose(there["w"], run["w"], rtol=1e-9)
 
     def test_predict_from_folder_to_folder(self, gradrace: Command, houses: Path) -> None:
         gradrace("train", "houses", "--standardize", "--epochs", "500")

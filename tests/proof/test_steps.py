@@ -62,6 +62,21 @@ def test_right_on_any_data(shape: tuple[int, int], seed: int, scale: float, shar
             assert found.fault(path, lr, w0, b0) == "", name
 
 
+def test_a_chain_makes_the_bound_tighter() -> None:
+    data = synthetic(1_000_000, 1)
+    found = Steps.of(data.X, data.y)
+    path = Trajectory(
+        np.arange(2),
+        np.array([[0.0], [0.2 * (data.X[:, 0] @ data.y) / 1e6 * (1 + 1e-10)]]),
+        np.array([0.0, 0.2 * data.y.mean()]),
+        np.zeros(2),
+    )
+    path.loss[:] = [found.loss(np.append(w, b)) for w, b in zip(path.w, path.b, strict=True)]
+    assert found.fault(path, 0.1, np.zeros(1), 0.0) == ""
+    assert found.fault(path, 0.1, np.zeros(1), 0.0, 10**9) == ""
+    assert found.fault(path, 0.1, np.zeros(1), 0.0, 1_100).startswith("w[0] at epoch 1: ")
+
+
 class TestReason:
     def path(self, line: Dataset) -> Trajectory:
         return Loop().train(line.X, line.y, 0.005, 30)
