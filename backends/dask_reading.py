@@ -93,6 +93,8 @@ def _file_rows(
         )
     done = 0
     try:
+        if rows is not None:  # not text, whose types are only guessed
+            _refuse_text(file, columns)
         if isinstance(skipped, tuple):
             fragment = _lines(file, *skipped)
             if fragment is None:
@@ -113,7 +115,11 @@ def _file_rows(
                 odd = not np.isfinite(block.sum()) and not np.isfinite(block).all()
             if odd:
                 i, j = (int(k) for k in np.argwhere(~np.isfinite(block))[0])
-                what = "a value is missing" if np.isnan(block[i, j]) else f"{block[i, j]}"
+                what = (
+                    "a value is missing"
+                    if np.isnan(block[i, j])
+                    else f"{block[i, j]} is not finite"
+                )
                 if columns[j] not in file.physical_schema.names:
                     what = "this file has no such column"
                 place = f"column {columns[j]!r}, row {before() + done + i + 1:,}"
@@ -126,6 +132,15 @@ def _file_rows(
         raise ValueError(f"{file.path}: cannot be read: {where}{reason}") from None
     if rows is not None and done != rows:
         raise ValueError(f"{file.path}: has {done:,} rows where its metadata say {rows:,}")
+
+
+def _refuse_text(file: Any, columns: Sequence[str]) -> None:
+    """Refuse a column that holds something else in this file: pyarrow would read "7" as 7."""
+    import pyarrow as pa
+
+    for field in file.physical_schema:
+        if field.name in columns and not any(is_kind(field.type) for is_kind in _numeric(pa)):
+            raise ValueError(f"{file.path}: column {field.name!r} holds {field.type}, not numbers")
 
 
 def _lines(fragment: Any, start: int, end: int) -> Any:

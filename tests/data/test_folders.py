@@ -176,3 +176,16 @@ class TestTextInPartsOf:
 def test_values_whose_sum_is_beyond_float64_are_fine(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1.5e308] * 4, "y": [-1.5e308, 1.0] * 2}), tmp_path / "t.parquet")
     np.testing.assert_array_equal(open_files(tmp_path).read().X, np.full((4, 1), 1.5e308))
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
+def test_numbers_that_are_text_in_one_file_are_refused(tmp_path: Path, suffix: str) -> None:
+    folder = write(tmp_path / "t", suffix)
+    text = pa.table({"a": ["1", "2"], "b": [1.0, 2.0], "y": [1.0, 2.0]})
+    path = folder / f"1{suffix}"
+    if suffix == ".parquet":
+        pq.write_table(text, path)
+    else:
+        pa.feather.write_feather(text, path)
+    with pytest.raises(InputValueError, match=rf"1\{suffix}: column 'a' holds string, not numbers"):
+        open_files(folder).read()
