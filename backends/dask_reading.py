@@ -115,15 +115,12 @@ def _file_rows(
                 odd = not np.isfinite(block.sum()) and not np.isfinite(block).all()
             if odd:
                 i, j = (int(k) for k in np.argwhere(~np.isfinite(block))[0])
-                what = (
-                    "a value is missing"
-                    if np.isnan(block[i, j])
-                    else f"{block[i, j]} is not finite"
-                )
+                where = f"{file.path}: column {columns[j]!r}"
                 if columns[j] not in file.physical_schema.names:
-                    what = "this file has no such column"
-                place = f"column {columns[j]!r}, row {before() + done + i + 1:,}"
-                raise ValueError(f"{file.path}: {place}: {what}")
+                    raise ValueError(f"{where}: this file has no such column")
+                value = block[i, j]
+                what = "a value is missing" if np.isnan(value) else f"{value} is not finite"
+                raise ValueError(f"{where}, row {before() + done + i + 1:,}: {what}")
             done += len(block)
             yield block[:, :-1], block[:, -1]
     except (pa.ArrowException, OSError) as error:

@@ -26,7 +26,7 @@ from backends.dask_reading import Batches, Partitions
 from backends.interface import InputValueError
 
 SECONDS_TO_CONNECT = 10
-SECONDS_WITHOUT_WORKERS = 300
+SECONDS_WITHOUT_WORKERS = 60
 
 Node = tuple[int, int]
 """(level, index) in the tree of results"""

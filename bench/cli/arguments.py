@@ -138,8 +138,10 @@ def samples_of(
     large = backends.for_large_data()
     if scheduler is not None:
         os.environ[backends.SCHEDULER] = scheduler
-        if file is None or (specs and list(specs) != [large]):
-            raise InputValueError(f"--scheduler: needs a table, and --backend {large} or none")
+        if file is None:
+            raise InputValueError("--scheduler: needs a table")
+        if specs and list(specs) != [large]:
+            raise InputValueError(f"--scheduler: needs --backend {large}, got {', '.join(specs)}")
     if file is not None:
         named = list(specs or [])
         in_parts = named == [large] if named else (True if scheduler else None)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 from bench.cli.command import DISAGREES, command, end_interrupted
 
 LARGE = backends.for_large_data()
+MUCH = 10**11  # values, which take a core about half a minute
 
 
 @command
@@ -116,6 +117,12 @@ def train(
         raise InputValueError("--resume: the table fits in memory, so it is not read in parts")
     else:
         samples = table
+        values = len(table.y) * (len(table.features) + 1) * epochs
+        if values > MUCH and not backends.rung(backend).passes_once:
+            note(
+                f"{len(table.y):,} samples in each of {epochs:,} epochs may take long; "
+                f"--backend {LARGE} passes over them once"
+            )
     with progress("{task.fields[loss]}") as bar:
         task = bar.add_task("epoch", total=epochs, loss="")
 

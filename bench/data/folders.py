@@ -18,7 +18,7 @@ from bench.data import tables
 from bench.data.samples import Dataset
 
 KINDS = ("Parquet", "Feather", "CSV")
-_SUFFIXES = {".parquet", ".pq", ".feather", ".arrow", ".csv", ".tsv", ".txt"}
+_SUFFIXES = {".parquet", ".pq", ".feather", ".arrow", ".csv", ".tsv"}
 _MOST_COMPRESSION = 20  # float64 values may take a twentieth of their size on disk
 _FIRST_BYTES = 2**16  # by which the rows of a text file are estimated
 
@@ -184,7 +184,10 @@ def open_files(path: Path, target: str | None = None, features: Sequence[str] = 
         if kind == "CSV":  # whose text is found there, with its row
             tables.open_table(paths[0]).rows([*chosen, target])
         names_file = str(error).startswith(tuple(str(file.absolute()) for file in paths))
-        raise InputValueError(str(error) if names_file else f"{path}: {error}") from None
+        if names_file:
+            raise
+        hint = " (--features can leave the column out)" * str(error).endswith("not numbers")
+        raise InputValueError(f"{path}: {error}{hint}") from None
     state = state_of(paths)
     return Files(str(path), paths, kind, tuple(chosen), target, partitions, backend, state)
 
@@ -206,7 +209,8 @@ def files_of(path: Path) -> tuple[Path, ...]:
     else:
         found = [Path(name) for name in glob.glob(str(path), recursive=True)]
         if not found:
-            raise InputValueError(f"{path}: no such file")
+            what = "no file matches" if glob.has_magic(str(path)) else "no such file"
+            raise InputValueError(f"{path}: {what}")
     files = tuple(sorted(file for file in found if file.is_file()))
     if not files:
         raise InputValueError(f"{path}: is not a file")

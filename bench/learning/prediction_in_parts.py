@@ -73,7 +73,12 @@ def predict_files(model: Path, path: Path, out: Path, *, on_progress: Progress =
         on_progress(f"predicting: {rows:,} rows", done, len(paths))
 
     on_progress("predicting", 0, len(paths))
-    found: _Found = large.over(data, each, _joined, on_done=on_done)
+    try:
+        found: _Found = large.over(data, each, _joined, on_done=on_done)
+    except InputValueError as error:
+        if not done:
+            raise
+        raise InputValueError(f"{error}; {done} of {len(paths)} files are written") from None
     used = {*trained.features, trained.target}
     unused = tuple(name for name in dataset.schema.names if name not in used)
     far = far_columns(trained, found.low, found.high) if found.rows else ""
@@ -87,6 +92,8 @@ def _targets(path: Path, paths: Sequence[Path], out: Path, kind: str) -> tuple[P
         targets: tuple[Path, ...] = (writable_file(out),)
     else:
         suffix = ".csv" if kind == "CSV" else ".parquet"
+        if out.suffix in (".csv", ".parquet"):
+            raise InputValueError(f"{out}: must be a folder, for the predictions of several files")
         root = path if path.is_dir() else _common_folder(paths)
         targets = tuple(out / file.relative_to(root).with_suffix(suffix) for file in paths)
         writable_folder(out)

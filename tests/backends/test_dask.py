@@ -271,7 +271,7 @@ class TestFiles:
         ),
         "lacks a column": (
             lambda table, path: pq.write_table(table.drop_columns(["b"]), path),
-            "0.parquet: column 'b', row 1: this file has no such column",
+            "0.parquet: column 'b': this file has no such column",
         ),
         "text in one file": (
             lambda table, path: pq.write_table(

@@ -83,6 +83,16 @@ class TestTrain:
         assert one_line(done.stderr).endswith("; --backend dask reads them in parts")
         assert not (houses.parent / "results").exists()
 
+    def test_where_it_may_take_long_what_is_quicker_is_said(
+        self, gradrace: Command, houses: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bench.cli.learning.MUCH", 100_000)
+        done = gradrace("train", houses.name, "--epochs", "100")
+        assert one_line(done.stderr) == (
+            "1,200 samples in each of 100 epochs may take long; --backend dask passes over them once"
+        )
+        assert gradrace("train", houses.name, "--epochs", "100", "--backend", "gram").stderr == ""
+
     def test_resume_needs_parts(self, gradrace: Command, houses: Path) -> None:
         done = gradrace("train", houses.name, "--resume")
         assert done.returncode == 2
@@ -199,7 +209,11 @@ class TestOnACluster:
         assert not (houses.parent / "results/train/model.json").exists()
 
     def test_a_scheduler_is_for_tables(self, gradrace: Command) -> None:
-        for words in (["train"], ["train", "t.csv", "--backend", "numpy"], ["check"]):
+        for words, message in (
+            (["train"], "--scheduler: needs a table"),
+            (["check"], "--scheduler: needs a table"),
+            (["train", "t.csv", "--backend", "numpy"], "needs --backend dask, got numpy"),
+        ):
             done = gradrace(*words, "--scheduler", "tcp://127.0.0.1:1")
             assert done.returncode == 2
-            assert "--scheduler: needs a table, and --backend dask or none" in done.stderr
+            assert message in done.stderr

@@ -79,7 +79,7 @@ class TestWhichFiles:
     @pytest.mark.parametrize(
         ("path", "message"),
         [
-            ("t/*.csv", r"t/\*\.csv: no such file"),
+            ("t/*.csv", r"t/\*\.csv: no file matches"),
             ("none", "none: has no Parquet, Feather or CSV files"),
             ("mixed", r"mixed: mixes kinds: .*0\.csv is CSV, .*0\.parquet is Parquet"),
             ("empty", r"1\.parquet: is not a readable Parquet file, by its first bytes"),

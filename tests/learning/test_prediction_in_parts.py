@@ -109,6 +109,11 @@ class TestNothingIsHalfWritten:
         message = r"a\.parquet: would be overwritten while it is read"
         self.refused(tmp_path, model, folder, folder, message)
 
+    def test_where_a_file_is_named_for_several(self, tmp_path: Path, model: Path) -> None:
+        folder = write(tmp_path / "new", ".csv")
+        message = r"p\.csv: must be a folder, for the predictions of several files"
+        self.refused(tmp_path, model, folder, tmp_path / "p.csv", message)
+
     def test_where_two_files_would_be_one(self, tmp_path: Path, model: Path) -> None:
         (tmp_path / "new").mkdir()
         for name in ("t.pq", "t.parquet"):
