@@ -84,7 +84,7 @@ def _file_rows(
     import pyarrow as pa
     from pyarrow.dataset import ParquetFileFragment, ParquetFragmentScanOptions
 
-    fragment = file = pickle.loads(pickled)
+    fragment = file = _mended(pickle.loads(pickled))
     before = partial(_rows_before, file, skipped)
     options: dict[str, Any] = {}
     if isinstance(fragment, ParquetFileFragment):  # with the defaults, it is read as a whole
@@ -129,6 +129,21 @@ def _file_rows(
         raise ValueError(f"{file.path}: cannot be read: {where}{reason}") from None
     if rows is not None and done != rows:
         raise ValueError(f"{file.path}: has {done:,} rows where its metadata say {rows:,}")
+
+
+def _mended(file: Any) -> Any:
+    """Return a text file with new options: pickled ones call a handler of bad rows that is None."""
+    from pyarrow.csv import ParseOptions
+    from pyarrow.dataset import CsvFileFormat
+
+    if not isinstance(file.format, CsvFileFormat):
+        return file
+    options = ParseOptions()
+    for name in ("delimiter", "quote_char", "double_quote", "escape_char", "ignore_empty_lines"):
+        setattr(options, name, getattr(file.format.parse_options, name))
+    like: Any = file.format.default_fragment_scan_options
+    text = CsvFileFormat(parse_options=options, default_fragment_scan_options=like)
+    return text.make_fragment(file.path, filesystem=file.filesystem)
 
 
 def _refuse_text(file: Any, columns: Sequence[str]) -> None:

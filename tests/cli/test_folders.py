@@ -89,7 +89,8 @@ class TestTrain:
         monkeypatch.setattr("bench.cli.learning.MUCH", 100_000)
         done = gradrace("train", houses.name, "--epochs", "100")
         assert one_line(done.stderr) == (
-            "1,200 samples in each of 100 epochs may take long; --backend dask passes over them once"
+            "1,200 samples in each of 100 epochs may take long; --backend dask passes over them "
+            "once"
         )
         assert gradrace("train", houses.name, "--epochs", "100", "--backend", "gram").stderr == ""
 

@@ -189,3 +189,15 @@ def test_numbers_that_are_text_in_one_file_are_refused(tmp_path: Path, suffix: s
         pa.feather.write_feather(text, path)
     with pytest.raises(InputValueError, match=rf"1\{suffix}: column 'a' holds string, not numbers"):
         open_files(folder).read()
+
+
+def test_a_row_that_is_cut_off_is_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "0.csv").write_text("x,y\n1,2\n3,4\n")
+    (tmp_path / "1.csv").write_text("x,y\n1,2\n3")
+    with pytest.raises(
+        InputValueError, match=r"1\.csv: cannot be read: .*Expected 2 columns, got 1"
+    ):
+        open_files(tmp_path).read()
+    assert capfd.readouterr() == ("", "")
