@@ -2,9 +2,10 @@ import functools
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
 
@@ -22,6 +23,15 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Every built-in backend; none is ever skipped."""
     return backends.load(request.param)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let clusters, here and in other processes, leave nothing in the folder that all share."""
+    folder = str(tmp_path_factory.mktemp("scratch"))
+    with pytest.MonkeyPatch.context() as patched, dask.config.set({"temporary-directory": folder}):
+        patched.setenv("DASK_TEMPORARY_DIRECTORY", folder)
+        yield
 
 
 @pytest.fixture(scope="session")
