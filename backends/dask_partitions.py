@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backends import dask_reading, gram, interface
+from backends import dask_files, dask_reading, gram, interface
 from backends.dask_reading import Batches, Partitions
 from backends.dask_tasks import MOST_JOINS, over
 from backends.gram import Condensed
@@ -87,7 +87,7 @@ def prepare(
     if hasattr(X, "__dask_graph__"):
         return dask_reading.of_dask_arrays(X, y)
     if hasattr(X, "get_fragments"):
-        return dask_reading.of_dataset(X, y, features, whole_files=whole_files)
+        return dask_files.of_dataset(X, y, features, whole_files=whole_files)
     X, y = interface.check_samples(X, y)
     return dask_reading.of_arrays(X, y, partitions)
 

@@ -1,7 +1,7 @@
 """Tables in files that are read in parts: a folder, a pattern such as data/*.parquet, or a file."""
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ import pyarrow.dataset
 
 import backends
 from backends.interface import Floats, InputValueError
-from bench.data import tables
+from bench.data import sources, tables, text_tables
 from bench.data.samples import Dataset
 
 KINDS = ("Parquet", "Feather", "CSV")
 _SUFFIXES = {".parquet", ".pq", ".feather", ".arrow", ".csv", ".tsv"}
+_COMPRESSED = {".gz", ".bz2", ".zst", ".xz"}
 _MOST_COMPRESSION = 20  # float64 values may take a twentieth of their size on disk
 _FIRST_BYTES = 2**16  # by which the rows of a text file are estimated
 
@@ -145,7 +146,7 @@ def several(path: Path) -> bool:
 
 def can_be_read_in_parts(path: Path) -> bool:
     """Whether a path is a folder, a pattern or a file of a kind that is read in parts."""
-    return several(path) or (path.is_file() and tables.kind_of(path) in KINDS)
+    return several(path) or (path.is_file() and sources.kind_of(path) in KINDS)
 
 
 def read_in_parts(path: Path) -> bool:
@@ -174,12 +175,15 @@ def open_files(path: Path, target: str | None = None, features: Sequence[str] = 
     backend = backends.for_large_data()
     backends.require(backend)
     paths = files_of(path)
+    state = state_of(paths)  # before anything is read
     kind, dataset = open_dataset(path, paths)
-    columns = tuple(name for name in dataset.schema.names if name.strip())
-    *chosen, target = tables.choose(str(path), columns, target, tuple(features))
+    columns = columns_of(dataset)
+    *chosen, target = tables.choose(str(path), tuple(columns), target, tuple(features))
+    tables.require_columns(str(path), columns, [*chosen, target])
     large: Any = backends.load(backend)
     try:
-        partitions = large.prepare(dataset, target, features=chosen)
+        names = [columns[name] for name in chosen]
+        partitions = large.prepare(dataset, columns[target], features=names)
     except InputValueError as error:
         if kind == "CSV":  # whose text is found there, with its row
             tables.open_table(paths[0]).rows([*chosen, target])
@@ -188,8 +192,17 @@ def open_files(path: Path, target: str | None = None, features: Sequence[str] = 
             raise
         hint = " (--features can leave the column out)" * str(error).endswith("not numbers")
         raise InputValueError(f"{path}: {error}{hint}") from None
-    state = state_of(paths)
     return Files(str(path), paths, kind, tuple(chosen), target, partitions, backend, state)
+
+
+def columns_of(dataset: Any) -> dict[str, str]:
+    """Return the names of the columns of a `pyarrow.dataset.Dataset`, and what its files call them.
+
+    They are those that a single file would have: without blanks around them, and without what
+    pandas adds.
+    """
+    names = tables.without_index(dataset.schema.names)
+    return {name.strip(): name for name in names if name.strip()}
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
@@ -200,8 +213,7 @@ def files_of(path: Path) -> tuple[Path, ...]:
 
     """
     if path.is_dir():
-        found = [file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES]
-        found = [file for file in found if not _is_hidden(file.relative_to(path))]
+        found = [file for file in _below(path, set()) if _is_table(file)]
         if not found:
             raise InputValueError(f"{path}: has no Parquet, Feather or CSV files")
     elif path.exists():
@@ -211,8 +223,8 @@ def files_of(path: Path) -> tuple[Path, ...]:
         if not found:
             what = "no file matches" if glob.has_magic(str(path)) else "no such file"
             raise InputValueError(f"{path}: {what}")
-    files = tuple(sorted(file for file in found if file.is_file()))
-    if not files:
+    files = tuple(sorted(file for file in found if not file.is_dir()))
+    if not files or not all(file.is_file() or file.is_symlink() for file in files):
         raise InputValueError(f"{path}: is not a file")
     return files
 
@@ -243,9 +255,21 @@ def _gigabytes(size: int) -> str:
     return f"{size / 1e9:,.0f} GB" if size >= 1e11 else f"{size / 1e9:.3g} GB"
 
 
-def _is_hidden(path: Path) -> bool:
-    """Whether a file, or a folder on the way to it, is hidden; Spark marks its own with _."""
-    return any(part.startswith((".", "_")) for part in path.parts)
+def _below(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    """Yield the files in a folder and below that are not hidden; Spark marks its own with _."""
+    if folder.resolve() in seen:  # a link leads back
+        return
+    seen.add(folder.resolve())
+    for path in folder.iterdir():
+        if not path.name.startswith((".", "_")):
+            yield from _below(path, seen) if path.is_dir() else [path]
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a file is meant to be a table, perhaps a compressed one, which is refused."""
+    *_, last = ["", *path.suffixes]
+    inner = path.with_suffix("").suffix if last.lower() in _COMPRESSED else last
+    return inner.lower() in _SUFFIXES
 
 
 def open_dataset(path: Path, paths: Sequence[Path]) -> tuple[str, Any]:
@@ -255,27 +279,26 @@ def open_dataset(path: Path, paths: Sequence[Path]) -> tuple[str, Any]:
         InputValueError: they are of different kinds, or cannot be read.
 
     """
-    kinds = {file: tables.kind_of(file) for file in paths}
+    kinds = {file: sources.kind_of(file) for file in paths}
+    if any(sources.is_old_feather(file) for file, kind in kinds.items() if kind == "Feather"):
+        raise InputValueError(f"{path}: is Feather of version 1; save it as Parquet")
     first, kind = next(iter(kinds.items()))
     if kind not in KINDS:
         raise InputValueError(f"{path}: a {kind} file is not read in parts; save it as Parquet")
     for file, other in kinds.items():
         if other != kind:
             raise InputValueError(f"{path}: mixes kinds: {first} is {kind}, {file} is {other}")
-    try:
+    with sources.readable(str(first), kind):
         reads: Any = kind.lower() if kind != "CSV" else _text_format(first)
         return kind, pa.dataset.dataset([str(file.absolute()) for file in paths], format=reads)
-    except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise InputValueError(f"{first}: is not a readable {kind} file: {reason}") from None
 
 
 def _text_format(path: Path) -> Any:
     """Return how text files are read: as the first one looks."""
-    delimiter, names = tables.layout(path)
+    layout = text_tables.layout(str(path), path)
     return pa.dataset.CsvFileFormat(
-        parse_options=pa.csv.ParseOptions(delimiter=delimiter),
-        read_options=pa.csv.ReadOptions(column_names=names),
+        parse_options=layout.parse_options(),
+        read_options=pa.csv.ReadOptions(column_names=layout.names),
     )
 
 

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 import pytest
 from distributed import Client, LocalCluster
 
-from backends import SCHEDULER, dask_reading, dask_tasks, gram
+from backends import SCHEDULER, dask_files, dask_tasks, gram
 from backends import dask_partitions as dask_rung
 from backends.dask_reading import Batches, Partitions
 from backends.interface import Floats, InputError, InputValueError, Samples
@@ -233,7 +233,7 @@ class TestFiles:
         assert judge("dask", dask_rung.train(source, lr=0.01, epochs=20), exact).reason == ""
 
     def test_are_divided_at_row_groups(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(dask_reading, "_FILE_PART", 100)  # of four columns: three row groups
+        monkeypatch.setattr(dask_files, "_FILE_PART", 100)  # of four columns: three row groups
         source = self.source(folder)
         rows = [(0, 30), (30, 30), (0, 0), (0, 30), (30, 10)]
         assert [recipe[1:] for recipe in source.recipes] == rows
@@ -291,7 +291,7 @@ class TestFiles:
     def test_that_are_damaged_are_named(
         self, folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(dask_reading, "_FILE_PART", 40)  # parts begin within a file
+        monkeypatch.setattr(dask_files, "_FILE_PART", 40)  # parts begin within a file
         spoil, message = self.SPOILED[name]
         path = folder / "parquet" / "0.parquet"
         schema = pq.read_schema(folder / "parquet" / "2.parquet")
@@ -469,8 +469,8 @@ def test_something_else_that_answers_is_no_scheduler(monkeypatch: pytest.MonkeyP
 
 def test_there_are_never_too_many_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A part may have 8 values, but there may be only about 10 parts: so it has 40 rows."""
-    monkeypatch.setattr(dask_reading, "_FILE_PART", 8)
-    monkeypatch.setattr(dask_reading, "_MOST_PARTS", 10)
+    monkeypatch.setattr(dask_files, "_FILE_PART", 8)
+    monkeypatch.setattr(dask_files, "_MOST_PARTS", 10)
     table = pa.table({"x": np.arange(400.0), "y": np.arange(400.0)})
     pq.write_table(table, tmp_path / "t.parquet", row_group_size=1)
     source = dask_rung.prepare(pyarrow.dataset.dataset(tmp_path), "y")

@@ -80,6 +80,7 @@ SOURCES = {
     "gram": {"gram", "numba_simd", "numba_jit", "interface"},
     "dask": {
         "dask_partitions",
+        "dask_files",
         "dask_reading",
         "dask_tasks",
         "gram",

@@ -16,7 +16,7 @@ import pytest
 from rich.table import Table
 
 from backends.interface import InputValueError
-from bench.data import tables
+from bench.data import sources, tables, text_tables
 from bench.data.files import check_space, replacing, writable_folder, write_json, write_table
 from bench.data.samples import Dataset
 from bench.learning.model import save
@@ -220,7 +220,7 @@ class TestStreams:
     def test_an_endless_pipe_is_refused_at_the_limit(
         self, monkeypatch: pytest.MonkeyPatch, source: str
     ) -> None:
-        monkeypatch.setattr(tables, "MOST_BYTES", 2**20)
+        monkeypatch.setattr(sources, "MOST_BYTES", 2**20)
         with subprocess.Popen(["sh", "-c", source], stdout=subprocess.PIPE) as process:
             monkeypatch.setattr("sys.stdin", process)
             process.buffer = process.stdout  # type: ignore[attr-defined]
@@ -229,7 +229,7 @@ class TestStreams:
             process.kill()
 
     def test_an_endless_line(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(tables, "MOST_OF_LINE", 2**20)
+        monkeypatch.setattr(text_tables, "MOST_OF_LINE", 2**20)
         (tmp_path / "t.csv").write_text("1," * 2**20)
         with pytest.raises(InputValueError, match="a line is longer than 1 MiB"):
             tables.open_table(tmp_path / "t.csv")

@@ -9,7 +9,7 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
-from backends import dask_reading
+from backends import dask_files
 from backends.interface import Floats, InputValueError
 from bench.data import folders
 from bench.data.folders import Files, open_files, open_samples
@@ -155,14 +155,14 @@ class TestTextInPartsOf:
     def test_so_many_bytes_every_row_is_read_once(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, end: str, names: str
     ) -> None:
-        monkeypatch.setattr(dask_reading, "_TEXT_PART", size)
+        monkeypatch.setattr(dask_files, "_TEXT_PART", size)
         path, _ = self.write(tmp_path, names, end)
         np.testing.assert_array_equal(rows_of(open_files(path)), ROWS)
 
     def test_so_many_bytes_a_missing_value_is_found(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, end: str, names: str
     ) -> None:
-        monkeypatch.setattr(dask_reading, "_TEXT_PART", size)
+        monkeypatch.setattr(dask_files, "_TEXT_PART", size)
         path, lines = self.write(tmp_path, names, end)
         lines[41] = "1.5,,2.5"
         path.write_text(names + "\n".join(lines) + end)

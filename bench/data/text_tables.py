@@ -1,0 +1,134 @@
+"""Tables of text: CSV, TSV and the like; where their columns are, and what in them is no number."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from backends.interface import InputValueError
+from bench.data.samples import unnamed
+from bench.data.sources import Source
+
+MOST_OF_LINE = 2**26  # bytes of text
+_SNIFFED_LINES = 10
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a text is read, as its first lines look."""
+
+    delimiter: str
+    columns: int
+    headless: bool
+    """Whether the first line holds numbers instead of names"""
+    quoted: bool
+    """Whether there are quotes in the first lines"""
+    longest: int
+    """The bytes of the longest of them"""
+
+    @property
+    def names(self) -> list[str] | None:
+        """The names of the columns, if the text has none."""
+        return list(unnamed(self.columns)) if self.headless else None
+
+    def parse_options(self) -> pyarrow.csv.ParseOptions:
+        """Return how the text is divided; in a single column, an empty line is a value."""
+        return pyarrow.csv.ParseOptions(
+            delimiter=self.delimiter,
+            newlines_in_values=self.quoted,
+            ignore_empty_lines=self.columns > 1,
+        )
+
+    def read_options(self) -> pyarrow.csv.ReadOptions:
+        """Return the names, and how much is read at once."""
+        size = max(2**20, 8 * self.longest)
+        return pyarrow.csv.ReadOptions(block_size=size, column_names=self.names)
+
+
+def layout(name: str, source: Source) -> Layout:
+    """Return how a text is read.
+
+    Raises:
+        InputValueError: it is empty, or a line is too long.
+
+    """
+    lines = _first_lines(name, source)
+    if not lines:
+        raise InputValueError(f"{name}: is empty")
+    delimiter = _delimiter(lines)
+    cells = next(csv.reader([lines[0].decode("utf-8-sig")], delimiter=delimiter))
+    quoted = any(b'"' in line for line in lines)
+    headless = all(map(_is_value, cells))
+    return Layout(delimiter, len(cells), headless, quoted, max(map(len, lines)))
+
+
+def refuse_text(name: str, batches: Iterator[pa.RecordBatch], flags: set[str]) -> None:
+    """Report the first entry that is not a number or, in the columns `flags`, not a boolean."""
+    done = 0
+    for batch in batches:
+        for column, values in zip(batch.schema.names, batch.columns, strict=True):
+            row, text = _first_odd(values, _is_flag if column in flags else _is_number)
+            if text is not None:
+                why = "is neither true nor false" if column in flags else _why_no_number(text)
+                raise InputValueError(
+                    f"{name}: column {column!r}, row {done + row}: {text!r} {why}"
+                )
+        done += batch.num_rows
+
+
+def _first_lines(name: str, source: Source) -> list[bytes]:
+    """Return the first lines that are not empty, and reject one that is too long."""
+    lines: list[bytes] = []
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        while len(lines) < _SNIFFED_LINES and (line := file.readline(MOST_OF_LINE + 1)):
+            if len(line) > MOST_OF_LINE:
+                most = f"{MOST_OF_LINE / 2**20:,.0f} MiB"
+                raise InputValueError(f"{name}: is not a table: a line is longer than {most}")
+            if line.strip():
+                lines.append(line.rstrip(b"\r\n"))
+    return lines
+
+
+def _delimiter(lines: list[bytes]) -> str:
+    """Return the delimiter: the character that occurs equally often in all of the first lines."""
+    for delimiter in "\t;,":
+        counts = {re.sub(rb'"[^"]*"', b"", line).count(delimiter.encode()) for line in lines}
+        if len(counts) == 1 and counts != {0}:
+            return delimiter
+    return max(",;\t", key=lambda delimiter: lines[0].count(delimiter.encode()) if lines else 0)
+
+
+def _is_value(text: str) -> bool:
+    return not text or text.lower() in ("true", "false") or _is_number(text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text
+
+
+def _first_odd(values: Any, is_fine: Callable[[str], bool]) -> tuple[int, str | None]:
+    """Return the row, counted from 1, and the text of the first value that is not fine."""
+    odd = [text for text in pc.unique(values).to_pylist() if text is not None and not is_fine(text)]
+    return min(((pc.index(values, text).as_py() + 1, text) for text in odd), default=(0, None))
+
+
+def _is_flag(text: str) -> bool:
+    return text.strip().lower() in ("true", "false", "0", "1")
+
+
+def _why_no_number(text: str) -> str:
+    if re.fullmatch(r"\s*[+-]?[\d.]*,\d+\s*", text):
+        return "has a comma; write one and a half as 1.5, and thousands without commas"
+    if re.match(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", text):
+        return "is a date, not a number (--features can leave the column out)"
+    return "is not a number (--features can leave the column out)"
