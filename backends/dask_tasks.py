@@ -12,9 +12,10 @@ import ctypes
 import operator
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, MutableMapping, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import cache, partial
 from typing import Any
 from uuid import uuid4
@@ -23,7 +24,7 @@ import numba
 
 from backends import SCHEDULER
 from backends.dask_reading import Batches, Partitions
-from backends.interface import InputValueError
+from backends.interface import ClusterError, InputValueError
 
 SECONDS_TO_CONNECT = 10
 SECONDS_WITHOUT_WORKERS = 60
@@ -36,6 +37,7 @@ _FAN_IN = 8  # results that are joined at once
 MOST_JOINS = 8 * 20  # additions on the way up; there are less than 8²⁰ partitions
 _MOST_RESULTS = 512  # that this process receives
 _MOST_VALUES = 2**23  # of all these results, 64 MB
+_HERE = threading.Lock()  # callbacks and BLAS threads belong to the whole process
 _GONE = "the Dask cluster did not finish: the scheduler has gone away"
 _LOOK_AGAIN = 1.0  # seconds until it is checked whether there are workers
 _KEPT = 2**26  # bytes that a worker process keeps for the next task
@@ -57,8 +59,9 @@ def over(
     another one.
 
     Raises:
-        InputValueError: there is no partition, one cannot be read or holds values that cannot be
-            used, no scheduler answers at the given address, or the cluster fails.
+        InputValueError: there are no partitions; one of them cannot be read, or holds values that
+            cannot be used; or no scheduler answers at the given address.
+        ClusterError: the cluster did not finish.
 
     """
     if not data.recipes:
@@ -81,6 +84,8 @@ def over(
     if keys:
         try:
             _compute(graph, programs, keys, receive, here=data.here)
+        except InputValueError:
+            raise
         except ValueError as error:  # a task cannot use what it reads; its message says why
             raise InputValueError(str(error)) from None
     return tree.finished[tree.top, 0]
@@ -101,6 +106,8 @@ class _Tree:
             self.widths.append(-(-self.widths[-1] // _FAN_IN))
         self.top = len(self.widths) - 1
         self.join, self.finished = join, finished
+        for node in [node for node in finished if self._is_part_of_another(node)]:
+            del finished[node]  # an earlier run ended before it did this
         for node in sorted(finished):
             self._join_upward(node)
 
@@ -121,6 +128,10 @@ class _Tree:
             (above, i // _FAN_IN ** (above - level)) in self.finished
             for above in range(level, self.top + 1)
         )
+
+    def _is_part_of_another(self, node: Node) -> bool:
+        level, i = node
+        return level < self.top and self.knows((level + 1, i // _FAN_IN))
 
     def add(self, node: Node, result: Any) -> None:
         self.finished[node] = result
@@ -185,7 +196,7 @@ def _compute(
         if key in keys:
             receive(keys[key], result)
 
-    with _one_blas_thread(), Callback(posttask=after):
+    with _HERE, _one_blas_thread(), Callback(posttask=after):
         workers = numba.get_num_threads()
         dask.threaded.get(graph | programs, list(keys), num_workers=workers)
 
@@ -211,14 +222,14 @@ def _on_cluster(
                 if _has_workers(client):
                     seen = time.monotonic()
                 elif time.monotonic() - seen > SECONDS_WITHOUT_WORKERS:
-                    raise InputValueError(
+                    raise ClusterError(
                         f"the Dask cluster has had no workers for {SECONDS_WITHOUT_WORKERS} s"
                     )
     except (CancelledError, CommClosedError) as error:  # the message lists all that is not done
-        raise InputValueError(_GONE) from error
+        raise ClusterError(_GONE) from error
     except KilledWorker as error:
         reason = " ".join(str(error).split())
-        raise InputValueError(f"the Dask cluster did not finish: {reason}") from error
+        raise ClusterError(f"the Dask cluster did not finish: {reason}") from error
     finally:
         with contextlib.suppress(CancelledError, OSError):
             client.cancel(futures)
@@ -228,7 +239,7 @@ def _has_workers(client: Any) -> bool:
     try:
         return bool(client.nthreads())
     except OSError as error:
-        raise InputValueError(_GONE) from error
+        raise ClusterError(_GONE) from error
 
 
 @contextlib.contextmanager
@@ -252,7 +263,13 @@ def _client() -> Any:
         with contextlib.suppress(ValueError):  # no client
             return distributed.default_client()
     address = os.environ.get(SCHEDULER)
-    return _connected(address) if address else None
+    if not address:
+        return None
+    client = _connected(address)
+    if client.status != "running":  # the scheduler has gone away since
+        _connected.cache_clear()
+        client = _connected(address)
+    return client
 
 
 @cache
@@ -260,8 +277,10 @@ def _connected(address: str) -> Any:
     import distributed
 
     try:
-        theirs = asyncio.run(asyncio.wait_for(_version(address), SECONDS_TO_CONNECT))
-    except Exception as error:  # what is there may be anything, and say anything
+        with ThreadPoolExecutor(1) as apart:  # a notebook has an event loop of its own
+            asking = asyncio.wait_for(_version(address), SECONDS_TO_CONNECT)
+            theirs = apart.submit(asyncio.run, asking).result()
+    except Exception as error:  # any server may be there; what is not Dask's fails in any way
         reason = " ".join(str(error).split()) or f"timed out after {SECONDS_TO_CONNECT} s"
         raise InputValueError(f"{address}: no Dask scheduler answers: {reason}") from None
     ours = distributed.__version__

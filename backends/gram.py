@@ -70,7 +70,7 @@ def condense(data: Samples) -> Condensed:
     return Condensed(len(y), *_condense(X.T, y))
 
 
-def longest_chain(n: int, d: int) -> int:  # noqa: ARG001
+def longest_chain(n: int, _d: int) -> int:
     """Return how many additions a sample takes part in, at most: within a block, and after it."""
     return min(n, _PART) + -(-n // _PART)
 

@@ -73,6 +73,10 @@ class InputTypeError(InputError, TypeError):
     """The argument has the wrong type."""
 
 
+class ClusterError(InputValueError):
+    """The machines that a backend computes on failed; the samples are not to blame."""
+
+
 class Trajectory(NamedTuple):
     """The recorded path of one training run: m rows, ordered by epoch."""
 

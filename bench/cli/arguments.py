@@ -146,6 +146,8 @@ def samples_of(
         named = list(specs or [])
         in_parts = named == [large] if named else (True if scheduler else None)
         samples = open_samples(file, target, features or (), in_parts=in_parts)
+        if scheduler is not None and not isinstance(samples, Files):
+            raise InputValueError(f"--scheduler: {samples.name} is not read in parts")
         if isinstance(samples, Files) and in_parts is None:
             note(f"{samples.too_large}; {large} reads them in parts")
         if (d := len(samples.features)) > MOST_FEATURES:

@@ -168,8 +168,8 @@ def open_files(path: Path, target: str | None = None, features: Sequence[str] = 
     names. `target` defaults to the last column, `features` to all others.
 
     Raises:
-        InputValueError: there are no such files, they are of different kinds or cannot be read, a
-            column is missing or holds no numbers, or what reads them is not installed.
+        InputValueError: there are no such files; they differ in kind, or cannot be read; a column
+            is missing, or does not hold numbers; or the package that reads them is not installed.
 
     """
     backend = backends.for_large_data()

@@ -1,16 +1,17 @@
 """Keep what parts of a pass over files contribute, so that an interrupted pass can be resumed."""
 
 import json
+import os
 import re
 import zipfile
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 import backends
-from backends.interface import InputValueError
+from backends.interface import ClusterError, InputValueError
 from bench.data.files import replacing, write_json
 from bench.data.folders import Files
 from bench.data.reading import decoded
@@ -38,13 +39,13 @@ def summarize_kept(
         OSError: the folder cannot be written to.
 
     """
-    kept = KeptParts(folder, files, resume=resume)
-    try:
-        return summarize(files, finished=kept, on_progress=on_progress)
-    except InputValueError as error:
-        if not len(kept):
-            raise
-        raise InputValueError(f"{error}; --resume goes on after the parts that are read") from None
+    with KeptParts(folder, files, resume=resume) as kept:
+        try:
+            return summarize(files, finished=kept, on_progress=on_progress)
+        except ClusterError as error:
+            if not len(kept):
+                raise
+            raise ClusterError(f"{error}; --resume goes on after the parts that are read") from None
 
 
 class KeptParts(MutableMapping[Node, Contribution]):
@@ -60,7 +61,18 @@ class KeptParts(MutableMapping[Node, Contribution]):
         """
         large: Any = backends.load(files.backend)
         self._folder, self._part = folder, large.Part
-        about = _about(files)
+        if resume and not (folder / _ABOUT).exists():
+            raise InputValueError(f"{folder}: has nothing to resume; leave out --resume")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(folder)
+        try:
+            self._begin(_about(files), resume=resume)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _begin(self, about: dict[str, Any], *, resume: bool) -> None:
+        folder = self._folder
         if resume:
             _require_same(folder / _ABOUT, about)
         else:
@@ -69,6 +81,14 @@ class KeptParts(MutableMapping[Node, Contribution]):
             write_json(folder / _ABOUT, about)
         names = map(_NAME.fullmatch, (path.name for path in folder.iterdir()))
         self._nodes = {(int(name[1]), int(name[2])) for name in names if name}
+
+    def __enter__(self) -> Self:
+        """Keep other runs away until the block ends."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let other runs write here."""
+        os.close(self._lock)
 
     def __len__(self) -> int:
         """Return how many contributions there are."""
@@ -91,7 +111,7 @@ class KeptParts(MutableMapping[Node, Contribution]):
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 part = {name: arrays[f"part_{name}"] for name in self._part._fields}
                 own = {name: arrays[name] for name in ("low", "high", "keys", "rows")}
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except (ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile):
             raise InputValueError(f"{path}: is damaged; start again without --resume") from None
         part["n"] = int(part["n"])
         return Contribution(self._part(**part), **own, exact=None)
@@ -113,6 +133,19 @@ class KeptParts(MutableMapping[Node, Contribution]):
         return self._folder / f"{node[0]}-{node[1]}.npz"
 
 
+def _locked(folder: Path) -> int:
+    """Return the descriptor of a folder that no other process has locked; closing it unlocks it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise InputValueError(f"{folder}: another run is writing here; use another --out") from None
+    return descriptor
+
+
 def _about(files: Files) -> dict[str, Any]:
     """Return what the contributions depend on."""
     return {
@@ -126,8 +159,6 @@ def _about(files: Files) -> dict[str, Any]:
 
 
 def _require_same(path: Path, about: dict[str, Any]) -> None:
-    if not path.exists():
-        raise InputValueError(f"{path.parent}: has nothing to resume; leave out --resume")
     before, again = decoded(path), "start again without --resume"
     if not isinstance(before, dict) or before.keys() != about.keys():
         raise InputValueError(f"{path}: is damaged or of another version; {again}")

@@ -15,7 +15,7 @@ import pyarrow.parquet
 import backends
 from backends.interface import Floats, InputValueError
 from bench.data.files import replacing, writable_file, writable_folder
-from bench.data.folders import files_of, open_dataset
+from bench.data.folders import columns_of, files_of, open_dataset
 from bench.learning.prediction import far_columns, predictions_kind, read_model
 from bench.machine.progress import Progress, silent
 
@@ -54,13 +54,14 @@ def predict_files(model: Path, path: Path, out: Path, *, on_progress: Progress =
     paths = files_of(path)
     kind, dataset = open_dataset(path, paths)
     targets = _targets(path, paths, out, kind)
-    missing = [name for name in trained.features if name not in dataset.schema.names]
+    columns = columns_of(dataset)
+    missing = [name for name in trained.features if name not in columns]
     if missing:
-        listed = ", ".join(dataset.schema.names[:20])
+        listed = ", ".join(list(columns)[:20])
         raise InputValueError(
             f"{path}: has no column {missing[0][:100]!r}, which the model needs; it has {listed}"
         )
-    *others, last = trained.features
+    *others, last = (columns[name] for name in trained.features)
     data = large.prepare(dataset, last, features=others, whole_files=True)
     recipes = [(str(target), *recipe) for target, recipe in zip(targets, data.recipes, strict=True)]
     data = data._replace(read=partial(_with_target, data.read), recipes=recipes)
@@ -80,7 +81,7 @@ def predict_files(model: Path, path: Path, out: Path, *, on_progress: Progress =
             raise
         raise InputValueError(f"{error}; {done} of {len(paths)} files are written") from None
     used = {*trained.features, trained.target}
-    unused = tuple(name for name in dataset.schema.names if name not in used)
+    unused = tuple(name for name in columns if name not in used)
     far = far_columns(trained, found.low, found.high) if found.rows else ""
     return Written(found.rows, targets, unused, far)
 

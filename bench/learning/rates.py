@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backends import DEFAULT, rung
-from backends.interface import Trajectory, check_schedule
+from backends.interface import InputValueError, Trajectory, check_schedule
 from bench.data.samples import REFERENCE_EPOCHS, Samples
 from bench.learning.convergence import (
     NEAR,
@@ -115,6 +115,8 @@ def study(
         InputTypeError, InputValueError: a rate, the epochs or the data cannot be used.
 
     """
+    if isinstance(data, Summary) and list(backends) != [data.files.backend]:
+        raise InputValueError(f"{data.name}: only --backend {data.files.backend} can train on it")
     known = Landscape.of(data, standardize=standardize)
     epochs = _affordable_epochs(known.samples, backends) if epochs is None else int(epochs)
     recommended = best_rate(known, epochs)

@@ -130,8 +130,17 @@ class Summary:
         """Return some of the samples, at random."""
         return self.rows[:, :-1], self.rows[:, -1]
 
-    def for_training(self, _module: Backend) -> Any:
-        """Return what the backend for large data trains on."""
+    def for_training(self, module: Backend) -> Any:
+        """Return what the backend for large data trains on.
+
+        Raises:
+            InputValueError: it is another one.
+
+        """
+        if module is not backends.load(self.files.backend):
+            raise InputValueError(
+                f"{self.name}: only --backend {self.files.backend} can train on it"
+            )
         return self.condensed
 
 

@@ -85,10 +85,7 @@ def joined(parts: Sequence[ExactSums]) -> ExactSums:
 
 
 def exact_gram(M: Floats) -> tuple[Exacts, NDArray[np.int32]]:
-    """Return MᵀM without rounding: integers K (p, p) and exponents q (p,), MᵀM = K · 2^(qⱼ + qₖ).
-
-    An entry of q is 0 if the column holds only zeros.
-    """
+    """Return MᵀM without rounding: integers K (p, p), exponents q (p,), MᵀM = K · 2^(qⱼ + qₖ)."""
     _, top = np.frexp(np.abs(M).max(axis=0, initial=0.0))
     K: Exacts = np.zeros((M.shape[1], M.shape[1]), dtype=object)
     depth, room = 0, _ROOM  # slices below `top` that K includes; products that still fit

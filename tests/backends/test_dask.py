@@ -1,5 +1,6 @@
 """The rung `dask`: partitions of any kind, on threads or a cluster, always the same bits."""
 
+import asyncio
 import contextlib
 import os
 import re
@@ -439,6 +440,22 @@ class TestAClusterThat:
             InputValueError, match=rf"has Dask {re.escape(ours)}, but here is 2020\.1\.0; use the"
         ):
             dask_rung.condense(SOURCE)
+
+    @pytest.mark.parametrize("workers", [1])
+    @pytest.mark.usefixtures("cluster")
+    def test_is_used_from_a_notebook_too(self) -> None:
+        """There, an event loop is running already."""
+
+        async def cell() -> int:
+            return int(dask_rung.condense(SOURCE).n)
+
+        assert asyncio.run(cell()) == 30_000
+
+    @pytest.mark.parametrize("workers", [1])
+    def test_was_lost_is_connected_to_again(self, cluster: LocalCluster) -> None:
+        before = dask_rung.condense(SOURCE)
+        dask_tasks._connected(cluster.scheduler_address).close()
+        np.testing.assert_array_equal(dask_rung.condense(SOURCE).R, before.R)
 
     @pytest.mark.parametrize("workers", [1])
     def test_goes_away_is_said(self, cluster: LocalCluster) -> None:

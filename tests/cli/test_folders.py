@@ -209,11 +209,13 @@ class TestOnACluster:
         assert f"{address}: no Dask scheduler answers: " in one_line(done.stderr)
         assert not (houses.parent / "results/train/model.json").exists()
 
-    def test_a_scheduler_is_for_tables(self, gradrace: Command) -> None:
+    def test_a_scheduler_is_for_tables(self, gradrace: Command, tmp_path: Path) -> None:
+        np.save(tmp_path / "t.npy", np.eye(3))
         for words, message in (
             (["train"], "--scheduler: needs a table"),
             (["check"], "--scheduler: needs a table"),
             (["train", "t.csv", "--backend", "numpy"], "needs --backend dask, got numpy"),
+            (["train", "t.npy"], "--scheduler: t.npy is not read in parts"),
         ):
             done = gradrace(*words, "--scheduler", "tcp://127.0.0.1:1")
             assert done.returncode == 2

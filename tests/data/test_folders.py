@@ -1,6 +1,8 @@
 """Folders and patterns: which files they stand for, and whether these are read in parts."""
 
+import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -201,3 +203,128 @@ def test_a_row_that_is_cut_off_is_one_line(
     ):
         open_files(tmp_path).read()
     assert capfd.readouterr() == ("", "")
+
+
+class TestAsASingleFile:
+    """A folder of one file gives what the file gives."""
+
+    def same(self, folder: Path, name: str) -> Dataset:
+        there, here = open_samples(folder), open_samples(folder / name)
+        assert isinstance(there, Dataset)
+        assert isinstance(here, Dataset)
+        assert (there.features, there.target) == (here.features, here.target)
+        np.testing.assert_array_equal(there.X, here.X)
+        np.testing.assert_array_equal(there.y, here.y)
+        return there
+
+    def test_what_pandas_adds_is_no_column(self, tmp_path: Path) -> None:
+        index = np.arange(3)
+        table = pa.table({"x": [1.0, 2.0, 3.0], "y": [3.0, 4.0, 6.0], "__index_level_0__": index})
+        pq.write_table(table, tmp_path / "t.parquet")
+        assert self.same(tmp_path, "t.parquet").target == "y"
+
+    @pytest.mark.parametrize(
+        "column",
+        [
+            pa.array([2**53 + 1, 2, 3]),
+            pa.array([1.5, 2.5, 1.5]).dictionary_encode(),
+            pa.array([True, False, True]),
+            pa.array([1.0, 2.0, 3.0]).cast(pa.float16()),
+            pa.array([1, 2, 3]).cast(pa.decimal128(25, 2)),
+        ],
+        ids=lambda column: str(column.type),
+    )
+    def test_columns_of_any_numeric_type(self, tmp_path: Path, column: "pa.Array[Any]") -> None:
+        pq.write_table(pa.table({"x": column, "y": [1.0, 2.0, 3.0]}), tmp_path / "t.parquet")
+        self.same(tmp_path, "t.parquet")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "a, b , y\n1,2,3\n4,5,6\n",
+            "\r\n\r\na,y\r\n1,2\r\n\r\n3,4\r\n",
+            'a,"y"\n1,2\n3,4\n',
+            "a;y\n1.5;2\n3;4\n",
+            "\ufeffa,y\n1,2\n3,4\n",
+        ],
+    )
+    def test_text_of_any_layout(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+    ) -> None:
+        (tmp_path / "t.csv").write_bytes(text.encode())
+        self.same(tmp_path, "t.csv")
+        monkeypatch.setattr(dask_files, "_TEXT_PART", 5)
+        self.same(tmp_path, "t.csv")
+
+    @pytest.mark.parametrize("content", ["größe,y\n1,2\n".encode("latin-1"), b"a,y\r1,2\r3,4\r"])
+    def test_what_cannot_be_read_is_one_line(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "t.csv").write_bytes(content)
+        for path in (tmp_path, tmp_path / "t.csv"):
+            with pytest.raises(InputValueError, match=r"t\.csv: "):
+                open_samples(path)
+
+
+def test_numbers_stay_numbers_after_a_file_of_true_and_false(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": [True, False], "y": [1.0, 2.0]}), tmp_path / "0.parquet")
+    pq.write_table(pa.table({"x": [2.5, 7.0], "y": [1.0, 2.0]}), tmp_path / "1.parquet")
+    assert open_files(tmp_path).read().X.ravel().tolist() == [1.0, 0.0, 2.5, 7.0]
+
+
+@pytest.mark.parametrize("size", [20, 60, 150])
+def test_lines_that_end_within_quotes_are_not_taken_for_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Wherever the text is cut: 900,900 is the end of a note, not a row."""
+    monkeypatch.setattr(dask_files, "_TEXT_PART", size)
+    rows = ['1,2,"one"'] * 9 + ['3,4,"two\n900,900,lines"'] + ['1,2,"one"'] * 9
+    (tmp_path / "t.csv").write_text("a,y,note\n" + "\n".join(rows) + "\n")
+    with pytest.raises(InputValueError, match=r"t\.csv: has a line break in quotes, .* as Parquet"):
+        open_files(tmp_path, "y", ["a"]).read()
+    monkeypatch.setattr(dask_files, "_TEXT_PART", 10**6)
+    assert open_files(tmp_path, "y", ["a"]).read().X.max() == 3.0
+
+
+def test_rows_that_are_added_while_files_are_opened_are_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "t", ".csv", parts=1) / "0.csv"
+    opened = folders.open_dataset
+
+    def late(*arguments: Any) -> Any:
+        found = opened(*arguments)
+        with path.open("a") as file:
+            file.write("1,2,3\n")
+        return found
+
+    monkeypatch.setattr(folders, "open_dataset", late)
+    with pytest.raises(InputValueError, match=r"0\.csv: has changed while it was read"):
+        open_files(tmp_path / "t").require_unchanged()
+
+
+def test_links_are_followed_but_not_around(tmp_path: Path) -> None:
+    write(tmp_path / "other", ".parquet", parts=1)
+    folder = write(tmp_path / "t", ".parquet", parts=1)
+    (folder / "2026").symlink_to(tmp_path / "other")
+    (folder / "back").symlink_to(folder)
+    assert len(open_files(folder).paths) == 2
+    (folder / "1.parquet").symlink_to(tmp_path / "nowhere.parquet")
+    with pytest.raises(InputValueError, match=r"1\.parquet: No such file"):
+        open_files(folder)
+
+
+def test_compressed_text_is_refused_not_skipped(tmp_path: Path) -> None:
+    folder = write(tmp_path / "t", ".csv")
+    (folder / "9.csv.gz").write_bytes(gzip.compress(b"a,b,y\n1,2,3\n"))
+    with pytest.raises(InputValueError, match=r"9\.csv\.gz: is compressed; decompress it first"):
+        open_files(folder)
+
+
+def test_rows_are_numbered_without_empty_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_files, "_TEXT_PART", 10)
+    lines = [f"{i},1\n\n" for i in range(50)]
+    lines[40] = ",1\n"
+    (tmp_path / "t.csv").write_text("\na,y\n" + "".join(lines))
+    with pytest.raises(InputValueError, match="column 'a', row 41: a value is missing"):
+        open_files(tmp_path).read()

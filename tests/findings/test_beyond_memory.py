@@ -23,6 +23,7 @@ def test_the_pass_grows_with_the_samples_and_the_epochs_do_not(
     clock = iter(np.arange(1e6))
     monkeypatch.setattr("time.perf_counter", lambda: next(clock))
     monkeypatch.setattr(beyond_memory, "MEASURED_VALUES", 4_000)
+    monkeypatch.setattr("numba.get_num_threads", lambda: 1)
     cost = beyond_memory.cost(10**9, 3, 20_000)
     assert cost.measured == 1_000
     assert (cost.seconds_of_pass, cost.seconds_of_epochs) == (1e6, 2.0)

@@ -12,10 +12,10 @@ import numpy as np
 HOW = os.environ["GRADRACE_TEST_HOW"]
 
 
-if HOW == "declares a chain in words":
-    longest_chain = lambda n, d: "few"  # noqa: E731
-if HOW == "declares a chain of nothing":
-    longest_chain = lambda n, d: 0  # noqa: E731
+if HOW.startswith("declares"):
+
+    def longest_chain(n, d):
+        return "few" if HOW == "declares a chain in words" else 0
 
 
 def _work():

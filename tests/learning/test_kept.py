@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from backends.interface import InputValueError
+from backends.interface import ClusterError, InputValueError
 from bench.data.folders import Files, open_files
 from bench.learning.kept import summarize_kept
 from bench.learning.summary import Summary, summarize
@@ -120,13 +120,39 @@ class TestResumeIsRefused:
         self.refused(table, kept, rf"{part.name}: is damaged; start again without --resume")
 
 
-def test_a_failed_pass_says_that_it_can_be_resumed(table: Path, tmp_path: Path) -> None:
-    """A file that cannot be read ends the pass; whole again, it is read alone."""
-    good = (table / "19.parquet").read_bytes()
+def test_only_a_failed_cluster_is_worth_resuming(table: Path, tmp_path: Path) -> None:
     files, kept = open_files(table), tmp_path / "sums"
+
+    def fail(_doing: str, done: int, _steps: int) -> None:
+        if done == 9:
+            raise ClusterError("the cluster did not finish")
+
+    with pytest.raises(ClusterError, match="did not finish; --resume goes on after the parts"):
+        summarize_kept(files, kept, on_progress=fail)
+    assert_same(summarize_kept(files, kept, resume=True), summarize(files))
     (table / "19.parquet").unlink()
-    with pytest.raises(InputValueError, match=r"19\.parquet.*; --resume goes on after the parts"):
+    with pytest.raises(InputValueError, match=r"19\.parquet") as error:
         summarize_kept(files, kept)
-    (table / "19.parquet").write_bytes(good)
-    with pytest.raises(InputValueError, match="has changed since the pass began"):
-        summarize_kept(open_files(table), kept, resume=True)
+    assert "--resume" not in str(error.value)
+
+
+def test_two_runs_do_not_mix(table: Path, tmp_path: Path) -> None:
+    files, kept = open_files(table), tmp_path / "sums"
+
+    def another(_doing: str, done: int, _steps: int) -> None:
+        if done == 9:
+            with pytest.raises(InputValueError, match="another run is writing here; use another"):
+                summarize_kept(files, kept)
+
+    assert_same(summarize_kept(files, kept, on_progress=another), summarize(files))
+    assert_same(summarize_kept(files, kept), summarize(files))  # and it is unlocked again
+
+
+def test_what_an_earlier_run_could_not_remove_any_more_is(table: Path, tmp_path: Path) -> None:
+    files, kept = open_files(table), tmp_path / "sums"
+    interrupted(files, kept, 9)
+    part = next(kept.glob("0-*.npz"))
+    whole = summarize_kept(files, kept, resume=True)
+    part.write_bytes((kept / "2-0.npz").read_bytes())
+    assert_same(summarize_kept(files, kept, resume=True), whole)
+    assert sorted(path.name for path in kept.iterdir()) == ["2-0.npz", "about.json"]

@@ -120,3 +120,21 @@ class TestNothingIsHalfWritten:
             pq.write_table(pa.table({"x1": [1.0], "x2": [2.0]}), tmp_path / "new" / name)
         message = "new: two files would get the same file of predictions"
         self.refused(tmp_path, model, tmp_path / "new", tmp_path / "out", message)
+
+
+def test_an_empty_line_in_a_single_column_is_a_value(tmp_path: Path) -> None:
+    x = np.arange(9.0).reshape(-1, 1)
+    for path in save(fit(x, x[:, 0]), tmp_path / "model"):
+        if path.name == "model.json":
+            break
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "a.csv").write_text("x1\n1\n\n3\n")
+    with pytest.raises(InputValueError, match="column 'x1', row 2: a value is missing"):
+        predict_files(tmp_path / "model" / "model.json", tmp_path / "new", tmp_path / "out")
+
+
+def test_blanks_around_names_do_not_matter(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "a.csv").write_text("z, x2 , x1\n9,2,1\n")
+    found = predict_files(model, tmp_path / "new", tmp_path / "out")
+    assert (found.rows, found.unused) == (1, ("z",))

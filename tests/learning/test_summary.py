@@ -1,6 +1,7 @@
 """A summary of samples in files against the same samples in memory."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from backends.interface import Floats, InputValueError
 from bench.data.folders import Files, open_files
 from bench.data.samples import Dataset, unnamed
 from bench.learning.landscape import Landscape
+from bench.learning.rates import study
 from bench.learning.summary import MOST_POINTS, Summary, summarize
 from bench.learning.training import train
 from bench.proof.exact_sums import exact_sums
@@ -237,3 +239,19 @@ def test_what_reads_scaled_columns_reads_the_same_rows() -> None:
     batches = [batch for recipe in scaled.recipes for batch in scaled.read(*recipe)]
     np.testing.assert_array_equal(np.concatenate([b for b, _ in batches]), (X - [1, 2]) / [2, 4])
     np.testing.assert_array_equal(np.concatenate([b for _, b in batches]), (y - 3) / 8)
+
+
+def test_only_what_read_the_samples_trains_on_them() -> None:
+    summary = summarize(in_files(TestAnInterruptedPass.X, TestAnInterruptedPass.y))
+    with pytest.raises(InputValueError, match="folder: only --backend dask can train on it"):
+        train(summary, backend="numba")
+    with pytest.raises(InputValueError, match="folder: only --backend dask can train on it"):
+        study(summary, [0.1])
+
+
+def test_passes_at_the_same_time_do_not_disturb_each_other() -> None:
+    files = in_files(TestAnInterruptedPass.X, TestAnInterruptedPass.y, 20)
+    whole = summarize(files)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: summarize(files), range(20)):
+            assert_same(found, whole)
