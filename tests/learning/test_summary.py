@@ -1,11 +1,13 @@
 """A summary of samples in files against the same samples in memory."""
 
 import itertools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import dask.threaded
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -249,9 +251,19 @@ def test_only_what_read_the_samples_trains_on_them() -> None:
         study(summary, [0.1])
 
 
-def test_passes_at_the_same_time_do_not_disturb_each_other() -> None:
+def test_passes_at_the_same_time_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask's callbacks and the number of BLAS threads belong to the whole process."""
     files = in_files(TestAnInterruptedPass.X, TestAnInterruptedPass.y, 20)
-    whole = summarize(files)
+    whole, get, alone = summarize(files), dask.threaded.get, threading.Lock()
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        assert alone.acquire(blocking=False)
+        try:
+            return get(*arguments, **options)
+        finally:
+            alone.release()
+
+    monkeypatch.setattr(dask.threaded, "get", watched)
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(lambda _: summarize(files), range(20)):
             assert_same(found, whole)
