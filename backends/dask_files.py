@@ -236,8 +236,6 @@ def _floats(values: Any) -> Floats:
     import pyarrow as pa
 
     kinds = pa.types
-    if kinds.is_dictionary(values.type):
-        values = values.dictionary_decode()
     if not (kinds.is_integer(values.type) or kinds.is_floating(values.type)):
         values = values.cast(pa.float64())
     return np.asarray(values.to_numpy(zero_copy_only=False), np.float64)
