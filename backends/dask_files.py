@@ -191,6 +191,10 @@ def _file_rows(
             done += len(block)
             yield block[:, :-1], block[:, -1]
     except (pa.ArrowException, OSError) as error:
+        if found := _first_text(fragment, columns, flags):
+            name, row, text = found
+            place = f"column {name!r}, row {before() + row:,}"
+            raise ValueError(f"{file.path}: {place}: {text!r} is not a number") from None
         reason = " ".join(str(error).split())
         where = f"after row {rows_before:,}: " if (rows_before := before()) else ""
         raise ValueError(f"{file.path}: cannot be read: {where}{reason}") from None
@@ -229,6 +233,41 @@ def _kinds(file: Any, columns: Sequence[str], flags: set[str]) -> dict[str, Any]
         if name in own and not _holds_numbers(own[name]):
             raise ValueError(f"{file.path}: column {name!r} holds {own[name]}, not numbers")
     return {name: own.get(name, pa.float64()) for name in columns}
+
+
+def _first_text(
+    fragment: Any, columns: Sequence[str], flags: set[str]
+) -> tuple[str, int, str] | None:
+    """Return column, row and content of the first cell of a text file that is not a number, if any.
+
+    Columns among `flags` hold true and false.
+    """
+    import pyarrow as pa
+    from pyarrow.dataset import CsvFileFormat
+
+    if not isinstance(getattr(fragment, "format", None), CsvFileFormat):
+        return None
+    schema = pa.schema([(name, pa.string()) for name in columns if name not in flags])
+    done = 0
+    try:
+        for batch in fragment.to_batches(columns=schema.names, schema=schema, use_threads=False):
+            cells = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            for row, texts in enumerate(cells, done + 1):
+                for name, text in zip(schema.names, texts, strict=True):
+                    if text and not _is_number(text):
+                        return name, row, text
+            done += batch.num_rows
+    except (pa.ArrowException, OSError):  # it is something else
+        return None
+    return None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text
 
 
 def _floats(values: Any) -> Floats:

@@ -173,6 +173,13 @@ class TestTextInPartsOf:
             InputValueError, match=rf"t\.csv: column '{column}', row 42: a value is missing"
         ):
             open_files(path).read()
+        files = open_files(path)
+        lines[41], lines[50] = "1.5,2,2.5", "1.5,high,2.5"
+        path.write_text(names + "\n".join(lines) + end)
+        with pytest.raises(
+            InputValueError, match=rf"t\.csv: column '{column}', row 51: 'high' is not a number"
+        ):
+            files.read()
 
 
 def test_values_whose_sum_is_beyond_float64_are_fine(tmp_path: Path) -> None:
