@@ -12,7 +12,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from backends import cache, finding
+from backends import cache, finding, revisions
 
 if TYPE_CHECKING:
     from backends import (
@@ -106,6 +106,8 @@ LADDER = {
 OTHER_COLORS = ("#8C6D1F", "#333333", "#7F6BB3", "#A3A500")
 BASELINE = "python"
 """The backend that the others are compared with, if it is among those chosen."""
+ABSENT = revisions.ABSENT
+"""How the message begins if a commit has no such backend."""
 SCHEDULER = "DASK_SCHEDULER_ADDRESS"
 """The environment variable that names the scheduler of the cluster for large data."""
 DEFAULT = "numba"
@@ -117,15 +119,31 @@ def names() -> tuple[str, ...]:
     return tuple(LADDER)
 
 
+def name_of(spec: str) -> str:
+    """Return the name of a backend without the revision, if it has one: numba of numba@main."""
+    return revisions.split(spec)[0]
+
+
+def earlier(specs: Iterable[str]) -> dict[str, str]:
+    """Return spec → today's version, for each one at a revision whose today's is among them."""
+    specs = list(specs)
+    return {
+        spec: name_of(spec) for spec in specs if name_of(spec) in specs and spec != name_of(spec)
+    }
+
+
 def rung(spec: str) -> Rung:
-    """Return what is known about a backend before it is imported."""
-    return LADDER.get(spec, Rung())
+    """Return what is known about a backend before it is imported; for a revision, as of today."""
+    return LADDER.get(name_of(spec), Rung())
 
 
 def colors(specs: Iterable[str]) -> dict[str, str]:
-    """Return the color of each backend; foreign ones take `OTHER_COLORS` in order."""
+    """Return the color of each backend.
+
+    Foreign ones and earlier versions take `OTHER_COLORS` in order.
+    """
     others = cycle(OTHER_COLORS)
-    return {spec: rung(spec).color or next(others) for spec in specs}
+    return {spec: LADDER[spec].color if spec in LADDER else next(others) for spec in specs}
 
 
 def package_version(name: str) -> str | None:
@@ -160,16 +178,24 @@ def installed() -> tuple[str, ...]:
 def require(spec: str) -> None:
     """Make sure, without importing it, that the backend `spec`, as passed to `load`, exists.
 
+    Of a backend at a revision, only the revision must exist; the commit may lack the backend.
+
     Raises:
-        InputValueError: no such name, file or module, or the package it needs is missing.
+        InputValueError: no such name, file, module or revision, or the package it needs is missing.
+        OSError: there is no place for the files of a revision.
 
     """
     from backends.interface import InputValueError
 
-    if spec in LADDER:
-        package = LADDER[spec].package
-        if package_version(spec) is None:
-            raise InputValueError(f"backend {spec}: {package} is missing: {how_to_install(spec)}")
+    name, revision = revisions.split(spec)
+    if name in LADDER:
+        package = LADDER[name].package
+        if package_version(name) is None:
+            raise InputValueError(f"backend {name}: {package} is missing: {how_to_install(name)}")
+    if revision:
+        past(spec)
+    elif spec in LADDER:
+        return
     elif spec.endswith(".py"):
         if not Path(spec).is_file():
             raise InputValueError(f"backend {spec}: no such file")
@@ -179,13 +205,42 @@ def require(spec: str) -> None:
 
 def source(spec: str) -> Path | None:
     """Return the file of a backend, or None if it cannot be found."""
+    if found := past(spec):
+        return found.file
     if spec in LADDER:
         return finding.HERE / f"{LADDER[spec].module}.py"
     return finding.file_of(spec)
 
 
+def past(spec: str) -> revisions.Past | None:
+    """Return where the files of a backend at a revision are; None for one of today.
+
+    Raises:
+        InputValueError: there is no git, no repository or no such revision.
+        OSError: there is no place for the files.
+
+    """
+    from backends.interface import InputValueError
+
+    name, revision = revisions.split(spec)
+    if not revision:
+        return None
+    module = f"backends.{LADDER[name].module}" if name in LADDER else name
+    try:
+        return revisions.past(spec, module)
+    except ValueError as error:
+        raise InputValueError(f"backend {spec}: {error}") from None
+
+
 def sources(spec: str) -> list[Path]:
-    """Return the file of a backend and those of this package that it imports; [] if not found."""
+    """Return the file of a backend and those beside it that it imports; [] if it is not found.
+
+    If it imports from this package, they are included, from the same revision if it is a rung.
+
+    Raises:
+        InputValueError, OSError: as `past`.
+
+    """
     file = source(spec)
     return finding.with_neighbors(file) if file and file.is_file() else []
 
@@ -197,14 +252,16 @@ def ensure_cache(spec: str) -> str:
         OSError: no such folder can be created.
 
     """
-    compiles = spec not in LADDER or LADDER[spec].package not in (None, "numpy")
+    name = name_of(spec)
+    compiles = name not in LADDER or LADDER[name].package not in (None, "numpy")
     return cache.use_folder() if compiles else ""
 
 
 def load(spec: str) -> "Backend":
     """Return the backend `spec`: a built-in name, a path to a .py file, or package.module.
 
-    While a foreign backend is imported, it can import from the current folder and beside its file.
+    Each may be followed by a revision of git, as in numba@main. While a foreign backend is
+    imported, it can import from the current folder and beside its file.
 
     Raises:
         InputValueError: as `require`, or importing it failed, or it lacks `prepare` or `train`.
@@ -216,13 +273,17 @@ def load(spec: str) -> "Backend":
     require(spec)
     ensure_cache(spec)
     try:
-        if spec in LADDER:
+        if found := past(spec):
+            module = revisions.load(found)
+        elif spec in LADDER:
             module = importlib.import_module(f"backends.{LADDER[spec].module}")
         else:
             module = finding.import_module(spec)
         lacking = [name for name in _FUNCTIONS if not callable(getattr(module, name, None))]
     except KeyboardInterrupt:
         raise
+    except revisions.AbsentError as error:
+        raise InputValueError(f"backend {spec}: {error}") from None
     except BaseException as error:  # foreign code may do anything when imported
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputValueError(f"backend {spec}: cannot be imported: {reason}") from error

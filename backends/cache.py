@@ -22,6 +22,8 @@ from backends.finding import HERE
 
 _IN_TREE = HERE / "__pycache__"
 _NAME = re.compile(r"backends-[0-9a-f]{16}")
+_DISPOSABLE = re.compile(r"(backends|at)-[0-9a-f]{16}.*")
+"""Also the files of earlier versions; see `revisions.py`."""
 _UNUSED = 86_400  # seconds without use after which the folder of other sources is removed
 
 
@@ -38,19 +40,35 @@ def use_folder() -> str:
         OSError: no temporary folder can be created either.
 
     """
-    name = f"backends-{_digest()}"
-    parent, temporary = next(filter(_writable, _parents()), None), ""
-    if parent is None:
+    place, temporary = next(filter(_writable, _parents()), None), ""
+    if place is None:
         temporary = tempfile.mkdtemp(prefix="gradrace-numba-")
         atexit.register(shutil.rmtree, temporary, ignore_errors=True)
-        parent = Path(temporary)
-    folder = parent / name
+        place = Path(temporary)
+    folder = place / f"backends-{_digest()}"
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
     if numba := sys.modules.get("numba"):  # it has already read its settings
         numba.config.CACHE_DIR = str(folder)
     _remove_unused(folder)
     return temporary
+
+
+def parent() -> Path:
+    """Return the folder that holds the one of `use_folder`, after making sure that it exists.
+
+    Raises:
+        OSError: as `use_folder`.
+
+    """
+    use_folder()
+    return Path(os.environ["NUMBA_CACHE_DIR"]).parent
+
+
+def mark_used(folder: Path) -> None:
+    """Keep a folder from being removed as unused for another day."""
+    with suppress(OSError):  # another user's
+        os.utime(folder)
 
 
 def _digest() -> str:
@@ -81,8 +99,8 @@ def _writable(folder: Path) -> bool:
 def _remove_unused(used: Path) -> None:
     """Mark a folder as used; remove those beside it that have not been used for a day."""
     now = time.time()
+    mark_used(used)
     with suppress(OSError):  # another process may be doing the same
-        os.utime(used)
         for folder in used.parent.iterdir():
-            if _NAME.fullmatch(folder.name) and now - folder.stat().st_mtime > _UNUSED:
+            if _DISPOSABLE.fullmatch(folder.name) and now - folder.stat().st_mtime > _UNUSED:
                 shutil.rmtree(folder, ignore_errors=True)

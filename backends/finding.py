@@ -43,7 +43,11 @@ def file_of(spec: str) -> Path | None:
 
 
 def with_neighbors(file: Path) -> list[Path]:
-    """Return a file and the files of this package that it imports, directly or through others."""
+    """Return a file and those that it imports, directly or through others, in order of discovery.
+
+    These are the files of the package `backends`, its own one if it is in a copy of that, and those
+    beside it.
+    """
     found = [file]
     for path in found:  # grows while it is traversed
         found += [near for near in _neighbors(path) if near not in found]
@@ -51,7 +55,7 @@ def with_neighbors(file: Path) -> list[Path]:
 
 
 def _neighbors(file: Path) -> list[Path]:
-    """Return the files of this package that a file imports; none if it is not valid Python."""
+    """Return the files nearby that a file imports; none if it is not valid Python."""
     try:
         statements = list(ast.walk(ast.parse(file.read_bytes())))
     except (OSError, ValueError, SyntaxError):
@@ -62,10 +66,16 @@ def _neighbors(file: Path) -> list[Path]:
             names |= {alias.name for alias in statement.names}
         elif isinstance(statement, ast.ImportFrom) and statement.module:
             names |= {f"{statement.module}.{alias.name}" for alias in statement.names}
-    modules = {
-        parts[1] for name in names if (parts := name.split("."))[0] == "backends" and len(parts) > 1
-    }
-    return [path for path in sorted(HERE.glob("*.py")) if path.stem in modules]
+    here = file.parent if file.parent.name == HERE.name else HERE
+    found = []
+    for name in sorted(names):
+        first, *rest = name.split(".")
+        near = here.joinpath(*rest[:1]) if first == HERE.name else file.parent / first
+        found += [path] if (path := near.with_suffix(".py")).is_file() else []
+        found += (
+            sorted(near.rglob("*.py")) if near != here and (near / "__init__.py").exists() else []
+        )
+    return list(dict.fromkeys(found))
 
 
 def find(name: str) -> ModuleSpec | None:

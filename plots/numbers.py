@@ -75,7 +75,10 @@ def _interval(ratio: "Interval") -> str:
 
 
 def short(backend: str) -> str:
-    """Return a backend's name; of a path, the file's name."""
+    """Return a backend's name; of a path, the file's name; the revision stays."""
+    path, found, revision = backend.partition(".py@")
+    if found:
+        return f"{Path(path).name}.py@{revision}"
     return Path(backend).name if backend.endswith(".py") else backend
 
 

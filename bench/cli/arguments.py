@@ -205,6 +205,17 @@ def one_of(option: str, text: str, *allowed: Choice) -> Choice:
     raise InputValueError(f"{option}: must be {', '.join(others)} or {last}, got {text!r}")
 
 
+def limits_of(option: str, texts: Sequence[str]) -> dict[str, float]:
+    """Return size → share of 10% for all sizes, under "", or 100x1=2% for one of them."""
+    from bench.race.cases import parse
+
+    limits = {}
+    for text in texts:
+        size, found, share = text.rpartition("=")
+        limits[parse(size).name if found else ""] = share_of(option, share)
+    return limits
+
+
 def share_of(option: str, text: str) -> float:
     """Return a share that may be written in percent."""
     from backends.interface import InputValueError

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import typer.core
 
-from bench.cli.arguments import Backends, usable, whole_number
+from bench.cli.arguments import Backends, limits_of, usable, whole_number
 from bench.cli.command import DISAGREES, command, end_interrupted
 from bench.report.terminal import note, progress_bar, show_lines, show_saved, width
 
@@ -42,6 +42,16 @@ def run(
             show_default=False,
         ),
     ] = None,
+    case: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--case",
+            "--cases",
+            metavar="NxD[@EPOCHS] …",
+            help="Exactly these jobs, like 2e6x30@500, instead of sizes and features.",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Annotated[
         str | None,
         typer.Option(
@@ -50,6 +60,23 @@ def run(
         ),
     ] = None,
     backend: Backends = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REV",
+            help="Race the backends that have changed since this revision of git against what they "
+            "were then.",
+        ),
+    ] = None,
+    fail_above: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SHARE|NxD=SHARE …",
+            help="With --against: exit with status 1 if anything is shown to be slower by more "
+            "than this, such as 2%, or 1e5x1=5% for one size.",
+            show_default=False,
+        ),
+    ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(
@@ -77,9 +104,14 @@ def run(
         Path | None,
         typer.Option(metavar="FILE", help="Complete the result file of an interrupted run."),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path(
-        "results"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for the results.  [default: results, with --against results/against]",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Race the backends, and draw the results.
 
@@ -90,35 +122,53 @@ def run(
     Writes benchmark.json, agreement.png, speed.png, speedup.png, breakeven.png, fastest.png,
     roofline.png, and the files of `gradrace train`.
 
-    The exit status is 1 if a backend disagrees with the exact trajectory or is impossibly fast for
-    this machine, or if a session fails.
+    NAME@REV is a backend as it was at a revision of git, such as numba@main or mine.py@v1.2. With
+    --against, the result says how each backend has changed, in 10 sessions instead of 3.
+
+    The exit status is 1 if a backend disagrees with the exact trajectory, is impossibly fast for
+    this machine or slower than --fail-above allows, or if a session fails.
     """
     from backends.interface import InputValueError
-    from bench.race.settings import choose
+    from bench.race.cases import parse
+    from bench.race.settings import choose, with_earlier
     from bench.race.state import RESULT
 
+    out = out or Path("results", "against" if against else "")
     path = resume or out / RESULT
-    given = (quick, full, sizes, features, epochs, backend, baseline, sessions, seed, peers)
+    given = (quick, full, sizes, features, case, epochs, backend, against, baseline, sessions, seed)
     if quick and full:
         raise InputValueError("--quick and --full: choose one")
+    if case and (sizes or features or epochs):
+        raise InputValueError("--case: cannot be combined with --sizes, --features or --epochs")
+    if fail_above and not against:
+        raise InputValueError("--fail-above: needs --against REV")
+    limits = limits_of("--fail-above", fail_above or ())
     if resume is not None:
-        if any(given) or threads != 1:
+        if any(given) or peers or threads != 1:
             raise InputValueError("--resume: takes all settings from the file; give no others")
         result = _resumed(resume)
     else:
+        specs = _raced(backend, threads, peers=peers)
+        if against is not None and not with_earlier(specs, against):
+            show_lines([f"No backend has changed since {against}, so there is nothing to race."])
+            return
         chosen = choose(
             full=full,
             sizes=[whole_number("--sizes", text) for text in sizes or ()],
             features=[whole_number("--features", text) for text in features or ()],
             epochs=None if epochs is None else whole_number("--epochs", epochs),
-            backends=_raced(backend, threads, peers=peers),
+            jobs=[parse(text) for text in case or ()],
+            backends=specs,
+            against=against,
             baseline=baseline,
             sessions=sessions,
             seed=seed,
             threads=threads,
         )
+        if unknown := sorted(limits.keys() - {"", *(job.name for job in chosen.cases)}):
+            raise InputValueError(f"--fail-above: {unknown[0]} is not raced")
         result = _run(out, chosen)
-    _report(result, path)
+    _report(result, path, limits)
 
 
 def _raced(backend: list[str] | None, threads: int, *, peers: bool) -> list[str]:
@@ -156,17 +206,20 @@ def _resumed(path: Path) -> "Race":
         return resume(path, on_progress)
 
 
-def _report(result: "Race", path: Path) -> None:
+def _report(result: "Race", path: Path, limits: dict[str, float]) -> None:
     """Print what a race has found, name its files, and end with its status."""
     from bench.report.race import finished_already, race_summary, saved, what_is_kept
+    from bench.report.versions import gate
 
     if not (result.files or result.interrupted):
         note(finished_already(path))
     show_lines(race_summary(result.content, width()))
+    passed, lines = gate(result.content, limits)
+    show_lines(lines)
     show_lines(saved(result.files, path))
     if result.interrupted:
         end_interrupted(f"; {what_is_kept(result.content, path)}")
-    if result.faults:
+    if result.faults or not passed:
         raise typer.Exit(DISAGREES)
 
 

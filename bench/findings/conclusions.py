@@ -62,9 +62,7 @@ def _case_findings(case: Case, benchmarks: Sequence[Benchmark], about: About) ->
     arms = {
         (arm["extra_info"]["backend"], arm["extra_info"]["duplicate"]): arm for arm in benchmarks
     }
-    doubled = next((backend for backend, duplicate in arms if duplicate), None)
-    aa = _against_itself(arms, doubled)
-    floor = statistics.floor(aa)
+    doubled, aa, floor = _noise(arms)
     baseline = about["settings"]["baseline"]
     base = arms.get((baseline, False))
     rows = [
@@ -89,11 +87,20 @@ def _run_epochs(case: Case) -> int:
     return max(case["epochs"], LEAST_RUN_EPOCHS)
 
 
-def _against_itself(arms: Arms, doubled: str | None) -> Estimate | None:
-    """Return the ratio of speeds of the duplicate and its backend."""
-    if doubled is None or (doubled, False) not in arms:
-        return None
-    return statistics.speed_up(times(arms[doubled, False]), times(arms[doubled, True]))
+def _noise(arms: Arms) -> tuple[str | None, Estimate | None, float | None]:
+    """Return which backend seems to differ most from its duplicate, its ratio, and the A/A floor.
+
+    Where versions are compared, several backends have a duplicate.
+    """
+    ratios = {
+        backend: statistics.speed_up(times(arms[backend, False]), times(arm))
+        for (backend, duplicate), arm in arms.items()
+        if duplicate and (backend, False) in arms
+    }
+    if not ratios:
+        return next((backend for backend, duplicate in arms if duplicate), None), None, None
+    doubled = max(ratios, key=lambda backend: statistics.floor(ratios[backend]) or 0.0)
+    return doubled, ratios[doubled], statistics.floor(ratios[doubled])
 
 
 def _withdraw(rows: Sequence[Row]) -> None:

@@ -105,6 +105,10 @@ class BackendFacts(Declared):
 
     color: Annotated[str, Meta(pattern="^#[0-9A-F]{6}$")]
     on_one_thread: Spec | None
+    commit: NotRequired[Text]
+    """Of a backend at a revision: the commit that its files come from."""
+    version_of: NotRequired[Spec]
+    """Of an earlier version: today's, which is in the same race."""
 
 
 class Deviation(TypedDict):
@@ -470,6 +474,7 @@ def _about_names(content: MeasuredFile) -> Iterator[str]:
         *((arm["case"].partition("@")[0], arm["backend"]) for arm in about["arms"]),
         *((names[0], entry["backend"]) for entry in about["compile"]),
         (names[0], settings["baseline"]),
+        *((names[0], facts.get("version_of", name)) for name, facts in about["backends"].items()),
     ]
     for name, backend in used:
         if name not in names or backend not in settings["backends"]:

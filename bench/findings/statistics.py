@@ -17,7 +17,7 @@ from functools import cache
 from statistics import NormalDist, fmean, median, stdev
 from typing import Final, overload
 
-from bench.findings.schema import Interval, SpeedVerdict
+from bench.findings.schema import MOST_SESSIONS, Interval, SpeedVerdict
 
 LEAST_EFFECT = 0.05
 """Smaller differences, as a share, are never reported; they change from day to day."""
@@ -96,6 +96,25 @@ def change(old: Sequence[float], new: Sequence[float]) -> Estimate | None:
     return Estimate(_exp(difference), _exp(difference - half), _exp(difference + half))
 
 
+def sessions_below(ratio: Estimate, sessions: int, limit: float) -> int | None:
+    """Return how many sessions it takes until the interval of a ratio lies below `limit`.
+
+    The spread of the sessions is what the interval of the `sessions` so far shows, and is assumed
+    to stay the same. None if the ratio itself is not below the limit, or there is no interval.
+    """
+    room = math.log(limit) - math.log(ratio.value)
+    if sessions < 2 or not 0 < ratio.high < math.inf or room <= 0:
+        return None
+    half = math.log(ratio.high / ratio.value)
+    spread = half * math.sqrt(sessions) / t_quantile(0.975, sessions - 1)
+    number = 2
+    while t_quantile(0.975, number - 1) * spread / math.sqrt(number) >= room:
+        number = math.ceil(1.05 * number)
+        if number > MOST_SESSIONS:
+            return None
+    return number
+
+
 def floor(duplicate: Estimate | None) -> float | None:
     """Return the A/A floor: how far from 1 the interval of two identical arms reaches.
 
@@ -107,17 +126,19 @@ def floor(duplicate: Estimate | None) -> float | None:
     return max(duplicate.high, 1 / duplicate.low) - 1
 
 
-def verdict(ratio: Estimate | None, noise: float | None) -> SpeedVerdict:
+def verdict(
+    ratio: Estimate | None, noise: float | None, least: float = LEAST_EFFECT
+) -> SpeedVerdict:
     """Say in words what a ratio of speeds shows; above 1 is faster.
 
-    A difference is shown only if the interval excludes 1 and the effect exceeds both 5 % and the
-    A/A floor of the same run. Without an interval or a floor, nothing can be judged.
+    A difference is shown only if the interval excludes 1 and the effect exceeds both `least`, a
+    share, and the A/A floor of the same run. Without an interval or a floor, nothing can be judged.
     """
     if ratio is None or noise is None or ratio.low == 0:
         return UNJUDGED
     if ratio.low <= 1 <= ratio.high:
         return UNDECIDED
-    if max(ratio.value, 1 / ratio.value) - 1 <= max(LEAST_EFFECT, noise):
+    if max(ratio.value, 1 / ratio.value) - 1 <= max(least, noise):
         return UNDECIDED
     return FASTER if ratio.value > 1 else SLOWER
 

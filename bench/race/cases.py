@@ -12,7 +12,7 @@ _POINTS = 5_000_000  # n(d + 1)·epochs of one call: some milliseconds of compil
 _FEWEST = 5  # epochs
 _ENOUGH = 1_000  # least epochs, so that the setup of a call does not decide the race
 _EXACT = 200_000  # (d + 2)²·epochs: a fraction of a second of exact arithmetic
-_NAME = re.compile(r"(\d+)x(\d+)(?:@(\d+))?")
+_NAME = re.compile(r"([\d.e+]+)x([\d.e+]+)(?:@([\d.e+]+))?")
 
 
 @dataclass(frozen=True)
@@ -79,19 +79,31 @@ def stable_limit(n: int, d: int) -> float:
 
 
 def parse(text: str) -> Case:
-    """Return the case of a name, 100x1, or of a name with epochs, 100x1@500.
+    """Return the case of a name, 100x1, or of a name with epochs, 100x1@500 or 1e5x8@2e3.
 
     Raises:
         InputValueError: the text does not have this form, or as `make_case`.
 
     """
     found = _NAME.fullmatch(text)
-    if not found:
+    parts = [_whole(part) for part in found.groups() if part] if found else [None]
+    numbers = [number for number in parts if number is not None]
+    if len(numbers) < len(parts):
         raise InputValueError(
-            f"case: needs SAMPLESxFEATURES, like 100x1 or 100x1@500, got {text!r}"
+            f"case: needs SAMPLESxFEATURES, like 100x1 or 1e5x8@2000, got {text!r}"
         )
-    n, d, epochs = found.groups()
-    return make_case(int(n), int(d), int(epochs) if epochs else None)
+    return make_case(*numbers)
+
+
+def _whole(text: str) -> int | None:
+    """Return a whole number that may be written 1e5; None if it is not one."""
+    if text.isdecimal():
+        return int(text)
+    try:
+        number = float(text)
+        return int(number) if number == int(number) else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def grid(sizes: Iterable[int], features: Iterable[int], epochs: int | None = None) -> list[Case]:

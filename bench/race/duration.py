@@ -95,8 +95,9 @@ def _seconds(settings: Settings, pace: Pace) -> float:
 
 def _is_interpreted(spec: str, pace: Pace) -> bool:
     """Whether a backend is an interpreted loop; for a foreign one, as assumed."""
-    if spec in backends.LADDER:
-        return backends.LADDER[spec].package is None
+    name = backends.name_of(spec)
+    if name in backends.LADDER:
+        return backends.LADDER[name].package is None
     return pace.interpreted
 
 

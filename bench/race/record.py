@@ -82,18 +82,27 @@ def backend_facts(specs: Sequence[str]) -> dict[str, schema.BackendFacts]:
             passes_once=rung.passes_once,
             on_one_thread=rung.on_one_thread,
         )
+        if past := backends.past(spec):
+            found[spec]["commit"] = past.commit
+    for spec, today in backends.earlier(specs).items():
+        found[spec]["version_of"] = today
     return found
 
 
 def fingerprints(specs: Sequence[str]) -> dict[str, str]:
     """Return what each backend is: a hash of its source, and the version of its library.
 
-    The source of a built-in backend includes what its file imports from others.
+    The source includes what the file imports from others beside it.
+
+    Raises:
+        InputValueError, OSError: as `backends.past`.
+
     """
     found = {}
     for spec in specs:
         texts = [path.read_bytes() for path in backends.sources(spec)]
         source = hashlib.sha256(b"\0".join(texts)).hexdigest() if texts else ""
-        version = backends.package_version(spec) if spec in backends.LADDER else None
+        name = backends.name_of(spec)
+        version = backends.package_version(name) if name in backends.LADDER else None
         found[spec] = " ".join(part for part in (version, source) if part)
     return found

@@ -47,7 +47,7 @@ class Settings:
 
         """
         specs = tuple(dict.fromkeys(self.backends)) or default_backends(self.threads)
-        files = [Path(spec).name for spec in specs if spec.endswith(".py")]
+        files = [Path(spec).name for spec in specs if spec.endswith(".py")]  # none at a revision
         twins = {name for name in files if files.count(name) > 1}
         if twins:
             raise InputValueError(f"backends: two files are called {twins.pop()}; rename one")
@@ -96,7 +96,9 @@ def choose(
     sizes: Sequence[int] = (),
     features: Sequence[int] = (),
     epochs: int | None = None,
+    jobs: Sequence[Case] = (),
     backends: Sequence[str] = (),
+    against: str | None = None,
     baseline: str | None = None,
     sessions: int | None = None,
     threads: int = 1,
@@ -104,15 +106,22 @@ def choose(
 ) -> Settings:
     """Return the quick or the full settings, with the given values instead of theirs.
 
-    If only sizes or only features are given, the others are those of the settings.
+    If only sizes or only features are given, the others are those of the settings. `jobs` are
+    raced as they are. With `against`, a revision of git, the backends are those that have changed
+    since then, each of which also races its earlier self, and there are more sessions.
 
     Raises:
         InputValueError: as `Settings.resolved`.
 
     """
     base = FULL_SETTINGS if full else QUICK_SETTINGS
+    if against is not None:
+        base = replace(base, sessions=10, repetitions=30, spacing=1.0)  # to see small changes
+        backends = with_earlier(backends or default_backends(threads), against)
     kind, cases = base.kind, base.cases
-    if sizes or features or epochs is not None:
+    if jobs:
+        kind, cases = "custom", tuple(dict.fromkeys(jobs))
+    elif sizes or features or epochs is not None:
         kind = "custom"
         usual = [(case.n, case.d) for case in cases]
         chosen = [
@@ -134,6 +143,24 @@ def choose(
         seed=seed,
     )
     return changed.resolved()
+
+
+def with_earlier(specs: Sequence[str], revision: str) -> list[str]:
+    """Return the backends that have changed since a revision, each with its earlier self.
+
+    Raises:
+        InputValueError: there is no git, no repository or no such revision.
+
+    """
+    pairs = [(spec, f"{spec}@{revision}") for spec in dict.fromkeys(specs)]
+    return [spec for pair in pairs if _differ(*pair) for spec in pair]
+
+
+def _differ(spec: str, earlier: str) -> bool:
+    """Whether a backend, or what it imports from beside it, is not what it was."""
+    now, then = backends.sources(spec), backends.sources(earlier)
+    texts = [{path.name: path.read_bytes() for path in paths} for paths in (now, then)]
+    return texts[0] != texts[1]
 
 
 _COPIES = 12  # of the data: the samples, a backend's own, and the lists of `python`

@@ -166,12 +166,13 @@ class Contestant:
     @property
     def one_core(self) -> bool:
         """Whether the backend declares that it uses a single core."""
-        return getattr(self.module, "ONE_CORE", False) is True
+        return getattr(self.module, "ONE_CORE", backends.rung(self._arm.backend).one_core) is True
 
     @property
     def passes_once(self) -> bool:
         """Whether the backend declares that it passes over the samples only once per call."""
-        return getattr(self.module, "PASSES_ONCE", False) is True
+        known = backends.rung(self._arm.backend).passes_once  # before modules could declare it
+        return getattr(self.module, "PASSES_ONCE", known) is True
 
     def signatures(self) -> int:
         """Return how many signatures Numba has compiled or loaded, of the module and the rungs."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
+import backends
 from bench.findings import schema
 from bench.race.cases import Case
 from bench.race.plan import Arm, Plan
@@ -196,7 +197,10 @@ def _frozen(found: Trials, spec: str, case: Case, session: Session, repetitions:
 
 
 def _with_duplicates(arms: Sequence[Arm], cases: Sequence[Case]) -> list[Arm]:
-    """Return the arms case by case, each case with a copy of its fastest arm at the end."""
+    """Return the arms case by case, each case with copies at the end.
+
+    These are of its fastest arm, and of every backend that races against an earlier version.
+    """
 
     def per_epoch(arm: Arm) -> float:
         return arm.block / ((arm.calls or 1) * (arm.job.epochs + 1))
@@ -204,6 +208,9 @@ def _with_duplicates(arms: Sequence[Arm], cases: Sequence[Case]) -> list[Arm]:
     result = []
     for case in cases:
         rivals = [arm for arm in arms if arm.case == case.spec]
-        if rivals:
-            result += [*rivals, replace(min(rivals, key=per_epoch), duplicate=True)]
+        changed = set(backends.earlier(arm.backend for arm in rivals).values())
+        twice = [
+            arm for arm in rivals if arm.backend in changed or arm is min(rivals, key=per_epoch)
+        ]
+        result += [*rivals, *(replace(arm, duplicate=True) for arm in twice)]
     return result

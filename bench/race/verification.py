@@ -48,7 +48,8 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
     ):
         checked.append(result)
         steps("checking the backends")
-        if result.verdict.reason.startswith(_NOT_A_BACKEND):
+        past = backends.past(result.verdict.backend) is not None
+        if result.verdict.reason.startswith(_NOT_A_BACKEND) and not past:
             raise InputValueError(f"backend {result.verdict.backend}: {result.verdict.reason}")
         if not result.verdict.agrees:
             verdict = cast(BackendVerdict, asdict(result.verdict))  # has the same names
@@ -57,8 +58,8 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
                 {
                     "case": "every case",
                     "backend": verdict["backend"],
-                    "reason": f"on {REFERENCE.name}, {verdict['reason']}",
-                    "fault": True,
+                    "reason": _reason(verdict["reason"], past=past),
+                    "fault": not past,  # nobody can repair the past
                 }
             )
     if any(result.trajectory is not None for result in checked):
@@ -68,6 +69,12 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
         write_table(error_table(checked, exact), folder / ERRORS)
     agreeing = {result.verdict.backend for result in checked if result.verdict.agrees}
     return [spec for spec in race.settings.backends if spec in agreeing]
+
+
+def _reason(reason: str, *, past: bool) -> str:
+    """Say where a backend failed, unless it could not even be loaded."""
+    unloaded = past and reason.startswith((*_NOT_A_BACKEND, backends.ABSENT))
+    return reason if unloaded else f"on {REFERENCE.name}, {reason}"
 
 
 def error_table(checked: Sequence[Checked], exact: ExactTrajectory) -> pa.Table:

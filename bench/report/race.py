@@ -9,6 +9,7 @@ from rich.table import Table
 from bench.report.details import details
 from bench.report.summary import finished_sessions, sentences
 from bench.report.summary_table import summary_heading, summary_legend, summary_tables
+from bench.report.versions import version_lines, version_parts
 
 if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
     from bench.findings.schema import ResultFile
@@ -21,9 +22,11 @@ def race_summary(content: "ResultFile", width: int = 80) -> list[str | Table]:
 
     `content` is a result file, as `findings.results.read` returns it.
     """
-    parts: list[str | Table] = list(sentences(content))
+    parts: list[str | Table] = [*version_lines(content), *sentences(content)]
     about = content["gradrace"]
-    if content["benchmarks"]:
+    if versions := version_parts(content):
+        parts += ["", *versions]
+    elif content["benchmarks"]:
         parts += ["", *summary_heading(content), *summary_tables(content, width)]
         parts += [legend] if (legend := summary_legend(about)) else []
     warnings = about["warnings"]
@@ -36,6 +39,8 @@ def race_summary(content: "ResultFile", width: int = 80) -> list[str | Table]:
 def race_details(content: "ResultFile", width: int = 80) -> list[str | Table]:
     """Return the summary, then all that is known: intervals, limits, compile times, memory."""
     parts = race_summary(content, width)
+    if version_parts(content):
+        parts += ["", *summary_heading(content), *summary_tables(content, width)]
     if content["benchmarks"]:
         parts += details(content)
     parts += [

@@ -18,11 +18,17 @@ def sentences(content: "ResultFile") -> list[str]:
     """Say in a few sentences what a race has found: the answer first, then its limits."""
     about = content["gradrace"]
     return [
-        " ".join([*_who_won(content), *_who_agrees(about)]),
+        " ".join([*(() if _only_versions(about) else _who_won(content)), *_who_agrees(about)]),
         *_left_out(about),
         *_impossible(about),
         *_unfinished(about),
     ]
+
+
+def _only_versions(about: "About") -> bool:
+    """Whether every backend of a race is a version of another one in it, earlier or of today."""
+    earlier = {name: f["version_of"] for name, f in about["backends"].items() if "version_of" in f}
+    return bool(earlier) and {*earlier, *earlier.values()} == set(about["backends"])
 
 
 def _who_won(content: "ResultFile") -> Iterator[str]:
@@ -39,7 +45,7 @@ def _who_won(content: "ResultFile") -> Iterator[str]:
     rest = winners(content, leave_out=once) if won else []
     if rest:
         names = {name for winner in found for name in (winner.tied if sure else [winner.backend])}
-        who = "It" if len(names) == 1 else _joined(won)
+        who = "It" if len(names) == 1 else joined(won)
         yield (
             f"{who} read{'s' * (len(won) == 1)} the samples only once per training run; of the "
             f"backends that read them in every epoch, {_fastest(rest)}."
@@ -77,7 +83,7 @@ def _fastest(found: Sequence[Winner]) -> str:
             ties.setdefault(winner.tied, []).append(winner)
     text = ", ".join(clauses)
     close = [
-        f"{_joined([short(name) for name in (group[0].backend, *group[0].rivals)])} are too close "
+        f"{joined([short(name) for name in (group[0].backend, *group[0].rivals)])} are too close "
         f"to call {_at(group, found)}"
         for group in ties.values()
     ]
@@ -106,7 +112,11 @@ def _speed_ups(found: Sequence[Winner], baseline: str) -> str:
 def _who_agrees(about: "About") -> Iterator[str]:
     """Say how many backends compute the exact trajectory."""
     names = about["settings"]["backends"]
-    wrong = {entry["backend"] for entry in about["left_out"] if entry["fault"]}
+    wrong = {
+        entry["backend"]
+        for entry in about["left_out"]
+        if entry["fault"] or entry["case"] == "every case"
+    }
     agreeing = [short(name) for name in names if name not in wrong]
     problems = about["problems"]
     where = f" on {problems:,} test problems" if problems else ""
@@ -128,13 +138,13 @@ def _left_out(about: "About") -> Iterator[str]:
     slow: dict[str, list[str]] = {}
     for entry in about["left_out"]:
         name, everywhere = short(entry["backend"]), entry["case"] == "every case"
-        if entry["fault"]:
+        if entry["fault"] or not entry["reason"].startswith("too slow"):
             place = "" if everywhere else f" at {_size_of(about, entry['case'])}"
             yield f"{name} is left out{place}: {entry['reason']}."
         else:
             slow.setdefault(name, []).append(_size_of(about, entry["case"]))
     for name, sizes in slow.items():
-        yield f"{name} was too slow to be timed at {_joined(sizes)}."
+        yield f"{name} was too slow to be timed at {joined(sizes)}."
 
 
 def _impossible(about: "About") -> Iterator[str]:
@@ -187,7 +197,7 @@ def _at(group: Sequence[Winner], found: Sequence[Winner]) -> str:
     if len(group) == len(found) > 1:
         return "at both sizes" if len(found) == 2 else f"at all {len(found)} sizes"
     if len(group) <= _NAMED:
-        return f"at {_joined([size(winner.case) for winner in group])}"
+        return f"at {joined([size(winner.case) for winner in group])}"
     return f"at {len(group)} of {len(found)} sizes"
 
 
@@ -196,6 +206,6 @@ def _size_of(about: "About", name: str) -> str:
     return next((size(case) for case in about["cases"] if case["name"] == name), name)
 
 
-def _joined(names: Sequence[str]) -> str:
+def joined(names: Sequence[str]) -> str:
     """Write a list: a, b and c."""
     return " and ".join([", ".join(names[:-1])] * (len(names) > 1) + [names[-1]])

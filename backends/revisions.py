@@ -1,0 +1,247 @@
+"""A backend as it was: `numba@main` and `mine.py@v1.2` take their files from git.
+
+The folder that the backend is in is copied out of the commit, into the place where machine code is
+kept, and imported from there under a name of its own. So today's version and the earlier one can
+run in the same process. Neither the work tree nor the index is touched.
+
+What an earlier file imports comes from the commit if the copied folder holds it, and from the
+environment otherwise. This covers all `import` statements, also those inside functions, but not
+`importlib.import_module`.
+"""
+
+import builtins
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from backends import cache, finding
+
+_SPEC = re.compile(r"(?P<name>.+?\.py|[^@/]+)@(?P<revision>.+)")
+_PREFIX = "backends.at_"
+ABSENT = "there is no"
+
+
+class Past(NamedTuple):
+    """Where the files of a backend are, as they were in a commit."""
+
+    commit: str
+    folder: str
+    """The copy from which it is imported."""
+    module: str
+    """Its name there, such as backends.numba_jit."""
+    repository: str
+
+    @property
+    def file(self) -> Path:
+        """The file of the backend; it does not exist if the commit has no such backend."""
+        return Path(self.folder, *self.module.split(".")).with_suffix(".py")
+
+
+class AbsentError(Exception):
+    """The commit has no such backend."""
+
+
+def split(spec: str) -> tuple[str, str]:
+    """Return the name of a backend and the revision of git, or "" if none is given.
+
+    Of `mine.py@{yesterday}`, the revision is `@{yesterday}`, as git writes it.
+    """
+    found = _SPEC.fullmatch(spec)
+    if found is None or Path(spec).is_file():
+        return spec, ""
+    revision = found["revision"]
+    return found["name"], f"@{revision}" if revision.startswith("{") else revision
+
+
+def past(spec: str, module: str) -> Past:
+    """Copy the files of `spec`, a name with a revision, out of git; return where they are.
+
+    `module` is the dotted name of the backend, or the path of its file. The revision is looked up
+    again each time, except in a child process: that uses the same commit as its parent.
+
+    Raises:
+        ValueError: there is no git, no repository or no such revision.
+        OSError: there is no place for the files.
+
+    """
+    if inherited := _INHERITED.get(spec):
+        return Past(*inherited)
+    _, revision = split(spec)
+    root, package, module = _place(module)
+    top = _top_of(root)
+    commit = _commit(top, revision)
+    inside = root.relative_to(top) / package
+    folder = _copied(top, f"{commit}:{'' if inside == Path() else inside.as_posix()}", package)
+    found = Past(commit, str(folder), module, str(top))
+    known = {**json.loads(os.environ.get(_VARIABLE, "{}")), spec: found}
+    os.environ[_VARIABLE] = json.dumps(known)
+    return found
+
+
+_VARIABLE = "GRADRACE_REVISIONS"
+_INHERITED: Mapping[str, Sequence[str]] = json.loads(os.environ.get(_VARIABLE, "{}"))
+"""What the parent of this process found for each name with a revision."""
+
+
+def _place(module: str) -> tuple[Path, str, str]:
+    """Return the folder that a module is imported from, its package there, and its dotted name."""
+    if module.endswith(".py"):
+        file = Path(module).resolve()
+        return file.parent, "", file.stem
+    package, _, rest = module.partition(".")
+    found = finding.find(package)
+    places = list((found and found.submodule_search_locations) or ())
+    if rest and places:
+        return Path(places[0]).resolve().parent, package, module
+    origin = found.origin if found and found.has_location else None
+    if origin is None:
+        raise ValueError(f"{module} is no module of a repository")
+    return Path(origin).resolve().parent, "", module
+
+
+def _top_of(folder: Path) -> Path:
+    """Return the top folder of the repository that a folder belongs to."""
+    existing = next(place for place in (folder, *folder.parents) if place.is_dir())
+    found = _git(existing, "rev-parse", "--show-toplevel")
+    if found.returncode:
+        raise ValueError(f"{folder} is not in a git repository")
+    return Path(found.stdout.strip()).resolve()
+
+
+def _commit(top: Path, revision: str) -> str:
+    """Return the hash of the commit that a revision names."""
+    found = _git(
+        top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+    )
+    if not found.returncode:
+        return found.stdout.strip()
+    shallow = _git(top, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"
+    hint = "; this clone is shallow: git fetch --unshallow gets the rest" * shallow
+    raise ValueError(f"{revision} is not a revision of {top}{hint}")
+
+
+def _copied(top: Path, tree: str, package: str) -> Path:
+    """Return a folder with the files of a tree, copied if that has not been done before."""
+    found = _git(top, "rev-parse", "--verify", "--quiet", tree)
+    name = found.stdout.strip() or f"{0:040}"  # without such a tree, the folder is empty
+    parent = cache.parent()
+    folder = parent / f"at-{name[:16]}-{package}"
+    if not folder.is_dir():
+        with tempfile.TemporaryDirectory(dir=parent, prefix="gradrace-") as temporary:
+            files = Path(temporary, "files")
+            files.mkdir()
+            if not found.returncode:
+                where = {"GIT_INDEX_FILE": str(Path(temporary, "index"))}
+                prefix = f"{files / package}/"
+                for arguments in (
+                    ("read-tree", name),
+                    ("checkout-index", "--all", f"--prefix={prefix}"),
+                ):
+                    if (done := _git(top, *arguments, environment=where)).returncode:
+                        raise ValueError(f"git {arguments[0]}: {done.stderr.strip()}")
+            with suppress(OSError):  # another process was faster
+                files.rename(folder)
+    cache.mark_used(folder)
+    return folder
+
+
+def _git(
+    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run git in a folder; variables that a hook of git sets do not reach it."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    try:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            env={**inherited, **(environment or {})},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except FileNotFoundError:
+        raise ValueError("git is not installed") from None
+
+
+def load(found: Past) -> ModuleType:
+    """Import a backend as it was.
+
+    Raises:
+        AbsentError: the commit has no such backend.
+
+    """
+    if not found.file.is_file():
+        raise AbsentError(f"{ABSENT} {found.file.name} in commit {found.commit[:9]}")
+    root = f"{_PREFIX}{Path(found.folder).name.removeprefix('at-').replace('-', '_')}"
+    _FOLDERS[root] = found
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+    return import_module(f"{root}.{found.module}")
+
+
+_FOLDERS: dict[str, Past] = {}
+
+
+class _Finder(MetaPathFinder):
+    """Finds the modules of earlier versions."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not fullname.startswith(_PREFIX):
+            return None
+        if fullname in _FOLDERS:
+            package = ModuleSpec(fullname, None, is_package=True)
+            package.submodule_search_locations = [_FOLDERS[fullname].folder]
+            return package
+        found = PathFinder.find_spec(fullname, path, target)
+        if found is not None and isinstance(found.loader, SourceFileLoader):
+            found.loader = _Loader(fullname, found.loader.path)
+        return found
+
+
+class _Loader(SourceFileLoader):
+    """Runs a module whose import statements look into its own commit first."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        root = ".".join(module.__name__.split(".")[:2])
+
+        def imported(
+            name: str,
+            globals: Mapping[str, Any] | None = None,  # noqa: A002 (as of `__import__`)
+            locals: Mapping[str, Any] | None = None,  # noqa: A002
+            fromlist: Sequence[str] | None = (),
+            level: int = 0,
+        ) -> ModuleType:
+            first = name.partition(".")[0]
+            if level or not _is_of(_FOLDERS[root], first):
+                return builtins.__import__(name, globals, locals, fromlist, level)
+            found = builtins.__import__(f"{root}.{name}", globals, locals, fromlist, 0)
+            return found if fromlist else sys.modules[f"{root}.{first}"]
+
+        vars(module)["__builtins__"] = {**vars(builtins), "__import__": imported}
+        super().exec_module(module)
+
+
+def _is_of(found: Past, name: str) -> bool:
+    """Whether a commit has a module that today comes from the same repository, or is gone."""
+    place = Path(found.folder, name)
+    if not (place.is_dir() or place.with_suffix(".py").is_file()):
+        return False
+    if name in sys.stdlib_module_names:
+        return False
+    today = finding.find(name)
+    if today is None or not today.has_location or today.origin is None:
+        return True
+    return Path(today.origin).resolve().is_relative_to(found.repository)

@@ -1,0 +1,120 @@
+"""What changed between two versions of a backend that raced in the same sessions.
+
+Between two runs, a machine changes by more than most commits change a program. Two versions in the
+same race take turns, block by block, so what slows the machine down slows both. A difference is
+shown if the 95 % interval of the ratio excludes 1 and the difference exceeds the A/A floor: how
+much today's version and an identical copy of it seemed to differ in the same sessions.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from backends import ABSENT
+from bench.findings import statistics
+from bench.findings.merging import times
+from bench.findings.schema import CaseFindings, ResultFile, SpeedVerdict
+from bench.findings.statistics import Estimate
+
+
+@dataclass(frozen=True)
+class VersionChange:
+    """How today's version of a backend compares with an earlier one on a case."""
+
+    case: CaseFindings
+    backend: str
+    earlier: str
+    """The earlier version: the name with its revision."""
+    old: float
+    """Median seconds per epoch."""
+    new: float
+    ratio: Estimate
+    """How many times as long as the earlier version today's takes."""
+    noise: float | None
+    """The A/A floor."""
+    verdict: SpeedVerdict
+    sessions: int
+
+    @property
+    def revision(self) -> str:
+        """The revision of the earlier version."""
+        return self.earlier.removeprefix(f"{self.backend}@")
+
+    def exceeds(self, limit: float) -> bool:
+        """Whether the whole interval shows a slowdown above `limit`, a share such as 0.02."""
+        return self.ratio.low > 1 + limit
+
+    def rules_out(self, limit: float) -> bool:
+        """Whether the interval excludes a slowdown above `limit`."""
+        return self.ratio.high <= 1 + limit
+
+    def sessions_for(self, limit: float) -> int | None:
+        """Return about how many sessions would exclude that; None if none would."""
+        return statistics.sessions_below(self.ratio, self.sessions, 1 + limit)
+
+
+def changes(content: ResultFile) -> list[VersionChange]:
+    """Return the changes between all versions of a race, backend by backend."""
+    found = []
+    for earlier, facts in content["gradrace"]["backends"].items():
+        if today := facts.get("version_of"):
+            for case in content["gradrace"]["cases"]:
+                change = _change(content, case, today, earlier)
+                found += [change] if change else []
+    return found
+
+
+def _change(
+    content: ResultFile, case: CaseFindings, today: str, earlier: str
+) -> VersionChange | None:
+    arms = {
+        (arm["extra_info"]["backend"], arm["extra_info"]["duplicate"]): arm
+        for arm in content["benchmarks"]
+        if arm["group"] == case["name"]
+    }
+    if (today, False) not in arms or (earlier, False) not in arms:
+        return None
+    new, old = times(arms[today, False]), times(arms[earlier, False])
+    ratio, noise = statistics.speed_up(new, old), None
+    if ratio is None:
+        return None
+    if (today, True) in arms:
+        noise = statistics.floor(statistics.speed_up(new, times(arms[today, True])))
+    medians = {row["backend"]: row["time"]["median"] for row in case["arms"]}
+    speed = Estimate(1 / ratio.value, 1 / ratio.high, 1 / ratio.low if ratio.low else float("inf"))
+    return VersionChange(
+        case,
+        today,
+        earlier,
+        medians[earlier],
+        medians[today],
+        ratio,
+        noise,
+        statistics.verdict(speed, noise, least=0.0),
+        len(new.keys() & old.keys()),
+    )
+
+
+def limit_of(change: VersionChange, limits: Mapping[str, float]) -> float | None:
+    """Return the limit for a case: its own, or the one under "" for all."""
+    return limits.get(change.case["name"], limits.get(""))
+
+
+def too_slow(found: Sequence[VersionChange], limits: Mapping[str, float]) -> list[VersionChange]:
+    """Return what is slower than the limit of its case allows, with its whole interval."""
+    return [
+        change
+        for change in found
+        if (limit := limit_of(change, limits)) is not None and change.exceeds(limit)
+    ]
+
+
+def not_compared(content: ResultFile) -> list[str]:
+    """Return the earlier versions that exist, but could not be compared at any size."""
+    about = content["gradrace"]
+    done = {change.earlier for change in changes(content)}
+    done |= {e["backend"] for e in about["left_out"] if e["reason"].startswith(ABSENT)}
+    return [
+        name
+        for name, facts in about["backends"].items()
+        if "version_of" in facts and name not in done
+    ]
