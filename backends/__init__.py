@@ -125,11 +125,18 @@ def name_of(spec: str) -> str:
 
 
 def earlier(specs: Iterable[str]) -> dict[str, str]:
-    """Return spec → today's version, for each one at a revision whose today's is among them."""
-    specs = list(specs)
-    return {
-        spec: name_of(spec) for spec in specs if name_of(spec) in specs and spec != name_of(spec)
-    }
+    """Return the spec of each version of a backend → that of the version it is compared with.
+
+    This is today's, or, without it, the first of the same backend.
+    """
+    versions: dict[str, list[str]] = {}
+    for spec in specs:
+        versions.setdefault(name_of(spec), []).append(spec)
+    found = {}
+    for name, group in versions.items():
+        latest = name if name in group else group[0]
+        found |= {spec: latest for spec in group if spec != latest}
+    return found
 
 
 def rung(spec: str) -> Rung:

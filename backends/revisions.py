@@ -60,6 +60,8 @@ def split(spec: str) -> tuple[str, str]:
     found = _SPEC.fullmatch(spec)
     if found is None or Path(spec).is_file():
         return spec, ""
+    if spec.endswith(".py") and not found["name"].endswith(".py"):  # me@work/mine.py
+        return spec, ""
     revision = found["revision"]
     return found["name"], f"@{revision}" if revision.startswith("{") else revision
 
@@ -95,7 +97,10 @@ _INHERITED: Mapping[str, Sequence[str]] = json.loads(os.environ.get(_VARIABLE, "
 
 
 def _place(module: str) -> tuple[Path, str, str]:
-    """Return the folder that a module is imported from, its package there, and its dotted name."""
+    """Return the folder that a module is imported from, what to copy of it, and its dotted name.
+
+    Of gradrace itself, that is the package `backends`; otherwise all files, denoted by "".
+    """
     if module.endswith(".py"):
         file = Path(module).resolve()
         return file.parent, "", file.stem
@@ -103,7 +108,8 @@ def _place(module: str) -> tuple[Path, str, str]:
     found = finding.find(package)
     places = list((found and found.submodule_search_locations) or ())
     if rest and places:
-        return Path(places[0]).resolve().parent, package, module
+        ours = package == finding.HERE.name
+        return Path(places[0]).resolve().parent, package if ours else "", module
     origin = found.origin if found and found.has_location else None
     if origin is None:
         raise ValueError(f"{module} is no module of a repository")

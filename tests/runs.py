@@ -45,6 +45,7 @@ def write_run(
     once: Sequence[str] = (),
     one_core: Sequence[str] = (),
     growths: Mapping[str, Growth] = MappingProxyType({}),
+    versions: Mapping[str, str] = MappingProxyType({}),
 ) -> ResultFile:
     """Write a file with these seconds per epoch, case → backend → time; return what it holds.
 
@@ -52,7 +53,8 @@ def write_run(
     of the logarithms is almost exactly the given time. The fastest arm has a duplicate. `setups`
     are the seconds per call before the first epoch of a backend, `growths` how its time grows with
     the samples. `once` names backends that declare that they pass over the samples only once per
-    call, `one_core` those that use a single core.
+    call, `one_core` those that use a single core. `versions` maps earlier ones to today's, which
+    then has the duplicate.
     """
     names = list(dict.fromkeys(name for arms in seconds.values() for name in arms))
     settings = replace(
@@ -70,7 +72,13 @@ def write_run(
     for name in one_core:
         about["backends"][name]["one_core"] = True
     arms = [(case, name, False) for case, times in seconds.items() for name in times]
-    arms += [(case, min(times, key=times.__getitem__), True) for case, times in seconds.items()]
+    for earlier, today in versions.items():
+        about["backends"][earlier] |= {"version_of": today, "commit": "0" * 40}
+    arms += [
+        (case, name, True)
+        for case, times in seconds.items()
+        for name in versions.values() or [min(times, key=times.__getitem__)]
+    ]
     draw = random.Random(seed)
     for number in range(1, sessions + 1):
         session = [

@@ -108,7 +108,7 @@ class BackendFacts(Declared):
     commit: NotRequired[Text]
     """Of a backend at a revision: the commit that its files come from."""
     version_of: NotRequired[Spec]
-    """Of an earlier version: today's, which is in the same race."""
+    """Of an earlier version: the one that it is compared with, which is in the same race."""
 
 
 class Deviation(TypedDict):

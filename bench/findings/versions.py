@@ -9,7 +9,7 @@ much today's version and an identical copy of it seemed to differ in the same se
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backends import ABSENT
+from backends import ABSENT, name_of
 from bench.findings import statistics
 from bench.findings.merging import times
 from bench.findings.schema import CaseFindings, ResultFile, SpeedVerdict
@@ -37,7 +37,7 @@ class VersionChange:
     @property
     def revision(self) -> str:
         """The revision of the earlier version."""
-        return self.earlier.removeprefix(f"{self.backend}@")
+        return self.earlier.removeprefix(f"{name_of(self.backend)}@")
 
     def exceeds(self, limit: float) -> bool:
         """Whether the whole interval shows a slowdown above `limit`, a share such as 0.02."""

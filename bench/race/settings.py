@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import backends
+from backends import earlier
 from backends.interface import InputValueError
 from bench.findings.schema import MOST_REPETITIONS, MOST_SESSIONS, MOST_THREADS
 from bench.machine import facts
@@ -116,8 +117,9 @@ def choose(
     """
     base = FULL_SETTINGS if full else QUICK_SETTINGS
     if against is not None:
-        base = replace(base, sessions=10, repetitions=30, spacing=1.0)  # to see small changes
         backends = with_earlier(backends or default_backends(threads), against)
+    if earlier(backends):
+        base = replace(base, sessions=10, repetitions=30, spacing=1.0)  # to see small changes
     kind, cases = base.kind, base.cases
     if jobs:
         kind, cases = "custom", tuple(dict.fromkeys(jobs))
@@ -148,12 +150,26 @@ def choose(
 def with_earlier(specs: Sequence[str], revision: str) -> list[str]:
     """Return the backends that have changed since a revision, each with its earlier self.
 
+    A built-in backend from outside the repository of the others is left out.
+
     Raises:
         InputValueError: there is no git, no repository or no such revision.
 
     """
-    pairs = [(spec, f"{spec}@{revision}") for spec in dict.fromkeys(specs)]
-    return [spec for pair in pairs if _differ(*pair) for spec in pair]
+    found: list[str] = []
+    ours, errors = 0, []
+    for spec in dict.fromkeys(specs):
+        pair = spec, f"{spec}@{revision}"
+        try:
+            found += pair if _differ(*pair) else ()
+            ours += 1
+        except InputValueError as error:
+            if spec not in backends.LADDER:
+                raise
+            errors.append(error)
+    if errors and not ours:
+        raise errors[0]
+    return found
 
 
 def _differ(spec: str, earlier: str) -> bool:

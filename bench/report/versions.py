@@ -67,21 +67,30 @@ def version_parts(content: "ResultFile") -> list[str | Table]:
     found = changes(content)
     if not found:
         return []
-    table = empty_table("n × d", "then", "now", "change (95 %)", "noise", "verdict")
+    table = empty_table("n × d", "then", "now", "change (95 %)", "noise")
     for i, change in enumerate(found):
         if i == 0 or change.earlier != found[i - 1].earlier:
             if i:
                 table.add_section()
-            table.add_row(both_ends(short(change.earlier)), *[""] * 5)
+            table.add_row(both_ends(short(change.earlier)), *[""] * 4)
         table.add_row(
             f" {size(change.case)}",
             seconds(change.old),
             seconds(change.new),
             _change(change),
             NONE if change.noise is None else percent(change.noise),
-            change.verdict.removesuffix(" shown"),
         )
-    return [f"{_about(content)} Time per epoch:", table, VERSIONS_LEGEND]
+    return [f"{_about(content)} Time per epoch:", table, VERSIONS_LEGEND, *_compiling(content)]
+
+
+def _compiling(content: "ResultFile") -> Iterator[str]:
+    """Say how long today's and earlier versions compile."""
+    about = content["gradrace"]
+    cold = {entry["backend"]: entry["cold"] for entry in about["compile"]}
+    for then, facts in about["backends"].items():
+        now = facts.get("version_of", "")
+        if then in cold and now in cold:
+            yield f"Compiling takes {short(now)} {seconds(cold[now])}, {short(then)} took {seconds(cold[then])}."
 
 
 def _about(content: "ResultFile") -> str:
@@ -101,14 +110,15 @@ def _change(change: VersionChange) -> str:
         f"{'+' * (value >= 1)}{_digits(value - 1)}" if value < float("inf") else NONE
         for value in (change.ratio.value, change.ratio.low, change.ratio.high)
     )
-    return f"{middle} %" + f" ({low} to {high})" * (change.ratio.low > 0)
+    sign = "~" * (change.verdict not in (statistics.SLOWER, statistics.FASTER))
+    return f"{sign}{middle} %" + f" ({low} to {high})" * (change.ratio.low > 0)
 
 
 VERSIONS_LEGEND = (
     "Change: how much longer (+) or shorter (-) an epoch takes now, with the 95 % interval over "
     "the sessions, in which both versions take turns. Noise: how much today's version and an "
-    "identical copy of it seemed to differ. Slower or faster: the interval excludes 0, and the "
-    "change exceeds the noise."
+    "identical copy of it seemed to differ. ~ no difference shown: the interval contains 0, or the "
+    "noise exceeds the change."
 )
 
 

@@ -44,7 +44,9 @@ def test_the_presets_hold_the_reference_case() -> None:
     assert set(QUICK) < set(FULL)
 
 
-@pytest.mark.parametrize("text", ["", "100", "100x", "x1", "-1x1", "1x1@", "100x1@x", "1e4x1"])
+@pytest.mark.parametrize(
+    "text", ["", "100", "100x", "x1", "-1x1", "1x1@", "100x1@x", "1.5x1", "exe", "1e999x1"]
+)
 def test_what_is_no_case(text: str) -> None:
     with pytest.raises(InputValueError, match="needs SAMPLESxFEATURES"):
         parse(text)

@@ -1,0 +1,173 @@
+"""A backend as it was: its files come from git, and from nowhere else."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import backends
+from backends import revisions
+from backends.interface import InputValueError
+from bench.proof.isolation import run_isolated
+from bench.proof.problems import Problem
+from tests.conftest import FOREIGN, ROOT
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]
+    command = ["git", "-C", str(folder), *who, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+BACKEND = """
+import numpy as np
+import helper
+ANSWER = helper.ANSWER
+def prepare(X, y): return X, y
+def train(data, **job):
+    import helper
+    from package.inner import INNER
+    return helper.ANSWER, INNER
+"""
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with a backend, what it imports, and two versions: v1, and the work tree."""
+    folder = tmp_path / "repo"
+    (folder / "package").mkdir(parents=True)
+    (folder / "mine.py").write_text(BACKEND)
+    for version in ("old", "new"):
+        (folder / "helper.py").write_text(f"ANSWER = {version!r}\n")
+        (folder / "package" / "__init__.py").write_text("from . import inner\n")
+        (folder / "package" / "inner.py").write_text(f"INNER = 'inner {version}'\n")
+        if version == "old":
+            git(folder, "init", "-q")
+            git(folder, "add", ".")
+            git(folder, "commit", "-q", "-m", "one")
+            git(folder, "tag", "v1")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(revisions, "_INHERITED", {})
+    monkeypatch.delenv("GRADRACE_REVISIONS", raising=False)
+    for name in ("helper", "package", "package.inner"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("spec", "parts"),
+    [
+        ("numba", ("numba", "")),
+        ("numba@main", ("numba", "main")),
+        ("gram@HEAD~20", ("gram", "HEAD~20")),
+        ("mine.py@v1.2", ("mine.py", "v1.2")),
+        ("mine.py@origin/main", ("mine.py", "origin/main")),
+        ("mine.py@{yesterday}", ("mine.py", "@{yesterday}")),
+        ("numba@main@{1}", ("numba", "main@{1}")),
+        ("me@work/mine.py", ("me@work/mine.py", "")),
+        ("me@work/mine.py@v1", ("me@work/mine.py", "v1")),
+        ("package.module@v1", ("package.module", "v1")),
+        ("x@", ("x@", "")),
+    ],
+)
+def test_a_name_and_a_revision(spec: str, parts: tuple[str, str]) -> None:
+    assert revisions.split(spec) == parts
+
+
+def test_a_file_whose_name_has_an_at_sign_is_that_file(repository: Path) -> None:
+    (repository / "a.py@b.py").write_text("")
+    assert revisions.split("a.py@b.py") == ("a.py@b.py", "")
+
+
+@pytest.mark.usefixtures("repository")
+def test_what_it_imports_is_as_old_as_itself() -> None:
+    old, new = backends.load("mine.py@v1"), backends.load("mine.py")
+    assert (vars(old)["ANSWER"], vars(new)["ANSWER"]) == ("old", "new")
+    said: object = old.train(None, lr=1, epochs=1)  # imports when it is called
+    assert said == ("old", "inner old")
+    assert vars(old)["np"] is sys.modules["numpy"]
+
+
+def test_the_work_tree_and_the_index_stay_as_they_are(repository: Path) -> None:
+    git(repository, "add", "helper.py")
+    (repository / "mine.py").write_text("broken")
+    before = git(repository, "status", "--porcelain"), (repository / ".git/index").read_bytes()
+    backends.load("mine.py@v1")
+    assert (repository / ".git/index").read_bytes() == before[1]
+    assert git(repository, "status", "--porcelain") == before[0]
+
+
+def test_a_module_of_a_package(repository: Path) -> None:
+    (repository / "package" / "back.py").write_text("from package.inner import INNER\n" + BACKEND)
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "two")
+    (repository / "package" / "inner.py").write_text("INNER = 'newest'\n")
+    assert vars(backends.load("package.back@HEAD"))["INNER"] == "inner new"
+
+
+def test_a_deleted_file_is_found(repository: Path) -> None:
+    (repository / "mine.py").unlink()
+    assert vars(backends.load("mine.py@v1"))["ANSWER"] == "old"
+
+
+def test_a_child_uses_the_commit_that_its_parent_found(repository: Path) -> None:
+    """Even if the branch has moved in between."""
+    (repository / "mine.py").write_text((FOREIGN / "good.py").read_text())
+    git(repository, "commit", "-q", "-a", "-m", "good")
+    first = backends.past("mine.py@main")
+    (repository / "mine.py").write_text("raise SystemExit")
+    git(repository, "commit", "-q", "-a", "-m", "broken")
+    problem = Problem("", np.array([[1.0], [2.0]]), np.array([1.0, 2.0]), lr=0.1, epochs=2)
+    assert len(run_isolated("mine.py@main", [problem]).trajectories) == 1
+    assert backends.past("mine.py@main") != first
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("mine.py@nope", r"backend mine\.py@nope: nope is not a revision of .*repo$"),
+        ("other.py@v1", r"backend other\.py@v1: there is no other\.py in commit [0-9a-f]{9}$"),
+        ("/mine.py@v1", r"backend /mine\.py@v1: / is not in a git repository$"),
+        ("no_such@v1", r"backend no_such@v1: no_such is no module of a repository$"),
+        ("mine.py@--help", r"--help is not a revision of"),
+    ],
+)
+@pytest.mark.usefixtures("repository")
+def test_what_cannot_be_found(spec: str, message: str) -> None:
+    with pytest.raises(InputValueError, match=message):
+        backends.load(spec)
+
+
+def test_a_shallow_clone_says_how_to_get_the_rest(repository: Path, tmp_path: Path) -> None:
+    git(repository, "commit", "-q", "-a", "-m", "two")
+    git(tmp_path, "clone", "-q", "--depth=1", f"file://{repository}", "shallow")
+    with pytest.raises(InputValueError, match="shallow: git fetch --unshallow gets the rest"):
+        backends.load(f"{tmp_path}/shallow/mine.py@HEAD~1")
+
+
+def test_a_rung_takes_what_it_builds_on_from_its_commit(tmp_path: Path) -> None:
+    copy = tmp_path / "backends"
+    shutil.copytree(ROOT / "backends", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "one")
+    (copy / "interface.py").write_text((copy / "interface.py").read_text() + "\nMARK = 1\n")
+    code = (
+        "import sys, backends; old, new = (backends.load(s) for s in ('python@HEAD', 'python'))\n"
+        "a, b = (sys.modules[m.__name__.replace('pure_python', 'interface')] for m in (old, new))\n"
+        "print(hasattr(a, 'MARK'), hasattr(b, 'MARK'), a.__file__ == b.__file__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["False", "True", "False"]

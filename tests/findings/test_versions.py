@@ -1,0 +1,127 @@
+"""Two versions in one race: what changed, what can be ruled out, and what fails a gate."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.findings import statistics
+from bench.findings.schema import ResultFile
+from bench.findings.statistics import Estimate
+from bench.findings.versions import changes, not_compared
+from bench.report.race import race_summary
+from bench.report.versions import gate
+
+THEN = {"100x1": 1e-6, "1000x1": 1e-5}
+Race = Callable[..., ResultFile]
+
+
+@pytest.fixture
+def raced(tmp_path: Path) -> Race:
+    """Race `numba` against `before`, with these ratios of their times."""
+
+    from tests.runs import write_run
+
+    def write(*ratios: float, spread: float = 1e-3, sessions: int = 10) -> ResultFile:
+        times = {
+            case: {"numba": ratio * then, "before": then}
+            for (case, then), ratio in zip(THEN.items(), ratios, strict=True)
+        }
+        return write_run(
+            tmp_path / "race.json",
+            times,
+            spread=spread,
+            sessions=sessions,
+            versions={"before": "numba"},
+        )
+
+    return write
+
+
+def test_one_percent_is_seen_where_the_sessions_allow(raced: Race) -> None:
+    slower, faster = changes(raced(1.01, 0.99))
+    assert (slower.verdict, faster.verdict) == (statistics.SLOWER, statistics.FASTER)
+    assert slower.ratio.low < 1.01 < slower.ratio.high
+
+
+def test_equal_code_is_not_called_different(raced: Race) -> None:
+    assert {change.verdict for change in changes(raced(1.0, 1.0))} == {statistics.UNDECIDED}
+
+
+def test_the_noise_of_equal_copies_hides_a_difference(raced: Race) -> None:
+    content = raced(1.01, 1.01, spread=1e-4)
+    for arm in content["benchmarks"]:
+        if arm["extra_info"]["duplicate"]:
+            arm["stats"]["data"][:] = [1.02 * value for value in arm["stats"]["data"]]
+    assert {change.verdict for change in changes(content)} == {statistics.UNDECIDED}
+
+
+def test_a_single_session_judges_nothing(raced: Race) -> None:
+    assert {change.verdict for change in changes(raced(2.0, 1.0, sessions=1))} == {
+        statistics.UNJUDGED
+    }
+
+
+def test_the_answer_comes_first(raced: Race) -> None:
+    first = str(race_summary(raced(1.02, 1.0))[0])
+    assert first.startswith("numba is slower than at before: by 2.0 % (1.9 to 2.1 %) on 100 × 1. ")
+    assert "No difference is shown on 1,000 × 1; a slowdown of more than 0." in first
+
+
+class TestGate:
+    @pytest.mark.parametrize(
+        ("limits", "passed", "words"),
+        [
+            ({}, True, ""),
+            ({"": 0.01}, False, "Failed: numba on 100 × 1 is slower by more than 1 %."),
+            ({"": 0.01, "100x1": 0.05}, True, "Passed: every slowdown above the limit is ruled"),
+            ({"1000x1": 0.05}, True, "Passed"),
+            ({"100x1": 0.02}, True, "slowdown of more than 2 % cannot be ruled out"),
+        ],
+    )
+    def test_the_whole_interval_must_exceed_the_limit(
+        self, raced: Race, limits: dict[str, float], passed: bool, words: str
+    ) -> None:
+        found, lines = gate(raced(1.02, 1.0), limits)
+        assert found is passed
+        assert words in " ".join(lines)
+
+    def test_what_is_open_says_how_many_sessions_decide(self, raced: Race) -> None:
+        passed, lines = gate(raced(1.0, 1.0, spread=0.05), {"": 0.01})
+        assert passed
+        assert "it takes about" in " ".join(lines)
+
+    def test_nothing_compared_is_no_success(self, raced: Race) -> None:
+        content = raced(1.0, 1.0)
+        content["benchmarks"][:] = []
+        assert not_compared(content) == ["before"]
+        assert gate(content, {"": 0.1}) == (False, ["Failed: nothing could be compared."])
+
+    def test_a_new_backend_passes(self, raced: Race) -> None:
+        content = raced(1.0, 1.0)
+        content["benchmarks"][:] = []
+        content["gradrace"]["left_out"] = [
+            {
+                "case": "every case",
+                "backend": "before",
+                "reason": "there is no x.py in commit 0",
+                "fault": False,
+            }
+        ]
+        assert gate(content, {"": 0.1})[0]
+
+
+@pytest.mark.parametrize("sessions", [2, 3, 10, 50])
+def test_the_sessions_that_rule_a_limit_out(sessions: int) -> None:
+    """With the spread that the interval shows, so many do, and noticeably fewer do not."""
+    spread, limit, value = 0.01, 1.02, 1.005
+
+    def high(number: int) -> float:
+        half = statistics.t_quantile(0.975, number - 1) * spread / number**0.5
+        return float(value * 2.718281828459045**half)
+
+    seen = Estimate(value, value**2 / high(sessions), high(sessions))
+    needed = statistics.sessions_below(seen, sessions, limit)
+    assert needed is not None
+    assert high(needed) < limit <= high(max(2, int(needed / 1.05) - 2)) or needed == 2
+    assert statistics.sessions_below(seen, sessions, 1.004) is None
