@@ -132,7 +132,7 @@ def earlier(specs: Iterable[str]) -> dict[str, str]:
     versions: dict[str, list[str]] = {}
     for spec in specs:
         versions.setdefault(name_of(spec), []).append(spec)
-    found = {}
+    found: dict[str, str] = {}
     for name, group in versions.items():
         latest = name if name in group else group[0]
         found |= {spec: latest for spec in group if spec != latest}

@@ -45,7 +45,7 @@ def figure(sources: Sequence[Path]) -> Figure:
     ends_n = _draw_times(along_n, hues, [case for case in cases if case["d"] == 1], "n")
     title(along_n, "d = 1")
     along_n.set_xlabel("samples n")
-    along_n.set_ylabel("time per epoch")
+    along_n.set_ylabel("time per epoch, set-up included")
     level = [case for case in cases if case["n"] * case["d"] == numbers]
     ends_d = _draw_times(along_d, hues, level, "d")
     title(along_d, f"n · d = {numbers:,}")

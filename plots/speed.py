@@ -52,7 +52,7 @@ def figure(source: Path) -> Figure:
     grid = drawn.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axes, level in zip(grid, panels, strict=True):
         _draw_panel(axes, level, hues)
-    grid[0].set_ylabel("time per epoch")
+    grid[0].set_ylabel("time per epoch, set-up included")
     legend(drawn, grid[0])
     label_ends(*zip(grid, _ends_of(panels, hues), strict=True))
     return drawn

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 import typer
 import typer.core
 
-from bench.cli.arguments import one_of, share_of, whole_number
-from bench.cli.command import DISAGREES, command
+from bench.cli.arguments import Backends, one_of, share_of, usable, whole_number
+from bench.cli.command import DISAGREES, command, end_interrupted
 from bench.report import terminal
 
 ResultPath = Annotated[
@@ -123,32 +123,83 @@ def plot(
 
 @command
 def advise(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE.json", help="The result file of a race on this machine.")
-    ],
     n: Annotated[str, typer.Option(metavar="N", help="Number of samples.")],
     d: Annotated[str, typer.Option(metavar="D", help="Number of features.")],
     epochs: Annotated[str, typer.Option(metavar="N", help="Number of epochs per run.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE.json",
+            help="The result file of a race on this machine.  [default: the newest in results]",
+            show_default=False,
+        ),
+    ] = None,
     runs: Annotated[
         str, typer.Option(metavar="N", help="Number of runs in the same process.")
     ] = "1",
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="Race this very job first, and answer from that."),
+    ] = False,
+    backend: Backends = None,
 ) -> None:
     """Say which backend to use for a job, and how long it will take.
 
     Estimates the time of your job from the sizes that the race measured. Warns if your size is
     outside their range, and gives no answer if it is more than ten times beyond it.
 
+    With --measure, there is nothing to estimate: your job is raced, in three sessions, and saved
+    below results/measured. --backends then chooses what is raced.
+
     If your samples do not fit in memory, says how long a pass over them in parts takes.
     """
+    from backends.interface import InputValueError
     from bench.findings import beyond_memory, results
     from bench.findings.advice import advise
     from bench.report.advice import advice_report, beyond_memory_lines
 
+    if file is not None and measure:
+        raise InputValueError("--measure: takes no FILE")
+    if backend and not measure:
+        raise InputValueError("--backends: needs --measure")
+
     counts = {"n": n, "d": d, "epochs": epochs, "runs": runs}
     job = {name: whole_number(f"--{name}", text) for name, text in counts.items()}
-    content = results.read(file)
+    if file is not None:
+        results.read(file)
     if beyond_memory.is_needed(job["n"], job["d"]):
         cost = beyond_memory.cost(job["n"], job["d"], job["epochs"])
         terminal.show_lines(beyond_memory_lines(cost))
-    else:
-        terminal.show_lines(advice_report(advise(file, **job), content))
+        return
+    folder = Path("results")
+    if measure:
+        file = _measured(folder / "measured", backend or [], job["n"], job["d"], job["epochs"])
+    elif file is None:
+        try:
+            file = results.newest(folder)
+        except InputValueError as error:
+            raise InputValueError(f"{error}; --measure races your job") from None
+        terminal.note(f"from {file}")
+    terminal.show_lines(advice_report(advise(file, **job), results.read(file)))
+
+
+def _measured(folder: Path, specs: list[str], n: int, d: int, epochs: int) -> Path:
+    """Race one job, and return the result file."""
+    from bench.data.files import writable_folder
+    from bench.race.cases import make_case
+    from bench.race.duration import announcement
+    from bench.race.run import measure
+    from bench.race.settings import choose
+
+    usable(specs)
+    job = make_case(n, d, epochs)
+    chosen = choose(jobs=[job], backends=specs)
+    path = writable_folder(folder) / f"{job.spec}.json"
+    terminal.note(announcement(chosen))
+    with terminal.progress_bar() as on_progress:
+        result = measure(path, chosen, on_progress)
+    if result.interrupted:
+        end_interrupted("; nothing was answered")
+    for fault in result.faults:
+        terminal.warn(fault)
+    return path

@@ -38,6 +38,8 @@ class Option:
     """What a job would take with one backend, in seconds."""
 
     backend: str
+    setup: float
+    """Of each run, before its first epoch; 0 if it is not noticeable."""
     epoch: Estimate
     """Per epoch."""
     steady: Estimate
@@ -117,7 +119,7 @@ def advise(path: Path, *, n: int, d: int, epochs: int, runs: int = 1) -> Advice:
         )
         compiles = extra.get(name)
         cached, cold = (compiles["cached"], compiles["cold"]) if compiles else (0.0, 0.0)
-        options.append(Option(name, epoch, steady, cached, cold))
+        options.append(Option(name, setup.value, epoch, steady, cached, cold))
     options.sort(key=lambda option: option.steady.value)
     return Advice(n, d, epochs, runs, options, outside)
 
@@ -131,7 +133,7 @@ def _outside(path: Path, cases: list[CaseFindings], n: int, d: int) -> str:
         if not low / FARTHEST <= value <= high * FARTHEST:
             raise InputValueError(
                 f"{name} = {value:,}: too far from what {path} measured, {low:,} to {high:,}; "
-                "race that size first: gradrace run --sizes … --features …"
+                "--measure races your job itself"
             )
         if not low <= value <= high:
             found.append(f"{name} = {value:,} is outside the measured range, {low:,} to {high:,}")

@@ -26,7 +26,7 @@ from bench.machine import roofline
 from bench.machine.roofline import Limit
 
 LEAST_RUN_EPOCHS = 1_000
-"""The least epochs of a training run when computing after how many runs compiling pays off."""
+"""The least epochs of a training run, unless others are asked for."""
 
 _LIMIT_ERROR = 1.25
 """How many times as fast as the measured limit a backend may be, because machine speed varies."""
@@ -84,7 +84,8 @@ def _case_findings(case: Case, benchmarks: Sequence[Benchmark], about: About) ->
 
 
 def _run_epochs(case: Case) -> int:
-    return max(case["epochs"], LEAST_RUN_EPOCHS)
+    """Return the epochs of a training run: those asked for, or not too few."""
+    return case["epochs"] if case.get("chosen") else max(case["epochs"], LEAST_RUN_EPOCHS)
 
 
 def _noise(arms: Arms) -> tuple[str | None, Estimate | None, float | None]:

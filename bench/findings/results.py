@@ -1,6 +1,7 @@
 """Read a result file. Its layout is described in `schema.py`."""
 
 import reprlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from backends.interface import InputValueError
 from bench.data import reading
 from bench.findings.conclusions import conclude
 from bench.findings.schema import SCHEMA, ResultFile, require_result
+from bench.machine import facts
 
 
 def read(path: Path) -> ResultFile:
@@ -33,6 +35,27 @@ def read(path: Path) -> ResultFile:
     result: ResultFile = content
     conclude(result)
     return result
+
+
+def newest(folder: Path) -> Path:
+    """Return the newest result file of this machine, in a folder or below, that has timed anything.
+
+    Comparisons of versions do not count.
+
+    Raises:
+        InputValueError: there is none.
+
+    """
+    here = facts.machine_info()
+    paths = sorted(folder.rglob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in paths:
+        with suppress(InputValueError, OSError):
+            content = read(path)
+            same = all(content["machine_info"][key] == here[key] for key in ("cpu", "cores"))
+            versions = any("version_of" in f for f in content["gradrace"]["backends"].values())
+            if same and content["benchmarks"] and not versions:
+                return path
+    raise InputValueError(f"{folder}: holds no result of a race on this machine")
 
 
 def _is_model(content: Any) -> bool:

@@ -59,6 +59,7 @@ class Case(TypedDict):
     lr: LearningRate
     epochs: Count
     name: Size
+    chosen: NotRequired[bool]
 
 
 class Settings(TypedDict):

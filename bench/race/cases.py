@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from backends.interface import MOST_EPOCHS, InputValueError
 from bench.data.samples import REFERENCE_EPOCHS, REFERENCE_LR, Dataset, reference_line, synthetic
@@ -23,6 +23,8 @@ class Case:
     d: int
     lr: float
     epochs: int
+    chosen: bool = field(default=False, compare=False)
+    """Whether somebody asked for this number of epochs; then it is that of a training run."""
 
     @property
     def name(self) -> str:
@@ -65,12 +67,13 @@ def make_case(n: int, d: int, epochs: int | None = None) -> Case:
     for name, value in (("n", n), ("d", d), ("epochs", epochs or 1)):
         if not 1 <= value <= MOST_EPOCHS:
             raise InputValueError(f"{name}: must be from 1 to {MOST_EPOCHS:,}, got {value}")
+    chosen = epochs is not None
     if epochs is None:
         least = max(min(_ENOUGH, _EXACT // (d + 2) ** 2), _FEWEST)
         epochs = min(max(_POINTS // (n * (d + 1)), least), REFERENCE_EPOCHS)
     reference = (n, d) == (REFERENCE.n, REFERENCE.d)
     lr = min(0.1, 5 / epochs) * stable_limit(n, d)
-    return Case(n, d, REFERENCE_LR if reference else lr, epochs)
+    return Case(n, d, REFERENCE_LR if reference else lr, epochs, chosen)
 
 
 def stable_limit(n: int, d: int) -> float:

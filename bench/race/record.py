@@ -54,7 +54,10 @@ def _as_written(settings: Settings) -> schema.Settings:
 
 def settings_of(content: schema.Settings) -> Settings:
     """Return the settings in a file."""
-    cases = [Case(case["n"], case["d"], case["lr"], case["epochs"]) for case in content["cases"]]
+    cases = [
+        Case(case["n"], case["d"], case["lr"], case["epochs"], case.get("chosen", False))
+        for case in content["cases"]
+    ]
     return Settings(
         kind=content["kind"],
         backends=tuple(content["backends"]),

@@ -49,6 +49,10 @@ _SAMPLES_PER_ROUNDING = 64
 # To find out whether a call takes longer on all samples than on some of them
 _FEWER_SAMPLES = 8
 """The call on fewer samples gets one in this many."""
+_FEW_VALUES, _LEAST_SHARE = 20_000, 10
+"""The values of X in a call that foretells the time of one on at least ten times as many."""
+_FAR = 2.0
+"""How many times the longest call a foreseen one must take to be left out untried."""
 _ROUNDS, _MOST_ROUNDS = 3, 8
 _LONG_CALL = 0.1
 """Seconds of a call above which one round may be enough."""
@@ -186,6 +190,9 @@ class Contestant:
     ) -> None:
         """Load and prepare; with a budget, choose the epochs that it allows."""
         self.load, self.module = _timed(backends.load, backend)
+        if budget is not None and (seconds := self._foreseen(samples)) > _FAR * longest:
+            self.too_slow = f"too slow: a call of one epoch would take about {seconds:.2g} s"
+            return
         self._memory = Memory()
         data = self.module.prepare(samples.X.copy(), samples.y.copy())
         self.call = Calls(self.module, data, self.job)
@@ -201,6 +208,18 @@ class Contestant:
         if epochs < self.job.epochs:
             self.job = replace(self.job, epochs=epochs)
         self.call.epochs = self.job.epochs
+
+    def _foreseen(self, samples: Dataset) -> float:
+        """Return about how long a call of one epoch takes, from calls on a few of many samples."""
+        few = _FEW_VALUES // self.job.d
+        if self.job.n < _LEAST_SHARE * few:
+            return 0.0
+        times = []
+        for n in (few // 2, few):  # what a call takes at least cancels
+            data = self.module.prepare(samples.X[:n].copy(), samples.y[:n].copy())
+            call = Calls(self.module, data, replace(self.job, n=n, epochs=1))
+            times.append(min(_timed(call)[0] for _ in range(_ROUNDS)))
+        return max(times[1] - times[0], 0.0) * 2 * self.job.n / few
 
     def _affordable(self, one: float, budget: float) -> int:
         """Return the epochs that fit into a call of `budget` seconds, and measure its setup time.

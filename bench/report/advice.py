@@ -1,9 +1,11 @@
 """Which backend to use."""
 
+import shlex
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+import backends
 from bench.report.summary import about_race
 from bench.report.tables import NONE, empty_table
 from plots.numbers import seconds, short, three_digits
@@ -35,16 +37,33 @@ def beyond_memory_lines(cost: "BeyondMemory") -> list[str]:
     ]
 
 
+def measure_command(advice: "Advice") -> str:
+    """Return the command that races the job itself, with the same backends."""
+    names = [option.backend for option in advice.options]
+    own = any(name not in backends.LADDER for name in names)
+    chosen = "".join(f" --backend {shlex.quote(name)}" for name in names) * own
+    runs = f" --runs {advice.runs}" * (advice.runs > 1)
+    job = f"--n {advice.n} --d {advice.d} --epochs {advice.epochs}{runs}"
+    return f"gradrace advise {job} --measure{chosen}"
+
+
 def advice_table(advice: "Advice") -> Table:
-    """Return a row per backend: time per epoch, and of the job: steady, cached, cold."""
+    """Return a row per backend: set-up and epoch, and the job: steady, cached, cold."""
     table = empty_table(
-        "backend", "per epoch", "once\ncompiled", "range", "fresh\nprocess", "first time\never"
+        "backend",
+        "set-up",
+        "epoch",
+        "once\ncompiled",
+        "range",
+        "fresh\nprocess",
+        "first time\never",
     )
     for option in advice.options:
         total = option.steady.value
         extras = (option.cached, option.cold)
         table.add_row(
             short(option.backend),
+            NONE if option.setup == 0 else seconds(option.setup),
             seconds(option.epoch.value),
             seconds(total),
             f"{seconds(option.steady.low)} – {seconds(option.steady.high)}",
@@ -67,10 +86,11 @@ def advice_lines(advice: "Advice") -> list[str]:
         f"{with_load} ({spread}: {low} to {high})."
     ]
     if cold is not cached:
+        with_compiling = f", {seconds(cold.cold)} of them to compile" * (cold.cold > 0)
         lines.append(
-            f"If {short(cached.backend)} must compile first, which takes "
-            f"{seconds(cached.cold)}, {short(cold.backend)} is faster: "
-            f"{seconds(cold.steady.value)}."
+            f"If nothing is compiled yet, {short(cold.backend)} is faster: "
+            f"{seconds(cold.steady.value + cold.cold)}{with_compiling}, where "
+            f"{short(cached.backend)} takes {seconds(cached.steady.value + cached.cold)}."
         )
     elif cold.cold > 0:
         total = seconds(cold.steady.value + cold.cold)
@@ -89,7 +109,7 @@ def advice_lines(advice: "Advice") -> list[str]:
     if rivals:
         lines.append(
             f"Once compiled, {short(best.backend)} and {' and '.join(rivals)} are too close to "
-            f"call; to be sure: gradrace run --sizes {advice.n} --features {advice.d}"
+            f"call; to be sure: {measure_command(advice)}"
         )
     if advice.extrapolated:
         lines.append(f"Extrapolated: {advice.extrapolated}.")
@@ -97,7 +117,8 @@ def advice_lines(advice: "Advice") -> list[str]:
 
 
 ADVICE_LEGEND = (
-    "Once compiled: the time of the whole job in a process that has already compiled, and its "
-    "range. Fresh process: including the time to load what was compiled earlier. First time ever: "
-    "including the time to compile."
+    "Set-up: what each run takes before its first epoch, if that is noticeable. Once compiled: the "
+    "time of the whole job in a process that has already compiled, and its range. Fresh process: "
+    "including the time to load what was compiled earlier. First time ever: including the time to "
+    "compile."
 )

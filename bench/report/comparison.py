@@ -28,11 +28,11 @@ def comparison_table(comparison: "Comparison") -> Table:
 
 
 COMPARISON_LEGEND = (
-    "Old, new: the median time per epoch. Speed-up: how many times as fast the new run is, from "
-    "the means of the sessions, with its 95 % interval. Noise: each run also races one backend "
-    "against an identical copy, and the two can seem to differ by up to this much; the larger "
-    "figure of the two runs. Faster or slower: the interval excludes 1, and the difference exceeds "
-    "both 5 % and the noise."
+    "Old, new: the median time of a call divided by its epochs, set-up included. Speed-up: how "
+    "many times as fast the new run is, from the means of the sessions, with its 95 % interval. "
+    "Noise: each run also races one backend against an identical copy, and the two can seem to "
+    "differ by up to this much; the larger figure of the two runs. Faster or slower: the interval "
+    "excludes 1, and the difference exceeds both 5 % and the noise."
 )
 
 

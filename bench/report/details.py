@@ -35,7 +35,7 @@ def race_table(about: "About") -> Table:
     `about` is the part "gradrace" of a result file.
     """
     speed_up = f"× {short(about['settings']['baseline'])} (95 %)"
-    table = empty_table("n × d", "median", "best", speed_up, "of bests", "verdict")
+    table = empty_table("n × d", "set-up", "epoch", speed_up, "of bests", "verdict")
     left_out = {(entry["case"], entry["backend"]) for entry in about["left_out"]}
     for case in about["cases"]:
         timed = {(case["name"], row["backend"]) for row in case["arms"]}
@@ -54,10 +54,10 @@ def race_table(about: "About") -> Table:
 
 def _figures(row: "Row") -> list[str]:
     """Return the cells of a backend on one case, after its name."""
-    time, ratio = row["time"], row["speed_up"]
+    ratio = row["speed_up"]
     return [
-        seconds(time["median"]),
-        seconds(time["minimum"]),
+        seconds(row["setup"]) if row["setup"] else NONE,
+        seconds(row["per_pass"]),
         NONE if ratio is None else spread(ratio),
         NONE if ratio is None else three_digits(ratio["minima"]),
         row["verdict"].removesuffix(" shown") or NONE,
@@ -65,7 +65,8 @@ def _figures(row: "Row") -> list[str]:
 
 
 RACE_LEGEND = (
-    "Median, best: of all timed blocks, per epoch. × …: how many times as fast as the baseline, "
+    "Set-up: what a call takes before its first epoch, if that is noticeable. Epoch: the median of "
+    "all timed blocks, without the set-up. × …: how many times as fast as the baseline a call is, "
     "with the 95 % interval over the sessions; of bests: the ratio of the best times. Noise: at "
     "each size, one backend is also raced against an identical copy, and the two can seem to "
     "differ by up to this much. Faster or slower: the interval excludes 1, and the difference "

@@ -24,6 +24,7 @@ def scale_report(contents: "Sequence[ResultFile]", width: int = 80) -> list[str 
     one_thread = contents[0]
     parts: list[str | Table] = [
         exponent_table(exponents(one_thread)),
+        "* the time of a call divided by its epochs, set-up included",
         *crossover_lines(crossovers(one_thread)),
     ]
     for content in contents:
@@ -33,7 +34,7 @@ def scale_report(contents: "Sequence[ResultFile]", width: int = 80) -> list[str 
 
 def exponent_table(found: "Sequence[Exponent]") -> Table:
     """Return a row per backend: the exponent of its time, and from which n on it holds."""
-    table = empty_table("backend", "time per epoch", "from n =")
+    table = empty_table("backend", "time per epoch*", "from n =")
     for exponent in found:
         table.add_row(short(exponent.backend), f"∝ n^{exponent.power:.2f}", f"{exponent.start:,}")
     return table

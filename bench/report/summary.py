@@ -136,6 +136,7 @@ def _who_agrees(about: "About") -> Iterator[str]:
 def _left_out(about: "About") -> Iterator[str]:
     """Say what was not timed, and why; what was only too slow, size by size, in one sentence."""
     slow: dict[str, list[str]] = {}
+    reasons: dict[str, str] = {}
     for entry in about["left_out"]:
         name, everywhere = short(entry["backend"]), entry["case"] == "every case"
         if entry["fault"] or not entry["reason"].startswith("too slow"):
@@ -143,8 +144,10 @@ def _left_out(about: "About") -> Iterator[str]:
             yield f"{name} is left out{place}: {entry['reason']}."
         else:
             slow.setdefault(name, []).append(_size_of(about, entry["case"]))
+            reasons[name] = entry["reason"].removeprefix("too slow: ")
     for name, sizes in slow.items():
-        yield f"{name} was too slow to be timed at {joined(sizes)}."
+        where = "" if len(sizes) == 1 else f" at {sizes[-1]}"
+        yield f"{name} was too slow to be timed at {joined(sizes)}: {reasons[name]}{where}."
 
 
 def _impossible(about: "About") -> Iterator[str]:

@@ -20,12 +20,21 @@ def summary_heading(content: "ResultFile") -> list[str]:
     return [about_race(content), f"Time per epoch, and how many times as fast as {baseline}:"]
 
 
+SETUP = "set-up"
+
+
 def summary_legend(about: "About") -> str:
-    """Explain the mark of a speed-up that is not shown to differ from 1; empty without one."""
+    """Explain the marks and the set-up; empty if the table has neither."""
     rows = [row for case in about["cases"] for row in case["arms"]]
-    if not any(row["verdict"] == statistics.UNDECIDED for row in rows):
-        return ""
-    return f"~ no difference from {short(about['settings']['baseline'])} shown"
+    parts = []
+    if _with_setup(about):
+        parts.append(
+            "Set-up: what a call takes before its first epoch; the speed-ups, of whole calls, "
+            "include it."
+        )
+    if any(row["verdict"] == statistics.UNDECIDED for row in rows):
+        parts.append(f"~ no difference from {short(about['settings']['baseline'])} shown")
+    return " ".join(parts)
 
 
 def summary_tables(content: "ResultFile", width: int) -> list[Table]:
@@ -43,19 +52,36 @@ def summary_tables(content: "ResultFile", width: int) -> list[Table]:
 
 
 def summary_cells(content: "ResultFile") -> dict[tuple[str, str], tuple[str, str]]:
-    """Return (backend, size) → (time, speed-up), as text."""
+    """Return (backend, size) → (time per epoch, speed-up), as text.
+
+    A backend whose calls begin with a noticeable set-up is followed by a line for its time.
+    """
     about, cells = content["gradrace"], {}
+    with_setup = _with_setup(about)
     for case in about["cases"]:
         rows = {row["backend"]: row for row in case["arms"]}
         for backend in about["settings"]["backends"]:
             cells[backend, size(case)] = _cell(rows.get(backend))
+            if backend in with_setup:
+                setup = rows[backend]["setup"] if backend in rows else 0.0
+                cells[f"{backend} {SETUP}", size(case)] = (seconds(setup) if setup else NONE, "")
     return cells
+
+
+def _with_setup(about: "About") -> set[str]:
+    """Return the backends that spend more than a twentieth of a call on its set-up somewhere."""
+    return {
+        row["backend"]
+        for case in about["cases"]
+        for row in case["arms"]
+        if row["setup"] > row["time"]["median"] * (row["epochs"] + 1) / 20
+    }
 
 
 def _cell(row: "Row | None") -> tuple[str, str]:
     if row is None:
         return NONE, ""
-    time = seconds(row["time"]["median"])
+    time = seconds(row["per_pass"])
     if row["impossible"]:
         return time, "impossible"
     if row["verdict"] == "baseline":

@@ -80,7 +80,12 @@ def version_parts(content: "ResultFile") -> list[str | Table]:
             _change(change),
             NONE if change.noise is None else percent(change.noise),
         )
-    return [f"{_about(content)} Time per epoch:", table, VERSIONS_LEGEND, *_compiling(content)]
+    return [
+        f"{_about(content)} Time of a call per epoch:",
+        table,
+        VERSIONS_LEGEND,
+        *_compiling(content),
+    ]
 
 
 def _compiling(content: "ResultFile") -> Iterator[str]:
@@ -90,7 +95,10 @@ def _compiling(content: "ResultFile") -> Iterator[str]:
     for then, facts in about["backends"].items():
         now = facts.get("version_of", "")
         if then in cold and now in cold:
-            yield f"Compiling takes {short(now)} {seconds(cold[now])}, {short(then)} took {seconds(cold[then])}."
+            yield (
+                f"Compiling takes {short(now)} {seconds(cold[now])}; {short(then)} took "
+                f"{seconds(cold[then])}."
+            )
 
 
 def _about(content: "ResultFile") -> str:
@@ -115,10 +123,10 @@ def _change(change: VersionChange) -> str:
 
 
 VERSIONS_LEGEND = (
-    "Change: how much longer (+) or shorter (-) an epoch takes now, with the 95 % interval over "
-    "the sessions, in which both versions take turns. Noise: how much today's version and an "
-    "identical copy of it seemed to differ. ~ no difference shown: the interval contains 0, or the "
-    "noise exceeds the change."
+    "Then, now: the median time of a call divided by its epochs, set-up included. Change: how much "
+    "longer (+) or shorter (-) it is now, with the 95 % interval over the sessions, in which both "
+    "versions take turns. Noise: how much today's version and an identical copy of it seemed to "
+    "differ. ~ no difference shown: the interval contains 0, or the noise exceeds the change."
 )
 
 
