@@ -16,7 +16,12 @@ from tests.conftest import ROOT
 from tests.variants import CORRECT, WRONG
 
 FOLDERS = ("backends", "bench", "plots", "tests")
-READMES = [ROOT / "README.md", *sorted(p for f in FOLDERS for p in (ROOT / f).rglob("README.md"))]
+READMES = [
+    ROOT / "README.md",
+    *sorted(
+        p for f in FOLDERS for p in (ROOT / f).rglob("README.md") if "__pycache__" not in p.parts
+    ),
+]
 TOP = READMES[0].read_text("utf-8")
 COMMANDS = cast(typer.core.TyperGroup, typer.main.get_command(app)).commands
 

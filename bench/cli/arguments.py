@@ -31,6 +31,16 @@ Backends = Annotated[
     ),
 ]
 
+FailAbove = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SHARE|NxD=SHARE …",
+        help="Exit with status 1 if a backend is shown to be slower than its earlier version by "
+        "more than this, such as 2%, or 1e5x1=5% for one size.",
+        show_default=False,
+    ),
+]
+
 Target = Annotated[
     str | None, typer.Option(metavar="COLUMN", help="Column to predict.  [default: the last]")
 ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import typer.core
 
-from bench.cli.arguments import Backends, limits_of, usable, whole_number
+from bench.cli.arguments import Backends, FailAbove, limits_of, usable, whole_number
 from bench.cli.command import DISAGREES, command, end_interrupted
 from bench.report.terminal import note, progress_bar, show_lines, show_saved, width
 
@@ -68,15 +68,7 @@ def run(
             "were then.",
         ),
     ] = None,
-    fail_above: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SHARE|NxD=SHARE …",
-            help="With --against: exit with status 1 if anything is shown to be slower by more "
-            "than this, such as 2%, or 1e5x1=5% for one size.",
-            show_default=False,
-        ),
-    ] = None,
+    fail_above: FailAbove = None,
     baseline: Annotated[
         str | None,
         typer.Option(

@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 import typer
 import typer.core
 
-from bench.cli.arguments import Backends, one_of, share_of, usable, whole_number
+from bench.cli.arguments import (
+    Backends,
+    FailAbove,
+    limits_of,
+    one_of,
+    share_of,
+    usable,
+    whole_number,
+)
 from bench.cli.command import DISAGREES, command, end_interrupted
 from bench.report import terminal
 
@@ -26,10 +34,12 @@ def show(
         str,
         typer.Option(
             "--format",
-            metavar="text|md|csv",
-            help="Text for the terminal, Markdown, or CSV with one row per size and backend.",
+            metavar="text|md|csv|junit",
+            help="Text for the terminal, Markdown, CSV with one row per size and backend, or the "
+            "XML of JUnit.",
         ),
     ] = "text",
+    fail_above: FailAbove = None,
 ) -> None:
     """Print the result of a saved race.
 
@@ -39,14 +49,21 @@ def show(
     from bench.findings import results
     from bench.report.formats import race_report
     from bench.report.race import how_to_complete
+    from bench.report.versions import gate
 
-    chosen: Literal["text", "md", "csv"] = one_of("--format", layout, "text", "md", "csv")
+    chosen: Literal["text", "md", "csv", "junit"] = one_of(
+        "--format", layout, "text", "md", "csv", "junit"
+    )
+    limits = limits_of("--fail-above", fail_above or ())
     content = results.read(file)
-    report = race_report(content, chosen, full=details, width=terminal.width())
-    if chosen != "text":
-        terminal.show_values(map(str, report))
-        return
-    terminal.show_lines([*report, *how_to_complete(content, file)])
+    report = race_report(content, chosen, full=details, width=terminal.width(), limits=limits)
+    passed, lines = gate(content, limits)
+    if chosen == "text":
+        terminal.show_lines([*report, *lines, *how_to_complete(content, file)])
+    else:
+        terminal.show_values([*map(str, report), *(["", *lines] if chosen == "md" else [])])
+    if not passed:
+        raise typer.Exit(DISAGREES)
 
 
 @command

@@ -61,6 +61,8 @@ class Advice:
     options: list[Option]
     extrapolated: str
     """What lies outside the measured sizes; empty if nothing does."""
+    measured: bool
+    """Whether this very size was measured."""
 
     @property
     def best(self) -> Option:
@@ -121,7 +123,8 @@ def advise(path: Path, *, n: int, d: int, epochs: int, runs: int = 1) -> Advice:
         cached, cold = (compiles["cached"], compiles["cold"]) if compiles else (0.0, 0.0)
         options.append(Option(name, setup.value, epoch, steady, cached, cold))
     options.sort(key=lambda option: option.steady.value)
-    return Advice(n, d, epochs, runs, options, outside)
+    measured = any((case["n"], case["d"]) == (n, d) for case in cases)
+    return Advice(n, d, epochs, runs, options, outside, measured)
 
 
 def _outside(path: Path, cases: list[CaseFindings], n: int, d: int) -> str:

@@ -122,6 +122,22 @@ def _resumed(job: Problem, exact: ExactTrajectory) -> Iterator[Problem]:
         )
 
 
+def fault_on(problems: Sequence[Problem], outcome: Outcome, only: str = "") -> str:
+    """Return what is wrong with what a backend returned on problems, or an empty string.
+
+    With `only` = "pieces", only predict, loss, gradients and update are judged.
+    """
+    found = zip(outcome.trajectories, outcome.pieces, outcome.chains, strict=False)
+    for problem, (path, pieces, longest) in zip(problems, found, strict=False):
+        exact = _exact(problem, None)
+        fault = "" if only == "pieces" else judge("", path, exact.run.held_to(longest)).reason
+        if exact.epoch is not None and not fault:
+            fault = piece_fault(pieces, problem, exact.epoch)
+        if fault:
+            return f"{problem.name}: {fault}"
+    return ""
+
+
 def _first_fault(problems: Sequence[Problem], outcome: Outcome, job: Problem, sums: Sums) -> str:
     """Return what is wrong on the first problem with a fault, or an empty string.
 

@@ -60,9 +60,23 @@ _CALLS = 40
 
 
 @cache
+def properties() -> dict[str, tuple[Problem, ...]]:
+    """Return what every backend must get right → the problems that show whether it does."""
+    return {
+        "sizes that do not fill blocks": (*_tails(), *_blocks()),
+        "many features": tuple(_wide()),
+        "a given start, and only some epochs": tuple(_thinned()),
+        "columns of unlike size, zeros, large rates": tuple(_odd()),
+        "divergence": tuple(_diverging()),
+        "data at both ends of float64": tuple(_ends()),
+        "many calls": tuple(_again()),
+    }
+
+
+@cache
 def suite() -> tuple[Problem, ...]:
     """Return the problems that every backend must solve before it may race."""
-    return (*_tails(), *_blocks(), *_wide(), *_thinned(), *_odd(), *_again())
+    return tuple(problem for group in properties().values() for problem in group)
 
 
 def _tails() -> Iterator[Problem]:
@@ -102,10 +116,22 @@ def _odd() -> Iterator[Problem]:
     blank = few.X * np.array([1.0, 0.0, 1.0])
     yield _of(few, "with a column of zeros", blank, few.y, lr=few.lr)
     yield _of(few, "with targets of 0", few.X, np.zeros(19), lr=few.lr)
-    yield _of(few, "that diverges", few.X, few.y, lr=40.0, epochs=200)
     many = _problem(1_201, 2, epochs=9)
     yield _of(many, "at a large rate", many.X, many.y, lr=0.87654321)
     yield Problem("on 19 × 3 from zero", few.X, few.y, few.lr, 9)
+
+
+def _diverging() -> Iterator[Problem]:
+    few = _problem(19, 3, epochs=9)
+    yield _of(few, "that diverges", few.X, few.y, lr=40.0, epochs=200)
+
+
+def _ends() -> Iterator[Problem]:
+    """Yield samples whose squares are close to the largest and to the smallest float64."""
+    few = _problem(19, 3, epochs=9)
+    for words, scale in (("of about 10¹⁵⁰", 2.0**500), ("of about 10⁻¹⁵⁰", 2.0**-500)):
+        lr = few.lr / scale / scale
+        yield _of(few, words, few.X * scale, few.y * scale, lr=lr)
 
 
 def _again() -> Iterator[Problem]:

@@ -109,7 +109,7 @@ def advice_lines(advice: "Advice") -> list[str]:
     if rivals:
         lines.append(
             f"Once compiled, {short(best.backend)} and {' and '.join(rivals)} are too close to "
-            f"call; to be sure: {measure_command(advice)}"
+            f"call{'.' if advice.measured else f'; to be sure: {measure_command(advice)}'}"
         )
     if advice.extrapolated:
         lines.append(f"Extrapolated: {advice.extrapolated}.")

@@ -1,14 +1,17 @@
-"""A race as Markdown, for pasting, and as CSV, for programs."""
+"""A race as Markdown, for pasting, as CSV, for programs, and as JUnit's XML, for CI systems."""
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
+from xml.etree import ElementTree
 
 from rich.table import Table
 
+from bench.findings.versions import changes, too_slow
 from bench.report.race import race_details, race_summary
 from bench.report.text import markdown_cell, visible
+from plots.numbers import short
 
 if TYPE_CHECKING:
     from bench.findings.schema import CaseFindings, Compile, LeftOut, ResultFile, Row
@@ -45,19 +48,23 @@ Times per epoch do not include the set-up of a call; speed-ups and limits do.
 
 def race_report(
     content: "ResultFile",
-    layout: Literal["text", "md", "csv"] = "text",
+    layout: Literal["text", "md", "csv", "junit"] = "text",
     *,
     full: bool = False,
     width: int = 80,
+    limits: "Mapping[str, float] | None" = None,
 ) -> list[str | Table]:
-    """Return a result file as text for a terminal of `width` characters, as Markdown or as CSV.
+    """Return a result file as text for a terminal of `width` characters, or as Markdown, CSV, JUnit.
 
-    `full` adds the details to text and Markdown; the CSV always has all figures.
+    `full` adds the details to text and Markdown; the CSV always has all figures. `limits` are those
+    of `versions.gate`; JUnit's XML has a failure for each slowdown above them.
     """
     if layout == "text":
         return (race_details if full else race_summary)(content, width)
     if layout == "md":
         return [*race_markdown(content, full=full)]
+    if layout == "junit":
+        return [race_junit(content, limits or {})]
     return [*race_csv(content)]
 
 
@@ -83,6 +90,45 @@ def _markdown_table(table: Table) -> list[str]:
         "| " + " | ".join(" ".join(markdown_cell(cell).split()) for cell in line) + " |"
         for line in lines
     ]
+
+
+def race_junit(content: "ResultFile", limits: "Mapping[str, float]") -> str:
+    """Return the XML that CI systems read: a test for each backend on each size.
+
+    It fails if the backend is left out because it is wrong, or slower than `limits` allow, and is
+    skipped if it was not timed for another reason.
+    """
+    about = content["gradrace"]
+    slow = {(change.backend, change.case["name"]) for change in too_slow(changes(content), limits)}
+    suite = ElementTree.Element("testsuite", name="gradrace")
+    for case in about["cases"]:
+        rows = {row["backend"]: row for row in case["arms"]}
+        for backend in about["settings"]["backends"]:
+            name = f"{visible(short(backend))} on {case['name']}"
+            test = ElementTree.SubElement(suite, "testcase", classname="gradrace", name=name)
+            reason = visible(_reason(about["left_out"], case, backend))
+            if backend in rows:
+                reason = "is slower than allowed" if (backend, case["name"]) in slow else ""
+                reason = reason or visible(rows[backend]["impossible"])
+                test.set("time", f"{rows[backend]['run']:.9f}")
+            if reason and _counts_as_failure(about["left_out"], case, backend, rows):
+                ElementTree.SubElement(test, "failure", message=reason)
+            elif reason or backend not in rows:
+                ElementTree.SubElement(test, "skipped", message=reason or "not timed")
+    failures = len(suite.findall(".//failure"))
+    suite.attrib |= {"tests": str(len(suite)), "failures": str(failures)}
+    return ElementTree.tostring(suite, encoding="unicode")
+
+
+def _counts_as_failure(
+    left_out: "Sequence[LeftOut]", case: "CaseFindings", backend: str, rows: "Mapping[str, Row]"
+) -> bool:
+    """Whether what is said of a backend on a case is its fault."""
+    return backend in rows or any(
+        entry["fault"]
+        for entry in left_out
+        if entry["backend"] == backend and entry["case"] in (case["name"], "every case")
+    )
 
 
 def race_csv(content: "ResultFile") -> list[str]:

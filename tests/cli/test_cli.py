@@ -57,7 +57,7 @@ class TestCheck:
         assert (done.returncode, done.stderr) == (0, "")
         assert one_line(done.stdout).startswith(
             f"All {len(backends.names())} backends agree with the exact trajectory on this data "
-            "and on 181 small problems"
+            "and on 183 small problems"
         )
         found = json.loads((tmp_path / "verdicts.json").read_text("utf-8"))
         assert (found["data"], found["n"], found["d"]) == ("reference line", 100, 1)
@@ -258,7 +258,7 @@ class TestRun:
     def test_a_wrong_backend_means_status_1(self, done: "subprocess.CompletedProcess[str]") -> None:
         assert done.returncode == 1, done.stdout + done.stderr
         said = one_line(done.stdout)
-        assert "Only 2 of 3 backends agree with the exact trajectory on 181 test problems." in said
+        assert "Only 2 of 3 backends agree with the exact trajectory on 183 test problems." in said
         assert "wrong.py is left out: on 100x1, loss at epoch 0: got 405.9" in said
 
     def test_races_what_was_asked_for(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from backends.interface import InputValueError
 from bench.findings.advice import advise
-from bench.report.advice import advice_lines
+from bench.report.advice import advice_lines, measure_command
 from tests.runs import write_run
 
 SIZES = [(n, d) for d in (1, 10) for n in (100, 10_000, 100_000)]
@@ -87,7 +87,7 @@ def test_the_shorter_the_job_the_less_compiling_pays(run: Path) -> None:
         r"With 3[12]\d runs or more in one process, numba is .*", advice_lines(short)[1]
     )
     assert advice_lines(long)[0].startswith("Use numba")
-    assert advice_lines(long)[1].startswith("If numba must compile first, which takes 4.00 s")
+    assert advice_lines(long)[1].startswith("If nothing is compiled yet, numpy is faster")
     assert advice_lines(huge)[1:] == ["The very first time takes 17.2 s, because it compiles."]
 
 
@@ -96,7 +96,20 @@ def test_what_is_close_is_told(tmp_path: Path) -> None:
     write_run(path, {f"{n}x1": {"numpy": 1.1e-8 * n, "numba": 1e-8 * n} for n in (100, 10_000)})
     lines = advice_lines(advise(path, n=5_000, d=1, epochs=10**7))
     assert (
-        "numba and numpy are too close to call; to be sure: gradrace run --sizes 5000 -" in lines[2]
+        "numba and numpy are too close to call; to be sure: gradrace advise --n 5000 --d 1"
+        in lines[2]
+    )
+    write_run(path, {"10000x1": {"numpy": 1.01e-4, "numba": 1e-4}}, spread=0.3)
+    measured = " ".join(advice_lines(advise(path, n=10_000, d=1, epochs=10**7)))
+    assert "are too close to call." in measured
+
+
+def test_the_command_to_type_keeps_ones_own_backends(tmp_path: Path) -> None:
+    write_run(tmp_path / "run.json", {"100x1": {"numba": 1e-8, "my own.py": 2e-8}})
+    advice = advise(tmp_path / "run.json", n=150, d=1, epochs=500, runs=3)
+    assert measure_command(advice) == (
+        "gradrace advise --n 150 --d 1 --epochs 500 --runs 3 --measure --backend numba "
+        "--backend 'my own.py'"
     )
 
 

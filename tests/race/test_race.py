@@ -183,7 +183,7 @@ class TestRun:
     def test_what_disagrees_gets_no_figure(self, finished: tuple[Race, Path]) -> None:
         table = race_table(finished[0].about)
         columns = {str(column.header): list(column.cells) for column in table.columns}
-        rows = zip(columns["n × d"], columns["median"], columns["verdict"], strict=True)
+        rows = zip(columns["n × d"], columns["epoch"], columns["verdict"], strict=True)
         assert [row[1:] for row in rows if row[0] == " wrong.py"] == [("–", "not timed")] * 2
 
 

@@ -127,7 +127,9 @@ class TestWhoAgrees:
             for name in BOTH_SIZES
         ]
         found = changed(content)
-        assert "\npython was too slow to be timed at 100 × 1 and 1,000 × 1." in found
+        assert (
+            "\npython was too slow to be timed at 100 × 1 and 1,000 × 1: 9 s at 1,000 × 1." in found
+        )
         assert "All 3 backends agree" in found
 
 

@@ -1,0 +1,121 @@
+"""The proof as tests of pytest: `pytest --gradrace-backend mine.py`.
+
+Each property that a backend must have is a test; what it says when it fails is what the backend
+returned, and what is right. pytest finds this plugin once gradrace is installed; without the option
+it does nothing, and imports nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from bench.proof.problems import Problem
+
+_OPTION = "gradrace_backend"
+_IMPURE = "it changed"  # how `isolation` begins to say that a backend changed its arguments
+_TIMEOUT = 300.0  # seconds per property
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option."""
+    parser.getgroup("gradrace").addoption(
+        "--gradrace-backend",
+        dest=_OPTION,
+        action="append",
+        default=[],
+        metavar="NAME|FILE.py|MODULE",
+        help="A backend to test: that it computes the exact trajectory of gradient descent; "
+        "repeatable.",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)  # so that -k can choose among these tests, too
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Add a test for each property of each backend."""
+    for spec in config.getoption(_OPTION):
+        items.extend(_tests(session, spec))
+
+
+def _tests(session: pytest.Session, spec: str) -> Iterator[pytest.Item]:
+    import backends
+    from backends.interface import InputError
+    from bench.data.samples import REFERENCE_LR, reference_line
+    from bench.proof.problems import Problem, properties
+
+    try:
+        backends.require(spec)
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from None
+    line = reference_line()
+    reference = Problem("on the reference line", line.X, line.y, REFERENCE_LR, 1_000)
+    yield ConformanceTest.of(session, spec, "the reference line, every epoch", [reference])
+    pieces = [p for group in properties().values() for p in group if p.pieces]
+    name = "predict, loss, gradients and update"
+    yield ConformanceTest.of(session, spec, name, pieces, only="pieces")
+    for name, problems in properties().items():
+        yield ConformanceTest.of(session, spec, name, problems)
+    name = "the arguments stay as they are"
+    yield ConformanceTest.of(session, spec, name, pieces, only="purity")
+
+
+class ConformanceTest(pytest.Item):
+    """One property of one backend."""
+
+    spec: str
+    problems: "Sequence[Problem]"
+    only: str
+    """What counts: pieces, purity, or everything if it is empty."""
+
+    @classmethod
+    def of(
+        cls,
+        session: pytest.Session,
+        spec: str,
+        name: str,
+        problems: "Sequence[Problem]",
+        only: str = "",
+    ) -> "ConformanceTest":
+        """Return the test of a property by these problems."""
+        item: ConformanceTest = cls.from_parent(session, name=name, nodeid=f"{spec}::{name}")
+        item.spec, item.problems, item.only = spec, problems, only
+        return item
+
+    def runtest(self) -> None:
+        """Run the backend in a process of its own, and judge all that it returns."""
+        from bench.proof.agreement import fault_on
+        from bench.proof.isolation import BackendError, run_isolated
+
+        try:
+            outcome = run_isolated(self.spec, self.problems, _TIMEOUT)
+        except BackendError as error:
+            self._report(str(error))
+            return
+        if self.only != "purity" and (fault := fault_on(self.problems, outcome, self.only)):
+            raise NonconformingError(fault)
+        if outcome.failure:
+            self._report(outcome.failure)
+        elif self.only == "pieces" and not any(outcome.pieces):
+            pytest.skip("it has none of them")
+
+    def _report(self, failure: str) -> None:
+        """Fail, unless the test is about something else."""
+        if (_IMPURE in failure) == (self.only == "purity"):
+            raise NonconformingError(failure)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:
+        """Say in one line what the backend did wrong."""
+        if isinstance(excinfo.value, NonconformingError):
+            return f"{self.spec}: {excinfo.value}"
+        return str(super().repr_failure(excinfo, style))
+
+    def reportinfo(self) -> tuple[str, None, str]:
+        """Say what is tested."""
+        return self.spec, None, self.name
+
+
+class NonconformingError(Exception):
+    """A backend lacks a property; the message says what it did."""

@@ -1,0 +1,86 @@
+"""The conformance suite as tests of pytest: what fails says why, and nothing happens unasked."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FOREIGN, ROOT
+
+PROPERTIES = [
+    "the reference line, every epoch",
+    "predict, loss, gradients and update",
+    "sizes that do not fill blocks",
+    "many features",
+    "a given start, and only some epochs",
+    "columns of unlike size, zeros, large rates",
+    "divergence",
+    "data at both ends of float64",
+    "many calls",
+    "the arguments stay as they are",
+]
+
+
+def run(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_right_backend_passes(tmp_path: Path) -> None:
+    done = run(tmp_path, "--gradrace-backend", str(FOREIGN / "good.py"), "-v")
+    assert done.returncode == 0, done.stdout
+    for name in PROPERTIES:
+        result = "SKIPPED" if name.startswith("predict") else "PASSED"
+        assert f"good.py::{name} {result}" in done.stdout
+
+
+def test_silent_unless_asked(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text(
+        "import sys\ndef test_a():\n"
+        "    assert not {m for m in sys.modules if m.startswith(('bench.proof.oracle', 'numba'))}\n"
+    )
+    done = run(tmp_path, "-q")
+    assert "1 passed" in done.stdout
+
+
+BROKEN = {
+    "lr = 0.005": ("a given start", r"w\[0\] at epoch 1: got .*, exact .* × the bound"),
+    "X[0, 0] += 1": ("the arguments stay", "it changed the samples that prepare was given"),
+    "raise OSError('no disk')": ("divergence", "raised OSError: no disk (mine.py, line"),
+    "every = 1": ("a given start", "shape"),
+}
+
+
+@pytest.mark.parametrize("line", BROKEN)
+def test_a_failure_says_what_was_got(tmp_path: Path, line: str) -> None:
+    name, words = BROKEN[line]
+    source = (FOREIGN / "good.py").read_text()
+    (tmp_path / "mine.py").write_text(
+        source.replace("    X, y = data\n", f"    X, y = data\n    {line}\n")
+    )
+    done = run(tmp_path, "--gradrace-backend", "mine.py", "-q", "-k", name.split()[-1])
+    assert done.returncode == 1
+    assert f"mine.py::{name}" in done.stdout
+    assert words.split(": got")[0].replace("\\", "") in done.stdout
+
+
+def test_the_functions_of_a_backend_are_tested_apart(tmp_path: Path) -> None:
+    source = (FOREIGN / "good.py").read_text() + "\ndef loss(X, y, w, b):\n    return 0.0\n"
+    (tmp_path / "mine.py").write_text(source)
+    done = run(tmp_path, "--gradrace-backend", "mine.py", "-q", "-k", "predict or reference")
+    assert "loss(): got 0.0, exact" in done.stdout
+    assert "1 failed, 1 passed" in done.stdout
+
+
+def test_no_such_backend(tmp_path: Path) -> None:
+    done = run(tmp_path, "--gradrace-backend", "no.py")
+    assert done.returncode == 4
+    assert "ERROR: backend no.py: no such file" in done.stderr
