@@ -54,7 +54,7 @@ def race_report(
     width: int = 80,
     limits: "Mapping[str, float] | None" = None,
 ) -> list[str | Table]:
-    """Return a result file as text for a terminal of `width` characters, or as Markdown, CSV, JUnit.
+    """Return a result file as text for a terminal of `width` characters, Markdown, CSV or JUnit.
 
     `full` adds the details to text and Markdown; the CSV always has all figures. `limits` are those
     of `versions.gate`; JUnit's XML has a failure for each slowdown above them.
