@@ -52,7 +52,9 @@ class Settings:
         twins = {name for name in files if files.count(name) > 1}
         if twins:
             raise InputValueError(f"backends: two files are called {twins.pop()}; rename one")
-        baseline = self.baseline or (backends.BASELINE if backends.BASELINE in specs else specs[0])
+        today = [spec for spec in specs if spec == backends.name_of(spec)] or specs
+        usual = backends.BASELINE if backends.BASELINE in specs else today[0]
+        baseline = self.baseline or usual
         if baseline not in specs:
             raise InputValueError(
                 f"baseline {baseline}: is not in the race; the backends are {', '.join(specs)}"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from backends import ABSENT
 from bench.findings.winners import Winner, winners
 from bench.report.tables import size
 from plots.numbers import short, three_digits
@@ -111,7 +112,8 @@ def _speed_ups(found: Sequence[Winner], baseline: str) -> str:
 
 def _who_agrees(about: "About") -> Iterator[str]:
     """Say how many backends compute the exact trajectory."""
-    names = about["settings"]["backends"]
+    absent = {e["backend"] for e in about["left_out"] if e["reason"].startswith(ABSENT)}
+    names = [name for name in about["settings"]["backends"] if name not in absent]
     wrong = {
         entry["backend"]
         for entry in about["left_out"]

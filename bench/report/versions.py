@@ -50,11 +50,12 @@ def _sentences(found: Sequence[VersionChange]) -> Iterator[str]:
 
 
 def _amount(change: VersionChange) -> str:
-    """Write by how much a version is slower or faster, with the interval: 1.8 % (1.2 to 2.4 %)."""
+    """Write how much more or less time a version takes: 1.8 % more time (1.2 to 2.4 %)."""
     ratio = change.ratio
     low, middle, high = (abs(value - 1) for value in (ratio.low, ratio.value, ratio.high))
     low, high = sorted((low, high))
-    return f"by {_digits(middle)} % ({_digits(low)} to {_digits(high)} %)"
+    word = "more" if ratio.value > 1 else "less"
+    return f"{_digits(middle)} % {word} time ({_digits(low)} to {_digits(high)} %)"
 
 
 def _digits(share: float) -> str:
@@ -148,7 +149,9 @@ def gate(content: "ResultFile", limits: Mapping[str, float]) -> tuple[bool, list
         limit = limit_of(change, limits)
         if limit is not None and change not in slow and not change.rules_out(limit):
             lines.append(_not_ruled_out(change, limit))
-    passed = not slow and bool(found or not missing)
+    if not found and not missing:
+        return True, ["Passed: there is no earlier version to compare with."]
+    passed = not slow and bool(found)
     return passed, lines or ["Passed: every slowdown above the limit is ruled out."]
 
 

@@ -59,6 +59,25 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
         ["run", "--baseline", "jax"],
         "baseline jax: is not in the race; the backends are python",
     ),
+    "run, case": (
+        ["run", "--case", "9x"],
+        "case: needs SAMPLESxFEATURES, like 100x1 or 1e5x8@2000",
+    ),
+    "run, case and sizes": (["run", "--case", "9x1", "--sizes", "9"], "--case: cannot be combined"),
+    "run, no revision": (
+        ["run", "--against", "no/such", "--backends", "numba"],
+        "backend numba@no/such: no/such is not a revision of ",
+    ),
+    "run, limit alone": (["run", "--fail-above", "2%"], "--fail-above: needs --against REV"),
+    "run, limit": (["run", "--against", "x", "--fail-above", "2x"], "--fail-above: needs a share"),
+    "advise, nothing": (
+        ["advise", "--n", "9", "--d", "1", "--epochs", "9"],
+        "results: holds no result of a race on this machine; --measure races your job",
+    ),
+    "advise, both": (
+        ["advise", "x.json", "--n", "9", "--d", "1", "--epochs", "9", "--measure"],
+        "--measure: takes no FILE",
+    ),
     "run, twice": (["run", "--quick", "--full"], "--quick and --full: choose one"),
     "run, memory": (["run", "--sizes", "1e9", "--features", "1e4"], "these sizes need about "),
     "resume, nothing": (["run", "--resume", "no.json"], "no.json: No such file or directory"),
@@ -85,7 +104,7 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
     "show, foreign": (["show", "model.json"], "model.json: is not a result file of "),
     "show, format": (
         ["show", "model.json", "--format", "x"],
-        "--format: must be text, md or csv, got 'x'",
+        "--format: must be text, md, csv or junit, got 'x'",
     ),
     "plot, foreign": (
         ["plot", "model.json", "--out", "new"],

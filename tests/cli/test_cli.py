@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pyarrow.parquet
 import pytest
@@ -293,6 +294,78 @@ class TestRun:
         done = gradrace("run", "--resume", str(path))
         assert f"{path} is finished, so nothing was timed; gradrace show " in done.stderr
         assert path.read_bytes() == before
+
+
+@pytest.mark.slow
+class TestVersions:
+    """A file that has changed since a commit, raced against what it was."""
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+        folder = tmp_path_factory.mktemp("versions")
+        (folder / "mine.py").write_text(Path(GOOD).read_text("utf-8"))
+        for words in (
+            ["init", "-q"],
+            ["add", "mine.py"],
+            ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "one"],
+            ["tag", "v1"],
+        ):
+            subprocess.run(["git", "-C", str(folder), *words], check=True)
+        return folder
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def done(folder: Path) -> "subprocess.CompletedProcess[str]":
+        """Nothing changes in the first run; then the same sums are made twice in every epoch."""
+        words = ("run", "--against", "v1", "--backends", "mine.py", "--case", "30x2@40")
+        unchanged = process(folder, *words)
+        assert (unchanged.returncode, unchanged.stderr) == (0, "")
+        assert "No backend has changed since v1" in unchanged.stdout
+        source = (folder / "mine.py").read_text("utf-8")
+        slow = source.replace("r = X @ w + b - y", "r = X @ w + b - y; r = X @ w + b - y")
+        (folder / "mine.py").write_text(slow)
+        return process(folder, *words, "--sessions", "2", "--fail-above", "900%")
+
+    def test_the_answer_comes_first(self, done: "subprocess.CompletedProcess[str]") -> None:
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.startswith("mine.py")
+        assert "than at v1" in done.stdout or "no difference from v1" in done.stdout
+        assert "Passed: every slowdown above the limit is ruled out." in done.stdout
+
+    @pytest.mark.usefixtures("done")
+    def test_the_file_says_what_was_compared(self, folder: Path) -> None:
+        content = json.loads((folder / "results/against/benchmark.json").read_text("utf-8"))
+        earlier = content["gradrace"]["backends"]["mine.py@v1"]
+        assert earlier["version_of"] == "mine.py"
+        assert earlier["commit"] == content["commit_info"]["id"]
+        assert content["commit_info"]["dirty"] is True
+        copies = {arm["extra_info"]["backend"] for arm in content["benchmarks"]}
+        assert copies == {"mine.py", "mine.py@v1"}
+        assert [case["run_epochs"] for case in content["gradrace"]["cases"]] == [40]
+
+    @pytest.mark.usefixtures("done")
+    def test_shown_for_a_pull_request(self, folder: Path, gradrace: Command) -> None:
+        path = str(folder / "results/against/benchmark.json")
+        page = gradrace("show", path, "--format", "md")
+        assert "| n × d | then | now | change (95 %) | noise |" in page.stdout
+        xml = gradrace("show", path, "--format", "junit", "--fail-above", "900%")
+        assert (page.returncode, xml.returncode) == (0, 0)
+        cases = ElementTree.fromstring(xml.stdout).findall("testcase")
+        names = [case.get("name") for case in cases]
+        assert names == ["mine.py on 30x2", "mine.py@v1 on 30x2"]
+
+
+@pytest.mark.slow
+def test_advise_measures_a_job_and_remembers_it(gradrace: Command, tmp_path: Path) -> None:
+    job = ("--n", "40", "--d", "3", "--epochs", "50")
+    measured = gradrace("advise", *job, "--measure", "--backend", "numpy", "--backend", GOOD)
+    assert measured.returncode == 0, measured.stderr
+    assert "of 50 epochs on 40 × 3 takes about" in one_line(measured.stdout)
+    assert (tmp_path / "results/measured/40x3@50.json").exists()
+    again = gradrace("advise", *job)
+    assert "from results/measured/40x3@50.json" in again.stderr
+    assert again.stdout == measured.stdout
 
 
 class TestShow:

@@ -64,7 +64,9 @@ def test_a_single_session_judges_nothing(raced: Race) -> None:
 
 def test_the_answer_comes_first(raced: Race) -> None:
     first = str(race_summary(raced(1.02, 1.0))[0])
-    assert first.startswith("numba is slower than at before: by 2.0 % (1.9 to 2.1 %) on 100 × 1. ")
+    assert first.startswith(
+        "numba is slower than at before: 2.0 % more time (1.9 to 2.1 %) on 100 × 1. "
+    )
     assert "No difference is shown on 1,000 × 1; a slowdown of more than 0." in first
 
 
