@@ -1,130 +1,106 @@
-"""About how long a race takes, before anything is known of its backends."""
+"""About how long a race takes, before anything is known of its backends.
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+What a machine can do at this moment is measured first: how long a process takes to start that
+imports what all of them import. The constants below are what the parts of a race took on a machine
+where such a start takes half a second; they are scaled by what it takes here and now.
+"""
+
+import subprocess
+from time import monotonic
 
 import backends
+from bench.machine import child
+from bench.race.cases import Case
 from bench.race.settings import Settings
-from bench.race.timed_backend import LEAST_BLOCK
+from bench.race.timed_backend import FAR, LEAST_BLOCK
 from bench.race.trial import FEWEST_REPETITIONS, LONG_BLOCK
 
+START = 0.5
+"""Seconds of a start on the machine of these constants, which are seconds, too."""
+_AROUND = 5.5  # exact sums of the small problems, pictures, the model of the reference line
+_CHECK = 2.8  # checking a backend
+_LIMIT = 4.0  # measuring the limit of the machine, which is done twice
+_COMPILING = 5.0  # all cold and cached starts of a backend
+_TRIAL, _SESSION, _READY = 1.1, 1.1, 0.15  # a trial; a session; an arm in a session
+_STEP = 1e-7  # what an interpreted loop takes for one number of X or y
+_EXACT, _TRIED, _READIED = (
+    5e-7,
+    1.8e-7,
+    5e-8,
+)  # per number: exact sums, a trial, an arm in a session
+_TRIAL_PASSES = 12  # of an interpreted loop
+_STARTS = 3
 
-@dataclass(frozen=True)
-class Pace:
-    """How fast a machine is, in seconds; anything not listed takes negligible time."""
-
-    around: float
-    """Before and after the race: exact sums, pictures, the model of the reference line."""
-    check: float
-    """Checking a backend, including its start."""
-    limits: int
-    """How many times the limit of the machine is measured."""
-    limit: float
-    """Measuring it once."""
-    process: float
-    """Starting a process that imports a backend and tries it on one case."""
-    compiling: float
-    """All cold and cached starts of a backend."""
-    block: float
-    """The average timed block of a backend that is not slow."""
-    ready: float
-    """Preparing and verifying a backend in a session."""
-    step: float
-    """What an interpreted loop takes for one number of X or y."""
-    interpreted: bool
-    """Whether a foreign backend is assumed to be an interpreted loop."""
+_IMPORTS = "import numpy, numba, pytest, pytest_benchmark.plugin, msgspec, psutil"
 
 
-BRISK = Pace(
-    around=1.0,
-    check=2.0,
-    limits=2,
-    limit=1.0,
-    process=0.6,
-    compiling=0.0,
-    block=LEAST_BLOCK,
-    ready=0.02,
-    step=5e-8,
-    interpreted=False,
-)
-"""A fast machine that does nothing else."""
-
-SLOW = Pace(
-    around=8.0,
-    check=5.0,
-    limits=4,
-    limit=3.0,
-    process=1.5,
-    compiling=2.0,
-    block=LONG_BLOCK,
-    ready=0.15,
-    step=1.5e-7,
-    interpreted=True,
-)
-"""A slow machine, or one that is busy."""
-
-_TRIAL_PASSES = 10
-"""The least number of times that a trial goes through the samples."""
-
-
-def duration(settings: Settings) -> tuple[float, float]:
-    """Return about how many seconds the race takes, on a fast and on a slow machine."""
-    return _seconds(settings, BRISK), _seconds(settings, SLOW)
-
-
-def _seconds(settings: Settings, pace: Pace) -> float:
-    """Return the sum of all that takes time, one after the other."""
-    passes = [pace.step * case.n * (case.d + 1) for case in settings.cases]
-    slow = sum(_is_interpreted(spec, pace) for spec in settings.backends)
-    trials = len(settings.cases) * len(settings.backends)
-    arms = trials + len(settings.cases)  # the fastest of each case also races against itself
-    session = pace.process + arms * (settings.repetitions * pace.block + pace.ready)
-    for one in passes:  # a call of one epoch passes twice
-        usual, least = settings.repetitions * pace.block, FEWEST_REPETITIONS * 2 * one
+def duration(settings: Settings, start: float) -> float:
+    """Return about how many seconds a race takes where such a process starts in `start` seconds."""
+    scale = start / START
+    passes = [_STEP * scale * _numbers(case) for case in settings.cases]
+    slow = sum(_is_interpreted(spec) for spec in settings.backends)
+    compiling = sum(map(_compiles, settings.backends))
+    once = _AROUND + len(settings.backends) * _CHECK + settings.limit * 2 * _LIMIT
+    for case in settings.cases:
+        trials = len(settings.backends) * (_TRIAL + _TRIED * _numbers(case))
+        once += _EXACT * _numbers(case) + trials
+    smallest = min(settings.cases, key=lambda case: case.data_bytes)
+    once += compiling * (_COMPILING + 2 * _TRIED * _numbers(smallest))
+    timed = [one for one in passes if 2 * one < FAR * settings.longest]
+    tried = slow * _TRIAL_PASSES * sum(timed)
+    session = scale * _SESSION
+    for case in settings.cases:
+        arms = len(settings.backends) + max(1, len(backends.earlier(settings.backends)))
+        session += arms * scale * (_READY + _READIED * _numbers(case))
+        session += arms * settings.repetitions * (LEAST_BLOCK + LONG_BLOCK) / 2
+    for one in timed:  # a call of one epoch passes twice
+        usual, least = settings.repetitions * LONG_BLOCK, FEWEST_REPETITIONS * 2 * one
         session += slow * max(0.0, least - usual)
-    return (
-        pace.around
-        + len(settings.backends) * (pace.check + pace.compiling)
-        + settings.limit * pace.limits * pace.limit
-        + trials * pace.process
-        + slow * _TRIAL_PASSES * sum(passes)
-        + settings.sessions * max(settings.spacing, session)
-    )
+    sessions = (settings.sessions - 1) * max(settings.spacing, session) + session
+    return scale * once + tried + sessions
 
 
-def _is_interpreted(spec: str, pace: Pace) -> bool:
-    """Whether a backend is an interpreted loop; for a foreign one, as assumed."""
-    name = backends.name_of(spec)
-    if name in backends.LADDER:
-        return backends.LADDER[name].package is None
-    return pace.interpreted
+def _numbers(case: Case) -> int:
+    return case.n * (case.d + 1)
 
 
-def announcement(settings: Settings) -> str:
-    """Say what will be raced, and about how long that takes."""
+def _is_interpreted(spec: str) -> bool:
+    return backends.rung(spec).interpreted
+
+
+def _compiles(spec: str) -> bool:
+    return backends.rung(spec).package not in (None, "numpy")
+
+
+def measured_start() -> float:
+    """Return how many seconds a process takes here and now that imports what a race needs."""
+    found = []
+    for _ in range(_STARTS):
+        begin = monotonic()
+        process = child.start(_IMPORTS, output=subprocess.DEVNULL)
+        process.wait()
+        child.end(process)
+        found.append(monotonic() - begin)
+    return min(found)
+
+
+def announcement(settings: Settings, start: float | None = None) -> str:
+    """Say what will be raced, and about how long that takes; `start` is measured by default."""
+    seconds = duration(settings, measured_start() if start is None else start)
     return (
         f"{settings.kind} run: {_count(len(settings.cases), 'size')}, "
         f"{_count(len(settings.backends), 'backend')}, {_count(settings.sessions, 'session')}; "
-        f"takes about {in_words(*duration(settings))}"
+        f"takes about {in_words(seconds)}"
     )
 
 
-def in_words(low: float, high: float) -> str:
-    """Write a range of times that contains both: 45 to 110 seconds."""
-    first = _unit(low, math.floor)
-    last = _unit(high, math.ceil)
-    if first == last:
-        return " ".join(last)
-    return f"{first[0] if first[1] == last[1] else ' '.join(first)} to {' '.join(last)}"
-
-
-def _unit(seconds: float, rounded: Callable[[float], int]) -> tuple[str, str]:
-    """Return a round number and its unit: fives of seconds, minutes from two on, then hours."""
+def in_words(seconds: float) -> str:
+    """Write a time in round numbers: fives of seconds, minutes from two on, then hours."""
     for size, unit in ((3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
-            return f"{rounded(seconds / size):,}", unit
-    return f"{5 * rounded(seconds / 5)}", "seconds"
+            number = seconds / size
+            return f"{number:.1f} {unit}" if number < 3 else f"{number:,.0f} {unit}"
+    return f"{max(5, 5 * round(seconds / 5))} seconds"
 
 
 def _count(number: int, noun: str) -> str:

@@ -51,7 +51,7 @@ _FEWER_SAMPLES = 8
 """The call on fewer samples gets one in this many."""
 _FEW_VALUES, _LEAST_SHARE = 20_000, 10
 """The values of X in a call that foretells the time of one on at least ten times as many."""
-_FAR = 2.0
+FAR = 2.0
 """How many times the longest call a foreseen one must take to be left out untried."""
 _ROUNDS, _MOST_ROUNDS = 3, 8
 _LONG_CALL = 0.1
@@ -190,7 +190,7 @@ class Contestant:
     ) -> None:
         """Load and prepare; with a budget, choose the epochs that it allows."""
         self.load, self.module = _timed(backends.load, backend)
-        if budget is not None and (seconds := self._foreseen(samples)) > _FAR * longest:
+        if budget is not None and (seconds := self._foreseen(samples)) > FAR * longest:
             self.too_slow = f"too slow: a call of one epoch would take about {seconds:.2g} s"
             return
         self._memory = Memory()
