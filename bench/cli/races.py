@@ -114,8 +114,10 @@ def run(
     Writes benchmark.json, agreement.png, speed.png, speedup.png, breakeven.png, fastest.png,
     roofline.png, and the files of `gradrace train`.
 
-    NAME@REV is a backend as it was at a revision of git, such as numba@main or mine.py@v1.2. With
-    --against, the result says how each backend has changed, in 10 sessions instead of 3.
+    With --against main, each backend that has changed since the revision main of git also races
+    what it was then, and the result says how much slower or faster it has become. There are 10
+    sessions then, instead of 3. NAME@REV, such as numba@main or mine.py@v1.2, names one such
+    earlier version.
 
     The exit status is 1 if a backend disagrees with the exact trajectory, is impossibly fast for
     this machine or slower than --fail-above allows, or if a session fails.
