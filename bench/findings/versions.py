@@ -6,6 +6,7 @@ shown if the 95 % interval of the ratio excludes 1 and the difference exceeds th
 much today's version and an identical copy of it seemed to differ in the same sessions.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -43,13 +44,17 @@ class VersionChange:
         """Whether the whole interval shows a slowdown above `limit`, a share such as 0.02."""
         return self.ratio.low > 1 + limit
 
-    def rules_out(self, limit: float) -> bool:
-        """Whether the interval excludes a slowdown above `limit`."""
-        return self.ratio.high <= 1 + limit
+    @property
+    def ruled_out(self) -> float:
+        """The slowdown, as a share, above which none is left: by the interval and by the noise."""
+        return max(self.ratio.high - 1, math.inf if self.noise is None else self.noise)
 
     def sessions_for(self, limit: float) -> int | None:
-        """Return about how many sessions would exclude that; None if none would."""
-        return statistics.sessions_below(self.ratio, self.sessions, 1 + limit)
+        """Return about how many sessions would rule out more than `limit`; None if none would."""
+        needed = statistics.sessions_below(self.ratio, self.sessions, 1 + limit)
+        if needed is None or self.noise is None:
+            return None
+        return max(needed, math.ceil(self.sessions * (self.noise / limit) ** 2))
 
 
 def changes(content: ResultFile) -> list[VersionChange]:

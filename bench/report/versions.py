@@ -38,11 +38,11 @@ def _sentences(found: Sequence[VersionChange]) -> Iterator[str]:
     unclear = [change for change in found if change.verdict == statistics.UNDECIDED]
     if unclear:
         who = "" if shown else f"{name}: "
-        most = max(change.ratio.high - 1 for change in unclear)
+        most = max(change.ruled_out for change in unclear)
         where = joined([size(change.case) for change in unclear])
         no = "No" if shown else f"no difference from {revision} is"
         no = f"{no} difference is" if shown else no
-        out = f"a slowdown of more than {_digits(max(most, 0.0))} % can be ruled out"
+        out = f"a slowdown of more than {_digits(most)} % can be ruled out"
         yield f"{who}{no} shown on {where}; {out}{' there' * shown}."
     if any(change.verdict == statistics.UNJUDGED for change in found):
         who = "The rest" if shown or unclear else name
@@ -147,7 +147,7 @@ def gate(content: "ResultFile", limits: Mapping[str, float]) -> tuple[bool, list
         lines.append("Failed: nothing could be compared.")
     for change in found:
         limit = limit_of(change, limits)
-        if limit is not None and change not in slow and not change.rules_out(limit):
+        if limit is not None and change not in slow and change.ruled_out > limit:
             lines.append(_not_ruled_out(change, limit))
     if not found and not missing:
         return True, ["Passed: there is no earlier version to compare with."]
@@ -158,7 +158,7 @@ def gate(content: "ResultFile", limits: Mapping[str, float]) -> tuple[bool, list
 def _not_ruled_out(change: VersionChange, limit: float) -> str:
     """Say what the sessions leave open, and how many more would decide it."""
     about = f"{_named(change)}: a slowdown of more than {percent(limit)} cannot be ruled out"
-    if needed := change.sessions_for(limit):
+    if limit and (needed := change.sessions_for(limit)):
         return f"{about}; it takes about {max(needed, change.sessions + 1)} sessions."
     return f"{about}, and more sessions are not likely to."
 

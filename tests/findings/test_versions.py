@@ -88,6 +88,15 @@ class TestGate:
         assert found is passed
         assert words in " ".join(lines)
 
+    def test_what_equal_copies_differ_by_is_not_ruled_out(self, raced: Race) -> None:
+        content = raced(1.0, 1.0, spread=1e-4)
+        for arm in content["benchmarks"]:
+            if arm["extra_info"]["duplicate"]:
+                arm["stats"]["data"][:] = [1.02 * value for value in arm["stats"]["data"]]
+        passed, lines = gate(content, {"": 0.01})
+        assert passed
+        assert "a slowdown of more than 1 % cannot be ruled out" in lines[0]
+
     def test_what_is_open_says_how_many_sessions_decide(self, raced: Race) -> None:
         passed, lines = gate(raced(1.0, 1.0, spread=0.05), {"": 0.01})
         assert passed
