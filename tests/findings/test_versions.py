@@ -88,6 +88,13 @@ class TestGate:
         assert found is passed
         assert words in " ".join(lines)
 
+    def test_an_interval_that_holds_the_limit_decides_nothing(self, raced: Race) -> None:
+        content = raced(1.03, 1.0, spread=0.03)
+        change = changes(content)[0]
+        limit = (change.ratio.low + change.ratio.value) / 2 - 1
+        assert gate(content, {"100x1": limit})[0]
+        assert not gate(content, {"100x1": change.ratio.low - 1.001})[0]
+
     def test_what_equal_copies_differ_by_is_not_ruled_out(self, raced: Race) -> None:
         content = raced(1.0, 1.0, spread=1e-4)
         for arm in content["benchmarks"]:

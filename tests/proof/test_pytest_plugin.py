@@ -75,9 +75,10 @@ def test_a_failure_says_what_was_got(tmp_path: Path, line: str) -> None:
 def test_the_functions_of_a_backend_are_tested_apart(tmp_path: Path) -> None:
     source = (FOREIGN / "good.py").read_text() + "\ndef loss(X, y, w, b):\n    return 0.0\n"
     (tmp_path / "mine.py").write_text(source)
-    done = run(tmp_path, "--gradrace-backend", "mine.py", "-q", "-k", "predict or reference")
+    words = ("-k", "predict or reference or arguments")
+    done = run(tmp_path, "--gradrace-backend", "mine.py", "-q", *words)
     assert "loss(): got 0.0, exact" in done.stdout
-    assert "1 failed, 1 passed" in done.stdout
+    assert "1 failed, 2 passed" in done.stdout
 
 
 def test_no_such_backend(tmp_path: Path) -> None:
