@@ -85,13 +85,18 @@ def past(spec: str, module: str) -> Past:
     commit = _commit(top, revision)
     inside = root.relative_to(top) / package
     folder = _copied(top, f"{commit}:{'' if inside == Path() else inside.as_posix()}", package)
-    found = Past(commit, str(folder), module, str(top))
-    known = {**json.loads(os.environ.get(_VARIABLE, "{}")), spec: found}
-    os.environ[_VARIABLE] = json.dumps(known)
+    found = _FOUND[spec] = Past(commit, str(folder), module, str(top))
     return found
 
 
+def environment() -> dict[str, str]:
+    """Return what a child process needs in its environment to use the same commits."""
+    known = {**_INHERITED, **_FOUND}
+    return {_VARIABLE: json.dumps(known)} if known else {}
+
+
 _VARIABLE = "GRADRACE_REVISIONS"
+_FOUND: dict[str, Past] = {}
 _INHERITED: Mapping[str, Sequence[str]] = json.loads(os.environ.get(_VARIABLE, "{}"))
 """What the parent of this process found for each name with a revision."""
 

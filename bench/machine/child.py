@@ -26,6 +26,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, NoReturn
 
+from backends import revisions
+
 Child = subprocess.Popen[bytes]
 
 _ROOT = str(Path(__file__).resolve().parents[2])
@@ -51,7 +53,7 @@ def start(
     )
     return subprocess.Popen(
         [sys.executable, "-P", "-c", program, *arguments],
-        env=environment,
+        env={**(os.environ if environment is None else environment), **revisions.environment()},
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,

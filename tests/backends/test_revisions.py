@@ -53,7 +53,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(revisions, "_INHERITED", {})
-    monkeypatch.delenv("GRADRACE_REVISIONS", raising=False)
+    monkeypatch.setattr(revisions, "_FOUND", {})
     for name in ("helper", "package", "package.inner"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return folder
@@ -125,6 +125,7 @@ def test_a_child_uses_the_commit_that_its_parent_found(repository: Path) -> None
     problem = Problem("", np.array([[1.0], [2.0]]), np.array([1.0, 2.0]), lr=0.1, epochs=2)
     assert len(run_isolated("mine.py@main", [problem]).trajectories) == 1
     assert backends.past("mine.py@main") != first
+    assert "GRADRACE_REVISIONS" not in os.environ  # what is started elsewhere looks for itself
 
 
 @pytest.mark.parametrize(
