@@ -31,6 +31,7 @@ from bench.proof.problems import Problem
 
 PIECES_LR = 0.3  # the rate at which `update` is checked
 _SETTLING, _WATCHED, _BUSY = 0.25, 0.1, 0.1  # seconds, seconds, cores
+_LOOKS = 3  # what is busy only once has just been ending
 
 _CHILD = "from bench.proof import isolation; isolation._child()"
 
@@ -200,9 +201,11 @@ def _exercise(
             pieces = _evaluate_pieces(backend, X, y, problem.w0, problem.b0)
             arrays |= {f"{i}_{piece}": values for piece, values in pieces.items()}
     doing.unlink(missing_ok=True)
-    time.sleep(_SETTLING)  # threads of a library may spin for a while before they sleep
-    if (cores := _busy_cores()) > _BUSY:
-        raise BackendError(f"it keeps {cores:.1f} cores busy after train has returned")
+    for _ in range(_LOOKS):
+        time.sleep(_SETTLING)  # threads of a library may spin for a while before they sleep
+        if (cores := _busy_cores()) <= _BUSY:
+            return
+    raise BackendError(f"it keeps {cores:.1f} cores busy after train has returned")
 
 
 def longest_chain(backend: Backend, n: int, d: int) -> int:
