@@ -189,7 +189,7 @@ def require(spec: str) -> None:
 
     Raises:
         InputValueError: no such name, file, module or revision, or the package it needs is missing.
-        OSError: there is no place for the files of a revision.
+        OSError: the files of the revision cannot be written anywhere.
 
     """
     from backends.interface import InputValueError
@@ -223,8 +223,9 @@ def past(spec: str) -> revisions.Past | None:
     """Return where the files of a backend at a revision are; None for one of today.
 
     Raises:
-        InputValueError: there is no git, no repository or no such revision.
-        OSError: there is no place for the files.
+        InputValueError: git is not installed, the backend is not in a repository, or the
+            repository has no such revision.
+        OSError: its files cannot be written anywhere.
 
     """
     from backends.interface import InputValueError

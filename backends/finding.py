@@ -64,18 +64,38 @@ def _neighbors(file: Path) -> list[Path]:
     for statement in statements:
         if isinstance(statement, ast.Import):
             names |= {alias.name for alias in statement.names}
-        elif isinstance(statement, ast.ImportFrom) and statement.module:
-            names |= {f"{statement.module}.{alias.name}" for alias in statement.names}
-    here = file.parent if file.parent.name == HERE.name else HERE
-    found = []
-    for name in sorted(names):
-        first, *rest = name.split(".")
-        near = here.joinpath(*rest[:1]) if first == HERE.name else file.parent / first
-        found += [path] if (path := near.with_suffix(".py")).is_file() else []
-        found += (
-            sorted(near.rglob("*.py")) if near != here and (near / "__init__.py").exists() else []
-        )
+        elif isinstance(statement, ast.ImportFrom):
+            package = f"{statement.module}." if statement.module else ""  # none: from . import x
+            names |= {f"{package}{alias.name}" for alias in statement.names}
+    found = [path for name in sorted(names) for path in _files(file, name.split("."))]
     return list(dict.fromkeys(found))
+
+
+def _files(file: Path, name: list[str]) -> list[Path]:
+    """Return the files that the import of a dotted name may run, if they are nearby.
+
+    Of the package `backends`, that is one; of another package, all, since what it imports itself
+    is not followed.
+    """
+    first, *rest = name
+    if first == HERE.name:
+        here = file.parent if file.parent.name == HERE.name else HERE
+        return [path] if (path := here / f"{''.join(rest[:1])}.py").is_file() else []
+    for folder in roots(file):
+        if (module := folder / f"{first}.py").is_file():
+            return [module]
+        if package := sorted((folder / first).rglob("*.py")):
+            return package
+    return []
+
+
+def roots(file: Path) -> Iterator[Path]:
+    """Yield the folder of a file, and, if that is a package, those around it up to its root."""
+    folder = file.parent
+    yield folder
+    while (folder / "__init__.py").is_file():
+        folder = folder.parent
+        yield folder
 
 
 def find(name: str) -> ModuleSpec | None:

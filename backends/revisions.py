@@ -29,7 +29,7 @@ from backends import cache, finding
 
 _SPEC = re.compile(r"(?P<name>.+?\.py|[^@/]+)@(?P<revision>.+)")
 _PREFIX = "backends.at_"
-ABSENT = "there is no"
+ABSENT = "does not exist in commit"
 
 
 class Past(NamedTuple):
@@ -46,6 +46,11 @@ class Past(NamedTuple):
     def file(self) -> Path:
         """The file of the backend; it does not exist if the commit has no such backend."""
         return Path(self.folder, *self.module.split(".")).with_suffix(".py")
+
+    @property
+    def path(self) -> list[str]:
+        """Where its imports look first: the folder, and those around it if it is in a package."""
+        return [str(root) for root in finding.roots(Path(self.folder, "__init__.py"))]
 
 
 class AbsentError(Exception):
@@ -73,19 +78,20 @@ def past(spec: str, module: str) -> Past:
     again each time, except in a child process: that uses the same commit as its parent.
 
     Raises:
-        ValueError: there is no git, no repository or no such revision.
-        OSError: there is no place for the files.
+        ValueError: git is not installed, the backend is not in a repository, or the repository has
+            no such revision.
+        OSError: the files cannot be written anywhere.
 
     """
     if inherited := _INHERITED.get(spec):
         return Past(*inherited)
     _, revision = split(spec)
-    root, package, module = _place(module)
+    root, package, beside, module = _place(module)
     top = _top_of(root)
     commit = _commit(top, revision)
     inside = root.relative_to(top) / package
-    folder = _copied(top, f"{commit}:{'' if inside == Path() else inside.as_posix()}", package)
-    found = _FOUND[spec] = Past(commit, str(folder), module, str(top))
+    copy = _copied(top, f"{commit}:{'' if inside == Path() else inside.as_posix()}", package)
+    found = _FOUND[spec] = Past(commit, str(copy / beside), module, str(top))
     return found
 
 
@@ -101,24 +107,33 @@ _INHERITED: Mapping[str, Sequence[str]] = json.loads(os.environ.get(_VARIABLE, "
 """What the parent of this process found for each name with a revision."""
 
 
-def _place(module: str) -> tuple[Path, str, str]:
-    """Return the folder that a module is imported from, what to copy of it, and its dotted name.
+class _Place(NamedTuple):
+    root: Path
+    """The folder to copy."""
+    package: str
+    """All that is to be copied of it; "" for everything."""
+    beside: Path
+    """Where in the copy the module is imported from."""
+    module: str
+    """Its dotted name there."""
 
-    Of gradrace itself, that is the package `backends`; otherwise all files, denoted by "".
-    """
+
+def _place(module: str) -> _Place:
+    """Return where a module is; of gradrace itself, only the package `backends` is copied."""
     if module.endswith(".py"):
         file = Path(module).resolve()
-        return file.parent, "", file.stem
+        *_, root = finding.roots(file)
+        return _Place(root, "", file.parent.relative_to(root), file.stem)
     package, _, rest = module.partition(".")
     found = finding.find(package)
     places = list((found and found.submodule_search_locations) or ())
     if rest and places:
         ours = package == finding.HERE.name
-        return Path(places[0]).resolve().parent, package if ours else "", module
+        return _Place(Path(places[0]).resolve().parent, package if ours else "", Path(), module)
     origin = found.origin if found and found.has_location else None
     if origin is None:
-        raise ValueError(f"{module} is no module of a repository")
-    return Path(origin).resolve().parent, "", module
+        raise ValueError(f"no module {module} can be found")
+    return _Place(Path(origin).resolve().parent, "", Path(), module)
 
 
 def _top_of(folder: Path) -> Path:
@@ -193,8 +208,9 @@ def load(found: Past) -> ModuleType:
 
     """
     if not found.file.is_file():
-        raise AbsentError(f"{ABSENT} {found.file.name} in commit {found.commit[:9]}")
-    root = f"{_PREFIX}{Path(found.folder).name.removeprefix('at-').replace('-', '_')}"
+        raise AbsentError(f"{ABSENT} {found.commit[:9]}")
+    copy = found.folder.rpartition(f"{os.sep}at-")[-1]
+    root = _PREFIX + re.sub(r"\W", "_", copy)
     _FOLDERS[root] = found
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
@@ -214,7 +230,7 @@ class _Finder(MetaPathFinder):
             return None
         if fullname in _FOLDERS:
             package = ModuleSpec(fullname, None, is_package=True)
-            package.submodule_search_locations = [_FOLDERS[fullname].folder]
+            package.submodule_search_locations = _FOLDERS[fullname].path
             return package
         found = PathFinder.find_spec(fullname, path, target)
         if found is not None and isinstance(found.loader, SourceFileLoader):
@@ -230,8 +246,8 @@ class _Loader(SourceFileLoader):
 
         def imported(
             name: str,
-            globals: Mapping[str, Any] | None = None,  # noqa: A002 (as of `__import__`)
-            locals: Mapping[str, Any] | None = None,  # noqa: A002
+            globals: Mapping[str, Any] | None = None,  # noqa: A002 (`__import__` calls it so,
+            locals: Mapping[str, Any] | None = None,  # noqa: A002 (and code may name its arguments)
             fromlist: Sequence[str] | None = (),
             level: int = 0,
         ) -> ModuleType:
@@ -247,8 +263,8 @@ class _Loader(SourceFileLoader):
 
 def _is_of(found: Past, name: str) -> bool:
     """Whether a commit has a module that today comes from the same repository, or is gone."""
-    place = Path(found.folder, name)
-    if not (place.is_dir() or place.with_suffix(".py").is_file()):
+    places = [Path(folder, name) for folder in found.path]
+    if not any(place.is_dir() or place.with_suffix(".py").is_file() for place in places):
         return False
     if name in sys.stdlib_module_names:
         return False

@@ -36,7 +36,7 @@ FailAbove = Annotated[
     typer.Option(
         metavar="SHARE|NxD=SHARE …",
         help="Exit with status 1 if a backend is shown to be slower than its earlier version by "
-        "more than this, such as 2%, or 1e5x1=5% for one size.",
+        "more than this: 2% for all sizes, 1e5x1=5% for one.",
         show_default=False,
     ),
 ]
@@ -215,14 +215,14 @@ def one_of(option: str, text: str, *allowed: Choice) -> Choice:
     raise InputValueError(f"{option}: must be {', '.join(others)} or {last}, got {text!r}")
 
 
-def limits_of(option: str, texts: Sequence[str]) -> dict[str, float]:
-    """Return size → share of 10% for all sizes, under "", or 100x1=2% for one of them."""
+def limits_of(texts: Sequence[str]) -> dict[str, float]:
+    """Return size → limit of --fail-above: 100x1=2% for one size; 10% for all, under ""."""
     from bench.race.cases import parse
 
     limits = {}
     for text in texts:
         size, found, share = text.rpartition("=")
-        limits[parse(size).name if found else ""] = share_of(option, share)
+        limits[parse(size).name if found else ""] = share_of("--fail-above", share)
     return limits
 
 

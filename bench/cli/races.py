@@ -122,7 +122,9 @@ def run(
     The exit status is 1 if a backend disagrees with the exact trajectory, is impossibly fast for
     this machine or slower than --fail-above allows, or if a session fails.
     """
+    from backends import earlier
     from backends.interface import InputValueError
+    from bench.findings.versions import require_limits
     from bench.race.cases import parse
     from bench.race.settings import choose, with_earlier
     from bench.race.state import RESULT
@@ -134,18 +136,18 @@ def run(
         raise InputValueError("--quick and --full: choose one")
     if case and (sizes or features or epochs):
         raise InputValueError("--case: cannot be combined with --sizes, --features or --epochs")
-    if fail_above and not against:
-        raise InputValueError("--fail-above: needs --against REV")
-    limits = limits_of("--fail-above", fail_above or ())
+    limits = limits_of(fail_above or ())
     if resume is not None:
         if any(given) or peers or threads != 1:
             raise InputValueError("--resume: takes all settings from the file; give no others")
         result = _resumed(resume)
     else:
         specs = _raced(backend, threads, peers=peers)
-        if against is not None and not with_earlier(specs, against):
-            show_lines([f"No backend has changed since {against}, so there is nothing to race."])
-            return
+        if against is not None:
+            specs = with_earlier(specs, against)
+            if not specs:
+                show_lines([f"No backend has changed since {against}; there is nothing to race."])
+                return
         chosen = choose(
             full=full,
             sizes=[whole_number("--sizes", text) for text in sizes or ()],
@@ -153,14 +155,14 @@ def run(
             epochs=None if epochs is None else whole_number("--epochs", epochs),
             jobs=[parse(text) for text in case or ()],
             backends=specs,
-            against=against,
             baseline=baseline,
             sessions=sessions,
             seed=seed,
             threads=threads,
         )
-        if unknown := sorted(limits.keys() - {"", *(job.name for job in chosen.cases)}):
-            raise InputValueError(f"--fail-above: {unknown[0]} is not raced")
+        require_limits(
+            limits, [job.name for job in chosen.cases], versions=bool(earlier(chosen.backends))
+        )
         result = _run(out, chosen)
     _report(result, path, limits)
 

@@ -47,6 +47,7 @@ def show(
     include the units.
     """
     from bench.findings import results
+    from bench.findings.versions import has_versions, require_limits
     from bench.report.formats import race_report
     from bench.report.race import how_to_complete
     from bench.report.versions import gate
@@ -54,8 +55,10 @@ def show(
     chosen: Literal["text", "md", "csv", "junit"] = one_of(
         "--format", layout, "text", "md", "csv", "junit"
     )
-    limits = limits_of("--fail-above", fail_above or ())
+    limits = limits_of(fail_above or ())
     content = results.read(file)
+    sizes = [case["name"] for case in content["gradrace"]["cases"]]
+    require_limits(limits, sizes, versions=has_versions(content))
     report = race_report(content, chosen, full=details, width=terminal.width(), limits=limits)
     passed, lines = gate(content, limits)
     if chosen == "text":
@@ -172,7 +175,7 @@ def advise(
     """
     from backends.interface import InputValueError
     from bench.findings import beyond_memory, results
-    from bench.findings.advice import advise
+    from bench.findings.advice import advise, advise_from
     from bench.report.advice import advice_report, beyond_memory_lines
 
     if file is not None and measure:
@@ -188,20 +191,21 @@ def advise(
         cost = beyond_memory.cost(job["n"], job["d"], job["epochs"])
         terminal.show_lines(beyond_memory_lines(cost))
         return
-    folder = Path("results")
+    faults: list[str] = []
     if measure:
-        file = _measured(folder / "measured", backend or [], job["n"], job["d"], job["epochs"])
-    elif file is None:
-        try:
-            file = results.newest(folder)
-        except InputValueError as error:
-            raise InputValueError(f"{error}; --measure races your job") from None
+        file, faults = _measured(backend or [], job["n"], job["d"], job["epochs"])
+    if file is None:
+        file, advice = advise_from(Path("results"), **job)
         terminal.note(f"from {file}")
-    terminal.show_lines(advice_report(advise(file, **job), results.read(file)))
+    else:
+        advice = advise(file, **job)
+    terminal.show_lines(advice_report(advice, results.read(file)))
+    if faults:
+        terminal.end("; ".join(faults), DISAGREES)
 
 
-def _measured(folder: Path, specs: list[str], n: int, d: int, epochs: int) -> Path:
-    """Race one job, and return the result file."""
+def _measured(specs: list[str], n: int, d: int, epochs: int) -> tuple[Path, list[str]]:
+    """Race one job; return the result file, and what is wrong with the backends."""
     from bench.data.files import writable_folder
     from bench.race.cases import make_case
     from bench.race.duration import announcement
@@ -211,12 +215,10 @@ def _measured(folder: Path, specs: list[str], n: int, d: int, epochs: int) -> Pa
     usable(specs)
     job = make_case(n, d, epochs)
     chosen = choose(jobs=[job], backends=specs)
-    path = writable_folder(folder) / f"{job.spec}.json"
+    path = writable_folder(Path("results", "measured")) / f"{job.spec}.json"
     terminal.note(announcement(chosen))
     with terminal.progress_bar() as on_progress:
         result = measure(path, chosen, on_progress)
     if result.interrupted:
-        end_interrupted("; nothing was answered")
-    for fault in result.faults:
-        terminal.warn(fault)
-    return path
+        end_interrupted("; there is no answer")
+    return path, result.faults

@@ -127,6 +127,25 @@ def advise(path: Path, *, n: int, d: int, epochs: int, runs: int = 1) -> Advice:
     return Advice(n, d, epochs, runs, options, outside, measured)
 
 
+def advise_from(folder: Path, *, n: int, d: int, epochs: int, runs: int = 1) -> tuple[Path, Advice]:
+    """Return the newest result in a folder or below that covers the job, and the advice from it.
+
+    Only results of this machine count.
+
+    Raises:
+        InputValueError: there is none.
+
+    """
+    reasons = []
+    for path in results.of_this_machine(folder):
+        try:
+            return path, advise(path, n=n, d=d, epochs=epochs, runs=runs)
+        except InputValueError as error:
+            reasons.append(str(error))
+    none = f"{folder}: holds no result of a race on this machine"
+    raise InputValueError(f"{[*reasons, none][0]}; --measure races your job")
+
+
 def _outside(path: Path, cases: list[CaseFindings], n: int, d: int) -> str:
     """Return in words what is outside the measured sizes; raise if it is far outside."""
     found = []
@@ -135,8 +154,7 @@ def _outside(path: Path, cases: list[CaseFindings], n: int, d: int) -> str:
         low, high = min(sizes), max(sizes)
         if not low / FARTHEST <= value <= high * FARTHEST:
             raise InputValueError(
-                f"{name} = {value:,}: too far from what {path} measured, {low:,} to {high:,}; "
-                "--measure races your job itself"
+                f"{name} = {value:,}: too far from what {path} measured, {low:,} to {high:,}"
             )
         if not low <= value <= high:
             found.append(f"{name} = {value:,} is outside the measured range, {low:,} to {high:,}")

@@ -1,6 +1,7 @@
 """Read a result file. Its layout is described in `schema.py`."""
 
 import reprlib
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from backends.interface import InputValueError
 from bench.data import reading
 from bench.findings.conclusions import conclude
 from bench.findings.schema import SCHEMA, ResultFile, require_result
+from bench.findings.versions import has_versions
 from bench.machine import facts
 
 
@@ -37,25 +39,24 @@ def read(path: Path) -> ResultFile:
     return result
 
 
-def newest(folder: Path) -> Path:
-    """Return the newest result file of this machine, in a folder or below, that has timed anything.
+def of_this_machine(folder: Path) -> Iterator[Path]:
+    """Yield the result files of this machine in a folder and below, the newest first.
 
-    Comparisons of versions do not count.
-
-    Raises:
-        InputValueError: there is none.
-
+    Files without times are left out, and so are comparisons of versions.
     """
     here = facts.machine_info()
-    paths = sorted(folder.rglob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in paths:
+    for path in sorted(folder.rglob("*.json"), key=_age):
         with suppress(InputValueError, OSError):
             content = read(path)
             same = all(content["machine_info"][key] == here[key] for key in ("cpu", "cores"))
-            versions = any("version_of" in f for f in content["gradrace"]["backends"].values())
-            if same and content["benchmarks"] and not versions:
-                return path
-    raise InputValueError(f"{folder}: holds no result of a race on this machine")
+            if same and content["benchmarks"] and not has_versions(content):
+                yield path
+
+
+def _age(path: Path) -> float:
+    with suppress(OSError):  # it has just been removed
+        return -path.stat().st_mtime
+    return 0.0
 
 
 def _is_model(content: Any) -> bool:

@@ -100,7 +100,7 @@ def sessions_below(ratio: Estimate, sessions: int, limit: float) -> int | None:
     """Return how many sessions it takes until the interval of a ratio lies below `limit`.
 
     The spread of the sessions is what the interval of the `sessions` so far shows, and is assumed
-    to stay the same. None if the ratio itself is not below the limit, or there is no interval.
+    to stay the same. None if the ratio is not below the limit, or has no interval.
     """
     room = math.log(limit) - math.log(ratio.value)
     if sessions < 2 or not 0 < ratio.high < math.inf or room <= 0:

@@ -7,10 +7,11 @@ much today's version and an identical copy of it seemed to differ in the same se
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from backends import ABSENT, name_of
+from backends.interface import InputValueError
 from bench.findings import statistics
 from bench.findings.merging import times
 from bench.findings.schema import CaseFindings, ResultFile, SpeedVerdict
@@ -25,15 +26,22 @@ class VersionChange:
     backend: str
     earlier: str
     """The earlier version: the name with its revision."""
-    old: float
-    """Median seconds per epoch."""
     new: float
+    """Median seconds of a call, divided by its epochs."""
     ratio: Estimate
     """How many times as long as the earlier version today's takes."""
     noise: float | None
     """The A/A floor."""
     verdict: SpeedVerdict
     sessions: int
+
+    @property
+    def old(self) -> float:
+        """The same of the earlier version, as it follows from the ratio.
+
+        Its own median is of other moments, so it may contradict the ratio on a busy machine.
+        """
+        return self.new / self.ratio.value
 
     @property
     def revision(self) -> str:
@@ -90,13 +98,30 @@ def _change(
         case,
         today,
         earlier,
-        medians[earlier],
         medians[today],
         ratio,
         noise,
         statistics.verdict(speed, noise, least=0.0),
         len(new.keys() & old.keys()),
     )
+
+
+def has_versions(content: ResultFile) -> bool:
+    """Whether a race has compared versions of a backend."""
+    return any("version_of" in facts for facts in content["gradrace"]["backends"].values())
+
+
+def require_limits(limits: Mapping[str, float], sizes: Collection[str], *, versions: bool) -> None:
+    """Make sure that a race of these sizes can be held to limits; `versions`: it compares some.
+
+    Raises:
+        InputValueError: there is nothing to limit, or no such size.
+
+    """
+    if limits and not versions:
+        raise InputValueError("--fail-above: needs an earlier version: --against REV or NAME@REV")
+    if unknown := sorted(limits.keys() - {"", *sizes}):
+        raise InputValueError(f"--fail-above: {unknown[0]} is not raced")
 
 
 def limit_of(change: VersionChange, limits: Mapping[str, float]) -> float | None:

@@ -99,7 +99,7 @@ class ConformanceTest(pytest.Item):
         if outcome.failure:
             self._report(outcome.failure)
         elif self.only == "pieces" and not any(outcome.pieces):
-            pytest.skip("it has none of them")
+            pytest.skip("it has none of these functions, which are optional")
 
     def _report(self, failure: str) -> None:
         """Fail, unless the test is about something else."""

@@ -48,7 +48,8 @@ class Settings:
 
         """
         specs = tuple(dict.fromkeys(self.backends)) or default_backends(self.threads)
-        files = [Path(spec).name for spec in specs if spec.endswith(".py")]  # none at a revision
+        paths = {name for spec in specs if (name := backends.name_of(spec)).endswith(".py")}
+        files = [Path(path).name for path in paths]
         twins = {name for name in files if files.count(name) > 1}
         if twins:
             raise InputValueError(f"backends: two files are called {twins.pop()}; rename one")
@@ -101,7 +102,6 @@ def choose(
     epochs: int | None = None,
     jobs: Sequence[Case] = (),
     backends: Sequence[str] = (),
-    against: str | None = None,
     baseline: str | None = None,
     sessions: int | None = None,
     threads: int = 1,
@@ -110,16 +110,14 @@ def choose(
     """Return the quick or the full settings, with the given values instead of theirs.
 
     If only sizes or only features are given, the others are those of the settings. `jobs` are
-    raced as they are. With `against`, a revision of git, the backends are those that have changed
-    since then, each of which also races its earlier self, and there are more sessions.
+    raced as they are. If earlier versions race, as `with_earlier` returns them, there are more and
+    shorter sessions.
 
     Raises:
         InputValueError: as `Settings.resolved`.
 
     """
     base = FULL_SETTINGS if full else QUICK_SETTINGS
-    if against is not None:
-        backends = with_earlier(backends or default_backends(threads), against)
     if earlier(backends):
         base = replace(base, sessions=10, repetitions=30, spacing=1.0)  # to see small changes
     kind, cases = base.kind, base.cases
@@ -155,7 +153,8 @@ def with_earlier(specs: Sequence[str], revision: str) -> list[str]:
     A built-in backend from outside the repository of the others is left out.
 
     Raises:
-        InputValueError: there is no git, no repository or no such revision.
+        InputValueError: git is not installed, the backend is not in a repository, or the
+            repository has no such revision.
 
     """
     found: list[str] = []
@@ -176,9 +175,10 @@ def with_earlier(specs: Sequence[str], revision: str) -> list[str]:
 
 def _differ(spec: str, earlier: str) -> bool:
     """Whether a backend, or what it imports from beside it, is not what it was."""
-    now, then = backends.sources(spec), backends.sources(earlier)
-    texts = [{path.name: path.read_bytes() for path in paths} for paths in (now, then)]
-    return texts[0] != texts[1]
+    now, then = (
+        sorted(path.read_bytes() for path in backends.sources(name)) for name in (spec, earlier)
+    )
+    return now != then
 
 
 _COPIES = 12  # of the data: the samples, a backend's own, and the lists of `python`

@@ -33,11 +33,14 @@ class Race:
 
     @property
     def faults(self) -> list[str]:
-        """Why the exit status is 1: what disagrees, what crashed, sessions that failed."""
+        """Why the exit status is 1: what disagrees, what crashed, sessions that failed.
+
+        Earlier versions do not count: nobody can repair the past.
+        """
         left_out = [
             f"{entry['backend']} on {entry['case']}: {entry['reason']}"
             for entry in self.about["left_out"]
-            if entry["fault"]
+            if entry["fault"] and not self._is_earlier(entry["backend"])
         ]
         broken = [
             f"session {session['number']} failed: {session['failure']}"
@@ -53,8 +56,11 @@ class Race:
             f"{row['backend']} on {case['name']}: {row['impossible']}"
             for case in self.about["cases"]
             for row in case["arms"]
-            if row["impossible"]
+            if row["impossible"] and not self._is_earlier(row["backend"])
         ]
+
+    def _is_earlier(self, backend: str) -> bool:
+        return "version_of" in self.about["backends"].get(backend, {})
 
 
 class Steps:

@@ -49,8 +49,9 @@ _SAMPLES_PER_ROUNDING = 64
 # To find out whether a call takes longer on all samples than on some of them
 _FEWER_SAMPLES = 8
 """The call on fewer samples gets one in this many."""
-_FEW_VALUES, _LEAST_SHARE = 20_000, 10
-"""The values of X in a call that foretells the time of one on at least ten times as many."""
+_FEW_VALUES, _LEAST_SHARE = 20_000, 20
+"""The values of X, and of half of it, in the calls that foretell the time of one on ten times as
+many or more."""
 FAR = 2.0
 """How many times the longest call a foreseen one must take to be left out untried."""
 _ROUNDS, _MOST_ROUNDS = 3, 8
@@ -190,17 +191,17 @@ class Contestant:
     ) -> None:
         """Load and prepare; with a budget, choose the epochs that it allows."""
         self.load, self.module = _timed(backends.load, backend)
+        self._memory = Memory()
         if budget is not None and (seconds := self._foreseen(samples)) > FAR * longest:
             self.too_slow = f"too slow: a call of one epoch would take about {seconds:.2g} s"
             return
-        self._memory = Memory()
         data = self.module.prepare(samples.X.copy(), samples.y.copy())
         self.call = Calls(self.module, data, self.job)
         if budget is None:
             return
-        self.first = self._call(1)
-        again = self._call(1)
-        self.compile = max(0.0, self.first - again)
+        first, again = self._call(1), self._call(1)
+        self.compile += max(0.0, first - again)
+        self.first = again + self.compile
         if again > longest:
             self.too_slow = f"too slow: a call of one epoch takes {again:.3g} s"
             return
@@ -210,16 +211,21 @@ class Contestant:
         self.call.epochs = self.job.epochs
 
     def _foreseen(self, samples: Dataset) -> float:
-        """Return about how long a call of one epoch takes, from calls on a few of many samples."""
-        few = _FEW_VALUES // self.job.d
-        if self.job.n < _LEAST_SHARE * few:
+        """Return about how long a call of one epoch takes, from calls on a few of many samples.
+
+        The first of these may compile, which counts as compiling; 0 if there are not many samples.
+        """
+        half = max(_FEW_VALUES // self.job.d // 2, 1)
+        if self.job.n < _LEAST_SHARE * half:
             return 0.0
-        times = []
-        for n in (few // 2, few):  # what a call takes at least cancels
+        least = []
+        for n in (half, 2 * half):  # in the difference, what any call takes cancels
             data = self.module.prepare(samples.X[:n].copy(), samples.y[:n].copy())
             call = Calls(self.module, data, replace(self.job, n=n, epochs=1))
-            times.append(min(_timed(call)[0] for _ in range(_ROUNDS)))
-        return max(times[1] - times[0], 0.0) * 2 * self.job.n / few
+            times = [_timed(call)[0] for _ in range(_ROUNDS)]
+            least.append(min(times))
+            self.compile += max(0.0, times[0] - times[1])
+        return max(least[1] - least[0], 0.0) * self.job.n / half
 
     def _affordable(self, one: float, budget: float) -> int:
         """Return the epochs that fit into a call of `budget` seconds, and measure its setup time.

@@ -22,7 +22,8 @@ from bench.race.state import Race, Steps
 
 _TIMEOUT = 300.0  # seconds per backend; some compile for every shape of the samples
 
-_NOT_A_BACKEND = ("cannot be imported", "has no function")  # the message of `backends.load`
+_NOT_A_BACKEND = ("cannot be imported", "has no function", backends.ABSENT)
+"""How the messages of `backends.load` begin."""
 
 
 def check(race: Race, folder: Path, steps: Steps) -> list[str]:
@@ -48,8 +49,8 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
     ):
         checked.append(result)
         steps("checking the backends")
-        past = backends.past(result.verdict.backend) is not None
-        if result.verdict.reason.startswith(_NOT_A_BACKEND) and not past:
+        earlier = "version_of" in race.about["backends"][result.verdict.backend]
+        if result.verdict.reason.startswith(_NOT_A_BACKEND) and not earlier:
             raise InputValueError(f"backend {result.verdict.backend}: {result.verdict.reason}")
         if not result.verdict.agrees:
             verdict = cast(BackendVerdict, asdict(result.verdict))  # has the same names
@@ -58,8 +59,8 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
                 {
                     "case": "every case",
                     "backend": verdict["backend"],
-                    "reason": _reason(verdict["reason"], past=past),
-                    "fault": not past,  # nobody can repair the past
+                    "reason": _reason(verdict["reason"]),
+                    "fault": True,
                 }
             )
     if any(result.trajectory is not None for result in checked):
@@ -71,10 +72,9 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
     return [spec for spec in race.settings.backends if spec in agreeing]
 
 
-def _reason(reason: str, *, past: bool) -> str:
+def _reason(reason: str) -> str:
     """Say where a backend failed, unless it could not even be loaded."""
-    unloaded = past and reason.startswith((*_NOT_A_BACKEND, backends.ABSENT))
-    return reason if unloaded else f"on {REFERENCE.name}, {reason}"
+    return reason if reason.startswith(_NOT_A_BACKEND) else f"on {REFERENCE.name}, {reason}"
 
 
 def error_table(checked: Sequence[Checked], exact: ExactTrajectory) -> pa.Table:

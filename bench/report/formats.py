@@ -14,7 +14,7 @@ from bench.report.text import markdown_cell, visible
 from plots.numbers import short
 
 if TYPE_CHECKING:
-    from bench.findings.schema import CaseFindings, Compile, LeftOut, ResultFile, Row
+    from bench.findings.schema import About, CaseFindings, Compile, LeftOut, ResultFile, Row
 
 COLUMNS = (
     "n",
@@ -111,7 +111,7 @@ def race_junit(content: "ResultFile", limits: "Mapping[str, float]") -> str:
                 reason = "is slower than allowed" if (backend, case["name"]) in slow else ""
                 reason = reason or visible(rows[backend]["impossible"])
                 test.set("time", f"{rows[backend]['run']:.9f}")
-            if reason and _counts_as_failure(about["left_out"], case, backend, rows):
+            if reason and _counts_as_failure(about, case, backend):
                 ElementTree.SubElement(test, "failure", message=reason)
             elif reason or backend not in rows:
                 ElementTree.SubElement(test, "skipped", message=reason or "not timed")
@@ -120,14 +120,13 @@ def race_junit(content: "ResultFile", limits: "Mapping[str, float]") -> str:
     return ElementTree.tostring(suite, encoding="unicode")
 
 
-def _counts_as_failure(
-    left_out: "Sequence[LeftOut]", case: "CaseFindings", backend: str, rows: "Mapping[str, Row]"
-) -> bool:
-    """Whether what is said of a backend on a case is its fault."""
-    return backend in rows or any(
-        entry["fault"]
-        for entry in left_out
-        if entry["backend"] == backend and entry["case"] in (case["name"], "every case")
+def _counts_as_failure(about: "About", case: "CaseFindings", backend: str) -> bool:
+    """Whether a case counts against a backend: it is at fault, and not an earlier version."""
+    wrong = (case["name"], backend), ("every case", backend)
+    entries = {(e["case"], e["backend"]): e["fault"] for e in about["left_out"]}
+    timed = any(row["backend"] == backend for row in case["arms"])
+    return "version_of" not in about["backends"][backend] and (
+        timed or any(entries.get(key) for key in wrong)
     )
 
 

@@ -114,11 +114,7 @@ def _who_agrees(about: "About") -> Iterator[str]:
     """Say how many backends compute the exact trajectory."""
     absent = {e["backend"] for e in about["left_out"] if e["reason"].startswith(ABSENT)}
     names = [name for name in about["settings"]["backends"] if name not in absent]
-    wrong = {
-        entry["backend"]
-        for entry in about["left_out"]
-        if entry["fault"] or entry["case"] == "every case"
-    }
+    wrong = {entry["backend"] for entry in about["left_out"] if entry["fault"]}
     agreeing = [short(name) for name in names if name not in wrong]
     problems = about["problems"]
     where = f" on {problems:,} test problems" if problems else ""
@@ -141,7 +137,7 @@ def _left_out(about: "About") -> Iterator[str]:
     reasons: dict[str, str] = {}
     for entry in about["left_out"]:
         name, everywhere = short(entry["backend"]), entry["case"] == "every case"
-        if entry["fault"] or not entry["reason"].startswith("too slow"):
+        if entry["fault"]:
             place = "" if everywhere else f" at {_size_of(about, entry['case'])}"
             yield f"{name} is left out{place}: {entry['reason']}."
         else:

@@ -26,36 +26,34 @@ def version_lines(content: "ResultFile") -> list[str]:
 
 def _sentences(found: Sequence[VersionChange]) -> Iterator[str]:
     name, revision = short(found[0].backend), found[0].revision
-    shown = False
+    clauses: list[str] = []
     for verdict in (statistics.SLOWER, statistics.FASTER):
-        group = [change for change in found if change.verdict == verdict]
-        if group:
-            than = f" than at {revision}" * (not shown)
-            clauses = [f"{_amount(change)} on {size(change.case)}" for change in group]
-            who = "It" if shown else name
-            yield f"{who} is {verdict}{than}: {', '.join(clauses)}."
-            shown = True
+        amounts = [_amount(change) for change in found if change.verdict == verdict]
+        than = f" than at {revision}" * (not clauses)
+        clauses += [f"{verdict}{than}: {', '.join(amounts)}"] if amounts else []
+    if clauses:
+        yield f"{name} is {'; '.join(clauses)}."
     unclear = [change for change in found if change.verdict == statistics.UNDECIDED]
     if unclear:
-        who = "" if shown else f"{name}: "
-        most = max(change.ruled_out for change in unclear)
         where = joined([size(change.case) for change in unclear])
-        no = "No" if shown else f"no difference from {revision} is"
-        no = f"{no} difference is" if shown else no
-        out = f"a slowdown of more than {_digits(most)} % can be ruled out"
-        yield f"{who}{no} shown on {where}; {out}{' there' * shown}."
+        most = _digits(max(change.ruled_out for change in unclear))
+        if clauses:
+            yield f"No difference is shown on {where};"
+        else:
+            yield f"{name}: no difference from {revision} is shown on {where};"
+        yield f"a slowdown of more than {most} % can be ruled out there."
     if any(change.verdict == statistics.UNJUDGED for change in found):
-        who = "The rest" if shown or unclear else name
-        yield f"{who} cannot be judged, because too few sessions were timed."
+        yield f"{name} cannot be judged, because too few sessions were timed."
 
 
 def _amount(change: VersionChange) -> str:
-    """Write how much more or less time a version takes: 1.8 % more time (1.2 to 2.4 %)."""
+    """Write how much the time differs: 1.8 % more time (1.2 to 2.4 %) on 100 × 1."""
     ratio = change.ratio
     low, middle, high = (abs(value - 1) for value in (ratio.low, ratio.value, ratio.high))
     low, high = sorted((low, high))
     word = "more" if ratio.value > 1 else "less"
-    return f"{_digits(middle)} % {word} time ({_digits(low)} to {_digits(high)} %)"
+    much = f"{_digits(middle)} % {word} time ({_digits(low)} to {_digits(high)} %)"
+    return f"{much} on {size(change.case)}"
 
 
 def _digits(share: float) -> str:
@@ -97,7 +95,7 @@ def _compiling(content: "ResultFile") -> Iterator[str]:
         now = facts.get("version_of", "")
         if then in cold and now in cold:
             yield (
-                f"Compiling takes {short(now)} {seconds(cold[now])}; {short(then)} took "
+                f"{short(now)} compiles in {seconds(cold[now])}, {short(then)} in "
                 f"{seconds(cold[then])}."
             )
 
@@ -105,12 +103,12 @@ def _compiling(content: "ResultFile") -> Iterator[str]:
 def _about(content: "ResultFile") -> str:
     about = content["gradrace"]
     commits = {
-        f"{name.partition('@')[2]} is commit {facts['commit'][:9]}"
-        for name, facts in about["backends"].items()
-        if "commit" in facts and "version_of" in facts
+        change.revision: about["backends"][change.earlier].get("commit", "")
+        for change in changes(content)
     }
+    known = [f"{revision} is commit {commit[:9]}" for revision, commit in commits.items() if commit]
     done = sum(not session["failure"] for session in about["sessions"])
-    return f"{done} session{'s' * (done != 1)}; {'; '.join(sorted(commits))}."
+    return "; ".join([f"{done} session{'s' * (done != 1)}", *known]) + "."
 
 
 def _change(change: VersionChange) -> str:
@@ -124,43 +122,51 @@ def _change(change: VersionChange) -> str:
 
 
 VERSIONS_LEGEND = (
-    "Then, now: the median time of a call divided by its epochs, set-up included. Change: how much "
-    "longer (+) or shorter (-) it is now, with the 95 % interval over the sessions, in which both "
-    "versions take turns. Noise: how much today's version and an identical copy of it seemed to "
-    "differ. ~ no difference shown: the interval contains 0, or the noise exceeds the change."
+    "Now: the median time of a call divided by its epochs, set-up included. Change: how much "
+    "longer (+) or shorter (-) that is than before, with the 95 % interval over the sessions, in "
+    "which both versions take turns. Then: the time before, as it follows from now and change. "
+    "Noise: how much today's version and an identical copy of it seemed to differ. ~ no difference "
+    "shown: the interval contains 0, or the noise exceeds the change."
 )
 
 
 def gate(content: "ResultFile", limits: Mapping[str, float]) -> tuple[bool, list[str]]:
     """Return whether nothing is slower than the limits allow, and what to say of that.
 
-    `limits` maps a size, or "" for all, to a share. Without limits, everything passes.
+    `limits` maps a size, or "" for all, to a share. Without limits, everything passes. A backend
+    that did not exist at the revision passes. A single session, or no earlier version that could be
+    verified and timed, is a failure: nothing was compared.
     """
     if not limits:
         return True, []
     found, missing = changes(content), not_compared(content)
-    slow, lines = too_slow(found, limits), []
-    for change in slow:
-        allowed = percent(limit_of(change, limits) or 0.0)
-        lines.append(f"Failed: {_named(change)} is slower by more than {allowed}.")
-    if missing and not found:
-        lines.append("Failed: nothing could be compared.")
-    for change in found:
-        limit = limit_of(change, limits)
-        if limit is not None and change not in slow and change.ruled_out > limit:
-            lines.append(_not_ruled_out(change, limit))
     if not found and not missing:
-        return True, ["Passed: there is no earlier version to compare with."]
-    passed = not slow and bool(found)
-    return passed, lines or ["Passed: every slowdown above the limit is ruled out."]
+        return True, ["Passed: no earlier version exists."]
+    if not found or any(change.verdict == statistics.UNJUDGED for change in found):
+        return False, ["Failed: nothing was compared; that takes two or more sessions."]
+    slow = too_slow(found, limits)
+    lines = [f"Failed: {_named(c)} is slower by more than {_limit(c, limits)}." for c in slow]
+    lines += [f"{short(name)} was not compared." for name in missing]
+    lines += [
+        _not_ruled_out(change, limit)
+        for change in found
+        if (limit := limit_of(change, limits)) is not None
+        and change not in slow
+        and change.ruled_out > limit
+    ]
+    return not slow, lines or ["Passed: every slowdown above the limit is ruled out."]
+
+
+def _limit(change: VersionChange, limits: Mapping[str, float]) -> str:
+    return percent(limit_of(change, limits) or 0.0)
 
 
 def _not_ruled_out(change: VersionChange, limit: float) -> str:
     """Say what the sessions leave open, and how many more would decide it."""
     about = f"{_named(change)}: a slowdown of more than {percent(limit)} cannot be ruled out"
     if limit and (needed := change.sessions_for(limit)):
-        return f"{about}; it takes about {max(needed, change.sessions + 1)} sessions."
-    return f"{about}, and more sessions are not likely to."
+        return f"{about}; that takes about {max(needed, change.sessions + 1)} sessions."
+    return f"{about}, and more sessions are not likely to change that."
 
 
 def _named(change: VersionChange) -> str:

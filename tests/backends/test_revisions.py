@@ -14,6 +14,7 @@ from backends import revisions
 from backends.interface import InputValueError
 from bench.proof.isolation import run_isolated
 from bench.proof.problems import Problem
+from bench.race.settings import with_earlier
 from tests.conftest import FOREIGN, ROOT
 
 
@@ -110,6 +111,35 @@ def test_a_module_of_a_package(repository: Path) -> None:
     assert vars(backends.load("package.back@HEAD"))["INNER"] == "inner new"
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        *("from . import inner", "from .inner import INNER", "from package.inner import INNER"),
+        *("import package.inner", "from package import inner", "import helper"),
+    ],
+)
+def test_a_change_in_what_it_imports_is_a_change(repository: Path, statement: str) -> None:
+    (repository / "package" / "back.py").write_text(statement)
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "two")
+    assert with_earlier(["package/back.py"], "HEAD") == []
+    (repository / "package" / "inner.py").write_text("INNER = 'newest'\n")
+    (repository / "helper.py").write_text("ANSWER = 'newest'\n")
+    assert with_earlier(["package/back.py"], "HEAD") == ["package/back.py", "package/back.py@HEAD"]
+
+
+def test_a_file_in_a_package_gets_the_package_of_its_commit(repository: Path) -> None:
+    text = "from package.inner import INNER\nimport near\nNEAR = near.NEAR\n" + BACKEND
+    (repository / "package" / "back.py").write_text(text)
+    (repository / "package" / "near.py").write_text("NEAR = 'near then'\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "-q", "-m", "two")
+    (repository / "package" / "inner.py").write_text("INNER = 'newest'\n")
+    (repository / "package" / "near.py").write_text("NEAR = 'near now'\n")
+    old = vars(backends.load("package/back.py@HEAD"))
+    assert (old["INNER"], old["NEAR"], old["ANSWER"]) == ("inner new", "near then", "new")
+
+
 def test_a_deleted_file_is_found(repository: Path) -> None:
     (repository / "mine.py").unlink()
     assert vars(backends.load("mine.py@v1"))["ANSWER"] == "old"
@@ -132,9 +162,9 @@ def test_a_child_uses_the_commit_that_its_parent_found(repository: Path) -> None
     ("spec", "message"),
     [
         ("mine.py@nope", r"backend mine\.py@nope: nope is not a revision of .*repo$"),
-        ("other.py@v1", r"backend other\.py@v1: there is no other\.py in commit [0-9a-f]{9}$"),
+        ("other.py@v1", r"backend other\.py@v1: does not exist in commit [0-9a-f]{9}$"),
         ("/mine.py@v1", r"backend /mine\.py@v1: / is not in a git repository$"),
-        ("no_such@v1", r"backend no_such@v1: no_such is no module of a repository$"),
+        ("no_such@v1", r"backend no_such@v1: no module no_such can be found$"),
         ("mine.py@--help", r"--help is not a revision of"),
     ],
 )

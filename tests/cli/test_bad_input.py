@@ -68,7 +68,7 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
         ["run", "--against", "no/such", "--backends", "numba"],
         "backend numba@no/such: no/such is not a revision of ",
     ),
-    "run, limit alone": (["run", "--fail-above", "2%"], "--fail-above: needs --against REV"),
+    "run, limit alone": (["run", "--fail-above", "2%"], "--fail-above: needs an earlier version"),
     "run, limit": (["run", "--against", "x", "--fail-above", "2x"], "--fail-above: needs a share"),
     "advise, nothing": (
         ["advise", "--n", "9", "--d", "1", "--epochs", "9"],

@@ -1,5 +1,6 @@
 """Advice: times carried over to another size, with an honest range."""
 
+import os
 import re
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backends.interface import InputValueError
-from bench.findings.advice import advise
+from bench.findings.advice import advise, advise_from
 from bench.report.advice import advice_lines, measure_command
 from tests.runs import write_run
 
@@ -164,3 +165,17 @@ def test_what_a_call_sets_up_is_paid_once_a_run(tmp_path: Path) -> None:
         for epochs, runs in ((9, 1), (99_999, 1), (9, 20))
     ]
     assert found == pytest.approx([1e-3 + 10e-6, 1e-3 + 0.1, 20 * (1e-3 + 10e-6)])
+
+
+def test_the_newest_result_that_covers_the_job_counts(tmp_path: Path) -> None:
+    for age, (name, n) in enumerate({"newest": 10, "newer": 100, "old": 100}.items()):
+        path = tmp_path / name / "benchmark.json"
+        path.parent.mkdir()
+        write_run(path, {f"{n}x1": law(n, 1)})
+        os.utime(path, (1e9 - age, 1e9 - age))
+    (tmp_path / "broken.json").write_text("{")
+    used, advice = advise_from(tmp_path, n=900, d=1, epochs=9)
+    assert used == tmp_path / "newer" / "benchmark.json"
+    assert advice.best.backend == "numba"
+    with pytest.raises(InputValueError, match=r"too far from .*newest/.*; --measure races"):
+        advise_from(tmp_path, n=10**6, d=1, epochs=9)

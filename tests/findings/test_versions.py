@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from backends import ABSENT
 from bench.findings import statistics
 from bench.findings.schema import ResultFile
 from bench.findings.statistics import Estimate
@@ -14,6 +15,7 @@ from bench.report.versions import gate
 
 THEN = {"100x1": 1e-6, "1000x1": 1e-5}
 Race = Callable[..., ResultFile]
+NOT_COMPARED = "Failed: nothing was compared; that takes two or more sessions."
 
 
 @pytest.fixture
@@ -107,13 +109,26 @@ class TestGate:
     def test_what_is_open_says_how_many_sessions_decide(self, raced: Race) -> None:
         passed, lines = gate(raced(1.0, 1.0, spread=0.05), {"": 0.01})
         assert passed
-        assert "it takes about" in " ".join(lines)
+        assert "that takes about" in " ".join(lines)
 
     def test_nothing_compared_is_no_success(self, raced: Race) -> None:
         content = raced(1.0, 1.0)
         content["benchmarks"][:] = []
         assert not_compared(content) == ["before"]
-        assert gate(content, {"": 0.1}) == (False, ["Failed: nothing could be compared."])
+        assert gate(content, {"": 0.1}) == (False, [NOT_COMPARED])
+
+    def test_a_single_session_is_no_success(self, raced: Race) -> None:
+        assert gate(raced(1.0, 1.0, sessions=1), {"": 0.1}) == (False, [NOT_COMPARED])
+
+    def test_what_was_not_compared_is_named(self, raced: Race) -> None:
+        content = raced(1.0, 1.0)
+        content["gradrace"]["backends"]["other"] = {
+            **content["gradrace"]["backends"]["before"],
+            "version_of": "new",
+        }
+        passed, lines = gate(content, {"": 0.1})
+        assert passed
+        assert "other was not compared." in lines
 
     def test_a_new_backend_passes(self, raced: Race) -> None:
         content = raced(1.0, 1.0)
@@ -122,11 +137,11 @@ class TestGate:
             {
                 "case": "every case",
                 "backend": "before",
-                "reason": "there is no x.py in commit 0",
-                "fault": False,
+                "reason": f"{ABSENT} 0",
+                "fault": True,
             }
         ]
-        assert gate(content, {"": 0.1})[0]
+        assert gate(content, {"": 0.1}) == (True, ["Passed: no earlier version exists."])
 
 
 @pytest.mark.parametrize("sessions", [2, 3, 10, 50])

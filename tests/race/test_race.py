@@ -15,6 +15,7 @@ import backends
 from backends import finding
 from backends.interface import InputValueError
 from bench.findings import results
+from bench.findings.schema import LeftOut
 from bench.machine import facts
 from bench.race import record, state, trial
 from bench.race import run as race
@@ -23,6 +24,7 @@ from bench.race.settings import Settings, choose
 from bench.race.state import Race
 from bench.report.details import race_table
 from tests.conftest import FOREIGN
+from tests.runs import write_run
 
 GOOD, BAD = str(FOREIGN / "good.py"), str(FOREIGN / "bad.py")
 WRONG, WRONG_LATER = str(FOREIGN / "wrong.py"), str(FOREIGN / "wrong_while_timed.py")
@@ -35,6 +37,15 @@ SMALL = Settings(
     spacing=0.0,
     limit=False,
 )
+
+
+def test_an_earlier_version_is_nobodys_fault(tmp_path: Path) -> None:
+    times = {"100x1": {"numba": 1e-6, "before": 1e-6}}
+    content = write_run(tmp_path / "run.json", times, versions={"before": "numba"})
+    for backend in times["100x1"]:
+        entry = LeftOut(case="100x1", backend=backend, reason="is wrong", fault=True)
+        content["gradrace"]["left_out"].append(entry)
+    assert Race(SMALL, content).faults == ["numba on 100x1: is wrong"]
 
 
 class TestSettings:

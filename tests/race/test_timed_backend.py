@@ -1,8 +1,14 @@
 """How many epochs a call runs within a budget, and its time before the first epoch."""
 
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
 import pytest
 
+from backends.interface import Floats, Samples
 from bench.machine.usage import Memory
+from bench.race import timed_backend
 from bench.race.cases import Case
 from bench.race.timed_backend import Contestant
 
@@ -84,3 +90,42 @@ def test_a_call_that_sets_up_and_then_works_has_both_told_apart() -> None:
 def test_a_single_epoch_is_a_single_epoch() -> None:
     arm = Timed(0.0, 1e-3, 1)
     assert (arm.chosen(), arm.setup) == (1, 0.0)  # one call cannot distinguish the two
+
+
+class OnAFakeClock:
+    """A backend that takes 1 µs per sample and pass, and at first compiles for 3 s."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.samples = 0.0, [0]
+        module = SimpleNamespace(prepare=lambda X, y: (X, y), train=self.train)
+        monkeypatch.setattr(timed_backend, "default_timer", lambda: self.now)
+        monkeypatch.setattr("backends.load", lambda _: module)
+
+    def train(self, data: Samples, *, epochs: int, **_: Any) -> tuple[Floats, ...]:
+        n = len(data[1])
+        self.now += 3.0 * (self.samples == [0]) + 1e-6 * n * (epochs + 1)
+        self.samples.append(n)
+        return (np.zeros(1),) * 4
+
+    def tried(self, longest: float) -> Contestant:
+        arm = Contestant.__new__(Contestant)
+        arm.job = Case(1_000_000, 1, 0.1, 10)
+        samples = timed_backend._samples(arm.job.n, 1)
+        arm._make_ready("fake", samples, budget=0.02, longest=longest)
+        return arm
+
+
+def test_what_would_take_too_long_is_left_out_untried(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = OnAFakeClock(monkeypatch)
+    arm = fake.tried(longest=0.9)
+    assert arm.too_slow == "too slow: a call of one epoch would take about 2 s"
+    assert max(fake.samples) < 100_000
+
+
+def test_compiling_is_measured_where_few_samples_foretell_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    arm = OnAFakeClock(monkeypatch).tried(longest=3.0)
+    assert arm.too_slow == ""
+    assert arm.compile == pytest.approx(3.0)
+    assert arm.first == pytest.approx(5.0)

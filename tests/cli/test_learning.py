@@ -1,0 +1,226 @@
+"""`train`, `predict` and `rates`: output, exit status, files."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+
+import backends
+from bench.data.samples import reference_line
+from bench.learning.landscape import Landscape
+from bench.learning.rate_choice import best_rate
+from tests.cli.conftest import MODEL, TABLE, WRONG, listing, one_line
+from tests.conftest import FOREIGN, ROOT, Command
+
+
+class TestTrain:
+    NAMES = ("history.parquet", "model.json", "fit.parquet", "loss.png", "fit.png")
+
+    def test_the_reference_line(self, gradrace: Command, tmp_path: Path) -> None:
+        done = gradrace("train")
+        assert (done.returncode, done.stderr) == (0, "")
+        for number in ("3.015325855", "1.811861276", "0.8149047135"):
+            assert number in done.stdout
+        assert listing(tmp_path) == {f"results/train/{name}" for name in self.NAMES}
+
+    def test_a_table(self, gradrace: Command, table: str, tmp_path: Path) -> None:
+        done = gradrace("train", table, "--out", "new/folder", "--epochs", "50000")
+        assert (done.returncode, done.stderr) == (0, "")
+        model = json.loads((tmp_path / "new/folder/model.json").read_text("utf-8"))
+        assert (model["features"], model["target"]) == (["size", "age"], "price")
+        assert model["w"] == pytest.approx(model["least_squares"]["w"], rel=1e-9)
+        assert model["b"] == pytest.approx(model["least_squares"]["b"], rel=1e-9)
+
+    @pytest.mark.parametrize("backend", [*backends.names(), str(FOREIGN / "good.py")])
+    def test_any_backend(self, gradrace: Command, backend: str) -> None:
+        done = gradrace("train", "--backend", backend, "--epochs", "100")
+        assert done.returncode == 0
+        assert "3.1808389" in done.stdout
+
+    def test_divergence(self, gradrace: Command, tmp_path: Path) -> None:
+        done = gradrace("train", "--lr", "0.1")
+        assert done.returncode == 1
+        assert done.stderr == (
+            "gradrace: diverged: the loss overflows at epoch 186, because α = 0.1 exceeds "
+            "2/λmax = 0.026347; choose a rate below that\n"
+        )
+        assert listing(tmp_path) == {"results/train/history.parquet", "results/train/loss.png"}
+
+    def test_no_progress_bar_without_a_terminal(self, gradrace: Command) -> None:
+        done = gradrace("train", "--epochs", "100")
+        assert (done.stderr, "\x1b" in done.stdout) == ("", False)
+
+    def test_a_rate_that_would_diverge_is_said_to(self, gradrace: Command) -> None:
+        done = gradrace("train", "--lr", "0.1", "--epochs", "5")
+        assert done.returncode == 1
+        assert "diverged: the loss grows from 401.8 to 6.199e+10 in 5 epochs, b" in done.stderr
+
+    def test_an_earlier_model_is_named_as_such(self, gradrace: Command) -> None:
+        gradrace("train", "--epochs", "10")
+        done = gradrace("train", "--lr", "0.1")
+        assert "(from an earlier run: results/train/model.json, results/train/fit.p" in done.stderr
+
+    @pytest.mark.parametrize("how", ["exits", "ends with an import", "ends with its package"])
+    def test_a_backend_that_exits_is_no_success(
+        self, gradrace: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
+    ) -> None:
+        monkeypatch.setenv("GRADRACE_TEST_HOW", how)
+        (tmp_path / "leaves.py").write_text("raise SystemExit(0)\n")
+        (tmp_path / "evil").mkdir()
+        (tmp_path / "evil" / "__init__.py").write_text("raise SystemExit(0)\n")
+        (tmp_path / "evil" / "mod.py").touch()
+        imported = {"ends with an import": "leaves.py", "ends with its package": "evil.mod"}
+        backend = imported.get(how, str(FOREIGN / "bad.py"))
+        done = gradrace("train", "--backend", backend, "--epochs", "5")
+        assert done.returncode == 2
+        assert "SystemExit: 0" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+class TestTrainOptions:
+    def test_a_table_takes_the_automatic_rate(self, gradrace: Command, table: str) -> None:
+        done = gradrace("train", table)
+        assert done.returncode == 0
+        assert "(auto, the best for this many epochs)" in " ".join(done.stdout.split())
+        assert "(auto" not in gradrace("train", table, "--lr", "0.01").stdout
+
+    def test_standardize(self, gradrace: Command, table: str, tmp_path: Path) -> None:
+        done = gradrace("train", table, "--standardize", "--epochs", "200")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Standardizing lowers the condition number " in done.stdout
+        model = json.loads((tmp_path / "results/train/model.json").read_text("utf-8"))
+        assert model["w"] == pytest.approx(model["least_squares"]["w"], rel=1e-9)
+        assert model["training"]["standardized"]["mean"] == [3.0, 3.0]
+
+    def test_tol_says_why_it_stopped(self, gradrace: Command) -> None:
+        done = gradrace("train", "--tol", "1e-3")
+        assert done.returncode == 0
+        expected = (
+            "stopped after epoch 379: the norm of the gradient has fallen to 0.001 of its first "
+            "value."
+        )
+        assert expected in " ".join(done.stdout.split())
+
+    def test_columns_without_names(self, gradrace: Command, tmp_path: Path) -> None:
+        (tmp_path / "t.csv").write_text("1;2\n2;4.1\n3;5.9\n")
+        done = gradrace("train", "t.csv")
+        assert "t.csv: x2 from x1" in done.stdout
+        assert "The columns have no names; they are called x1, x2, …" in done.stdout
+
+    def test_dependent_columns_are_warned_of_once(self, gradrace: Command, tmp_path: Path) -> None:
+        (tmp_path / "t.csv").write_text("a,b,one,y\n1,2,1,3\n2,4,1,5\n4,8,1,9.5\n5,10,1,11\n")
+        done = gradrace("train", "t.csv")
+        assert done.returncode == 0
+        assert done.stderr == "warning: w is not unique: 'b' follows from 'a'; 'one' is constant\n"
+
+    def test_standard_input(self, tmp_path: Path) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench", "train", "-"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            input=TABLE,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "standard input: price from size, age" in done.stdout
+
+
+class TestPredict:
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> str:
+        (tmp_path / "model.json").write_text(MODEL)
+        return "model.json"
+
+    def test_prints_predictions_alone(self, gradrace: Command, model: str, table: str) -> None:
+        done = gradrace("predict", model, table)
+        assert done.returncode == 0
+        assert done.stdout == "predicted\n2.5\n6.5\n8.0\n12.0\n13.5\n"
+        assert done.stderr == "the table also has price; the loss on it is 6.462\n"
+
+    def test_saves_them(self, gradrace: Command, model: str, table: str, tmp_path: Path) -> None:
+        done = gradrace("predict", model, table, "--out", "new/p.csv")
+        assert done.stdout == "saved new/p.csv\n"
+        assert (tmp_path / "new/p.csv").read_text().splitlines()[:2] == ["predicted", "2.5"]
+
+    def test_what_is_read_is_not_written(self, gradrace: Command, model: str, table: str) -> None:
+        done = gradrace("predict", model, table, "--out", table)
+        assert done.returncode == 2
+        assert (
+            done.stderr
+            == "gradrace: houses.csv: would be overwritten while it is read; choose another\n"
+        )
+
+    def test_notes_and_warnings(self, gradrace: Command, model: str, tmp_path: Path) -> None:
+        (tmp_path / "cm.csv").write_text("age,size,id\n2,310,7\n")
+        done = gradrace("predict", model, "cm.csv")
+        assert done.stdout == "predicted\n930.0\n"
+        assert done.stderr == (
+            "warning: far outside the training samples, so the units may differ: "
+            "'size' is 310 … 310, in training 1 … 5\ncolumns not used: id\n"
+        )
+
+    def test_what_train_saved(self, gradrace: Command, table: str, tmp_path: Path) -> None:
+        gradrace("train", table, "--standardize", "--epochs", "200")
+        done = gradrace("predict", "results/train/model.json", table)
+        predicted = [float(line) for line in done.stdout.splitlines()[1:]]
+        fit = pyarrow.parquet.read_table(tmp_path / "results/train/fit.parquet")
+        assert predicted == pytest.approx(fit.column("predicted").to_pylist(), rel=1e-12)
+
+
+class TestRates:
+    def test_the_reference_line(self, gradrace: Command, tmp_path: Path) -> None:
+        done = gradrace("rates")
+        assert (done.returncode, done.stderr) == (0, "")
+        words = done.stdout.split()
+        for word in ("slow", "stable", "diverges", "0.999637", "6.590986", "5,099", "1,019"):
+            assert words.count(word) >= 1, word
+        assert words.count("yes") == 3
+        for line in ("Use α = 0.02584, ", "α = 0.1 diverges, ", "b lags behind w: "):
+            assert f"\n{line}" in done.stdout
+        assert "results/rates/path.png" in listing(tmp_path)
+
+    @pytest.mark.parametrize(
+        "words", [["--lr", "0.01", "0.002", "auto"], ["--lr", "0.01", "--lr=0.002", "--lr", "auto"]]
+    )
+    def test_several_rates(self, gradrace: Command, words: list[str]) -> None:
+        done = gradrace("rates", *words, "--epochs", "60")
+        assert done.returncode == 0, done.stderr
+        found = [
+            line.split()[0] for line in done.stdout.splitlines() if line.split()[-1:] == ["yes"]
+        ]
+        assert found == ["0.002", "0.01", f"{best_rate(Landscape.of(reference_line()), 60)!r}"]
+
+    def test_a_table_standardized_by_two_backends(self, gradrace: Command, table: str) -> None:
+        done = gradrace(
+            "rates",
+            table,
+            "--standardize",
+            "--epochs",
+            "60",
+            "--backend",
+            "numba",
+            "--backend",
+            "numpy",
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.split().count("numpy") == 4
+        assert "b = the mean of price" in done.stdout
+
+    def test_a_narrow_terminal_cuts_no_number(
+        self, gradrace: Command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "40")
+        done = gradrace("rates", "--lr", "0.001", "--epochs", "50")
+        assert "0.999637" in done.stdout
+        assert "…" not in done.stdout
+
+    def test_a_wrong_backend_means_status_1(self, gradrace: Command) -> None:
+        done = gradrace("rates", "--backend", WRONG, "--lr", "0.01", "--epochs", "20")
+        assert done.returncode == 1
+        assert f"{WRONG}, α = 0.01: loss at epoch 0: got 405.9" in one_line(done.stdout)

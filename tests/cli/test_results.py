@@ -1,0 +1,130 @@
+"""What is said of saved results: `show`, `compare`, `plot`, `advise`."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import GOOD, one_line
+from tests.conftest import Command
+from tests.runs import write_run
+
+
+class TestShow:
+    @pytest.fixture
+    def run(self, tmp_path: Path) -> str:
+        times = {"100x1": {"python": 4e-5, "numpy": 8e-6, "numba": 1e-7}}
+        write_run(tmp_path / "run.json", times)
+        return "run.json"
+
+    def test_the_summary(self, gradrace: Command, run: str) -> None:
+        done = gradrace("show", run)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("numba is the fastest at 100 × 1, ")
+        assert "verdict" not in done.stdout
+
+    def test_details(self, gradrace: Command, run: str) -> None:
+        assert "verdict" in gradrace("show", run, "--details").stdout
+
+    def test_markdown(self, gradrace: Command, run: str) -> None:
+        done = gradrace("show", run, "--format", "md")
+        assert "\n| --- | --- |\n" in done.stdout
+
+    def test_csv_is_nothing_else(self, gradrace: Command, run: str) -> None:
+        rows = list(csv.DictReader(gradrace("show", run, "--format", "csv").stdout.splitlines()))
+        assert [row["backend"] for row in rows] == ["python", "numpy", "numba"]
+
+    def test_an_unfinished_run(self, gradrace: Command, run: str, tmp_path: Path) -> None:
+        text = (tmp_path / run).read_text("utf-8")
+        assert '"interrupted": false' in text
+        text = text.replace('"interrupted": false', '"interrupted": true')
+        (tmp_path / run).write_text(text.replace('"sessions": 3', '"sessions": 9'), "utf-8")
+        done = gradrace("show", run)
+        assert done.returncode == 0
+        assert "This run is unfinished: it has 3 of 9 sessions." in done.stdout
+        assert "gradrace run --resume run.json" in done.stdout
+
+
+class TestCompare:
+    @pytest.fixture
+    def runs(self, tmp_path: Path) -> tuple[str, str]:
+        times = {"100x1": {"python": 4e-5, "numpy": 8e-6, "numba": 1e-7}}
+        write_run(tmp_path / "old.json", times, seed=1)
+        write_run(tmp_path / "new.json", {"100x1": {**times["100x1"], "numba": 2e-7}}, seed=2)
+        return "old.json", "new.json"
+
+    def test_shows_what_changed(self, gradrace: Command, runs: tuple[str, str]) -> None:
+        done = gradrace("compare", *runs)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert [line.split()[-1] for line in done.stdout.splitlines() if "numba" in line] == [
+            "slower"
+        ]
+
+    @pytest.mark.parametrize(("limit", "status"), [("10%", 1), ("0.9", 1), ("150%", 0)])
+    def test_a_regression_is_status_1(
+        self, gradrace: Command, runs: tuple[str, str], limit: str, status: int
+    ) -> None:
+        done = gradrace("compare", *runs, "--fail-above", limit)
+        assert done.returncode == status
+        assert ("slower by more than" in done.stderr) == bool(status)
+
+    def test_markdown(self, gradrace: Command, runs: tuple[str, str]) -> None:
+        done = gradrace("compare", *runs, "--format", "md")
+        assert done.stdout.splitlines()[1].startswith("| --- |")
+
+    def test_other_threads_are_refused_as_a_gate(
+        self, gradrace: Command, runs: tuple[str, str], tmp_path: Path
+    ) -> None:
+        write_run(tmp_path / "new.json", {"100x1": {"numba": 2e-7}}, threads=2)
+        assert gradrace("compare", *runs).returncode == 0
+        done = gradrace("compare", *runs, "--fail-above", "10%")
+        assert done.returncode == 2
+        assert "warning: the runs differ (threads: 1 → 2)" in done.stderr
+
+
+class TestPlotAndAdvise:
+    @pytest.fixture
+    def run(self, tmp_path: Path) -> str:
+        times = {f"{n}x1": {"numpy": 6e-6 + 1e-9 * n, "numba": 1e-9 * n} for n in (100, 10_000)}
+        write_run(tmp_path / "run.json", times)
+        return "run.json"
+
+    def test_every_picture_comes_from_the_file(
+        self, gradrace: Command, run: str, tmp_path: Path
+    ) -> None:
+        done = gradrace("plot", run, "--out", "pictures")
+        assert done.returncode == 0, done.stderr
+        assert {path.name for path in (tmp_path / "pictures").iterdir()} == {
+            "speed.png",
+            "speedup.png",
+            "breakeven.png",
+            "fastest.png",
+        }
+
+    def test_advice(self, gradrace: Command, run: str) -> None:
+        done = gradrace("advise", run, "--n", "5e3", "--d", "1", "--epochs", "1e6")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("Use numba: one run of 1,000,000 epochs on 5,000 × 1 takes")
+        assert "From a quick run: 3 sessions, 1 thread" in " ".join(done.stdout.split())
+
+    def test_advice_far_away(self, gradrace: Command, run: str) -> None:
+        done = gradrace("advise", run, "--n", "1e6", "--d", "1", "--epochs", "9")
+        assert done.returncode == 2
+        assert "too far from what run.json measured, 100 to 10,000" in done.stderr
+
+    def test_advice_beyond_memory(self, gradrace: Command, run: str) -> None:
+        done = gradrace("advise", run, "--n", "1e12", "--d", "1", "--epochs", "9")
+        assert done.returncode == 0
+        assert "Use dask: 1,000,000,000,000 × 1 takes 16,000 GB as float64" in done.stdout
+
+
+@pytest.mark.slow
+def test_advise_measures_a_job_and_remembers_it(gradrace: Command, tmp_path: Path) -> None:
+    job = ("--n", "40", "--d", "3", "--epochs", "50")
+    measured = gradrace("advise", *job, "--measure", "--backend", "numpy", "--backend", GOOD)
+    assert measured.returncode == 0, measured.stderr
+    assert "of 50 epochs on 40 × 3 takes about" in one_line(measured.stdout)
+    assert (tmp_path / "results/measured/40x3@50.json").exists()
+    again = gradrace("advise", *job)
+    assert "from results/measured/40x3@50.json" in again.stderr
+    assert again.stdout == measured.stdout
