@@ -31,11 +31,12 @@ A backend that adds block by block may have `longest_chain(n, d)`: how many addi
 part in, at most, in the sums over n samples of d features. Its w and b are then held to a tighter
 bound than those of a backend that may add in any order.
 
-Two module attributes say what is special about a backend. They determine how fast it can possibly
-be on this machine:
+Three module attributes say what is special about a backend. They determine how fast it can possibly
+be on this machine, and the last one how far rounding may carry it from the exact trajectory:
 
-    ONE_CORE = True      it uses a single core, no matter how many threads are allowed
-    PASSES_ONCE = True   it reads the samples when a call begins, not in every epoch
+    ONE_CORE = True             it uses a single core, no matter how many threads are allowed
+    PASSES_ONCE = True          it reads the samples when a call begins, not in every epoch
+    UNIT_ROUNDOFF = 2.0**-24    it computes in float32, and may return arrays of float32
 
 A backend is considered wrong if it is faster than this machine can read the samples, or takes no
 longer for more samples. Without PASSES_ONCE this is judged per epoch, with it per call.

@@ -73,6 +73,7 @@ def test_train(
         "agreement": cast(BackendVerdict, asdict(racer.verdict)),  # has the same names
         "one_core": racer.one_core,
         "passes_once": racer.passes_once,
+        "precision": racer.precision.name,
         "place": plan.arms.index(arm),
         "load": racer.load,
         "first": racer.first,

@@ -54,12 +54,16 @@ def _draw_panel(
     axes: Axes, columns: dict[str, np.ndarray], backends: dict[str, str], quantity: str
 ) -> None:
     """Draw the errors of one quantity; `backends` have their colors."""
+    bounds: list[tuple[np.ndarray, np.ndarray]] = []
     for place, (backend, color) in enumerate(backends.items()):
         rows = (columns["backend"] == backend) & (columns[f"{quantity}_bound"] < LARGEST_DRAWN)
         epoch = columns["epoch"][rows]
+        name = backend_label(backend).lstrip("_")  # a legend leaves out what begins with "_"
+        bounds.append(_largest(epoch, columns[f"{quantity}_bound"][rows]))
         if place == 0:
-            bounded, bound = _largest(epoch, columns[f"{quantity}_bound"][rows])
-            axes.plot(bounded, bound, color=INK, lw=1.5, label="rounding bound")
+            axes.plot(*bounds[0], color=INK, lw=1.5, label="rounding bound")
+        elif not np.array_equal(bounds[0], bounds[-1]):  # it computes in another precision
+            axes.plot(*bounds[-1], color=color, lw=1.2, ls=":", label=f"bound of {name}")
         x, error = _largest(epoch, columns[f"{quantity}_error"][rows])
         axes.plot(
             x,
@@ -70,11 +74,11 @@ def _draw_panel(
             else 1.8,  # the first curve is the widest, so that equal curves stay visible
             alpha=0.55 if place == 0 else 1.0,
             ls="--" if place == len(backends) - 1 and place else "-",
-            label=backend_label(backend).lstrip("_"),  # a legend leaves out what begins with "_"
+            label=name,
         )
     axes.margins(x=0.02)
     log_axes(axes, None, None)
-    _shade(axes, bounded, bound)
+    _shade(axes, *max(bounds, key=lambda bound: bound[1].max(initial=0.0)))
     title(axes, quantity)
     axes.set_xlabel("epoch")
     tidy(axes)

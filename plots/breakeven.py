@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plots.canvas import Axes, Figure, own_settings
-from plots.numbers import backend_label, plain_seconds, si
+from plots.numbers import plain_seconds, si
 from plots.placing import End, Mark, label_ends, label_marks
 from plots.sources import race_origin, read_race
 from plots.style import (
     INK,
     MUTED,
     colors,
+    labels,
     legend,
     log_axes,
     new_figure,
@@ -48,7 +49,7 @@ def figure(source: Path) -> Figure:
     cases = sorted((c for c in about["cases"] if c["arms"]), key=lambda case: case["n"] * case["d"])
     cases = [cases[0], cases[-1]] if len(cases) > 1 else cases
     names = list(dict.fromkeys(row["backend"] for case in about["cases"] for row in case["arms"]))
-    room = text_width(map(backend_label, names)) + 0.5
+    room = text_width(labels(about)[name] for name in names) + 0.5
     drawn = new_figure((4.0 + room) * len(cases) + 0.8, 3.9, race_origin(race))
     panels = drawn.subplots(1, len(cases), sharey=True, squeeze=False)[0]
     for axes, case in zip(panels, cases, strict=True):
@@ -94,10 +95,10 @@ def _most_runs(case: "CaseFindings") -> int:
 def _ends(case: "CaseFindings", about: "About") -> list[End]:
     """Return where the solid lines end."""
     cold, hues = {entry["backend"]: entry["cold"] for entry in about["compile"]}, colors(about)
-    runs = _most_runs(case)
+    runs, names = _most_runs(case), labels(about)
     return [
         End(
-            backend_label(row["backend"]),
+            names[row["backend"]],
             (runs, cold.get(row["backend"], 0.0) + row["run"] * runs),
             hues[row["backend"]],
         )

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plots.canvas import Axes, Figure, Rectangle, own_settings
-from plots.numbers import backend_label, three_digits
+from plots.numbers import three_digits
 from plots.sources import race_origin, read_race
-from plots.style import INK, MUTED, colors, new_figure, save, text_width, title
+from plots.style import INK, MUTED, colors, labels, new_figure, save, text_width, title
 
 if TYPE_CHECKING:
     from bench.findings.schema import About, Fastest
@@ -29,6 +29,7 @@ def figure(source: Path) -> Figure:
     """Return the figure: a cell per case, the fastest backend, and its lead over the second."""
     race = read_race(source)
     cases, hues = race["gradrace"]["cases"], colors(race["gradrace"])
+    names = labels(race["gradrace"])
     sizes = sorted({case["n"] for case in cases})
     levels = sorted({case["d"] for case in cases})
     leads = {
@@ -36,13 +37,13 @@ def figure(source: Path) -> Figure:
         for case in cases
         if case["fastest"] is not None
     }
-    lines = [line for fastest in leads.values() for line in _words(fastest).split("\n")]
+    lines = [line for fastest in leads.values() for line in _words(fastest, names).split("\n")]
     width = max(1.45, text_width(lines) + 0.2) * len(sizes) + 1.0
     height = 0.85 * len(levels) + 1.2
     drawn = new_figure(max(_LEAST_WIDTH, width), height, race_origin(race))
     axes = drawn.subplots()
     for place, fastest in leads.items():
-        _draw_cell(axes, place, fastest, hues[fastest["backend"]])
+        _draw_cell(axes, place, _words(fastest, names), fastest, hues[fastest["backend"]])
     axes.set_xlim(-0.55, len(sizes) - 0.45)
     axes.set_ylim(-0.55, len(levels) - 0.45)
     axes.set_xticks(range(len(sizes)), [f"{n:,}" for n in sizes])
@@ -55,16 +56,18 @@ def figure(source: Path) -> Figure:
     return drawn
 
 
-def _draw_cell(axes: Axes, place: tuple[int, int], fastest: "Fastest", hue: str) -> None:
+def _draw_cell(
+    axes: Axes, place: tuple[int, int], words: str, fastest: "Fastest", hue: str
+) -> None:
     x, y = place
     alpha = 0.45 if fastest["verdict"] == "faster" else 0.15
     corner = (x - 0.48, y - 0.46)
     axes.add_patch(Rectangle(corner, 0.96, 0.92, lw=0, facecolor=hue, alpha=alpha))
-    axes.text(x, y, _words(fastest), ha="center", va="center", fontsize=9, color=INK)
+    axes.text(x, y, words, ha="center", va="center", fontsize=9, color=INK)
 
 
-def _words(fastest: "Fastest") -> str:
-    first, second = backend_label(fastest["backend"]), backend_label(fastest["second"])
+def _words(fastest: "Fastest", names: dict[str, str]) -> str:
+    first, second = names[fastest["backend"]], names[fastest["second"]]
     if fastest["verdict"] not in ("faster", "not judged"):
         return f"{first}\n≈ {second}"
     unsure = "" if fastest["verdict"] == "faster" else " (not judged)"

@@ -74,12 +74,17 @@ def _interval(ratio: "Interval") -> str:
     return f" ({three_digits(low)}–{three_digits(high)})"
 
 
-def short(backend: str) -> str:
-    """Return a backend's name; of a path, the file's name; the revision stays."""
+def short(backend: str, precision: str = "float64") -> str:
+    """Return a backend's name; of a path, the file's name; the revision stays.
+
+    A precision other than float64 is added in parentheses.
+    """
     path, found, revision = backend.partition(".py@")
     if found:
-        return f"{Path(path).name}.py@{revision}"
-    return Path(backend).name if backend.endswith(".py") else backend
+        name = f"{Path(path).name}.py@{revision}"
+    else:
+        name = Path(backend).name if backend.endswith(".py") else backend
+    return name if precision == "float64" else f"{name} ({precision})"
 
 
 def shortened(name: str, most: int) -> str:
@@ -98,6 +103,6 @@ def both_ends(name: str) -> str:
     return name if len(name) <= 28 else f"{name[:15]}…{name[-12:]}"
 
 
-def backend_label(backend: str) -> str:
+def backend_label(backend: str, precision: str = "float64") -> str:
     """Return a backend's name as text to draw; a long one is shortened to its beginning and end."""
-    return label(both_ends(short(backend)))
+    return label(short(both_ends(short(backend)), precision))

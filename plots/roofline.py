@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plots.canvas import Axes, Figure, own_settings
-from plots.numbers import backend_label, si
+from plots.numbers import si
 from plots.placing import End, label_ends
 from plots.sources import race_origin, read_race
 from plots.style import (
     INK,
     MUTED,
     colors,
+    labels,
     legend,
     log_axes,
     new_figure,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from bench.findings.schema import About, CaseFindings, Row
     from bench.machine.roofline import Roofline
 
+_BYTES = {"float64": 8, "float32": 4}
 _MARKS = "osD^vP*X"
 
 
@@ -55,7 +57,7 @@ def figure(source: Path) -> Figure:
     axes = drawn.subplots()
     _draw_roofs(axes, roofline, levels)
     for name in names:
-        _draw_backend(axes, name, cases, levels, hues[name])
+        _draw_backend(axes, (name, labels(race["gradrace"])[name]), cases, levels, hues[name])
     for d, mark in zip(levels, _MARKS, strict=False):
         axes.plot([], [], mark, ms=5, color=MUTED, label=f"d = {d:,}")
     axes.set_xlabel("size of X and y")
@@ -74,20 +76,21 @@ def _rows(case: "CaseFindings") -> "list[Row]":
 
 
 def _draw_backend(
-    axes: Axes, name: str, cases: "list[CaseFindings]", levels: list[int], hue: str
+    axes: Axes, backend: tuple[str, str], cases: "list[CaseFindings]", levels: list[int], hue: str
 ) -> None:
     """Draw the best times of a backend as bytes per second, one line per number of features."""
-    axes.plot([], [], "-", color=hue, lw=2, label=backend_label(name).lstrip("_"))
+    name, label = backend
+    axes.plot([], [], "-", color=hue, lw=2, label=label.lstrip("_"))
     for d, mark in zip(levels, _MARKS, strict=False):
         points = [
             (size, size / row["time"]["minimum"])
             for case in cases
             for row in _rows(case)
-            for size in [8 * case["n"] * (case["d"] + 1)]
+            for size in [_BYTES[row.get("precision", "float64")] * case["n"] * (case["d"] + 1)]
             if row["backend"] == name and case["d"] == d
         ]
         if points:
-            mine = f"_{backend_label(name)}, d = {d:,}"  # "_": not in the legend
+            mine = f"_{label}, d = {d:,}"  # "_": not in the legend
             axes.plot(*zip(*points, strict=True), mark + "-", ms=5, lw=0.8, color=hue, label=mine)
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from plots.canvas import Axes, Figure, FuncFormatter, own_settings
-from plots.numbers import backend_label, plain_seconds, si
+from plots.numbers import plain_seconds, si
 from plots.placing import End, label_ends
 from plots.sources import race_origin, read_race
 from plots.style import (
     MUTED,
     colors,
     draw_limit,
+    labels,
     legend,
     log_axes,
     new_figure,
@@ -37,17 +38,17 @@ def figure(sources: Sequence[Path]) -> Figure:
     races = [read_race(path) for path in sources]
     cases = races[0]["gradrace"]["cases"]
     numbers = max(case["n"] * case["d"] for case in cases if case["d"] > 1)
-    names = {row["backend"] for case in cases for row in case["arms"]}
-    room = text_width(map(backend_label, names))
+    names = labels(races[0]["gradrace"])
+    room = text_width({names[row["backend"]] for case in cases for row in case["arms"]})
     drawn = new_figure(11.0 + 2 * room, 4.2, race_origin(*races))
     along_n, along_d, by_threads = drawn.subplots(1, 3)
     hues = colors(races[0]["gradrace"])
-    ends_n = _draw_times(along_n, hues, [case for case in cases if case["d"] == 1], "n")
+    ends_n = _draw_times(along_n, hues, names, [case for case in cases if case["d"] == 1], "n")
     title(along_n, "d = 1")
     along_n.set_xlabel("samples n")
     along_n.set_ylabel("time per epoch, set-up included")
     level = [case for case in cases if case["n"] * case["d"] == numbers]
-    ends_d = _draw_times(along_d, hues, level, "d")
+    ends_d = _draw_times(along_d, hues, names, level, "d")
     title(along_d, f"n · d = {numbers:,}")
     along_d.set_xlabel("features d")
     _draw_speed_ups(by_threads, [race["gradrace"] for race in races])
@@ -57,16 +58,19 @@ def figure(sources: Sequence[Path]) -> Figure:
 
 
 def _draw_times(
-    axes: Axes, hues: dict[str, str], cases: "list[CaseFindings]", along: Literal["n", "d"]
+    axes: Axes,
+    hues: dict[str, str],
+    names: dict[str, str],
+    cases: "list[CaseFindings]",
+    along: Literal["n", "d"],
 ) -> list[End]:
     """Draw the medians of every backend against n or d, and the limit of a pass.
 
     Returns the labels of the lines.
     """
     cases = sorted((case for case in cases if case["arms"]), key=lambda case: case[along])
-    names = list(dict.fromkeys(row["backend"] for case in cases for row in case["arms"]))
     ends = []
-    for name in names:
+    for name in dict.fromkeys(row["backend"] for case in cases for row in case["arms"]):
         points = [
             (case[along], row["time"]["median"])
             for case in cases
@@ -74,7 +78,7 @@ def _draw_times(
             if row["backend"] == name
         ]
         axes.plot(*zip(*points, strict=True), "o-", ms=4, lw=1.5, color=hues[name])
-        ends.append(End(backend_label(name), points[-1], hues[name]))
+        ends.append(End(names[name], points[-1], hues[name]))
     draw_limit(axes, cases, along)
     log_axes(axes, si, plain_seconds)
     tidy(axes)

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plots.canvas import Axes, Figure, own_settings
-from plots.numbers import backend_label, plain_seconds, si
+from plots.numbers import plain_seconds, si
 from plots.placing import End, label_ends
 from plots.sources import race_origin, read_race
 from plots.style import (
     colors,
     draw_limit,
+    labels,
     legend,
     log_axes,
     new_figure,
@@ -47,14 +48,15 @@ def figure(source: Path) -> Figure:
     levels = sorted({case["d"] for case in cases if case["arms"]})
     chosen = np.unique(np.linspace(0, len(levels) - 1, MOST_PANELS).astype(int))
     panels = [[case for case in cases if case["d"] == levels[i]] for i in chosen]
-    width = 3.4 * len(panels) + 0.8 + text_width(map(backend_label, hues))
+    names = labels(race["gradrace"])
+    width = 3.4 * len(panels) + 0.8 + text_width(names[name] for name in hues)
     drawn = new_figure(max(5.0, width), 3.9, race_origin(race))
     grid = drawn.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axes, level in zip(grid, panels, strict=True):
         _draw_panel(axes, level, hues)
     grid[0].set_ylabel("time per epoch, set-up included")
     legend(drawn, grid[0])
-    label_ends(*zip(grid, _ends_of(panels, hues), strict=True))
+    label_ends(*zip(grid, _ends_of(panels, hues, names), strict=True))
     return drawn
 
 
@@ -98,14 +100,16 @@ def _points(cases: "list[CaseFindings]", name: str) -> np.ndarray:
     return np.array(rows, dtype=float).reshape(-1, 4)
 
 
-def _ends_of(panels: "list[list[CaseFindings]]", hues: dict[str, str]) -> list[list[End]]:
+def _ends_of(
+    panels: "list[list[CaseFindings]]", hues: dict[str, str], names: dict[str, str]
+) -> list[list[End]]:
     """Return the line ends to label, per panel: each backend once, in its rightmost panel."""
     found: list[list[End]] = []
     unlabeled = list(hues)
     for cases in panels[::-1]:
         points = {name: _points(cases, name) for name in unlabeled}
         ends = {
-            name: End(backend_label(name), (rows[-1, 0], rows[-1, 1]), hues[name])
+            name: End(names[name], (rows[-1, 0], rows[-1, 1]), hues[name])
             for name, rows in points.items()
             if len(rows)
         }

@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plots.canvas import Axes, Figure, FuncFormatter, NullFormatter, own_settings
-from plots.numbers import backend_label, label, times
+from plots.numbers import label, times
 from plots.sources import race_origin, read_race
 from plots.style import (
     INK,
     MUTED,
     below,
     colors,
+    labels,
     log_locator,
     new_figure,
     save,
@@ -41,12 +42,12 @@ def draw(source: Path, target: Path) -> None:
 def figure(source: Path) -> Figure:
     """Return the figure: a panel per case, a row per backend; gray if close to 1."""
     race = read_race(source)
-    hues = colors(race["gradrace"])
+    hues, names = colors(race["gradrace"]), labels(race["gradrace"])
     cases = [case for case in race["gradrace"]["cases"] if _compared(case)]
     columns = 1 if len(cases) <= _TALLEST else 2
     panels = -(-len(cases) // columns)
     rows = [row for case in cases for row in _compared(case)]
-    sides = text_width((backend_label(row["backend"]) for row in rows), 9) + text_width(
+    sides = text_width((names[row["backend"]] for row in rows), 9) + text_width(
         map(_words, rows), 8.5
     )
     tallest = max(len(_compared(case)) for case in cases)
@@ -54,11 +55,11 @@ def figure(source: Path) -> Figure:
     drawn = new_figure(columns * (4.2 + sides), height, race_origin(race))
     grid = drawn.subplots(panels, columns, sharex=True, squeeze=False)
     for axes, case in zip(grid.T.flat, cases, strict=False):
-        _draw_panel(axes, case, hues)
+        _draw_panel(axes, case, hues, names)
     for axes in grid.T.flat[len(cases) :]:
         axes.set_axis_off()
     _scale(grid[0, 0], rows)
-    baseline = backend_label(cases[0]["baseline"])
+    baseline = names[cases[0]["baseline"]]
     note = "with 95 % intervals; gray: too close to 1 to tell"
     below(drawn, f"times as fast as {baseline}, {note}", 9)
     return drawn
@@ -79,7 +80,9 @@ def _scale(axes: Axes, rows: "list[Row]") -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _draw_panel(axes: Axes, case: "CaseFindings", hues: dict[str, str]) -> None:
+def _draw_panel(
+    axes: Axes, case: "CaseFindings", hues: dict[str, str], names: dict[str, str]
+) -> None:
     """Draw the speed-ups of a case, and write them to the right of the plot."""
     margin = 1 + max(0.05, case["floor"] or 0.0)
     axes.axvspan(1 / margin, margin, color=MUTED, alpha=0.2, lw=0)
@@ -100,7 +103,7 @@ def _draw_panel(axes: Axes, case: "CaseFindings", hues: dict[str, str]) -> None:
             fontsize=8.5,
             color=INK,
         )
-    axes.set_yticks(range(len(rows)), [backend_label(row["backend"]) for row in rows])
+    axes.set_yticks(range(len(rows)), [names[row["backend"]] for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xscale("log")
     title(axes, f"n = {case['n']:,}, d = {case['d']:,}", "left")

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from plots.numbers import backend_label
+
 if TYPE_CHECKING:
     from bench.findings.schema import About, CaseFindings
     from plots.canvas import Annotation, Axes, Figure, LogLocator
@@ -27,6 +29,14 @@ LARGEST_DRAWN = 1e200  # matplotlib's margins and ticks overflow near the larges
 def colors(about: "About") -> dict[str, str]:
     """Return the color of each backend, from the part "gradrace" of a result file."""
     return {name: facts["color"] for name, facts in about["backends"].items()}
+
+
+def labels(about: "About") -> dict[str, str]:
+    """Return what each backend is called in a picture, from the same part."""
+    return {
+        name: backend_label(name, facts.get("precision", "float64"))
+        for name, facts in about["backends"].items()
+    }
 
 
 def new_figure(width: float, height: float, origin: Sequence[str] = ()) -> "Figure":

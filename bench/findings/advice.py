@@ -21,6 +21,7 @@ from typing import Literal
 
 from backends.interface import InputValueError
 from bench.findings import results
+from bench.findings.precision import precision_of
 from bench.findings.schema import CaseFindings
 from bench.findings.statistics import Estimate, break_even
 
@@ -38,6 +39,7 @@ class Option:
     """What a job would take with one backend, in seconds."""
 
     backend: str
+    precision: str
     setup: float
     """Of each run, before its first epoch; 0 if it is not noticeable."""
     epoch: Estimate
@@ -121,7 +123,8 @@ def advise(path: Path, *, n: int, d: int, epochs: int, runs: int = 1) -> Advice:
         )
         compiles = extra.get(name)
         cached, cold = (compiles["cached"], compiles["cold"]) if compiles else (0.0, 0.0)
-        options.append(Option(name, setup.value, epoch, steady, cached, cold))
+        precision = precision_of(about, name)
+        options.append(Option(name, precision, setup.value, epoch, steady, cached, cold))
     options.sort(key=lambda option: option.steady.value)
     measured = any((case["n"], case["d"]) == (n, d) for case in cases)
     return Advice(n, d, epochs, runs, options, outside, measured)

@@ -26,6 +26,8 @@ class Change:
     n: int
     d: int
     backend: str
+    precision: str
+    """In the new run."""
     old: float
     """Median seconds per epoch."""
     new: float
@@ -177,6 +179,7 @@ def _change(before: tuple[CaseFindings, Row], after: tuple[CaseFindings, Row]) -
         case["n"],
         case["d"],
         row["backend"],
+        row["precision"],
         before[1]["time"]["median"],
         row["time"]["median"],
         ratio,

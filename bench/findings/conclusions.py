@@ -5,6 +5,7 @@ from statistics import median
 
 from bench.findings import statistics
 from bench.findings.merging import times
+from bench.findings.precision import precision_of
 from bench.findings.schema import (
     About,
     Benchmark,
@@ -139,6 +140,7 @@ def _row(
         "backend": info["backend"],
         "epochs": info["epochs"],
         "passes_once": about["backends"][info["backend"]]["passes_once"],
+        "precision": precision_of(about, info["backend"]),
         "impossible": _impossible(case, info, limit, max(time["sessions"].values()), about),
         "time": time,
         "rate": case["n"] / time["median"],
@@ -188,7 +190,19 @@ def _limit(case: Case, info: PooledInfo, about: About) -> Limit | None:
     if not machine:
         return None
     once, threads = about["backends"][info["backend"]]["passes_once"], _threads(info, about)
-    return roofline.limit(machine, case["n"], case["d"], info["epochs"], threads, once=once)
+    return roofline.limit(
+        machine,
+        case["n"],
+        case["d"],
+        info["epochs"],
+        threads,
+        once=once,
+        number=_bytes_of_number(about, info),
+    )
+
+
+def _bytes_of_number(about: About, info: PooledInfo) -> int:
+    return 4 if precision_of(about, info["backend"]) == "float32" else 8
 
 
 def _threads(info: PooledInfo, about: About) -> int:
@@ -217,7 +231,7 @@ def _impossible(
     trial = _trial(about, case, info)
     if trial and (growth := trial["growth"]):
         size = (case["n"], case["d"], _threads(info, about))
-        least = roofline.least_pass(about["roofline"], *size)
+        least = roofline.least_pass(about["roofline"], *size, _bytes_of_number(about, info))
         visible = least > _VISIBLE_READING * growth["whole"]
         if visible and growth["more"] < _LEAST_GROWTH * least / _LIMIT_ERROR:
             return "its time hardly grows with the samples: it does not go through them in `train`"

@@ -99,6 +99,15 @@ class Declared(TypedDict):
 
     one_core: bool
     passes_once: bool
+    precision: NotRequired[Literal["float64", "float32"]]
+    """Missing in files of earlier versions, and before the module was imported: float64."""
+
+
+class Digits(TypedDict):
+    """How many digits are right, as `agreement.Digits`."""
+
+    state: float
+    loss: float
 
 
 class BackendFacts(Declared):
@@ -110,6 +119,8 @@ class BackendFacts(Declared):
     """Of a backend at a revision: the commit that its files come from."""
     version_of: NotRequired[Spec]
     """Of an earlier version: the one that it is compared with, which is in the same race."""
+    digits: NotRequired[Digits | None]
+    """On the reference line, if the backend was checked on it."""
 
 
 class Deviation(TypedDict):
@@ -133,6 +144,8 @@ class BackendVerdict(TypedDict):
     first_inf: Number | None
     first_nan: Number | None
     pieces: list[str]
+    precision: NotRequired[Literal["float64", "float32"]]
+    digits: NotRequired[Digits | None]
 
 
 class JudgedCase(TypedDict):
@@ -322,6 +335,7 @@ class Row(TypedDict):
     backend: str
     epochs: int
     passes_once: bool
+    precision: str
     impossible: str
     """Why no code can be this fast; empty if it is possible."""
     time: Times

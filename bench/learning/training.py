@@ -29,7 +29,7 @@ from bench.learning.standardizing import Scaling
 from bench.learning.stopping import STALLED, Stopping
 from bench.learning.trajectories import thinned, until_not_finite
 from bench.machine import interrupts
-from bench.proof.isolation import BackendError, as_trajectory, describe
+from bench.proof.isolation import BackendError, as_trajectory, describe, precision_of
 
 CHUNK_SECONDS = 0.1
 MOST_ROWS = 100_000
@@ -263,15 +263,16 @@ def _pieces(
     """
     samples, d = data.for_training(module), len(data.features)
     w, b = np.zeros(d), 0.0
+    precision = precision_of(module)
     done, length = 0, 0  # the first call makes no update; it compiles, and returns row 0
     while True:
         start = time.perf_counter()
         stride = every if length >= every else max(1, length)
         stride = stride if stopping is None else 1  # it needs every step
         go_on = partial(module.train, samples, lr=lr, epochs=length, w0=w.copy(), b0=b)
-        path = as_trajectory(go_on(every=stride), length, d, stride)
+        path = as_trajectory(go_on(every=stride), length, d, stride, precision)
         if stride > 1 and not np.isfinite(path.loss).all():  # find the exact epoch
-            path = as_trajectory(go_on(), length, d)
+            path = as_trajectory(go_on(), length, d, precision=precision)
         path = until_not_finite(path._replace(epoch=path.epoch + done))
         path = Trajectory._make(rows[1:] for rows in path) if length else path
         end = stopping.end(path) if stopping is not None and length else None

@@ -102,7 +102,7 @@ _FMA: tuple[Literal["fma", "fma_again"], ...] = ("fma", "fma_again")
 
 
 def limit(
-    roofline: Roofline, n: int, d: int, epochs: int, threads: int, *, once: bool
+    roofline: Roofline, n: int, d: int, epochs: int, threads: int, *, once: bool, number: int = 8
 ) -> Limit | None:
     """Return the least `seconds` per pass over n samples of d features, and what sets them, `by`.
 
@@ -110,21 +110,25 @@ def limit(
     "memory", or "FMA", the multiply-adds. A backend that passes over the samples only `once` per
     call makes a multiply-add in that pass for each product of two columns; each epoch is then as
     much work as with d + 2 samples. None if no two repetitions of the measurement agree.
+
+    A `number` takes 8 bytes, or 4 in float32, of which a vector register holds twice as many.
     """
     count = _count(roofline, threads)
+    data, adds = number * n * (d + 1), number / 8
     if not once:
-        return _pass(roofline, count, 8 * n * (d + 1), n * (2 * d + 1))
-    first = _pass(roofline, count, 8 * n * (d + 1), n * (d * (d + 3) // 2 + 1))
-    every = _pass(roofline, count, 4 * (d + 2) * (d + 3), (d + 1) * (d + 2))
+        return _pass(roofline, count, data, adds * n * (2 * d + 1))
+    first = _pass(roofline, count, data, adds * n * (d * (d + 3) // 2 + 1))
+    every = _pass(roofline, count, number * (d + 2) * (d + 3) / 2, adds * (d + 1) * (d + 2))
     if first is None or every is None:
         return None
     longer = max(every, first, key=lambda part: part["seconds"] / (1 if part is every else epochs))
     return {"seconds": every["seconds"] + first["seconds"] / (epochs + 1), "by": longer["by"]}
 
 
-def least_pass(roofline: Roofline, n: int, d: int, threads: int) -> float:
+def least_pass(roofline: Roofline, n: int, d: int, threads: int, number: int = 8) -> float:
     """Return the seconds that reading the samples once takes at least; 0 if that is not known."""
-    found = _pass(roofline, _count(roofline, threads), 8 * n * (d + 1), n * (d + 1))
+    values = n * (d + 1)
+    found = _pass(roofline, _count(roofline, threads), number * values, number / 8 * values)
     return 0.0 if found is None else found["seconds"]
 
 

@@ -8,7 +8,7 @@ no tolerance to choose: a disagreement is a bug, never noise.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,16 +17,15 @@ import backends
 from backends.interface import Floats, Integers, Trajectory
 from bench.proof.isolation import PIECES_LR, BackendError, Outcome, run_isolated
 from bench.proof.oracle import (
-    LARGEST,
-    UNDERFLOW,
-    UNIT_ROUNDOFF,
     Exact,
     ExactTrajectory,
     Flags,
     Sums,
     sums_without_rounding,
     trajectory_of,
+    unbounded,
 )
+from bench.proof.precision import FLOAT64
 from bench.proof.problems import Problem
 
 _RESUMED_EPOCHS, _RESUMED_EVERY = 20, 3
@@ -41,6 +40,15 @@ class Deviation:
     epoch: int
     multiple: float
     """error / bound; at most 1 in a backend that agrees."""
+
+
+@dataclass(frozen=True)
+class Digits:
+    """How many decimal digits are right at every epoch: −log₁₀ of the largest relative error."""
+
+    state: float
+    """Of w and b, relative to the largest of them at that epoch."""
+    loss: float
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,10 @@ class Verdict:
     first_nan: int | None = None
     pieces: tuple[str, ...] = ()
     """Which of predict, loss, gradients and update the backend has; these were checked, too."""
+    precision: Literal["float64", "float32"] = FLOAT64.name
+    """What the backend declares to compute in: float64 or float32."""
+    digits: Digits | None = None
+    """How many digits are right; None if nothing can be compared."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +111,8 @@ def check_backends(
         path = outcome.trajectories[0]
         if spec == backends.BASELINE:
             reference = path
-        verdict = judge(spec, path, exact.held_to(outcome.chains[0]), reference)
+        held = exact.held_to(outcome.chains[0], outcome.precision)
+        verdict = judge(spec, path, held, reference)
         verdict = replace(verdict, pieces=tuple(dict.fromkeys(chain(*outcome.pieces))))
         if verdict.agrees and (fault := _first_fault(more, outcome, job, exact.sums)):
             verdict = replace(verdict, agrees=False, reason=fault)
@@ -127,15 +140,7 @@ def fault_on(problems: Sequence[Problem], outcome: Outcome, only: str = "") -> s
 
     With `only` = "pieces", only predict, loss, gradients and update are judged.
     """
-    found = zip(outcome.trajectories, outcome.pieces, outcome.chains, strict=False)
-    for problem, (path, pieces, longest) in zip(problems, found, strict=False):
-        exact = _exact(problem, None)
-        fault = "" if only == "pieces" else judge("", path, exact.run.held_to(longest)).reason
-        if exact.epoch is not None and not fault:
-            fault = piece_fault(pieces, problem, exact.epoch)
-        if fault:
-            return f"{problem.name}: {fault}"
-    return ""
+    return next(filter(None, _each_fault(problems, outcome, None, only)), "")
 
 
 def _first_fault(problems: Sequence[Problem], outcome: Outcome, job: Problem, sums: Sums) -> str:
@@ -143,15 +148,27 @@ def _first_fault(problems: Sequence[Problem], outcome: Outcome, job: Problem, su
 
     `sums` are those of the samples of `job`, which a problem may share.
     """
+    found = _each_fault([job, *problems], outcome, (job, sums))
+    return next(filter(None, found), outcome.failure)
+
+
+def _each_fault(
+    problems: Sequence[Problem],
+    outcome: Outcome,
+    judged: tuple[Problem, Sums] | None,
+    only: str = "",
+) -> Iterator[str]:
+    """Yield what is wrong on each problem, or an empty string; one is `judged` already."""
     found = zip(outcome.trajectories, outcome.pieces, outcome.chains, strict=False)
-    for problem, (path, pieces, longest) in zip(problems, list(found)[1:], strict=False):
-        exact = _exact(problem, sums if problem.X is job.X else None)
-        fault = judge("", path, exact.run.held_to(longest)).reason
+    for problem, (path, pieces, longest) in zip(problems, found, strict=False):
+        if judged and problem is judged[0]:
+            continue
+        exact = _exact(problem, judged[1] if judged and problem.X is judged[0].X else None)
+        run = exact.run.held_to(longest, outcome.precision)
+        fault = "" if only == "pieces" else judge("", path, run).reason
         if exact.epoch is not None and not fault:
-            fault = piece_fault(pieces, problem, exact.epoch)
-        if fault:
-            return f"{problem.name}: {fault}"
-    return outcome.failure
+            fault = piece_fault(pieces, problem, exact.epoch.held_to(problem.n, outcome.precision))
+        yield fault and f"{problem.name}: {fault}"
 
 
 class _Exact(NamedTuple):
@@ -185,11 +202,13 @@ def judge(
     `exact` covers every epoch up to the last one of the trajectory, which may skip epochs.
     """
     epoch, w, b, loss = trajectory
-    exact = exact.at(epoch)
+    exact, job = exact.at(epoch), exact.job
+    unjudged = unbounded(job.chain, w.shape[1], job.precision)
     faults = [
-        *_faults("w", w, exact.w, epoch),
-        *_faults("b", b, exact.b, epoch),
-        *_faults("loss", loss, exact.loss, epoch),
+        *([(-1, unjudged)] if unjudged else ()),
+        *_faults("w", w, exact.w, epoch, job.precision.name),
+        *_faults("b", b, exact.b, epoch, job.precision.name),
+        *_faults("loss", loss, exact.loss, epoch, job.precision.name),
         *_pattern_faults(trajectory),
     ]
     first = min(faults, key=lambda fault: fault[0], default=None)
@@ -203,6 +222,8 @@ def judge(
         bitwise=None if reference is None else _equal_bits(trajectory, reference),
         first_inf=_first_epoch(np.isinf(loss), epoch),
         first_nan=_first_epoch(np.isnan(loss), epoch),
+        precision=job.precision.name,
+        digits=_digits(trajectory, exact),
     )
 
 
@@ -216,17 +237,19 @@ def piece_fault(pieces: Mapping[str, Floats], problem: Problem, exact: ExactTraj
     w = np.zeros(X.shape[1]) if problem.w0 is None else problem.w0
     slope, slope_bound, slope_may_overflow = _slope(exact, w, b)
     start, gradients = np.append(w, b), pieces.get("gradients", slope)
+    p, d = exact.precision, len(w)
     with np.errstate(over="ignore", invalid="ignore"):
         # ŷ and θ are computed here with rounding as well, so the bound is doubled
         y_hat, reach = X @ w + b, np.abs(X) @ np.abs(w) + abs(b)
-        y_hat_bound = 2 * (UNIT_ROUNDOFF * (len(start) + 1) * reach + len(start) * UNDERFLOW)
+        operands = np.abs(X).sum(axis=1) + np.abs(start).sum() + d + 1
+        y_hat_bound = 2 * (p.unit * (d + 2) * reach + p.underflow * operands)
         new = start - PIECES_LR * gradients
         new_reach = np.abs(start) + PIECES_LR * np.abs(gradients)
     expected = {
-        "predict": (y_hat, y_hat_bound, ~(reach < LARGEST)),
+        "predict": (y_hat, y_hat_bound, ~(reach + operands < p.largest)),
         "loss": (exact.loss.near[:1], exact.loss.bound[:1], exact.loss.may_overflow[:1]),
         "gradients": (slope, slope_bound, slope_may_overflow),
-        "update": (new, 4 * UNIT_ROUNDOFF * new_reach + UNDERFLOW, ~(new_reach < LARGEST)),
+        "update": (new, 4 * p.unit * new_reach + p.underflow, ~(new_reach < p.largest)),
     }
     for piece, values in pieces.items():
         right, bound, may_overflow = expected[piece]
@@ -245,14 +268,18 @@ def _slope(exact: ExactTrajectory, w: Floats, b: float) -> tuple[Floats, Floats,
     with np.errstate(over="ignore", invalid="ignore"):
         of_w = w - exact.w.near[1] - exact.w.rest[1]
         of_b = b - exact.b.near[1] - exact.b.rest[1]
+        # in float32, the gradient is taken at the rounded start: |He| ≤ |(I − H)e| + |e|
+        bound = np.append(exact.w.bound[:2].sum(axis=0), exact.b.bound[:2].sum())
     return (
         np.append(of_w, of_b),
-        np.append(exact.w.bound[1], exact.b.bound[1]),
+        bound,
         np.append(exact.w.may_overflow[1], exact.b.may_overflow[1]),
     )
 
 
-def _faults(name: str, values: Floats, exact: Exact, epoch: Integers) -> Iterator[tuple[int, str]]:
+def _faults(
+    name: str, values: Floats, exact: Exact, epoch: Integers, precision: str
+) -> Iterator[tuple[int, str]]:
     """Yield the first epoch at which a value is out of bounds, and a description of the fault."""
     error = exact.error(values)
     finite, comparable = np.isfinite(values), np.isfinite(exact.near)
@@ -265,7 +292,7 @@ def _faults(name: str, values: Floats, exact: Exact, epoch: Integers) -> Iterato
         at = _first(outside)
         words = f"{_label(name, at)} at epoch {epoch[at[0]]}: got {values[at]!s}, "
         if exact.must_overflow[at]:
-            words += "but the exact value is beyond float64"
+            words += f"but the exact value is beyond {precision}"
         elif not finite[at]:
             words += f"exact {exact.near[at]!s}; nothing can overflow yet"
         else:
@@ -310,6 +337,19 @@ def _deviation(values: Floats, exact: Exact, epoch: Integers) -> Deviation | Non
     ratio = np.where(comparable, _ratio(error, exact.bound), -1.0)
     at = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
     return Deviation(float(error[at]), int(epoch[at[0]]), float(ratio[at]))
+
+
+def _digits(path: Trajectory, exact: ExactTrajectory) -> Digits | None:
+    """Return how many digits are right where all values are finite, at most 17."""
+    errors = np.column_stack([exact.w.error(path.w), exact.b.error(path.b)]).max(axis=1)
+    sizes = np.abs(np.column_stack([exact.w.near, exact.b.near])).max(axis=1)
+    found = []
+    for error, size in ((errors, sizes), (exact.loss.error(path.loss), exact.loss.near)):
+        relative = _ratio(error, size)[np.isfinite(error) & np.isfinite(size)]
+        if not relative.size:
+            return None
+        found.append(float(-np.log10(np.clip(relative.max(), 1e-17, 1.0))))
+    return Digits(*found)
 
 
 def _ratio(error: Floats, bound: Floats) -> Floats:

@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,6 +28,7 @@ import backends
 from backends.interface import Backend, Floats, InputError, Trajectory, recorded_epochs
 from bench.data.files import check_space, write_bytes
 from bench.machine import child
+from bench.proof.precision import BY_UNIT, FLOAT64, Precision
 from bench.proof.problems import Problem
 
 PIECES_LR = 0.3  # the rate at which `update` is checked
@@ -51,6 +53,8 @@ class Outcome:
     α = 0.3. Empty if the problem does not ask for them."""
     chains: list[int]
     """The longest chains of additions that it declares; n if it declares none"""
+    precision: Precision
+    """What it declares to compute in"""
     failure: str
     """What went wrong, such as why trajectories are missing; empty if nothing did."""
 
@@ -99,8 +103,10 @@ def _outcome(path: Path, problems: Sequence[Problem], failure: str) -> Outcome:
     trajectories: list[Trajectory] = []
     pieces: list[dict[str, Floats]] = []
     chains: list[int] = []
+    precision = FLOAT64
     try:
         with np.load(path, allow_pickle=False) as arrays:
+            precision = BY_UNIT[float(arrays["unit"])] if "unit" in arrays else FLOAT64
             for i, problem in enumerate(problems):
                 if failure and f"{i}_path" not in arrays:
                     break
@@ -119,7 +125,7 @@ def _outcome(path: Path, problems: Sequence[Problem], failure: str) -> Outcome:
                 )
     except Exception as error:  # the file may be anything, or missing
         failure = failure or f"its process left no readable result: {error}"
-    return Outcome(trajectories[: len(pieces)], pieces, chains, failure)
+    return Outcome(trajectories[: len(pieces)], pieces, chains, precision, failure)
 
 
 def text_of(path: Path) -> str:
@@ -177,6 +183,8 @@ def _exercise(
     memory, training starts from what `condense` returns, if the backend has it.
     """
     prepared: dict[tuple[int, int], Any] = {}
+    precision = precision_of(backend)
+    arrays["unit"] = precision.unit
     condense = getattr(backend, "condense", lambda data: data)
     for i, problem in enumerate(problems):
         doing.write_text(problem.name, "utf-8")
@@ -190,7 +198,7 @@ def _exercise(
         if problem.pieces:
             data = condense(data)
         start = None if problem.w0 is None else problem.w0.copy()
-        path = _trained(backend, data, problem, start)
+        path = _trained(backend, data, problem, start, precision)
         if not (np.array_equal(X, problem.X) and np.array_equal(y, problem.y)):
             raise BackendError("it changed the samples that prepare was given")
         if start is not None and (start != problem.w0).any():
@@ -198,7 +206,7 @@ def _exercise(
         arrays[f"{i}_path"] = np.column_stack(path)
         arrays[f"{i}_chain"] = longest_chain(backend, problem.n, problem.X.shape[1])
         if problem.pieces and problem.w0 is not None:
-            pieces = _evaluate_pieces(backend, X, y, problem.w0, problem.b0)
+            pieces = _evaluate_pieces(backend, X, y, problem.w0, problem.b0, precision)
             arrays |= {f"{i}_{piece}": values for piece, values in pieces.items()}
     doing.unlink(missing_ok=True)
     for _ in range(_LOOKS):
@@ -223,6 +231,22 @@ def longest_chain(backend: Backend, n: int, d: int) -> int:
     return min(int(chain), n)
 
 
+def precision_of(backend: Backend) -> Precision:
+    """Return the precision that a backend declares as UNIT_ROUNDOFF; float64 if it declares none.
+
+    Raises:
+        BackendError: that is the unit roundoff of neither float64 nor float32.
+
+    """
+    unit = getattr(backend, "UNIT_ROUNDOFF", FLOAT64.unit)
+    known = BY_UNIT.get(unit) if isinstance(unit, float) else None
+    if known is None:
+        raise BackendError(
+            f"UNIT_ROUNDOFF is {unit!r}, not 2.0**-53 (float64) or 2.0**-24 (float32)"
+        )
+    return known
+
+
 def _busy_cores() -> float:
     """Return how many cores this process and its descendants keep busy while it waits."""
     before, start = _seconds_of_family(), time.perf_counter()
@@ -239,13 +263,14 @@ def _seconds_of_family() -> float:
     return seconds
 
 
-def _trained(backend: Backend, data: Any, problem: Problem, w0: Floats | None) -> Trajectory:
+def _trained(
+    backend: Backend, data: Any, problem: Problem, w0: Floats | None, precision: Precision
+) -> Trajectory:
     job: dict[str, Any] = {"lr": problem.lr, "epochs": problem.epochs}
     if w0 is not None:
         job |= {"w0": w0, "b0": problem.b0, "every": problem.every}
-    return as_trajectory(
-        backend.train(data, **job), problem.epochs, problem.X.shape[1], problem.every
-    )
+    result, d = backend.train(data, **job), problem.X.shape[1]
+    return as_trajectory(result, problem.epochs, d, problem.every, precision)
 
 
 def describe(error: BaseException) -> str:
@@ -261,8 +286,12 @@ def describe(error: BaseException) -> str:
     return f"{message} ({Path(last.filename).name}, line {last.lineno})"
 
 
-def as_trajectory(result: Any, epochs: int, d: int, every: int = 1) -> Trajectory:
+def as_trajectory(
+    result: Any, epochs: int, d: int, every: int = 1, precision: Precision = FLOAT64
+) -> Trajectory:
     """Return the result of `train` as a `Trajectory` of float64 arrays.
+
+    Arrays of float32 are right if that is the precision of the backend.
 
     Raises:
         BackendError: it is not (epoch, w, b, loss) with the right shapes, epochs and types.
@@ -278,45 +307,48 @@ def as_trajectory(result: Any, epochs: int, d: int, every: int = 1) -> Trajector
     rows = len(recorded)
     path = Trajectory(
         epoch=cast(Any, np.asarray(epoch)),
-        w=_as_floats("w", w, (rows, d)),
-        b=_as_floats("b", b, (rows,)),
-        loss=_as_floats("loss", loss, (rows,)),
+        w=_as_floats("w", w, (rows, d), precision),
+        b=_as_floats("b", b, (rows,), precision),
+        loss=_as_floats("loss", loss, (rows,), precision),
     )
     if not np.array_equal(path.epoch, recorded):
         raise BackendError(f"epoch is not 0, {every}, …, {epochs}")
     return path._replace(epoch=recorded)
 
 
-def _as_floats(name: str, values: Any, shape: tuple[int, ...]) -> Floats:
+def _as_floats(
+    name: str, values: Any, shape: tuple[int, ...], precision: Precision = FLOAT64
+) -> Floats:
     try:
         array = np.asarray(values)
     except ValueError:
         raise BackendError(f"{name} has rows of unequal length") from None
-    if array.dtype.newbyteorder("=") != np.float64:
-        raise BackendError(f"{name} has dtype {array.dtype}, not float64")
+    if array.dtype.newbyteorder("=").name not in ("float64", precision.name):
+        hint = "; a backend that computes in float32 declares UNIT_ROUNDOFF = 2.0**-24"
+        raise BackendError(
+            f"{name} has dtype {array.dtype}, not {precision.name}" + hint * (array.dtype == "f4")
+        )
     if array.shape != shape:
         raise BackendError(f"{name} has shape {array.shape}, not {shape}")
     return array.astype(np.float64)  # a copy: the backend may use its buffer again
 
 
 def _evaluate_pieces(
-    backend: Backend, X: Floats, y: Floats, w: Floats, b: float
+    backend: Backend, X: Floats, y: Floats, w: Floats, b: float, precision: Precision
 ) -> dict[str, Floats]:
     """Evaluate predict, loss, gradients and update at (w, b), if the backend has them."""
     values: dict[str, Floats] = {}
-    d = len(w)
+    d, floats = len(w), partial(_as_floats, precision=precision)
     if hasattr(backend, "predict"):
-        values["predict"] = _as_floats("predict", backend.predict(X, w, b), y.shape)
+        values["predict"] = floats("predict", backend.predict(X, w, b), y.shape)
     if hasattr(backend, "loss"):
-        values["loss"] = _as_floats("loss", [backend.loss(X, y, w, b)], (1,))
+        values["loss"] = floats("loss", [backend.loss(X, y, w, b)], (1,))
     if hasattr(backend, "gradients"):
         grad_w, grad_b = backend.gradients(X, y, w, b)
         values["gradients"] = np.append(
-            _as_floats("grad_w", grad_w, (d,)), _as_floats("grad_b", [grad_b], (1,))
+            floats("grad_w", grad_w, (d,)), floats("grad_b", [grad_b], (1,))
         )
         if hasattr(backend, "update"):
             new_w, new_b = backend.update(w.copy(), b, grad_w, grad_b, PIECES_LR)
-            values["update"] = np.append(
-                _as_floats("w", new_w, (d,)), _as_floats("b", [new_b], (1,))
-            )
+            values["update"] = np.append(floats("w", new_w, (d,)), floats("b", [new_b], (1,)))
     return values

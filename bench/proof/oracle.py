@@ -30,14 +30,18 @@ since a loss may come from an orthogonal factorization, whose errors no chain of
 plus what underflow can add: at most the smallest subnormal number per operation, times the factor
 by which the result of that operation is multiplied.
 
-*Iterate.* The step itself rounds once more, so the new error is e' = (I − αH) e + ω with
-|ω| ≤ αδ + u|θ̂|. Let H = QΛQᵀ. In the eigenbasis the directions do not mix, and the bound ε on
-|Qᵀe| satisfies
+*float32.* A backend may declare UNIT_ROUNDOFF = 2⁻²⁴. Then u is that, and what the backend is given
+is rounded, too. A term xᵢⱼxᵢₖθₖ holds two numbers from X and is multiplied by α and by 2/n, so m
+grows by 4. The start is off by u|θ₀|, and each number read may underflow. (`precision.py`)
+
+*Iterate.* The error begins with e = 0, or |e| ≤ u|θ₀| in float32. The step itself rounds once
+more, so the new error is e' = (I − αH) e + ω with |ω| ≤ αδ + u|θ̂|. Let H = QΛQᵀ. In the
+eigenbasis the directions do not mix, and the bound ε on |Qᵀe| satisfies
 
     ε' ≤ |1 − αΛ| ε + |Q|ᵀ(αδ + u|θ̂|),    |e| ≤ |Q| ε.
 
-The computed Q and Λ are exact for a matrix within κλmax of H, κ = 10(d + 1)u (LAPACK's eigensolver
-is backward stable; Higham, §1.5); the terms with κ account for this.
+The computed Q and Λ are exact for a matrix within κλmax of H, κ = 10(d + 1)2⁻⁵³ (LAPACK's
+eigensolver is backward stable; Higham, §1.5); the terms with κ account for this.
 
 *Loss.* At θ̂ = θ + e the exact loss is L + ∇Lᵀe + ½ eᵀHe. Evaluating it adds an error of at most
 γ(|A||θ̂| + |y|)ᵢ to each residual, with a root mean square of τ, and a relative error of γ to the
@@ -56,7 +60,7 @@ sum of absolute values can exceed the largest float64, a correct backend may ret
 sooner or later depending on its order of addition. (Compensated sums, whose corrections then are
 inf − inf, turn to nan at once.) Any finite value must still be within the bound, so no finite value
 is right where exact value − bound exceeds the largest float64. (If long double is no wider than
-float64, this last test is never made.)
+float64, this last test is never made.) For a backend in float32, the largest float32 counts.
 """
 
 import warnings
@@ -69,12 +73,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from backends.interface import Floats, check_samples, check_schedule
 from bench.proof.exact_sums import Exacts, ExactSums, Wide, exact_sums
+from bench.proof.precision import FLOAT64, Precision
 
 YARDSTICK = "exact sums, 50-digit iterates"
-
-UNIT_ROUNDOFF = 2.0**-53
-UNDERFLOW = 2.0**-1060  # 2⁻¹⁰⁷⁴ per operation, enlarged because the bound itself may underflow
-LARGEST = float(np.finfo(np.float64).max)
 
 _DECIMALS = Context(prec=50, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
@@ -83,7 +84,7 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Exact:
-    """Exact values, near + rest, to about 106 bits, and what a float64 backend may return."""
+    """Exact values, near + rest, to about 106 bits, and what a correct backend may return."""
 
     near: Floats
     """Rounded to nearest; inf beyond the largest float64."""
@@ -131,9 +132,15 @@ class ExactTrajectory:
         """What the samples contribute, to be reused for another trajectory on the same samples."""
         return self.job.sums
 
-    def held_to(self, chain: int) -> "ExactTrajectory":
-        """Return the same for a backend with no longer chain of additions than this."""
-        return self if chain >= self.job.chain else _bounded(self.job._replace(chain=chain))
+    @property
+    def precision(self) -> Precision:
+        """What the backend computes in."""
+        return self.job.precision
+
+    def held_to(self, chain: int, precision: Precision = FLOAT64) -> "ExactTrajectory":
+        """Return the same for a backend of this precision with no longer chain of additions."""
+        job = self.job._replace(chain=min(chain, self.job.chain), precision=precision)
+        return self if job[-2:] == self.job[-2:] else _bounded(job)
 
     def at(self, epochs: NDArray[np.int64]) -> "ExactTrajectory":
         """Return the rows of these epochs."""
@@ -190,12 +197,13 @@ def trajectory_of(
     with localcontext(_DECIMALS):
         path = _iterate(sums, np.append(w0, b0), lr, epochs)
         eigen = _eigen(Decimal(2) / sums.n * sums.G)
-    return _bounded(_Job(sums, lr, path, eigen, sums.n))
+    return _bounded(_Job(sums, lr, path, eigen, sums.n, FLOAT64))
 
 
 def _bounded(job: "_Job") -> ExactTrajectory:
     """Add to an exact path how far a backend may stray from it."""
     path, bounds, d = job.path, _rounding_bounds(job), len(job.sums.c) - 1
+    largest = job.precision.largest
 
     def exact(i: int | slice, may_overflow: Flags) -> Exact:
         near, bound = path.near[:, i], bounds.bound[:, i]
@@ -204,7 +212,7 @@ def _bounded(job: "_Job") -> ExactTrajectory:
             rest=path.rest[:, i],
             bound=bound.astype(np.float64),
             may_overflow=np.broadcast_to(may_overflow, near.T.shape).T,
-            must_overflow=np.abs(path.wide[:, i]) - bound > LARGEST,
+            must_overflow=np.abs(path.wide[:, i]) - bound > largest,
         )
 
     with np.errstate(over="ignore", invalid="ignore"):
@@ -230,9 +238,39 @@ def in_decimals(exact: ExactSums) -> Sums:
     return Sums(exact.n, S[:-1, :-1], S[:-1, -1], S[-1, -1], S_abs[:-1, :-1], S_abs[:-1, -1])
 
 
-def rounding_unit(m: int) -> float:
-    """Return γ = mu/(1 − mu), the largest relative error that m roundings cause."""
-    return m * UNIT_ROUNDOFF / (1 - m * UNIT_ROUNDOFF)
+def term_roundings(additions: int, d: int, precision: Precision) -> int:
+    """Return m: how often a term may be rounded that takes part in so many additions."""
+    return additions + d + 10 + precision.conversions
+
+
+def unbounded(additions: int, d: int, precision: Precision) -> str:
+    """Say why sums of so many terms have no error bound; empty if they have one."""
+    if np.isfinite(precision.growth(term_roundings(additions, d, precision))):
+        return ""
+    return (
+        f"{precision.name} has no error bound for a chain of {additions:,} additions; one that "
+        "adds block by block declares longest_chain"
+    )
+
+
+def gradient_underflow(
+    reach: Wide, size: Wide, G_abs: Wide, n: int, rate: np.longdouble, precision: Precision
+) -> Wide:
+    """Return what underflow can add to a step α∇L; `reach` is |A|ᵀ(|A||θ̂| + |y|), `size` |θ̂|.
+
+    The last axis of `reach` and `size` has the d + 1 components.
+    """
+    operands = size.shape[-1] + 3 + size.sum(axis=-1, keepdims=True)
+    added = reach + reach[..., -1:] + operands * G_abs[:, -1] + n + 1
+    result: Wide = precision.underflow * (1 + rate) * added
+    return result
+
+
+def residual_underflow(size: Wide, G_abs: Wide, n: int, precision: Precision) -> Wide:
+    """Return the root mean square of what underflow can add to each residual."""
+    lengths = np.sqrt(np.diag(G_abs) / n).sum()
+    result: Wide = precision.underflow * (size.shape[-1] + 1 + size.sum(axis=-1) + lengths)
+    return result
 
 
 class _Path(NamedTuple):
@@ -301,6 +339,8 @@ class _Job(NamedTuple):
     eigen: _Eigen
     chain: int
     """The most additions in a row that a sample may take part in"""
+    precision: Precision
+    """What a backend computes in"""
 
 
 class _Bounds(NamedTuple):
@@ -318,10 +358,11 @@ def _rounding_bounds(job: _Job) -> _Bounds:
     One percent is added for the rounding errors of the bounds themselves. The κ terms use 1-norms,
     which are never less than the 2-norms of the derivation.
     """
-    sums, lr, path, eigen, chain = job
-    n, d = sums.n, len(sums.c) - 1
-    gamma, gamma_of_chain = (rounding_unit(m + d + 10) for m in (n, chain))
-    kappa = 10 * (d + 1) * UNIT_ROUNDOFF
+    sums, lr, path, eigen, chain, precision = job
+    n, d, largest_float = sums.n, len(sums.c) - 1, precision.largest
+    roundings = (term_roundings(additions, d, precision) for additions in (n, chain))
+    gamma, gamma_of_chain = map(precision.growth, roundings)
+    kappa = 10 * (d + 1) * FLOAT64.unit
     theta, loss = path.wide[:, :-1], path.wide[:, -1]
     result = _Bounds(np.full_like(path.wide, np.inf), *np.ones((2, len(loss)), dtype=bool))
 
@@ -331,32 +372,39 @@ def _rounding_bounds(job: _Job) -> _Bounds:
         curvature, contraction = np.abs(eigen.values), np.abs(1 - rate * eigen.values)
         largest = curvature.max()
         mode = np.zeros(d + 1, dtype=np.longdouble)  # ε
+        if precision.conversions:
+            start = precision.unit * np.abs(theta[0]) + precision.underflow
+            mode = start @ spread + kappa * start.sum()
         state_may_overflow = False
 
         for k in range(len(loss)):
             drift = spread @ mode + kappa * mode.sum()  # |e| ≤ drift
             size = np.abs(theta[k]) + drift  # |θ̂| ≤ size
             reach = G_abs @ size + c_abs  # |A|ᵀ(|A||θ̂| + |y|)
-            tau = gamma * np.sqrt((size @ (reach + c_abs) + s) / n) + d * UNDERFLOW
+            tau = gamma * np.sqrt((size @ (reach + c_abs) + s) / n)
+            tau += residual_underflow(size, G_abs, n, precision)
             curve = 0.5 * (curvature + kappa * largest) @ mode**2
             root = np.sqrt(max(loss[k], 0)) + np.sqrt(curve)
             tilt = np.abs(path.slope[k] @ eigen.vectors) + kappa * np.abs(path.slope[k]).sum()
-            evaluation = (2 * root + tau) * tau + gamma * (root + tau) ** 2 + UNDERFLOW
+            evaluation = (2 * root + tau) * tau + gamma * (root + tau) ** 2
+            evaluation += precision.underflow
             result.bound[k] = np.append(drift, tilt @ mode + curve + evaluation)
 
-            state_may_overflow |= not size.max() < LARGEST
+            state_may_overflow |= not size.max() < largest_float
             largest_sum = max(reach.max(), G_abs.max(), 1) * 2 * max(rate, 1)
-            sums_may_overflow = state_may_overflow or not largest_sum < LARGEST
+            sums_may_overflow = state_may_overflow or not largest_sum < largest_float
             result.state_may_overflow[k] = state_may_overflow
-            result.loss_may_overflow[k] = sums_may_overflow or not n * (root + tau) ** 2 < LARGEST
+            squares = n * (root + tau) ** 2
+            result.loss_may_overflow[k] = sums_may_overflow or not squares < largest_float
             state_may_overflow = sums_may_overflow
 
-            underflow = UNDERFLOW * (1 + rate) * (reach + (d + 3) * G_abs[:, -1] + n + 1)
-            local = rate * 2 / n * gamma_of_chain * reach + UNIT_ROUNDOFF * size + underflow
+            local = rate * 2 / n * gamma_of_chain * reach + precision.unit * size
+            local += gradient_underflow(reach, size, G_abs, n, rate, precision)
             mixed = kappa * (rate * largest * mode.sum() + local.sum())
             mode = contraction * mode + local @ spread + mixed
             if not np.isfinite(mode).all():
                 break  # beyond long double; the remaining rows stay unbounded
 
         result.bound[:] *= 1.01
+        result.bound[np.isnan(result.bound)] = np.inf  # inf − inf where γ is infinite
     return result

@@ -10,8 +10,8 @@ With A = [X 1], G = AᵀA, c = Aᵀy, s = yᵀy, computed without rounding, and 
 
 By induction over the epochs, this is the same bound, because the derivation there adds up exactly
 these errors. (The second u|θ̂| is for a backend that records its state rounded, and continues with
-a more accurate one.) If rows are left out, the errors e of the epochs in between propagate as
-|I − αH| e.
+a more accurate one. In float32, θ̂₀ may be the start rounded.) If rows are left out, the errors e of
+the epochs in between propagate as |I − αH| e.
 
 Start and rate do not have to be known in advance, so every call of a race can have its own.
 Everything is evaluated in long double, whose error, at most a thousandth of γ, is part of the
@@ -25,13 +25,15 @@ import numpy as np
 from backends.interface import Floats, Trajectory
 from bench.proof.exact_sums import Exacts, Wide
 from bench.proof.oracle import (
-    UNDERFLOW,
-    UNIT_ROUNDOFF,
     Flags,
     Sums,
-    rounding_unit,
+    gradient_underflow,
+    residual_underflow,
     sums_without_rounding,
+    term_roundings,
+    unbounded,
 )
+from bench.proof.precision import FLOAT64, Precision
 
 
 @dataclass(frozen=True)
@@ -74,24 +76,32 @@ class Steps:
         return float((wide @ (self.G @ wide - 2 * self.c) + self.s) / self.n)
 
     def fault(
-        self, path: Trajectory, lr: float, w0: Floats, b0: float, chain: int | None = None
+        self,
+        path: Trajectory,
+        lr: float,
+        w0: Floats,
+        b0: float,
+        chain: int | None = None,
+        precision: Precision = FLOAT64,
     ) -> str:
         """Return the first fault of a trajectory, which may skip epochs, or an empty string.
 
         `chain` is the longest chain of additions, as in `oracle.py`; by default n.
         """
-        most = (self.n if chain is None else min(chain, self.n)) + path.w.shape[1] + 10
+        additions = self.n if chain is None else min(chain, self.n)
+        if fault := unbounded(additions, path.w.shape[1], precision):
+            return fault
         values = np.column_stack(path[1:])
         off = np.full(values.shape, np.inf)
         with np.errstate(all="ignore"):
-            off[0, :-1] = np.where(values[0, :-1] == np.append(w0, b0), 0.0, np.inf)
-            off[:, -1] = self._loss_off(values[:, :-1], values[:, -1])
+            off[0, :-1] = _start_off(values[0, :-1], np.append(w0, b0), precision)
+            off[:, -1] = self._loss_off(values[:, :-1], values[:, -1], precision)
             gaps = np.diff(path.epoch)
             for gap in np.unique(gaps):
                 rows = np.flatnonzero(gaps == gap)
                 states = values[rows, :-1], values[rows + 1, :-1]
                 off[rows + 1, :-1] = self._off(
-                    *states, np.longdouble(lr), int(gap), rows == 0, most
+                    *states, np.longdouble(lr), int(gap), rows == 0, additions, precision
                 )
         wrong = ~(off <= 1) | ~np.isfinite(values)
         if not wrong.any():
@@ -112,41 +122,54 @@ class Steps:
         rate: np.longdouble,
         epochs: int,
         first: Flags,
-        most: int,
+        additions: int,
+        precision: Precision,
     ) -> Floats:
         """Return the errors (m, d + 1) of the states `after`, relative to the bound.
 
-        The states `before` are `epochs` earlier; `first` (m,) says which of these start the run. A
-        term of the gradient is rounded `most` times.
+        The states `before` are `epochs` earlier; `first` (m,) says which of these start the run.
         """
         n, d = self.n, before.shape[1] - 1
         own = (d + 4) * np.finfo(np.longdouble).eps  # the error of long double here
-        any_order, exactly = (rounding_unit(m + 2) for m in (most, min(most, self.roundings)))
+        most = term_roundings(additions, d, precision)
+        any_order, exactly = (precision.growth(m + 2) for m in (most, min(most, self.roundings)))
         spread = np.abs(np.eye(d + 1) - rate * (2 / np.longdouble(n)) * self.G)
         state, bound = before.astype(np.longdouble), np.zeros(before.shape, dtype=np.longdouble)
         for epoch in range(epochs):
             size = np.abs(state) + bound
             reach = size @ self.G_abs + self.c_abs  # |A|ᵀ(|A||θ̂| + |y|)
             gamma = np.where(first & (epoch == 0), exactly, any_order)[:, None] + own
-            underflow = UNDERFLOW * (1 + rate) * (reach + (d + 3) * self.G_abs[:, -1] + n + 1)
-            local = rate * 2 / n * gamma * reach + UNIT_ROUNDOFF * size + underflow
+            local = rate * 2 / n * gamma * reach + precision.unit * size
+            local += gradient_underflow(reach, size, self.G_abs, n, rate, precision)
             state = state - rate * (2 / np.longdouble(n)) * (state @ self.G - self.c)
             bound = bound @ spread + local if epoch else local
-        bound += UNIT_ROUNDOFF * np.abs(after)
+        bound += precision.unit * np.abs(after)
         return np.asarray(np.abs(after - state) / (1.01 * bound), dtype=np.float64)
 
-    def _loss_off(self, theta: Floats, loss: Floats) -> Floats:
+    def _loss_off(self, theta: Floats, loss: Floats, precision: Precision) -> Floats:
         """Return the errors (m,) of the losses at these w and b, relative to the bound."""
         n, d = self.n, theta.shape[1] - 1
         wide, size = theta.astype(np.longdouble), np.abs(theta).astype(np.longdouble)
         square = (np.sum(wide * (wide @ self.G - 2 * self.c), axis=1) + self.s) / n  # L
         most = (np.sum(size * (size @ self.G_abs + 2 * self.c_abs), axis=1) + self.s) / n
-        gamma = rounding_unit(n + d + 12)
-        tau = gamma * np.sqrt(most) + d * UNDERFLOW
+        gamma = precision.growth(term_roundings(n, d, precision) + 2)
+        tau = gamma * np.sqrt(most) + residual_underflow(size, self.G_abs, n, precision)
         root = np.sqrt(np.maximum(square, 0))
         own = (d + 4) * np.finfo(np.longdouble).eps
-        bound = (2 * root + tau) * tau + gamma * (root + tau) ** 2 + UNDERFLOW + own * most
+        bound = (2 * root + tau) * tau + gamma * (root + tau) ** 2 + own * most
+        bound += precision.underflow
+        if not np.isfinite(gamma):
+            return np.zeros(len(loss))  # so many samples that every loss is within the bound
         return np.asarray(np.abs(loss - square) / (1.01 * bound), dtype=np.float64)
+
+
+def _start_off(values: Floats, start: Floats, precision: Precision) -> Floats:
+    """Return how far a first state is from the given start, relative to the bound."""
+    error = np.abs(values - start)
+    if not precision.conversions:
+        return np.where(error == 0, 0.0, np.inf)
+    bound: Floats = precision.unit * np.abs(start) + precision.underflow
+    return error / bound
 
 
 def _wide(values: Exacts) -> Wide:

@@ -190,8 +190,7 @@ def _try_out(race: Race, specs: Sequence[str], conditions: Conditions, steps: St
     race.about["compile"] = found.compile
     race.about["trials"] = found.calls
     for spec, declared in found.declared.items():
-        about = race.about["backends"][spec]
-        about["one_core"], about["passes_once"] = declared["one_core"], declared["passes_once"]
+        race.about["backends"][spec].update(cast(schema.BackendFacts, declared))
     race.about["verdicts"] += found.verdicts
     race.about["left_out"] += found.left_out
 

@@ -20,7 +20,14 @@ from bench.data.samples import Dataset, integers
 from bench.findings.schema import Growth
 from bench.machine.usage import Memory, MemoryUse
 from bench.proof.agreement import Verdict
-from bench.proof.isolation import BackendError, as_trajectory, describe, longest_chain
+from bench.proof.isolation import (
+    BackendError,
+    as_trajectory,
+    describe,
+    longest_chain,
+    precision_of,
+)
+from bench.proof.precision import FLOAT64, Precision
 from bench.proof.steps import Steps
 from bench.race.cases import Case, parse, stable_limit
 from bench.race.plan import Arm
@@ -41,7 +48,8 @@ _MOST_VALUES = 1_000_000
 """Epochs times features that a call may record to find out how long an epoch takes."""
 
 # What is judged besides the timed calls
-_FROM_A_START = {"epochs": 7, "every": 3}
+_FROM_A_START = 7, 3
+"""Epochs, and every which of them is recorded."""
 _INTEGER_EPOCHS = 4
 _SAMPLES_PER_ROUNDING = 64
 """The least samples after which a loop may round sums of integers."""
@@ -71,7 +79,7 @@ class Calls:
     def __init__(self, module: Backend, data: Any, job: Case) -> None:
         """Call `module.train` on what its `prepare` made of the samples of `job`."""
         self._train, self.data, self._job = module.train, data, job
-        self.chain = longest_chain(module, job.n, job.d)
+        self.chain, self.precision = longest_chain(module, job.n, job.d), precision_of(module)
         self._draw = random.Random().random
         self.epochs = job.epochs
         self.result: Any = None
@@ -86,10 +94,11 @@ class Calls:
     def fault(self, steps: Steps) -> str:
         """Return what is wrong with the result of the last call, or nothing."""
         try:
-            path = as_trajectory(self.result, self.epochs, self._job.d)
+            path = as_trajectory(self.result, self.epochs, self._job.d, precision=self.precision)
         except BackendError as error:
             return str(error)
-        return steps.fault(path, self.lr, np.zeros(self._job.d), self.b0, self.chain)
+        start = np.zeros(self._job.d), self.b0
+        return steps.fault(path, self.lr, *start, self.chain, self.precision)
 
 
 def _awaited(result: Any) -> Any:
@@ -167,6 +176,11 @@ class Contestant:
                 f"a timed call returned a wrong result: {fault} (no two calls have the same start "
                 "and rate)"
             )
+
+    @property
+    def precision(self) -> Precision:
+        """What the backend declares to compute in."""
+        return precision_of(self.module)
 
     @property
     def one_core(self) -> bool:
@@ -295,13 +309,21 @@ class Contestant:
         d, rng = self.job.d, np.random.default_rng()
         w0, b0 = rng.uniform(-1, 1, d), float(rng.uniform(-1, 1))
         lr = float(rng.uniform(0.7, 0.8)) * stable_limit(self.job.n, d)
-        result = self.module.train(self.call.data, lr=lr, w0=w0.copy(), b0=b0, **_FROM_A_START)
-        path = as_trajectory(result, d=d, **_FROM_A_START)
-        fault = self._steps.fault(path, lr, w0, b0, self.call.chain)
-        return fault and f"from a given w0, b0, with every={_FROM_A_START['every']}: {fault}"
+        (epochs, every), precision = _FROM_A_START, self.precision
+        result = self.module.train(
+            self.call.data, lr=lr, epochs=epochs, w0=w0.copy(), b0=b0, every=every
+        )
+        path = as_trajectory(result, epochs, d, every, precision)
+        fault = self._steps.fault(path, lr, w0, b0, self.call.chain, precision)
+        return fault and f"from a given w0, b0, with every={every}: {fault}"
 
     def _fault_on_integers(self, steps: Steps) -> str:
-        """Judge epochs whose sums hardly round, which shows what the bound for n terms hides."""
+        """Judge epochs whose sums hardly round, which shows what the bound for n terms hides.
+
+        Float32 rounds them.
+        """
+        if self.precision is not FLOAT64:
+            return ""
         samples, d = integers(self.job.n, self.job.d), self.job.d
         data, lr = self.module.prepare(samples.X, samples.y), integer_rate(d)
         path = as_trajectory(

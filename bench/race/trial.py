@@ -173,7 +173,9 @@ def _frozen(found: Trials, spec: str, case: Case, session: Session, repetitions:
         return None
     stats, info = session.results["benchmarks"][0]["stats"], _info(session)
     found.declared[spec] = schema.Declared(
-        one_core=info["one_core"], passes_once=info["passes_once"]
+        one_core=info["one_core"],
+        passes_once=info["passes_once"],
+        precision=info.get("precision", "float64"),
     )
     found.calls.append(
         {

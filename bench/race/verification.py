@@ -16,6 +16,7 @@ from bench.findings.pictures import ERRORS
 from bench.findings.schema import BackendVerdict
 from bench.proof.agreement import Checked, check_backends
 from bench.proof.oracle import ExactTrajectory, exact_trajectory
+from bench.proof.precision import BY_NAME
 from bench.proof.problems import Problem, suite
 from bench.race.cases import REFERENCE
 from bench.race.state import Race, Steps
@@ -52,6 +53,9 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
         earlier = "version_of" in race.about["backends"][result.verdict.backend]
         if result.verdict.reason.startswith(_NOT_A_BACKEND) and not earlier:
             raise InputValueError(f"backend {result.verdict.backend}: {result.verdict.reason}")
+        facts, digits = race.about["backends"][result.verdict.backend], result.verdict.digits
+        facts["precision"] = result.verdict.precision
+        facts["digits"] = None if digits is None else {"state": digits.state, "loss": digits.loss}
         if not result.verdict.agrees:
             verdict = cast(BackendVerdict, asdict(result.verdict))  # has the same names
             race.about["verdicts"].append({"case": REFERENCE.name, "verdict": verdict})
@@ -88,15 +92,16 @@ def error_table(checked: Sequence[Checked], exact: ExactTrajectory) -> pa.Table:
         if result.trajectory is None:
             continue
         epoch, w, b, loss = result.trajectory
+        held = exact.held_to(exact.job.chain, BY_NAME[result.verdict.precision])
         columns = {
             "backend": np.full(len(epoch), result.verdict.backend),
             "epoch": epoch,
             "w_error": exact.w.error(w).max(axis=1),
-            "w_bound": exact.w.bound.max(axis=1),
+            "w_bound": held.w.bound.max(axis=1),
             "b_error": exact.b.error(b),
-            "b_bound": exact.b.bound,
+            "b_bound": held.b.bound,
             "loss_error": exact.loss.error(loss),
-            "loss_bound": exact.loss.bound,
+            "loss_bound": held.loss.bound,
         }
         tables.append(pa.table(columns))
     colors = backends.colors(result.verdict.backend for result in checked)

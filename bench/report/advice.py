@@ -11,7 +11,7 @@ from bench.report.tables import NONE, empty_table
 from plots.numbers import seconds, short, three_digits
 
 if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
-    from bench.findings.advice import Advice
+    from bench.findings.advice import Advice, Option
     from bench.findings.beyond_memory import BeyondMemory
     from bench.findings.schema import ResultFile
 
@@ -62,7 +62,7 @@ def advice_table(advice: "Advice") -> Table:
         total = option.steady.value
         extras = (option.cached, option.cold)
         table.add_row(
-            short(option.backend),
+            _name(option),
             NONE if option.setup == 0 else seconds(option.setup),
             seconds(option.epoch.value),
             seconds(total),
@@ -70,6 +70,10 @@ def advice_table(advice: "Advice") -> Table:
             *(NONE if extra == 0 else seconds(total + extra) for extra in extras),
         )
     return table
+
+
+def _name(option: "Option") -> str:
+    return short(option.backend, option.precision)
 
 
 def advice_lines(advice: "Advice") -> list[str]:
@@ -82,15 +86,15 @@ def advice_lines(advice: "Advice") -> list[str]:
     with_load = f", {seconds(cached.cached)} of them to load its machine code" * (cached.cached > 0)
     spread = "computing alone" if cached.cached > 0 else "range"
     lines = [
-        f"Use {short(cached.backend)}: {job} take{'s' * (advice.runs == 1)} about {total}"
+        f"Use {_name(cached)}: {job} take{'s' * (advice.runs == 1)} about {total}"
         f"{with_load} ({spread}: {low} to {high})."
     ]
     if cold is not cached:
         with_compiling = f", {seconds(cold.cold)} of them to compile" * (cold.cold > 0)
         lines.append(
-            f"If nothing is compiled yet, {short(cold.backend)} is faster: "
+            f"If nothing is compiled yet, {_name(cold)} is faster: "
             f"{seconds(cold.steady.value + cold.cold)}{with_compiling}, where "
-            f"{short(cached.backend)} takes {seconds(cached.steady.value + cached.cold)}."
+            f"{_name(cached)} takes {seconds(cached.steady.value + cached.cold)}."
         )
     elif cold.cold > 0:
         total = seconds(cold.steady.value + cold.cold)
@@ -98,17 +102,15 @@ def advice_lines(advice: "Advice") -> list[str]:
     if best is not cached and best.steady.high < cached.steady.low:
         count = advice.overtakes(best, cached, best.cached)
         if count is not None:
-            lines.append(
-                f"With {count:,} runs or more in one process, {short(best.backend)} is faster."
-            )
+            lines.append(f"With {count:,} runs or more in one process, {_name(best)} is faster.")
     rivals = [
-        short(option.backend)
+        _name(option)
         for option in advice.options
         if option is not best and option.steady.low <= best.steady.high
     ]
     if rivals:
         lines.append(
-            f"Once compiled, {short(best.backend)} and {' and '.join(rivals)} are too close to "
+            f"Once compiled, {_name(best)} and {' and '.join(rivals)} are too close to "
             f"call{'.' if advice.measured else f'; to be sure: {measure_command(advice)}'}"
         )
     if advice.extrapolated:

@@ -59,7 +59,7 @@ def comparison_rows(comparison: "Comparison") -> list[list[str]]:
     return [
         [
             f"{change.n:,} × {change.d:,}",
-            short(change.backend),
+            short(change.backend, change.precision),
             seconds(change.old),
             seconds(change.new),
             spread(plain(change.speed_up)),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from bench.report.tables import NONE, empty_table, size
+from bench.report.tables import NONE, empty_table, named, size
 from plots.numbers import percent, plain_seconds, seconds, short, si, spread, three_digits
 
 if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
@@ -43,10 +43,10 @@ def race_table(about: "About") -> Table:
         table.add_row(size(case), "", "", noise, "", "")
         for row in case["arms"]:
             mark = "*" * (row["epochs"] < case["epochs"])
-            table.add_row(f" {short(row['backend'])}{mark}", *_figures(row))
+            table.add_row(f" {named(row['backend'], about)}{mark}", *_figures(row))
         for backend in about["settings"]["backends"]:
             if {(case["name"], backend), ("every case", backend)} & left_out - timed:
-                table.add_row(f" {short(backend)}", NONE, NONE, NONE, NONE, "not timed")
+                table.add_row(f" {named(backend, about)}", NONE, NONE, NONE, NONE, "not timed")
         if case is not about["cases"][-1]:
             table.add_section()
     return table
@@ -77,7 +77,7 @@ RACE_LEGEND = (
 def fewer_epochs(about: "About") -> str:
     """Name the backends, marked in the table, that ran fewer epochs per call than the case."""
     fewer = Counter(
-        short(row["backend"])
+        named(row["backend"], about)
         for case in about["cases"]
         for row in case["arms"]
         if row["epochs"] < case["epochs"]
@@ -93,7 +93,7 @@ def fewer_epochs(about: "About") -> str:
 def limit_table(about: "About") -> Table | None:
     """Return a row per case: the least time of an epoch, what sets it, and each backend's share."""
     specs = about["settings"]["backends"]
-    table = empty_table("share of limit", "least time", *map(short, specs))
+    table = empty_table("share of limit", "least time", *(named(spec, about) for spec in specs))
     for case in about["cases"]:
         limits = {row["backend"]: limit for row in case["arms"] if (limit := row["limit"])}
         passing = [
@@ -116,7 +116,7 @@ def limit_legend(about: "About") -> str:
     if limit_table(about) is None:
         return ""
     once = {row["backend"] for case in about["cases"] for row in case["arms"] if row["passes_once"]}
-    own = [short(name) for name in about["settings"]["backends"] if name in once]
+    own = [named(name, about) for name in about["settings"]["backends"] if name in once]
     theirs = "is compared with its own limit"
     if len(own) > 1:
         theirs = "are compared with their own limits"
@@ -140,7 +140,9 @@ def compile_table(about: "About") -> Table | None:
     compiled = {entry["backend"] for entry in about["compile"]}
     rivals = [row["backend"] for row in case["arms"] if row["backend"] not in compiled]
     pays = [
-        head for other in rivals for head in (f"runs to\nbeat {short(other)}", "once\ncompiled")
+        head
+        for other in rivals
+        for head in (f"runs to\nbeat {named(other, about)}", "once\ncompiled")
     ]
     heads = ("compiling", "import", "first run,\ncompiling", "first run,\ncompiled", "later\nruns")
     table = empty_table(*heads, *pays)
@@ -152,7 +154,11 @@ def compile_table(about: "About") -> Table | None:
         first = [seconds(entry["cold"] + row["run"]), seconds(entry["cached"] + row["run"])]
         counts = [text for other in rivals for text in _pays(row["break_even"].get(other))]
         table.add_row(
-            short(entry["backend"]), seconds(entry["load"]), *first, seconds(row["run"]), *counts
+            named(entry["backend"], about),
+            seconds(entry["load"]),
+            *first,
+            seconds(row["run"]),
+            *counts,
         )
     return table
 
@@ -188,7 +194,7 @@ def compile_legend(content: "ResultFile") -> str:
 def memory_table(about: "About") -> Table:
     """Return a row per case: the size of its data, and the memory that each backend added."""
     specs = about["settings"]["backends"]
-    table = empty_table("memory", "data", *map(short, specs))
+    table = empty_table("memory", "data", *(named(spec, about) for spec in specs))
     added = {(e["case"], e["backend"]): e["memory"]["added"] for e in about["trials"]}
     for case in about["settings"]["cases"]:
         cells = [added.get((case["name"], spec)) for spec in specs]

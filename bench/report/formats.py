@@ -20,6 +20,7 @@ COLUMNS = (
     "n",
     "d",
     "backend",
+    "precision",
     "verdict",
     "epochs_per_call",
     "setup_seconds",
@@ -152,6 +153,7 @@ def race_csv(content: "ResultFile") -> list[str]:
 def _figures(case: "CaseFindings", row: "Row", compiled: "Compile | None") -> dict[str, Any]:
     """Return the figures of a backend at one size, by column; unknown ones are left out."""
     cells: dict[str, Any] = {
+        "precision": row["precision"],
         "verdict": row["verdict"],
         "epochs_per_call": row["epochs"],
         "setup_seconds": row["setup"],

@@ -135,7 +135,7 @@ def speed_table(found: Study) -> Table:
             "never" if run.epochs is None else count(run.epochs),
             _measured_epochs(run, found.epochs),
             yes_no(run.verdict.agrees),
-            *([short(run.backend)] if several else []),
+            *([short(run.backend, run.verdict.precision)] if several else []),
         )
     return table
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from bench.report.race import race_summary
-from bench.report.tables import empty_table
+from bench.report.tables import empty_table, named
 from plots.numbers import short
 
 if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
     from bench.findings.exponents import Crossover, Exponent
-    from bench.findings.schema import ResultFile
+    from bench.findings.schema import About, ResultFile
 
 
 def scale_report(contents: "Sequence[ResultFile]", width: int = 80) -> list[str | Table]:
@@ -23,7 +23,7 @@ def scale_report(contents: "Sequence[ResultFile]", width: int = 80) -> list[str 
 
     one_thread = contents[0]
     parts: list[str | Table] = [
-        exponent_table(exponents(one_thread)),
+        exponent_table(exponents(one_thread), one_thread["gradrace"]),
         "* the time of a call divided by its epochs, set-up included",
         *crossover_lines(crossovers(one_thread)),
     ]
@@ -32,11 +32,12 @@ def scale_report(contents: "Sequence[ResultFile]", width: int = 80) -> list[str 
     return parts
 
 
-def exponent_table(found: "Sequence[Exponent]") -> Table:
+def exponent_table(found: "Sequence[Exponent]", about: "About") -> Table:
     """Return a row per backend: the exponent of its time, and from which n on it holds."""
     table = empty_table("backend", "time per epoch*", "from n =")
     for exponent in found:
-        table.add_row(short(exponent.backend), f"∝ n^{exponent.power:.2f}", f"{exponent.start:,}")
+        name = named(exponent.backend, about)
+        table.add_row(name, f"∝ n^{exponent.power:.2f}", f"{exponent.start:,}")
     return table
 
 

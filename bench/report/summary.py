@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from backends import ABSENT
+from bench.findings.precision import Gain, trades
 from bench.findings.winners import Winner, winners
-from bench.report.tables import size
+from bench.report.tables import named, size
+from bench.report.verdicts import digits_kept
 from plots.numbers import short, three_digits
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ def sentences(content: "ResultFile") -> list[str]:
     about = content["gradrace"]
     return [
         " ".join([*(() if _only_versions(about) else _who_won(content)), *_who_agrees(about)]),
+        *_in_float32(content),
         *_left_out(about),
         *_impossible(about),
         *_unfinished(about),
@@ -40,16 +43,16 @@ def _who_won(content: "ResultFile") -> Iterator[str]:
         yield _without_rivals(about)
         return
     sure = all(winner.judged for winner in found)
-    yield f"{_fastest(found)}{_speed_ups(found, about['settings']['baseline'])}."
+    yield f"{_fastest(found, about)}{_speed_ups(found, about['settings']['baseline'])}."
     once = {row["backend"] for case in about["cases"] for row in case["arms"] if row["passes_once"]}
-    won = sorted({short(winner.backend) for winner in found if winner.backend in once})
+    won = sorted({named(winner.backend, about) for winner in found if winner.backend in once})
     rest = winners(content, leave_out=once) if won else []
     if rest:
         names = {name for winner in found for name in (winner.tied if sure else [winner.backend])}
         who = "It" if len(names) == 1 else joined(won)
         yield (
             f"{who} read{'s' * (len(won) == 1)} the samples only once per training run; of the "
-            f"backends that read them in every epoch, {_fastest(rest)}."
+            f"backends that read them in every epoch, {_fastest(rest, about)}."
         )
     if not sure:
         yield "This is not certain, because too few sessions were timed."
@@ -61,15 +64,18 @@ def _without_rivals(about: "About") -> str:
     if not timed:
         return "Nothing was timed."
     if len(timed) == 1:
-        return f"Only {short(timed.pop())} was timed, so there is nothing to compare it with."
+        return (
+            f"Only {named(timed.pop(), about)} was timed, so there is nothing to compare it with."
+        )
     return "No two backends can be compared at the same size."
 
 
-def _fastest(found: Sequence[Winner]) -> str:
+def _fastest(found: Sequence[Winner], about: "About") -> str:
     """Say which backend is the fastest at which sizes, and where that is too close to call."""
     if not all(winner.judged for winner in found):
         clauses = [
-            f"{short(backend)} had the shortest time{'s' * (len(group) > 1)} {_at(group, found)}"
+            f"{named(backend, about)} had the shortest time{'s' * (len(group) > 1)} "
+            f"{_at(group, found)}"
             for backend, group in _grouped(found).items()
         ]
         return ", ".join(clauses)
@@ -77,15 +83,15 @@ def _fastest(found: Sequence[Winner]) -> str:
     clauses = []
     for backend, group in _grouped(clear).items():
         verb = "" if clauses else " is the fastest"
-        clauses.append(f"{short(backend)}{verb} {_at(group, found)}")
+        clauses.append(f"{named(backend, about)}{verb} {_at(group, found)}")
     ties: dict[frozenset[str], list[Winner]] = {}
     for winner in found:
         if winner.rivals:
             ties.setdefault(winner.tied, []).append(winner)
     text = ", ".join(clauses)
     close = [
-        f"{joined([short(name) for name in (group[0].backend, *group[0].rivals)])} are too close "
-        f"to call {_at(group, found)}"
+        f"{joined([named(name, about) for name in (group[0].backend, *group[0].rivals)])} are too "
+        f"close to call {_at(group, found)}"
         for group in ties.values()
     ]
     return "; ".join([text] * bool(text) + close)
@@ -108,6 +114,26 @@ def _speed_ups(found: Sequence[Winner], baseline: str) -> str:
         f": {three_digits(least)} times ({where}) to {three_digits(most)} times ({there}) as "
         f"fast as {short(baseline)}"
     )
+
+
+def _in_float32(content: "ResultFile") -> Iterator[str]:
+    """Say how many digits each backend in float32 keeps, and how much faster it is for that."""
+    for trade in trades(content):
+        text = f"{short(trade.backend)} computes in float32."
+        if trade.digits:
+            text += f" {digits_kept(**trade.digits)} on the reference line."
+        if trade.gains:
+            rivals = {short(gain.rival) for gain in trade.gains}
+            rival = rivals.pop() if len(rivals) == 1 else "the fastest of its kind in float64"
+            text += f" It is {_gains(trade.gains)} as fast as {rival}."
+        yield text
+
+
+def _gains(gains: Sequence[Gain]) -> str:
+    """Write the least and the largest gain: 0.9 times (100 × 1) to 1.9 times (100,000 × 1)."""
+    ordered = sorted(gains, key=lambda gain: gain.ratio.value)
+    texts = [f"{three_digits(g.ratio.value)} times ({size(g.case)})" for g in ordered]
+    return texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]}"
 
 
 def _who_agrees(about: "About") -> Iterator[str]:

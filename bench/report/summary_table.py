@@ -7,7 +7,7 @@ from rich.table import Table
 
 from bench.findings import statistics
 from bench.report.summary import about_race
-from bench.report.tables import NONE, empty_table, size, stacked
+from bench.report.tables import NONE, empty_table, named, size, stacked
 from plots.numbers import both_ends, seconds, short, three_digits
 
 if TYPE_CHECKING:
@@ -61,10 +61,11 @@ def summary_cells(content: "ResultFile") -> dict[tuple[str, str], tuple[str, str
     for case in about["cases"]:
         rows = {row["backend"]: row for row in case["arms"]}
         for backend in about["settings"]["backends"]:
-            cells[backend, size(case)] = _cell(rows.get(backend))
+            name = named(backend, about)
+            cells[name, size(case)] = _cell(rows.get(backend))
             if backend in with_setup:
                 setup = rows[backend]["setup"] if backend in rows else 0.0
-                cells[f"{backend} {SETUP}", size(case)] = (seconds(setup) if setup else NONE, "")
+                cells[f"{name} {SETUP}", size(case)] = (seconds(setup) if setup else NONE, "")
     return cells
 
 
@@ -99,7 +100,7 @@ def _grid(
     cells: dict[tuple[str, str], tuple[str, str]],
 ) -> Table:
     """Return a table whose cells hold two texts, each right-aligned."""
-    table = empty_table(corner, *map(_name, columns))
+    table = empty_table(corner, *map(both_ends, columns))
     widths = {
         column: [max(len(cells[row, column][part]) for row in rows) for part in (0, 1)]
         for column in columns
@@ -109,10 +110,5 @@ def _grid(
         for column in columns:
             (time, ratio), (wide, long) = cells[row, column], widths[column]
             texts.append(f"{time:>{wide}} {ratio:>{long}}".rstrip())
-        table.add_row(_name(row), *texts)
+        table.add_row(both_ends(row), *texts)
     return table
-
-
-def _name(text: str) -> str:
-    """Return the heading of a backend; a size stays as it is."""
-    return both_ends(short(text))

@@ -9,10 +9,19 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from bench.findings.precision import precision_of
+from plots.numbers import short
+
 if TYPE_CHECKING:
-    from bench.findings.schema import Case
+    from bench.findings.schema import About, Case
 
 NONE = "–"
+
+
+def named(backend: str, about: "About") -> str:
+    """Return a backend's name; one in float32 is marked as such."""
+    return short(backend, precision_of(about, backend))
+
 
 _UNLIMITED = 10_000  # characters, more than any table is wide
 _EDGE = 1  # a space at the right end of a table, which is not printed

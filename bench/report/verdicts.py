@@ -44,6 +44,14 @@ def _answer(found: "Check") -> Iterator[str]:
     for verdict in found.verdicts:
         if not verdict.agrees:
             yield f"{verdict.backend}: {verdict.reason}"
+        elif verdict.precision != "float64" and verdict.digits:
+            kept = digits_kept(verdict.digits.state, verdict.digits.loss)
+            yield f"{short(verdict.backend)} computes in {verdict.precision}. {kept} on this data."
+
+
+def digits_kept(state: float, loss: float) -> str:
+    """Say how many digits are right, without a full stop."""
+    return f"It keeps {state:.1f} digits of w and b and {loss:.1f} of the loss"
 
 
 def verdict_table(verdicts: "Sequence[Verdict]") -> Table:
@@ -57,7 +65,8 @@ def verdict_table(verdicts: "Sequence[Verdict]") -> Table:
         cells.append({None: NONE, True: "yes", False: "no"}[verdict.bitwise])
         if diverges:
             cells.append(f"{count(verdict.first_inf)}, {count(verdict.first_nan)}")
-        table.add_row(short(verdict.backend), yes_no(verdict.agrees), *cells)
+        name = short(verdict.backend, verdict.precision)
+        table.add_row(name, yes_no(verdict.agrees), *cells)
     return table
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from bench.findings import statistics
 from bench.findings.versions import VersionChange, changes, limit_of, not_compared, too_slow
 from bench.report.summary import joined
-from bench.report.tables import NONE, empty_table, size
+from bench.report.tables import NONE, empty_table, named, size
 from plots.numbers import both_ends, percent, seconds, short
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def version_parts(content: "ResultFile") -> list[str | Table]:
         if i == 0 or change.earlier != found[i - 1].earlier:
             if i:
                 table.add_section()
-            table.add_row(both_ends(short(change.earlier)), *[""] * 4)
+            name = named(change.earlier, content["gradrace"])
+            table.add_row(both_ends(name), *[""] * 4)
         table.add_row(
             f" {size(change.case)}",
             seconds(change.old),
