@@ -44,6 +44,7 @@ def write_run(
     setups: Mapping[str, float] = MappingProxyType({}),
     once: Sequence[str] = (),
     one_core: Sequence[str] = (),
+    float32: Sequence[str] = (),
     growths: Mapping[str, Growth] = MappingProxyType({}),
     versions: Mapping[str, str] = MappingProxyType({}),
 ) -> ResultFile:
@@ -53,8 +54,8 @@ def write_run(
     of the logarithms is almost exactly the given time. The fastest arm has a duplicate. `setups`
     are the seconds per call before the first epoch of a backend, `growths` how its time grows with
     the samples. `once` names backends that declare that they pass over the samples only once per
-    call, `one_core` those that use a single core. `versions` maps earlier ones to today's, which
-    then has the duplicate.
+    call, `one_core` those that use a single core, `float32` those that compute in that. `versions`
+    maps earlier ones to today's, which then has the duplicate.
     """
     names = list(dict.fromkeys(name for arms in seconds.values() for name in arms))
     settings = replace(
@@ -71,6 +72,11 @@ def write_run(
         about["backends"][name]["passes_once"] = True
     for name in one_core:
         about["backends"][name]["one_core"] = True
+    for name in float32:
+        about["backends"][name] |= {
+            "precision": "float32",
+            "digits": {"state": 4.87, "loss": 6.33},
+        }
     arms = [(case, name, False) for case, times in seconds.items() for name in times]
     for earlier, today in versions.items():
         about["backends"][earlier] |= {"version_of": today, "commit": "0" * 40}

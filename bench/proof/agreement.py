@@ -268,11 +268,9 @@ def _slope(exact: ExactTrajectory, w: Floats, b: float) -> tuple[Floats, Floats,
     with np.errstate(over="ignore", invalid="ignore"):
         of_w = w - exact.w.near[1] - exact.w.rest[1]
         of_b = b - exact.b.near[1] - exact.b.rest[1]
-        # in float32, the gradient is taken at the rounded start: |He| ≤ |(I − H)e| + |e|
-        bound = np.append(exact.w.bound[:2].sum(axis=0), exact.b.bound[:2].sum())
     return (
         np.append(of_w, of_b),
-        bound,
+        np.append(exact.w.bound[1], exact.b.bound[1]),  # in float32, θ₀ is rounded instead of α
         np.append(exact.w.may_overflow[1], exact.b.may_overflow[1]),
     )
 

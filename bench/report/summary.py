@@ -131,9 +131,9 @@ def _in_float32(content: "ResultFile") -> Iterator[str]:
 
 def _gains(gains: Sequence[Gain]) -> str:
     """Write the least and the largest gain: 0.9 times (100 × 1) to 1.9 times (100,000 × 1)."""
-    ordered = sorted(gains, key=lambda gain: gain.ratio.value)
-    texts = [f"{three_digits(g.ratio.value)} times ({size(g.case)})" for g in ordered]
-    return texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]}"
+    first, last = (choice(gains, key=lambda gain: gain.ratio.value) for choice in (min, max))
+    least, most = (f"{three_digits(gain.ratio.value)} times" for gain in (first, last))
+    return least if least == most else f"{least} ({size(first.case)}) to {most} ({size(last.case)})"
 
 
 def _who_agrees(about: "About") -> Iterator[str]:

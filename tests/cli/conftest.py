@@ -11,6 +11,7 @@ from bench.cli.main import app
 from tests.conftest import FOREIGN, Command
 
 GOOD, WRONG = str(FOREIGN / "good.py"), str(FOREIGN / "wrong.py")
+SINGLE = str(FOREIGN / "simd_float32.py")
 TABLE = "size,age,price\n1,3,5.1\n2,1,8\n3,4,10.9\n4,2,14\n5,5,16.8\n"
 MODEL = json.dumps(
     {

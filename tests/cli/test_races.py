@@ -7,17 +7,17 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.cli.conftest import GOOD, WRONG, one_line
+from tests.cli.conftest import GOOD, SINGLE, WRONG, one_line
 from tests.conftest import Command, process
 
 
 @pytest.mark.slow
 class TestRun:
-    """A race of two that agree and of one that does not, printed and saved."""
+    """A race of three that agree, one in float32, and of one that does not, printed and saved."""
 
     WORDS = (
         *("run", "--sizes", "30", "1e2", "--features", "2", "--epochs", "40", "--sessions", "1"),
-        *("--backends", "numpy", GOOD, WRONG, "--baseline", GOOD, "--seed", "7"),
+        *("--backends", "numpy", GOOD, WRONG, SINGLE, "--baseline", GOOD, "--seed", "7"),
     )
 
     @pytest.fixture(scope="class")
@@ -33,13 +33,20 @@ class TestRun:
     def test_a_wrong_backend_means_status_1(self, done: "subprocess.CompletedProcess[str]") -> None:
         assert done.returncode == 1, done.stdout + done.stderr
         said = one_line(done.stdout)
-        assert "Only 2 of 3 backends agree with the exact trajectory on 183 test problems." in said
+        assert "Only 3 of 4 backends agree with the exact trajectory on 183 test problems." in said
         assert "wrong.py is left out: on 100x1, loss at epoch 0: got 405.9" in said
+
+    def test_float32_says_what_it_costs(
+        self, folder: Path, done: "subprocess.CompletedProcess[str]"
+    ) -> None:
+        assert "simd_float32.py computes in float32. It keeps 4.9 digits" in one_line(done.stdout)
+        about = json.loads((folder / "new/folder/benchmark.json").read_text("utf-8"))["gradrace"]
+        assert about["backends"][SINGLE]["precision"] == "float32"
 
     def test_races_what_was_asked_for(
         self, folder: Path, done: "subprocess.CompletedProcess[str]"
     ) -> None:
-        assert done.stderr.startswith("custom run: 2 sizes, 3 backends, 1 session; takes about ")
+        assert done.stderr.startswith("custom run: 2 sizes, 4 backends, 1 session; takes about ")
         about = json.loads((folder / "new/folder/benchmark.json").read_text("utf-8"))["gradrace"]
         assert [case["name"] for case in about["settings"]["cases"]] == ["30x2", "100x2"]
         assert about["settings"]["seed"] == 7
@@ -48,7 +55,7 @@ class TestRun:
     def test_says_who_had_the_shortest_times_then_shows_them(
         self, done: "subprocess.CompletedProcess[str]"
     ) -> None:
-        assert "had the shortest time" in done.stdout.split(".")[0]
+        assert "had the shortest time" in one_line(done.stdout).split(". ")[0]
         assert "how many times as fast as good.py:" in done.stdout
         assert "100 × 2" in done.stdout
         assert "Warning: fewer than two sessions" in done.stdout

@@ -54,6 +54,11 @@ class TestLimit:
         found = limit(4_000)  # 64,000 bytes, at 50 GB/s
         assert found == {"seconds": pytest.approx(1.28e-6), "by": "memory"}
 
+    def test_float32_reads_half_the_bytes_and_adds_twice_as_fast(self) -> None:
+        for n, threads in ((50_000, 1), (60, 1), (50_000, 2)):
+            single = known(roofline.limit(MACHINE, n, 1, 10, threads, once=False, number=4))
+            assert single["seconds"] == pytest.approx(limit(n, threads=threads)["seconds"] / 2)
+
     @pytest.mark.parametrize(("threads", "seconds"), [(1, 80e-6), (2, 800e-6 / 12)])
     def test_more_cores_read_faster(self, threads: int, seconds: float) -> None:
         assert limit(50_000, threads=threads)["seconds"] == pytest.approx(seconds)

@@ -7,9 +7,11 @@ import pyarrow.compute
 import pyarrow.parquet
 import pytest
 
+from backends.interface import Trajectory
 from bench.data.samples import Dataset
 from bench.proof.agreement import Checked, judge
 from bench.proof.oracle import exact_trajectory
+from bench.proof.precision import FLOAT32
 from bench.race.verification import error_table
 from plots import agreement
 from tests.plots.looks import assert_drawable, curves, is_png
@@ -39,6 +41,20 @@ class TestAgreement:
             for x, error in drawn.values():
                 assert (error < np.interp(x, *bound)).all()
         assert len(figure.legends) == 1
+
+    def test_float32_is_drawn_under_its_own_bound(self, line: Dataset, tmp_path: Path) -> None:
+        exact = exact_trajectory(line.X, line.y, lr=0.005, epochs=300)
+        path = Forward().train(line.X, line.y, 0.005, 300)
+        rough = Trajectory(path.epoch, *(v.astype("f4").astype(float) for v in path[1:]))
+        single = judge("half.py", rough, exact.held_to(100, FLOAT32))
+        checked = [Checked(judge("python", path, exact), path), Checked(single, rough)]
+        pyarrow.parquet.write_table(error_table(checked, exact), tmp_path / "a.parquet")
+        for axes in agreement.figure(tmp_path / "a.parquet").axes:
+            drawn = curves(axes)
+            bound = drawn["bound of half.py"]
+            x, error = drawn["half.py"]
+            assert (error < np.interp(x, *bound)).all()
+            assert (bound[1] > 1e6 * drawn["rounding bound"][1]).all()
 
     def test_png(self, table: Path, tmp_path: Path) -> None:
         agreement.draw(table, tmp_path / "a.png")

@@ -34,12 +34,13 @@ def run(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_a_right_backend_passes(tmp_path: Path) -> None:
-    done = run(tmp_path, "--gradrace-backend", str(FOREIGN / "good.py"), "-v")
+@pytest.mark.parametrize("file", ["good.py", "simd_float32.py"])
+def test_a_right_backend_passes(tmp_path: Path, file: str) -> None:
+    done = run(tmp_path, "--gradrace-backend", str(FOREIGN / file), "-v")
     assert done.returncode == 0, done.stdout
     for name in PROPERTIES:
         result = "SKIPPED" if name.startswith("predict") else "PASSED"
-        assert f"good.py::{name} {result}" in done.stdout
+        assert f"{file}::{name} {result}" in done.stdout
 
 
 def test_silent_unless_asked(tmp_path: Path) -> None:
