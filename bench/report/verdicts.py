@@ -26,8 +26,9 @@ def check_report(found: "Check") -> list[str | Table]:
         verdict_table(found.verdicts),
         "w, b, loss: the largest error, as a share of the largest error that rounding can cause, "
         "and the epoch where it occurs. The exact trajectory is computed with exact sums and "
-        "50-digit arithmetic. = python: whether w, b and every loss equal those of python bit for "
-        "bit.",
+        "50-digit arithmetic."
+        + " = python: whether w, b and every loss equal those of python bit for bit."
+        * _with_baseline(found.verdicts),
     ]
 
 
@@ -56,18 +57,27 @@ def digits_kept(state: float, loss: float) -> str:
 
 def verdict_table(verdicts: "Sequence[Verdict]") -> Table:
     """Return a row per backend: agreement, worst errors, equality with `python`, overflow."""
-    table = empty_table("backend", "agrees", "w", "b", "loss", "= python")
+    table = empty_table("backend", "agrees", "w", "b", "loss")
+    bitwise = _with_baseline(verdicts)
+    if bitwise:
+        table.add_column("= python")
     diverges = any(verdict.first_inf is not None for verdict in verdicts)
     if diverges:
         table.add_column("inf, nan @")
     for verdict in verdicts:
         cells = [_share(part) for part in (verdict.w, verdict.b, verdict.loss)]
-        cells.append({None: NONE, True: "yes", False: "no"}[verdict.bitwise])
+        if bitwise:
+            cells.append({None: NONE, True: "yes", False: "no"}[verdict.bitwise])
         if diverges:
             cells.append(f"{count(verdict.first_inf)}, {count(verdict.first_nan)}")
         name = short(verdict.backend, verdict.precision)
         table.add_row(name, yes_no(verdict.agrees), *cells)
     return table
+
+
+def _with_baseline(verdicts: "Sequence[Verdict]") -> bool:
+    """Whether any trajectory was compared with that of `python`."""
+    return any(verdict.bitwise is not None for verdict in verdicts)
 
 
 def _share(deviation: "Deviation | None") -> str:
