@@ -6,6 +6,7 @@ import importlib.util
 import os
 import pkgutil
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec, PathFinder
@@ -82,11 +83,17 @@ def _files(file: Path, name: list[str]) -> list[Path]:
         here = file.parent if file.parent.name == HERE.name else HERE
         return [path] if (path := here / f"{''.join(rest[:1])}.py").is_file() else []
     for folder in roots(file):
+        if folder.resolve() in _INSTALLED and folder / first not in file.parents:
+            continue  # NumPy and the like
         if (module := folder / f"{first}.py").is_file():
             return [module]
         if package := sorted((folder / first).rglob("*.py")):
             return package
     return []
+
+
+_INSTALLED = {Path(place).resolve() for place in sysconfig.get_paths().values()}
+"""Where the packages of this Python are."""
 
 
 def roots(file: Path) -> Iterator[Path]:

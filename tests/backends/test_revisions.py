@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import backends
-from backends import revisions
+from backends import finding, revisions
 from backends.interface import InputValueError
 from bench.proof.isolation import run_isolated
 from bench.proof.problems import Problem
@@ -126,6 +126,18 @@ def test_a_change_in_what_it_imports_is_a_change(repository: Path, statement: st
     (repository / "package" / "inner.py").write_text("INNER = 'newest'\n")
     (repository / "helper.py").write_text("ANSWER = 'newest'\n")
     assert with_earlier(["package/back.py"], "HEAD") == ["package/back.py", "package/back.py@HEAD"]
+
+
+def test_installed_packages_are_not_followed(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backend may be installed beside NumPy; its own package still counts."""
+    (repository / "package" / "back.py").write_text("import helper, package.inner")
+    file = repository / "package" / "back.py"
+    assert repository / "helper.py" in finding.with_neighbors(file)
+    monkeypatch.setattr(finding, "_INSTALLED", {repository.resolve()})
+    names = {path.name for path in finding.with_neighbors(file)}
+    assert names == {"back.py", "__init__.py", "inner.py"}
 
 
 def test_a_file_in_a_package_gets_the_package_of_its_commit(repository: Path) -> None:
