@@ -9,7 +9,8 @@ from typing import Any
 from backends.interface import InputValueError
 from bench.data import reading
 from bench.findings.conclusions import conclude
-from bench.findings.schema import SCHEMA, ResultFile, require_result
+from bench.findings.schema import SCHEMA, ResultFile
+from bench.findings.validation import require_result
 from bench.findings.versions import has_versions
 from bench.machine import facts
 
