@@ -25,8 +25,8 @@ Backends = Annotated[
         "--backend",
         "--backends",
         metavar="NAME|FILE.py|MODULE …",
-        help="Names of backends, your .py files, or importable modules; with @REV, as they were "
-        "at a revision of git.  [default: all built-in backends]",
+        help="Names of backends, your .py files, or importable modules; NAME@REV is the version at "
+        "a git revision.  [default: all built-in backends]",
         show_default=False,
     ),
 ]

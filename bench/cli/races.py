@@ -81,7 +81,9 @@ def run(
         int | None,
         typer.Option(
             metavar="K",
-            help="Number of fresh processes, each of which times all backends at all sizes.",
+            help="Number of fresh processes, each of which times all backends at all sizes.  "
+            "[default: 3; 8 with --full; 10 with earlier versions]",
+            show_default=False,
         ),
     ] = None,
     seed: Annotated[
@@ -109,15 +111,16 @@ def run(
 
     First checks that every backend computes the exact trajectory: w, b and the loss after every
     epoch. Then times those that do, in several fresh processes that alternate between short blocks
-    of each. Leaves out `numba-parallel` with one thread, when it is the same as `numba-simd`.
+    of each. Unless named, `dask` is left out, and, with one thread, `numba-parallel`, which then
+    equals `numba-simd`.
 
     Writes benchmark.json, agreement.png, speed.png, speedup.png, breakeven.png, fastest.png,
     roofline.png, and the files of `gradrace train`.
 
-    With --against main, each backend that has changed since the revision main of git also races
-    what it was then, and the result says how much slower or faster it has become. There are 10
-    sessions then, instead of 3. NAME@REV, such as numba@main or mine.py@v1.2, names one such
-    earlier version.
+    With --against main, races only the backends that have changed since the git revision main, each
+    against its earlier version, and says how much slower or faster it has become. NAME@REV, such as
+    numba@main or mine.py@v1.2, names one earlier version. With earlier versions, the default is 10
+    sessions.
 
     The exit status is 1 if a backend disagrees with the exact trajectory, is impossibly fast for
     this machine or slower than --fail-above allows, or if a session fails.

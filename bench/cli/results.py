@@ -168,10 +168,10 @@ def advise(
     Estimates the time of your job from the sizes that the race measured. Warns if your size is
     outside their range, and gives no answer if it is more than ten times beyond it.
 
-    With --measure, there is nothing to estimate: your job is raced, in three sessions, and saved
-    below results/measured. --backends then chooses what is raced.
+    With --measure, races your job instead, in three sessions, and saves the result in
+    results/measured. --backends chooses what to race.
 
-    If your samples do not fit in memory, says how long a pass over them in parts takes.
+    If your samples do not fit in memory, says how long it takes to read them once, in parts.
     """
     from backends.interface import InputValueError
     from bench.findings import beyond_memory, results

@@ -119,9 +119,9 @@ def require_limits(limits: Mapping[str, float], sizes: Collection[str], *, versi
 
     """
     if limits and not versions:
-        raise InputValueError("--fail-above: needs an earlier version: --against REV or NAME@REV")
+        raise InputValueError("--fail-above: needs an earlier version; add --against or NAME@REV")
     if unknown := sorted(limits.keys() - {"", *sizes}):
-        raise InputValueError(f"--fail-above: {unknown[0]} is not raced")
+        raise InputValueError(f"--fail-above: the size {unknown[0]} is not in the race")
 
 
 def limit_of(change: VersionChange, limits: Mapping[str, float]) -> float | None:

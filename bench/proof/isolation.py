@@ -200,9 +200,9 @@ def _exercise(
         start = None if problem.w0 is None else problem.w0.copy()
         path = _trained(backend, data, problem, start, precision)
         if not (np.array_equal(X, problem.X) and np.array_equal(y, problem.y)):
-            raise BackendError("it changed the samples that prepare was given")
+            raise BackendError("it changed the samples passed to prepare")
         if start is not None and (start != problem.w0).any():
-            raise BackendError("it changed the w0 that train was given")
+            raise BackendError("it changed the w0 passed to train")
         arrays[f"{i}_path"] = np.column_stack(path)
         arrays[f"{i}_chain"] = longest_chain(backend, problem.n, problem.X.shape[1])
         if problem.pieces and problem.w0 is not None:
@@ -227,7 +227,7 @@ def longest_chain(backend: Backend, n: int, d: int) -> int:
         return n
     chain = backend.longest_chain(n, d)
     if isinstance(chain, bool) or not isinstance(chain, int | np.integer) or chain < 1:
-        raise BackendError(f"longest_chain returned {chain!r}, not an integer of at least 1")
+        raise BackendError(f"longest_chain returned {chain!r}, not a positive integer")
     return min(int(chain), n)
 
 
@@ -301,7 +301,7 @@ def as_trajectory(
         epoch, w, b, loss = result
     except (TypeError, ValueError):
         raise BackendError(
-            f"train returned {type(result).__name__}, not the four of (epoch, w, b, loss)"
+            f"train returned {type(result).__name__}, not the four values (epoch, w, b, loss)"
         ) from None
     recorded = recorded_epochs(epochs, every)
     rows = len(recorded)
@@ -324,7 +324,7 @@ def _as_floats(
     except ValueError:
         raise BackendError(f"{name} has rows of unequal length") from None
     if array.dtype.newbyteorder("=").name not in ("float64", precision.name):
-        hint = "; a backend that computes in float32 declares UNIT_ROUNDOFF = 2.0**-24"
+        hint = "; if the backend computes in float32, declare UNIT_ROUNDOFF = 2.0**-24"
         raise BackendError(
             f"{name} has dtype {array.dtype}, not {precision.name}" + hint * (array.dtype == "f4")
         )

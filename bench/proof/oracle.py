@@ -248,8 +248,8 @@ def unbounded(additions: int, d: int, precision: Precision) -> str:
     if np.isfinite(precision.growth(term_roundings(additions, d, precision))):
         return ""
     return (
-        f"{precision.name} has no error bound for a chain of {additions:,} additions; one that "
-        "adds block by block declares longest_chain"
+        f"a {precision.name} sum with {additions:,} additions in a row has no error bound; add in "
+        "blocks, and declare longest_chain"
     )
 
 

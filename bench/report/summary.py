@@ -124,7 +124,7 @@ def _in_float32(content: "ResultFile") -> Iterator[str]:
             text += f" {digits_kept(**trade.digits)} on the reference line."
         if trade.gains:
             rivals = {short(gain.rival) for gain in trade.gains}
-            rival = rivals.pop() if len(rivals) == 1 else "the fastest of its kind in float64"
+            rival = rivals.pop() if len(rivals) == 1 else "the fastest comparable float64 backend"
             text += f" It is {_gains(trade.gains)} as fast as {rival}."
         yield text
 

@@ -24,9 +24,9 @@ def check_report(found: "Check") -> list[str | Table]:
         "",
         about,
         verdict_table(found.verdicts),
-        "w, b, loss: the largest error, as a share of the largest error that rounding can cause, "
-        "and the epoch where it occurs. The exact trajectory is computed with exact sums and "
-        "50-digit arithmetic."
+        "w, b, loss: the largest error, as a share of the most that rounding can cause, @ the "
+        "epoch where it occurs. The exact trajectory is computed with exact sums and 50-digit "
+        "arithmetic."
         + " = python: whether w, b and every loss equal those of python bit for bit."
         * _with_baseline(found.verdicts),
     ]
@@ -52,7 +52,7 @@ def _answer(found: "Check") -> Iterator[str]:
 
 def digits_kept(state: float, loss: float) -> str:
     """Say how many digits are right, without a full stop."""
-    return f"It keeps {state:.1f} digits of w and b and {loss:.1f} of the loss"
+    return f"It keeps {state:.1f} digits in w and b, and {loss:.1f} in the loss"
 
 
 def verdict_table(verdicts: "Sequence[Verdict]") -> Table:

@@ -29,7 +29,7 @@ def _sentences(found: Sequence[VersionChange]) -> Iterator[str]:
     clauses: list[str] = []
     for verdict in (statistics.SLOWER, statistics.FASTER):
         amounts = [_amount(change) for change in found if change.verdict == verdict]
-        than = f" than at {revision}" * (not clauses)
+        than = f" than it was at {revision}" * (not clauses)
         clauses += [f"{verdict}{than}: {', '.join(amounts)}"] if amounts else []
     if clauses:
         yield f"{name} is {'; '.join(clauses)}."
@@ -81,7 +81,7 @@ def version_parts(content: "ResultFile") -> list[str | Table]:
             NONE if change.noise is None else percent(change.noise),
         )
     return [
-        f"{_about(content)} Time of a call per epoch:",
+        f"{_about(content)} Time per epoch, set-up included:",
         table,
         VERSIONS_LEGEND,
         *_compiling(content),
@@ -123,9 +123,9 @@ def _change(change: VersionChange) -> str:
 
 
 VERSIONS_LEGEND = (
-    "Now: the median time of a call divided by its epochs, set-up included. Change: how much "
-    "longer (+) or shorter (-) that is than before, with the 95 % interval over the sessions, in "
-    "which both versions take turns. Then: the time before, as it follows from now and change. "
+    "Now: the median time per epoch, set-up included. Change: how much longer (+) or shorter (-) "
+    "that is than with the earlier version, with the 95 % interval over the sessions, in which "
+    "both take turns. Then: the time of the earlier version, computed from now and change. "
     "Noise: how much today's version and an identical copy of it seemed to differ. ~ no difference "
     "shown: the interval contains 0, or the noise exceeds the change."
 )
@@ -144,7 +144,10 @@ def gate(content: "ResultFile", limits: Mapping[str, float]) -> tuple[bool, list
     if not found and not missing:
         return True, ["Passed: no earlier version exists."]
     if not found or any(change.verdict == statistics.UNJUDGED for change in found):
-        return False, ["Failed: nothing was compared; that takes two or more sessions."]
+        return False, [
+            "Failed: nothing was compared; that takes an earlier version that agrees, and two or "
+            "more sessions."
+        ]
     slow = too_slow(found, limits)
     lines = [f"Failed: {_named(c)} is slower by more than {_limit(c, limits)}." for c in slow]
     lines += [f"{short(name)} was not compared." for name in missing]
@@ -155,7 +158,9 @@ def gate(content: "ResultFile", limits: Mapping[str, float]) -> tuple[bool, list
         and change not in slow
         and change.ruled_out > limit
     ]
-    return not slow, lines or ["Passed: every slowdown above the limit is ruled out."]
+    if slow or not lines:
+        return not slow, lines or ["Passed: every slowdown above the limit is ruled out."]
+    return True, ["Passed: no slowdown above the limit is shown.", *lines]
 
 
 def _limit(change: VersionChange, limits: Mapping[str, float]) -> str:
@@ -164,10 +169,10 @@ def _limit(change: VersionChange, limits: Mapping[str, float]) -> str:
 
 def _not_ruled_out(change: VersionChange, limit: float) -> str:
     """Say what the sessions leave open, and how many more would decide it."""
-    about = f"{_named(change)}: a slowdown of more than {percent(limit)} cannot be ruled out"
+    about = f"Undecided: {_named(change)} may be slower by more than {percent(limit)}"
     if limit and (needed := change.sessions_for(limit)):
-        return f"{about}; that takes about {max(needed, change.sessions + 1)} sessions."
-    return f"{about}, and more sessions are not likely to change that."
+        return f"{about}; about {max(needed, change.sessions + 1)} sessions would rule that out."
+    return f"{about}, and more sessions are unlikely to rule that out."
 
 
 def _named(change: VersionChange) -> str:

@@ -15,7 +15,10 @@ from bench.report.versions import gate
 
 THEN = {"100x1": 1e-6, "1000x1": 1e-5}
 Race = Callable[..., ResultFile]
-NOT_COMPARED = "Failed: nothing was compared; that takes two or more sessions."
+NOT_COMPARED = (
+    "Failed: nothing was compared; that takes an earlier version that agrees, and two or more "
+    "sessions."
+)
 
 
 @pytest.fixture
@@ -67,7 +70,7 @@ def test_a_single_session_judges_nothing(raced: Race) -> None:
 def test_the_answer_comes_first(raced: Race) -> None:
     first = str(race_summary(raced(1.02, 1.0))[0])
     assert first.startswith(
-        "numba is slower than at before: 2.0 % more time (1.9 to 2.1 %) on 100 × 1. "
+        "numba is slower than it was at before: 2.0 % more time (1.9 to 2.1 %) on 100 × 1. "
     )
     assert "No difference is shown on 1,000 × 1; a slowdown of more than 0." in first
 
@@ -80,7 +83,7 @@ class TestGate:
             ({"": 0.01}, False, "Failed: numba on 100 × 1 is slower by more than 1 %."),
             ({"": 0.01, "100x1": 0.05}, True, "Passed: every slowdown above the limit is ruled"),
             ({"1000x1": 0.05}, True, "Passed"),
-            ({"100x1": 0.02}, True, "slowdown of more than 2 % cannot be ruled out"),
+            ({"100x1": 0.02}, True, "Undecided: numba on 100 × 1"),
         ],
     )
     def test_the_whole_interval_must_exceed_the_limit(
@@ -104,12 +107,13 @@ class TestGate:
                 arm["stats"]["data"][:] = [1.02 * value for value in arm["stats"]["data"]]
         passed, lines = gate(content, {"": 0.01})
         assert passed
-        assert "a slowdown of more than 1 % cannot be ruled out" in lines[0]
+        assert lines[0] == "Passed: no slowdown above the limit is shown."
+        assert lines[1].startswith("Undecided: numba on 100 × 1 may be slower by more than 1 %")
 
     def test_what_is_open_says_how_many_sessions_decide(self, raced: Race) -> None:
         passed, lines = gate(raced(1.0, 1.0, spread=0.05), {"": 0.01})
         assert passed
-        assert "that takes about" in " ".join(lines)
+        assert "sessions would rule that out" in " ".join(lines)
 
     def test_nothing_compared_is_no_success(self, raced: Race) -> None:
         content = raced(1.0, 1.0)

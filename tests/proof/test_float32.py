@@ -156,7 +156,7 @@ class TestBackend:
     @pytest.mark.parametrize(
         ("old", "new", "reason"),
         [
-            ("UNIT_ROUNDOFF = 2.0**-24", "", "w has dtype float32, not float64; a backend that "),
+            ("UNIT_ROUNDOFF = 2.0**-24", "", "w has dtype float32, not float64; if the backend "),
             ("2.0**-24", "2.0**-11", "UNIT_ROUNDOFF is 0.00048828125, not 2.0**-53 (float64) or "),
             ("2.0**-24", "'24'", "UNIT_ROUNDOFF is '24', not 2.0**-53 (float64) or 2.0**-24 "),
             ("path_b[row] = b", "path_b[row] = b * 1.0002", "b at epoch 1: got "),
@@ -182,6 +182,6 @@ def test_so_many_additions_that_nothing_is_certain_are_not_judged() -> None:
     many = ExactTrajectory(exact.w, exact.b, exact.loss, exact.job._replace(chain=2**24))
     verdict = judge("", descend(ADDITIONS["forward"], job), many)
     assert verdict.reason == (
-        "float32 has no error bound for a chain of 16,777,216 additions; one that adds block by "
-        "block declares longest_chain"
+        "a float32 sum with 16,777,216 additions in a row has no error bound; add in blocks, and "
+        "declare longest_chain"
     )

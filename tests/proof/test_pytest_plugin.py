@@ -54,7 +54,7 @@ def test_silent_unless_asked(tmp_path: Path) -> None:
 
 BROKEN = {
     "lr = 0.005": ("a given start", r"w\[0\] at epoch 1: got .*, exact .* × the bound"),
-    "X[0, 0] += 1": ("the arguments stay", "it changed the samples that prepare was given"),
+    "X[0, 0] += 1": ("the arguments stay", "it changed the samples passed to prepare"),
     "raise OSError('no disk')": ("divergence", "raised OSError: no disk (mine.py, line"),
     "every = 1": ("a given start", "shape"),
 }

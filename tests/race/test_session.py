@@ -130,7 +130,7 @@ def test_a_session_that_breaks_off_says_why(
     [
         ("raises", "raised ZeroDivisionError: on purpose"),
         ("exits", "raised SystemExit: 0"),
-        ("returns three", "train returned tuple, not the four of"),
+        ("returns three", "train returned tuple, not the four values"),
         ("raises the second time", "raised RuntimeError: not again (bad.py, line "),
         ("raises the tenth time", "raised RuntimeError: not again (bad.py, line "),
     ],

@@ -72,7 +72,7 @@ def assert_marked(parts: list[str | Table]) -> None:
 
 def test_the_answer_says_what_it_keeps_and_what_that_buys(content: ResultFile) -> None:
     assert sentences(content)[1] == (
-        "half.py computes in float32. It keeps 4.9 digits of w and b and 6.3 of the loss on the "
+        "half.py computes in float32. It keeps 4.9 digits in w and b, and 6.3 in the loss on the "
         "reference line. It is 1.67 times (100 × 1) to 2 times (10,000 × 1) as fast as numba."
     )
 
