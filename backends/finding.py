@@ -49,7 +49,7 @@ def with_neighbors(file: Path) -> list[Path]:
     These are the files of the package `backends`, its own one if it is in a copy of that, and those
     beside it.
     """
-    found = [file]
+    found = [file.absolute()]
     for path in found:  # grows while it is traversed
         found += [near for near in _neighbors(path) if near not in found]
     return found
@@ -64,21 +64,25 @@ def _neighbors(file: Path) -> list[Path]:
     names = set()
     for statement in statements:
         if isinstance(statement, ast.Import):
-            names |= {alias.name for alias in statement.names}
+            names |= {(0, alias.name) for alias in statement.names}
         elif isinstance(statement, ast.ImportFrom):
             package = f"{statement.module}." if statement.module else ""  # none: from . import x
-            names |= {f"{package}{alias.name}" for alias in statement.names}
-    found = [path for name in sorted(names) for path in _files(file, name.split("."))]
+            names |= {(statement.level, f"{package}{alias.name}") for alias in statement.names}
+    found = [path for level, name in sorted(names) for path in _files(file, level, name.split("."))]
     return list(dict.fromkeys(found))
 
 
-def _files(file: Path, name: list[str]) -> list[Path]:
+def _files(file: Path, level: int, name: list[str]) -> list[Path]:
     """Return the files that the import of a dotted name may run, if they are nearby.
 
     Of the package `backends`, that is one; of another package, all, since what it imports itself
-    is not followed.
+    is not followed. `level` is the number of dots before the name.
     """
     first, *rest = name
+    if level:
+        above = file.parents[min(level, len(file.parents)) - 1]
+        module = above / f"{first}.py"
+        return [module] if module.is_file() else sorted((above / first).rglob("*.py"))
     if first == HERE.name:
         here = file.parent if file.parent.name == HERE.name else HERE
         return [path] if (path := here / f"{''.join(rest[:1])}.py").is_file() else []
@@ -92,15 +96,18 @@ def _files(file: Path, name: list[str]) -> list[Path]:
     return []
 
 
-_INSTALLED = {Path(place).resolve() for place in sysconfig.get_paths().values()}
+_INSTALLED = {
+    Path(sysconfig.get_path(kind)).resolve()
+    for kind in ("purelib", "platlib", "stdlib", "platstdlib")
+}
 """Where the packages of this Python are."""
 
 
 def roots(file: Path) -> Iterator[Path]:
     """Yield the folder of a file, and, if that is a package, those around it up to its root."""
-    folder = file.parent
+    folder = file.absolute().parent
     yield folder
-    while (folder / "__init__.py").is_file():
+    while (folder / "__init__.py").is_file() and folder != folder.parent:
         folder = folder.parent
         yield folder
 

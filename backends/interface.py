@@ -28,8 +28,8 @@ A backend that passes over the samples before its epochs may have `condense(data
 then takes what that returns in place of `data`, so that a run in many calls makes the pass once.
 
 A backend that adds block by block may have `longest_chain(n, d)`: how many additions a sample takes
-part in, at most, in the sums over n samples of d features. Its w and b are then held to a tighter
-bound than those of a backend that may add in any order.
+part in, at most, in the sums over n samples of d features. Its w, b and, without PASSES_ONCE, its
+losses are then held to a tighter bound than those of a backend that may add in any order.
 
 Three module attributes say what is special about a backend. They determine how fast it can possibly
 be on this machine, and the last one how far rounding may carry it from the exact trajectory:

@@ -29,7 +29,7 @@ def draw(source: Path, target: Path) -> None:
     """Draw `agreement.parquet` as a PNG.
 
     Columns: backend, epoch, and for q in w, b, loss the |error| `q_error` and the bound `q_bound`.
-    The metadata have the colors of the backends.
+    The metadata have the colors of the backends and what they compute in.
     """
     save(figure(source), target)
 
@@ -40,30 +40,37 @@ def figure(source: Path) -> Figure:
     table = pyarrow.parquet.read_table(source)
     columns = {name: table.column(name).to_numpy() for name in table.column_names}
     colors = json.loads(metadata(table)["colors"])
+    precisions = json.loads(metadata(table).get("precisions", "{}"))
     backends = {name: colors[name] for name in dict.fromkeys(columns["backend"].tolist())}
     drawn = new_figure(9.6, 3.9, table_origin(table))
     panels = drawn.subplots(1, len(QUANTITIES))
     for axes, quantity in zip(panels, QUANTITIES, strict=True):
-        _draw_panel(axes, columns, backends, quantity)
+        _draw_panel(axes, columns, backends, precisions, quantity)
     panels[0].set_ylabel("error, |value − exact value|")
     legend(drawn, panels[0])
     return drawn
 
 
 def _draw_panel(
-    axes: Axes, columns: dict[str, np.ndarray], backends: dict[str, str], quantity: str
+    axes: Axes,
+    columns: dict[str, np.ndarray],
+    backends: dict[str, str],
+    precisions: dict[str, str],
+    quantity: str,
 ) -> None:
     """Draw the errors of one quantity; `backends` have their colors."""
-    bounds: list[tuple[np.ndarray, np.ndarray]] = []
+    bounds: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for place, (backend, color) in enumerate(backends.items()):
+        precision = precisions.get(backend, "float64")
         rows = (columns["backend"] == backend) & (columns[f"{quantity}_bound"] < LARGEST_DRAWN)
         epoch = columns["epoch"][rows]
-        name = backend_label(backend).lstrip("_")  # a legend leaves out what begins with "_"
-        bounds.append(_largest(epoch, columns[f"{quantity}_bound"][rows]))
-        if place == 0:
-            axes.plot(*bounds[0], color=INK, lw=1.5, label="rounding bound")
-        elif not np.array_equal(bounds[0], bounds[-1]):  # it computes in another precision
-            axes.plot(*bounds[-1], color=color, lw=1.2, ls=":", label=f"bound of {name}")
+        if precision not in bounds:
+            bounds[precision] = _largest(epoch, columns[f"{quantity}_bound"][rows])
+            several = f" of {precision}" * (len(set(precisions.values())) > 1)
+            style = "-" if precision == "float64" else ":"
+            axes.plot(
+                *bounds[precision], style, color=INK, lw=1.5, label=f"rounding bound{several}"
+            )
         x, error = _largest(epoch, columns[f"{quantity}_error"][rows])
         axes.plot(
             x,
@@ -74,11 +81,11 @@ def _draw_panel(
             else 1.8,  # the first curve is the widest, so that equal curves stay visible
             alpha=0.55 if place == 0 else 1.0,
             ls="--" if place == len(backends) - 1 and place else "-",
-            label=name,
+            label=backend_label(backend, precision).lstrip("_"),  # "_": not in a legend
         )
     axes.margins(x=0.02)
     log_axes(axes, None, None)
-    _shade(axes, *max(bounds, key=lambda bound: bound[1].max(initial=0.0)))
+    _shade(axes, *max(bounds.values(), key=lambda bound: bound[1].max(initial=0.0)))
     title(axes, quantity)
     axes.set_xlabel("epoch")
     tidy(axes)

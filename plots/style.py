@@ -175,7 +175,8 @@ def draw_limit(axes: "Axes", cases: Sequence["CaseFindings"], along: Literal["n"
     """Draw the least time of a pass over the samples, dashed, against `along` of the cases."""
     limits = []
     for case in cases:
-        known = [row["limit"] for row in case["arms"] if not row["passes_once"]]
+        rows = [row for row in case["arms"] if not row["passes_once"]]
+        known = [row["limit"] for row in rows if row.get("precision", "float64") == "float64"]
         if least := min((limit["seconds"] for limit in known if limit), default=None):
             limits.append((case[along], least))
     if limits:

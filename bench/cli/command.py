@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn, ParamSpec
 import typer
 import typer.core
 
+import backends
 from bench.machine import interrupts
 from bench.report.terminal import end, silence, silenced
 
@@ -68,21 +69,30 @@ class _Command(typer.core.TyperCommand):
             before = words[-2] if len(words) > 1 else ""
             if words and words[-1].partition("=")[0] in several and "=" in words[-1]:
                 before = words[-1].partition("=")[0]
-            # Where a command takes a FILE, only what is a number can belong to the option.
-            belongs = _is_rate(word) or not (arguments or word.startswith("-"))
+            # Where a command takes a FILE, only a number or a backend can belong to the option.
+            belongs = _is_number(word) or not (arguments or word.startswith("-"))
+            belongs |= before in ("--backend", "--backends") and _is_backend(word)
             if before in several and belongs:
                 words.append(before)
             words.append(word)
         return super().parse_args(ctx, words)
 
 
-def _is_rate(word: str) -> bool:
+def _is_number(word: str) -> bool:
+    """Whether a word is a rate, or a share, maybe of a size: 0.1, auto, 2%, 100x1=2%."""
+    if word.startswith("--"):
+        return False
     try:
         for text in word.replace("auto", "1").split(","):
-            float(text)
+            float(text.rpartition("=")[2].removesuffix("%"))
     except ValueError:
         return False
     return True
+
+
+def _is_backend(word: str) -> bool:
+    name = backends.name_of(word)
+    return name in backends.LADDER or name.endswith(".py")
 
 
 def command(function: Callable[P, None]) -> Callable[P, None]:

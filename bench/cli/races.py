@@ -147,6 +147,8 @@ def run(
     else:
         specs = _raced(backend, threads, peers=peers)
         if against is not None:
+            if not against.strip():
+                raise InputValueError("--against: needs a revision of git, such as main")
             specs = with_earlier(specs, against)
             if not specs:
                 show_lines([f"No backend has changed since {against}; there is nothing to race."])

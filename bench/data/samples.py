@@ -217,6 +217,25 @@ def integers(n: int, d: int) -> Dataset:
     return Dataset(f"integers {n} × {d}", names, "y", X, y)
 
 
+def small_integers(n: int, d: int) -> Dataset:
+    """Return integers that float32 adds exactly in any order: 2ᵏ samples, at least n or 2²².
+
+    Features are 1 or 2. Targets are 1 in the first half of the samples and 2 in the second, so a
+    backend that leaves out a part gets other means. A few evenly spaced samples have features or a
+    target of 13 bits that end in 01, which formats with fewer bits round down. The sum of all xᵢⱼyᵢ
+    is below 2²⁴.
+    """
+    n = min(2 ** (n - 1).bit_length(), 2**22)
+    rng = np.random.default_rng(d)
+    X = rng.integers(1, 3, (n, d)).astype(np.float64)
+    y = np.repeat([1.0, 2.0], [n - n // 2, n // 2])
+    count = min((2**24 - 3 * n) // 2**15, n // 4)
+    large = 4.0 * rng.integers(2**10, 2**11, (count, d + 1)) + 1
+    places = np.arange(count) * n // max(count, 1)
+    X[places[::2]], y[places[1::2]] = large[::2, :-1], large[1::2, -1]
+    return Dataset(f"small integers {n} × {d}", unnamed(d), "y", X, y)
+
+
 def _ending_alike(values: Floats) -> Floats:
     """Return the values with 0101… in the last 29 bits of the mantissas, which float32 lacks."""
     bits = values.view(np.int64)

@@ -31,7 +31,8 @@ FARTHEST = 10.0
 
 _LEAST_SLACK = 1.25
 _SETUP_ERROR = 0.2  # relative uncertainty of the setup time, which is measured once
-_LEAST_TIME = 1e-12  # seconds; a setup of 0 has no logarithm
+LEAST_TIME = 1e-12
+"""Seconds; a setup of less counts as none."""
 
 
 @dataclass(frozen=True)
@@ -187,14 +188,14 @@ def _points(
         for row in case["arms"]:
             if row["backend"] == backend:
                 interval, center = row["time"]["interval"], row["time"]["median"]
-                time = max(row[what], _LEAST_TIME)
+                time = max(row[what], LEAST_TIME)
                 low = time * (interval["low"] or center / _LEAST_SLACK) / center
                 high = time * (interval["high"] or center * _LEAST_SLACK) / center
                 if (
                     what == "per_pass"
                 ):  # the small difference of two times if a call spends most of its time setting up
                     unsure = _SETUP_ERROR * row["setup"] / (row["epochs"] + 1)
-                    low, high = max(low - unsure, _LEAST_TIME), high + unsure
+                    low, high = max(low - unsure, LEAST_TIME), high + unsure
                 found.setdefault(case["d"], []).append(
                     (case["n"], Estimate(time, min(low, time), max(high, time)))
                 )

@@ -10,6 +10,7 @@ from statistics import median
 
 from backends.interface import InputValueError
 from bench.findings import results, statistics
+from bench.findings.precision import precision_of
 from bench.findings.schema import CaseFindings, ResultFile, Row
 from bench.findings.statistics import FASTER, SLOWER, UNJUDGED, Estimate
 
@@ -103,6 +104,7 @@ def compare(old: Path, new: Path) -> Comparison:
             *_hosts(*contents),
             *_versions(*contents),
             *_cases(before, after),
+            *_precisions(*contents),
             *_partial(contents, (old, new)),
         ],
         comparable=not unlike,
@@ -238,6 +240,16 @@ def _libraries(content: ResultFile) -> dict[str, object]:
         if session["libraries"]:
             return {key: value for key, value in session["libraries"].items() if key != "pools"}
     return {}
+
+
+def _precisions(old: ResultFile, new: ResultFile) -> list[str]:
+    names = old["gradrace"]["backends"].keys() & new["gradrace"]["backends"].keys()
+    pairs = {name: [precision_of(run["gradrace"], name) for run in (old, new)] for name in names}
+    return [
+        f"precision of {name}: {before} → {after}"
+        for name, (before, after) in sorted(pairs.items())
+        if before != after
+    ]
 
 
 def _cases(

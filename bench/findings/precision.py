@@ -16,6 +16,8 @@ class Gain:
     rival: str
     ratio: Estimate
     """How many times as fast it is."""
+    shown: bool
+    """Whether that differs from 1, by the rule of `statistics.verdict`"""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ def trades(content: ResultFile) -> list[Trade]:
     Its rivals are those that, like itself, read the samples in every epoch, or only once per call.
     """
     about = content["gradrace"]
+    wrong = {entry["backend"] for entry in about["left_out"] if entry["fault"]}
     return [
         Trade(
             backend,
@@ -46,7 +49,7 @@ def trades(content: ResultFile) -> list[Trade]:
             [gain for case in about["cases"] if (gain := _gain(content, case, backend))],
         )
         for backend in about["settings"]["backends"]
-        if precision_of(about, backend) == "float32"
+        if precision_of(about, backend) == "float32" and backend not in wrong
     ]
 
 
@@ -63,7 +66,10 @@ def _gain(content: ResultFile, case: CaseFindings, backend: str) -> Gain | None:
         if arm["group"] == case["name"] and not arm["extra_info"]["duplicate"]
     }
     ratio = statistics.speed_up(times(arms[rival]), times(arms[backend]))
-    return None if ratio is None else Gain(case, rival, ratio)
+    if ratio is None:
+        return None
+    verdict = statistics.verdict(ratio, case["floor"])
+    return Gain(case, rival, ratio, verdict in (statistics.FASTER, statistics.SLOWER))
 
 
 def _rivals(own: Row, other: Row) -> bool:

@@ -84,6 +84,7 @@ class Arm(TypedDict):
     calls: Count | None
     repetitions: Repetitions
     block: Seconds
+    precision: NotRequired[str]
 
 
 # What was found before and between the times

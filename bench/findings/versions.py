@@ -138,13 +138,44 @@ def too_slow(found: Sequence[VersionChange], limits: Mapping[str, float]) -> lis
     ]
 
 
-def not_compared(content: ResultFile) -> list[str]:
-    """Return the earlier versions that exist, but could not be compared at any size."""
+@dataclass(frozen=True)
+class Uncompared:
+    """Two versions of a backend of which one was not timed on a case, although it exists."""
+
+    case: CaseFindings
+    backend: str
+    earlier: str
+    missing: str
+    """The one that was not timed; the earlier one if neither was."""
+    reason: str
+
+    @property
+    def lost(self) -> bool:
+        """Whether only today's is missing: what could be timed then cannot be timed now."""
+        return self.missing == self.backend
+
+
+def not_compared(content: ResultFile, limits: Mapping[str, float]) -> list[Uncompared]:
+    """Return what cannot be held to limits, because one of two versions was not timed."""
     about = content["gradrace"]
-    done = {change.earlier for change in changes(content)}
-    done |= {e["backend"] for e in about["left_out"] if e["reason"].startswith(ABSENT)}
+    done = {(change.earlier, change.case["name"]) for change in changes(content)}
+    absent = {e["backend"] for e in about["left_out"] if e["reason"].startswith(ABSENT)}
     return [
-        name
-        for name, facts in about["backends"].items()
-        if "version_of" in facts and name not in done
+        _uncompared(content, case, facts["version_of"], earlier)
+        for earlier, facts in about["backends"].items()
+        if "version_of" in facts and earlier not in absent
+        for case in about["cases"]
+        if (earlier, case["name"]) not in done
+        and limits.get(case["name"], limits.get("")) is not None
     ]
+
+
+def _uncompared(content: ResultFile, case: CaseFindings, today: str, earlier: str) -> Uncompared:
+    timed = {row["backend"] for row in case["arms"]}
+    missing = today if earlier in timed and today not in timed else earlier
+    reasons = (
+        entry["reason"].removeprefix("too slow: ")
+        for entry in content["gradrace"]["left_out"]
+        if entry["backend"] == missing and entry["case"] in (case["name"], "every case")
+    )
+    return Uncompared(case, today, earlier, missing, next(reasons, "they share no session"))

@@ -76,6 +76,7 @@ def _content(fit: Fit) -> dict[str, object]:
             "data": fit.data.name,
             "n": fit.data.n,
             "backend": fit.backend,
+            "precision": fit.precision,
             "lr": fit.lr,
             "epochs": int(fit.trajectory.epoch[-1]),
             "standardized": scaling,

@@ -23,10 +23,11 @@ from bench.learning.summary import Summary, exactly_summed, problem_of, summariz
 from bench.machine.progress import Progress, silent
 from bench.proof.agreement import Verdict, check_backends
 from bench.proof.oracle import ExactTrajectory, trajectory_of
+from bench.proof.precision import BY_NAME, FLOAT64
 
 REFERENCE_RATES = (0.001, 0.005, 0.1)
 LAGGING = 2  # w and b differ visibly from this condition number, or ratio of epochs, on
-NOISE = 1e3 * float(np.finfo(np.float64).eps)  # shorter steps, relative to θ, show rounding
+NOISE = 2e3  # unit roundoffs; shorter steps, relative to θ, show rounding
 
 
 @dataclass(frozen=True)
@@ -153,13 +154,13 @@ def _runs(
     known = found.landscape
     job = problem_of(judged, lr, found.epochs)
     for checked in check_backends(backends, job, exact=exact, timeout=timeout):
-        path = checked.trajectory
+        path, precision = checked.trajectory, checked.verdict.precision
         yield Run(
             lr,
             checked.verdict.backend,
             regime(known.hessian, lr),
             known.hessian.contraction(lr),
-            None if path is None else measured_contraction(path),
+            None if path is None else measured_contraction(path, BY_NAME[precision].unit),
             known.epochs_needed(lr),
             None if path is None else measured_epochs(path, known.least_squares.loss + known.goal),
             checked.verdict,
@@ -198,15 +199,16 @@ def measured_epochs(path: Trajectory, goal: float) -> int | None:
     return int(path.epoch[np.argmax(near)]) if near.any() else None
 
 
-def measured_contraction(path: Trajectory) -> float | None:
+def measured_contraction(path: Trajectory, unit: float = FLOAT64.unit) -> float | None:
     """Return the ratio of a step's length to that of the step before, over the last tenth of a run.
 
-    Here a run ends when its steps become so small that rounding shows, or leave float64.
+    Here a run ends when its steps become so small that rounding with this unit roundoff shows, or
+    leave float64.
     """
     theta = np.column_stack([path.w, path.b])
     with np.errstate(over="ignore", invalid="ignore"):
         steps = step_lengths(theta)
-        clear = np.isfinite(steps) & (steps > NOISE * np.abs(theta[1:]).max(axis=1))
+        clear = np.isfinite(steps) & (steps > NOISE * unit * np.abs(theta[1:]).max(axis=1))
     last = (len(steps) if clear.all() else int(np.argmin(clear))) - 1
     first = last - max(1, last // 10)
     if first < 0:

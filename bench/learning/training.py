@@ -52,6 +52,8 @@ class Fit:
     tol: float | None
     height: float
     """ŷ at `center`: b, or, if standardized, a value that keeps its digits far away from 0"""
+    precision: str
+    """What the backend declares to compute in: float64 or float32"""
 
     @property
     def data(self) -> Samples:
@@ -128,7 +130,7 @@ class Fit:
         else:
             return ""
         if not self.lr >= limit > 0:
-            return f"{what}: the values are too large for float64; scale them"
+            return f"{what}: the values are too large for {self.precision}; scale them"
         return (
             f"diverged: {what}, because α = {self.lr:g} exceeds 2/λmax = {limit:.6g}; "
             "choose a rate below that"
@@ -245,7 +247,8 @@ def train(
         with np.errstate(over="ignore", invalid="ignore"):
             height = scaling.target_mean + scaling.target_deviation * height
         whole = until_not_finite(scaling.restore(whole))
-    return Fit(known, backend, rate, whole, interrupted, stopped, tol, height)
+    precision = precision_of(module).name
+    return Fit(known, backend, rate, whole, interrupted, stopped, tol, height, precision)
 
 
 def _pieces(

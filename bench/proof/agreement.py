@@ -29,6 +29,7 @@ from bench.proof.precision import FLOAT64
 from bench.proof.problems import Problem
 
 _RESUMED_EPOCHS, _RESUMED_EVERY = 20, 3
+_LEAST_SHARE = 1e3
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,7 @@ def check_backends(
         path = outcome.trajectories[0]
         if spec == backends.BASELINE:
             reference = path
-        held = exact.held_to(outcome.chains[0], outcome.precision)
-        verdict = judge(spec, path, held, reference)
+        verdict = judge(spec, path, outcome.bound(exact, 0), reference)
         verdict = replace(verdict, pieces=tuple(dict.fromkeys(chain(*outcome.pieces))))
         if verdict.agrees and (fault := _first_fault(more, outcome, job, exact.sums)):
             verdict = replace(verdict, agrees=False, reason=fault)
@@ -159,12 +159,12 @@ def _each_fault(
     only: str = "",
 ) -> Iterator[str]:
     """Yield what is wrong on each problem, or an empty string; one is `judged` already."""
-    found = zip(outcome.trajectories, outcome.pieces, outcome.chains, strict=False)
-    for problem, (path, pieces, longest) in zip(problems, found, strict=False):
+    found = zip(outcome.trajectories, outcome.pieces, strict=False)
+    for i, (problem, (path, pieces)) in enumerate(zip(problems, found, strict=False)):
         if judged and problem is judged[0]:
             continue
         exact = _exact(problem, judged[1] if judged and problem.X is judged[0].X else None)
-        run = exact.run.held_to(longest, outcome.precision)
+        run = outcome.bound(exact.run, i)
         fault = "" if only == "pieces" else judge("", path, run).reason
         if exact.epoch is not None and not fault:
             fault = piece_fault(pieces, problem, exact.epoch.held_to(problem.n, outcome.precision))
@@ -249,7 +249,7 @@ def piece_fault(pieces: Mapping[str, Floats], problem: Problem, exact: ExactTraj
         "predict": (y_hat, y_hat_bound, ~(reach + operands < p.largest)),
         "loss": (exact.loss.near[:1], exact.loss.bound[:1], exact.loss.may_overflow[:1]),
         "gradients": (slope, slope_bound, slope_may_overflow),
-        "update": (new, 4 * p.unit * new_reach + p.underflow, ~(new_reach < p.largest)),
+        "update": (new, 4 * p.unit * new_reach + 3 * p.underflow, ~(new_reach < p.largest)),
     }
     for piece, values in pieces.items():
         right, bound, may_overflow = expected[piece]
@@ -338,15 +338,20 @@ def _deviation(values: Floats, exact: Exact, epoch: Integers) -> Deviation | Non
 
 
 def _digits(path: Trajectory, exact: ExactTrajectory) -> Digits | None:
-    """Return how many digits are right where all values are finite, at most 17."""
+    """Return how many digits are right where all values are finite, at most 17.
+
+    Losses so small that rounding the first one would hide them do not count.
+    """
     errors = np.column_stack([exact.w.error(path.w), exact.b.error(path.b)]).max(axis=1)
     sizes = np.abs(np.column_stack([exact.w.near, exact.b.near])).max(axis=1)
     found = []
     for error, size in ((errors, sizes), (exact.loss.error(path.loss), exact.loss.near)):
-        relative = _ratio(error, size)[np.isfinite(error) & np.isfinite(size)]
-        if not relative.size:
+        clear = np.isfinite(error) & np.isfinite(size)
+        clear &= ~(size < _LEAST_SHARE * exact.precision.unit * size[0])  # only rounding is left
+        if not clear.any():
             return None
-        found.append(float(-np.log10(np.clip(relative.max(), 1e-17, 1.0))))
+        worst = _ratio(error, size)[clear].max()
+        found.append(0.0 - float(np.log10(np.clip(worst, 1e-17, 1.0))))
     return Digits(*found)
 
 

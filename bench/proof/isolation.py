@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import psutil
@@ -28,6 +28,7 @@ import backends
 from backends.interface import Backend, Floats, InputError, Trajectory, recorded_epochs
 from bench.data.files import check_space, write_bytes
 from bench.machine import child
+from bench.proof.oracle import ExactTrajectory
 from bench.proof.precision import BY_UNIT, FLOAT64, Precision
 from bench.proof.problems import Problem
 
@@ -42,6 +43,13 @@ class BackendError(Exception):
     """The backend returned no trajectory; the message says what happened instead."""
 
 
+class Chains(NamedTuple):
+    """The most additions in a row that a sample takes part in."""
+
+    gradient: int
+    loss: int
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a backend returned, problem by problem, at least for the first one."""
@@ -51,12 +59,16 @@ class Outcome:
     """What its other functions returned, if it has them: predict, ŷ (n,); loss, L (1,); gradients,
     (∂L/∂w, ∂L/∂b) (d + 1,); update, the new (w, b) (d + 1,) after a step with these gradients and
     α = 0.3. Empty if the problem does not ask for them."""
-    chains: list[int]
-    """The longest chains of additions that it declares; n if it declares none"""
+    chains: list[Chains]
+    """The longest chains of additions that it declares"""
     precision: Precision
     """What it declares to compute in"""
     failure: str
     """What went wrong, such as why trajectories are missing; empty if nothing did."""
+
+    def bound(self, exact: ExactTrajectory, i: int) -> ExactTrajectory:
+        """Return the exact trajectory of the i-th problem with the bound that holds for it."""
+        return exact.held_to(self.chains[i].gradient, self.precision, self.chains[i].loss)
 
 
 def run_isolated(spec: str, problems: Sequence[Problem], timeout: float | None = 60.0) -> Outcome:
@@ -102,7 +114,7 @@ def _outcome(path: Path, problems: Sequence[Problem], failure: str) -> Outcome:
     """Read what a child has written, without trusting any of it."""
     trajectories: list[Trajectory] = []
     pieces: list[dict[str, Floats]] = []
-    chains: list[int] = []
+    chains: list[Chains] = []
     precision = FLOAT64
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -114,7 +126,7 @@ def _outcome(path: Path, problems: Sequence[Problem], failure: str) -> Outcome:
                 epoch, *w, b, loss = arrays[f"{i}_path"].T
                 found = (epoch, np.reshape(w, (d, -1)).T, b, loss)
                 trajectories.append(as_trajectory(found, problem.epochs, d, problem.every))
-                chains.append(int(arrays[f"{i}_chain"]))
+                chains.append(Chains(*map(int, arrays[f"{i}_chains"])))
                 sizes = {"predict": len(problem.y), "loss": 1, "gradients": d + 1, "update": d + 1}
                 pieces.append(
                     {
@@ -204,7 +216,7 @@ def _exercise(
         if start is not None and (start != problem.w0).any():
             raise BackendError("it changed the w0 passed to train")
         arrays[f"{i}_path"] = np.column_stack(path)
-        arrays[f"{i}_chain"] = longest_chain(backend, problem.n, problem.X.shape[1])
+        arrays[f"{i}_chains"] = longest_chains(backend, problem.n, problem.X.shape[1])
         if problem.pieces and problem.w0 is not None:
             pieces = _evaluate_pieces(backend, X, y, problem.w0, problem.b0, precision)
             arrays |= {f"{i}_{piece}": values for piece, values in pieces.items()}
@@ -216,19 +228,23 @@ def _exercise(
     raise BackendError(f"it keeps {cores:.1f} cores busy after train has returned")
 
 
-def longest_chain(backend: Backend, n: int, d: int) -> int:
-    """Return the longest chain of additions that a backend declares, or n if it declares none.
+def longest_chains(backend: Backend, n: int, d: int) -> Chains:
+    """Return the longest chains of additions that a backend declares, or n if it declares none.
+
+    That of the loss is n if the backend passes over the samples only once per call, because its
+    loss may come from a factorization.
 
     Raises:
         BackendError: it is not an integer of at least 1.
 
     """
     if not hasattr(backend, "longest_chain"):
-        return n
+        return Chains(n, n)
     chain = backend.longest_chain(n, d)
     if isinstance(chain, bool) or not isinstance(chain, int | np.integer) or chain < 1:
         raise BackendError(f"longest_chain returned {chain!r}, not a positive integer")
-    return min(int(chain), n)
+    chain = min(int(chain), n)
+    return Chains(chain, n if getattr(backend, "PASSES_ONCE", False) is True else chain)
 
 
 def precision_of(backend: Backend) -> Precision:
@@ -239,7 +255,7 @@ def precision_of(backend: Backend) -> Precision:
 
     """
     unit = getattr(backend, "UNIT_ROUNDOFF", FLOAT64.unit)
-    known = BY_UNIT.get(unit) if isinstance(unit, float) else None
+    known = BY_UNIT.get(float(unit)) if isinstance(unit, float | np.floating) else None
     if known is None:
         raise BackendError(
             f"UNIT_ROUNDOFF is {unit!r}, not 2.0**-53 (float64) or 2.0**-24 (float32)"

@@ -20,8 +20,9 @@ and ≤ apply to each component.
 
 *Chains.* A backend may know that no sample takes part in more than c < n additions: sums of blocks,
 which are then added, have c = the length of a block + the number of blocks. If it declares this as
-`longest_chain(n, d)`, its gradients are held to γₘ with m = c + d + 10 instead. Its losses are not,
-since a loss may come from an orthogonal factorization, whose errors no chain of additions bounds.
+`longest_chain(n, d)`, its gradients are held to γₘ with m = c + d + 10 instead. So are its losses,
+unless it passes over the samples only once per call: its losses then may come from an orthogonal
+factorization, whose errors no chain of additions bounds.
 
 *Gradient.* Evaluated at the computed θ̂, its error is at most
 
@@ -60,7 +61,8 @@ sum of absolute values can exceed the largest float64, a correct backend may ret
 sooner or later depending on its order of addition. (Compensated sums, whose corrections then are
 inf − inf, turn to nan at once.) Any finite value must still be within the bound, so no finite value
 is right where exact value − bound exceeds the largest float64. (If long double is no wider than
-float64, this last test is never made.) For a backend in float32, the largest float32 counts.
+float64, this last test is never made.) A backend in float32 may return inf or
+nan once the largest float32 can be exceeded; but it may also keep its results in float64.
 """
 
 import warnings
@@ -137,10 +139,17 @@ class ExactTrajectory:
         """What the backend computes in."""
         return self.job.precision
 
-    def held_to(self, chain: int, precision: Precision = FLOAT64) -> "ExactTrajectory":
-        """Return the same for a backend of this precision with no longer chain of additions."""
-        job = self.job._replace(chain=min(chain, self.job.chain), precision=precision)
-        return self if job[-2:] == self.job[-2:] else _bounded(job)
+    def held_to(
+        self, chain: int, precision: Precision = FLOAT64, loss_chain: int | None = None
+    ) -> "ExactTrajectory":
+        """Return the same for a backend of this precision with no longer chain of additions.
+
+        In the loss, it is `loss_chain`, by default as before.
+        """
+        before = self.job
+        chain, loss_chain = min(chain, before.chain), min(loss_chain or before.n, before.loss_chain)
+        job = before._replace(chain=chain, loss_chain=loss_chain, precision=precision)
+        return self if job[-3:] == before[-3:] else _bounded(job)
 
     def at(self, epochs: NDArray[np.int64]) -> "ExactTrajectory":
         """Return the rows of these epochs."""
@@ -197,13 +206,12 @@ def trajectory_of(
     with localcontext(_DECIMALS):
         path = _iterate(sums, np.append(w0, b0), lr, epochs)
         eigen = _eigen(Decimal(2) / sums.n * sums.G)
-    return _bounded(_Job(sums, lr, path, eigen, sums.n, FLOAT64))
+    return _bounded(_Job(sums, lr, path, eigen, sums.n, sums.n, FLOAT64))
 
 
 def _bounded(job: "_Job") -> ExactTrajectory:
     """Add to an exact path how far a backend may stray from it."""
     path, bounds, d = job.path, _rounding_bounds(job), len(job.sums.c) - 1
-    largest = job.precision.largest
 
     def exact(i: int | slice, may_overflow: Flags) -> Exact:
         near, bound = path.near[:, i], bounds.bound[:, i]
@@ -212,7 +220,7 @@ def _bounded(job: "_Job") -> ExactTrajectory:
             rest=path.rest[:, i],
             bound=bound.astype(np.float64),
             may_overflow=np.broadcast_to(may_overflow, near.T.shape).T,
-            must_overflow=np.abs(path.wide[:, i]) - bound > largest,
+            must_overflow=np.abs(path.wide[:, i]) - bound > FLOAT64.largest,
         )
 
     with np.errstate(over="ignore", invalid="ignore"):
@@ -262,7 +270,7 @@ def gradient_underflow(
     """
     operands = size.shape[-1] + 3 + size.sum(axis=-1, keepdims=True)
     added = reach + reach[..., -1:] + operands * G_abs[:, -1] + n + 1
-    result: Wide = precision.underflow * (1 + rate) * added
+    result: Wide = 2 * precision.underflow * (1 + rate) * added  # 2/n ≤ 2
     return result
 
 
@@ -339,8 +347,14 @@ class _Job(NamedTuple):
     eigen: _Eigen
     chain: int
     """The most additions in a row that a sample may take part in"""
+    loss_chain: int
+    """The same for the sum of squares"""
     precision: Precision
     """What a backend computes in"""
+
+    @property
+    def n(self) -> int:
+        return self.sums.n
 
 
 class _Bounds(NamedTuple):
@@ -358,9 +372,9 @@ def _rounding_bounds(job: _Job) -> _Bounds:
     One percent is added for the rounding errors of the bounds themselves. The κ terms use 1-norms,
     which are never less than the 2-norms of the derivation.
     """
-    sums, lr, path, eigen, chain, precision = job
+    sums, lr, path, eigen, chain, loss_chain, precision = job
     n, d, largest_float = sums.n, len(sums.c) - 1, precision.largest
-    roundings = (term_roundings(additions, d, precision) for additions in (n, chain))
+    roundings = (term_roundings(additions, d, precision) for additions in (loss_chain, chain))
     gamma, gamma_of_chain = map(precision.growth, roundings)
     kappa = 10 * (d + 1) * FLOAT64.unit
     theta, loss = path.wide[:, :-1], path.wide[:, -1]
@@ -387,7 +401,7 @@ def _rounding_bounds(job: _Job) -> _Bounds:
             root = np.sqrt(max(loss[k], 0)) + np.sqrt(curve)
             tilt = np.abs(path.slope[k] @ eigen.vectors) + kappa * np.abs(path.slope[k]).sum()
             evaluation = (2 * root + tau) * tau + gamma * (root + tau) ** 2
-            evaluation += precision.underflow
+            evaluation += 2 * precision.underflow
             result.bound[k] = np.append(drift, tilt @ mode + curve + evaluation)
 
             state_may_overflow |= not size.max() < largest_float

@@ -70,6 +70,13 @@ class Steps:
             n + d + 10 if roundings is None else roundings,
         )
 
+    @classmethod
+    def of_small_integers(cls, X: Floats, y: Floats, roundings: int) -> "Steps":
+        """Return the same for positive integers whose products float64 adds without rounding."""
+        A = np.column_stack([X, np.ones(len(y))])
+        G, c = ((A.T @ other).astype(np.longdouble) for other in (A, y))
+        return cls(len(y), G, c, np.longdouble(y @ y), G, c, roundings)
+
     def loss(self, theta: Floats) -> float:
         """Return L at (w, b), rounded once."""
         wide = theta.astype(np.longdouble)
@@ -83,10 +90,12 @@ class Steps:
         b0: float,
         chain: int | None = None,
         precision: Precision = FLOAT64,
+        loss_chain: int | None = None,
     ) -> str:
         """Return the first fault of a trajectory, which may skip epochs, or an empty string.
 
-        `chain` is the longest chain of additions, as in `oracle.py`; by default n.
+        `chain` and `loss_chain` are the longest chains of additions, as in `oracle.py`; by default
+        n.
         """
         additions = self.n if chain is None else min(chain, self.n)
         if fault := unbounded(additions, path.w.shape[1], precision):
@@ -95,7 +104,9 @@ class Steps:
         off = np.full(values.shape, np.inf)
         with np.errstate(all="ignore"):
             off[0, :-1] = _start_off(values[0, :-1], np.append(w0, b0), precision)
-            off[:, -1] = self._loss_off(values[:, :-1], values[:, -1], precision)
+            off[:, -1] = self._loss_off(
+                values[:, :-1], values[:, -1], min(loss_chain or self.n, self.n), precision
+            )
             gaps = np.diff(path.epoch)
             for gap in np.unique(gaps):
                 rows = np.flatnonzero(gaps == gap)
@@ -146,18 +157,20 @@ class Steps:
         bound += precision.unit * np.abs(after)
         return np.asarray(np.abs(after - state) / (1.01 * bound), dtype=np.float64)
 
-    def _loss_off(self, theta: Floats, loss: Floats, precision: Precision) -> Floats:
+    def _loss_off(
+        self, theta: Floats, loss: Floats, additions: int, precision: Precision
+    ) -> Floats:
         """Return the errors (m,) of the losses at these w and b, relative to the bound."""
         n, d = self.n, theta.shape[1] - 1
         wide, size = theta.astype(np.longdouble), np.abs(theta).astype(np.longdouble)
         square = (np.sum(wide * (wide @ self.G - 2 * self.c), axis=1) + self.s) / n  # L
         most = (np.sum(size * (size @ self.G_abs + 2 * self.c_abs), axis=1) + self.s) / n
-        gamma = precision.growth(term_roundings(n, d, precision) + 2)
+        gamma = precision.growth(term_roundings(additions, d, precision) + 2)
         tau = gamma * np.sqrt(most) + residual_underflow(size, self.G_abs, n, precision)
         root = np.sqrt(np.maximum(square, 0))
         own = (d + 4) * np.finfo(np.longdouble).eps
         bound = (2 * root + tau) * tau + gamma * (root + tau) ** 2 + own * most
-        bound += precision.underflow
+        bound += 2 * precision.underflow
         if not np.isfinite(gamma):
             return np.zeros(len(loss))  # so many samples that every loss is within the bound
         return np.asarray(np.abs(loss - square) / (1.01 * bound), dtype=np.float64)

@@ -64,7 +64,7 @@ def make_case(n: int, d: int, epochs: int | None = None) -> Case:
         InputValueError: n, d or epochs below 1, or more epochs than 10¹⁵.
 
     """
-    for name, value in (("n", n), ("d", d), ("epochs", epochs or 1)):
+    for name, value in (("n", n), ("d", d), ("epochs", 1 if epochs is None else epochs)):
         if not 1 <= value <= MOST_EPOCHS:
             raise InputValueError(f"{name}: must be from 1 to {MOST_EPOCHS:,}, got {value}")
     chosen = epochs is not None

@@ -28,6 +28,8 @@ class Arm:
     """Timed blocks per session."""
     block: float = 0.0
     """Seconds that a block took in the trial."""
+    precision: str = ""
+    """What it must declare to compute in, as it did before; empty if that is not known yet."""
 
     @property
     def job(self) -> Case:

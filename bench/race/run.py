@@ -178,10 +178,12 @@ def _set_up(folder: Path, settings: Settings, steps: Steps) -> Conditions:
 
 def _try_out(race: Race, specs: Sequence[str], conditions: Conditions, steps: Steps) -> None:
     """Find out what each backend needs on each case, and fix it for all sessions."""
+    known = race.about["backends"]
     found = try_out(
         specs,
         race.settings.cases,
         conditions,
+        precisions={name: facts.get("precision", "") for name, facts in known.items()},
         repetitions=race.settings.repetitions,
         colds=3 if race.settings.kind == "full" else 1,
         on_trial=steps,

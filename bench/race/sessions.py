@@ -144,7 +144,8 @@ def _interrupted_block(plan: Plan, session: Session) -> str:
 
 def write(race: Race, path: Path) -> None:
     """Draw the conclusions and write the file."""
-    race.about["interrupted"] = race.finished < race.settings.sessions
+    timed = bool(race.about["arms"]) or race.interrupted  # otherwise there was nothing to time
+    race.about["interrupted"] = timed and race.finished < race.settings.sessions
     conclude(race.content)
     write_json(path, race.content)
     if path not in race.files:

@@ -169,7 +169,7 @@ def with_earlier(specs: Sequence[str], revision: str) -> list[str]:
                 raise
             errors.append(error)
     if errors and not ours:
-        raise errors[0]
+        raise InputValueError(f"{errors[0]}; name your own backends with --backends")
     return found
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import backends
 from backends.interface import Backend, InputError
 from bench.data.files import write_bytes
-from bench.data.samples import Dataset, integers
+from bench.data.samples import Dataset, integers, small_integers
 from bench.findings.schema import Growth
 from bench.machine.usage import Memory, MemoryUse
 from bench.proof.agreement import Verdict
@@ -24,7 +24,7 @@ from bench.proof.isolation import (
     BackendError,
     as_trajectory,
     describe,
-    longest_chain,
+    longest_chains,
     precision_of,
 )
 from bench.proof.precision import FLOAT64, Precision
@@ -79,7 +79,7 @@ class Calls:
     def __init__(self, module: Backend, data: Any, job: Case) -> None:
         """Call `module.train` on what its `prepare` made of the samples of `job`."""
         self._train, self.data, self._job = module.train, data, job
-        self.chain, self.precision = longest_chain(module, job.n, job.d), precision_of(module)
+        self.chains, self.precision = longest_chains(module, job.n, job.d), precision_of(module)
         self._draw = random.Random().random
         self.epochs = job.epochs
         self.result: Any = None
@@ -97,8 +97,8 @@ class Calls:
             path = as_trajectory(self.result, self.epochs, self._job.d, precision=self.precision)
         except BackendError as error:
             return str(error)
-        start = np.zeros(self._job.d), self.b0
-        return steps.fault(path, self.lr, *start, self.chain, self.precision)
+        start, chains = (np.zeros(self._job.d), self.b0), self.chains
+        return steps.fault(path, self.lr, *start, chains.gradient, self.precision, chains.loss)
 
 
 def _awaited(result: Any) -> Any:
@@ -205,6 +205,9 @@ class Contestant:
     ) -> None:
         """Load and prepare; with a budget, choose the epochs that it allows."""
         self.load, self.module = _timed(backends.load, backend)
+        before, now = self._arm.precision, self.precision.name
+        if before and now != before:
+            raise BackendError(f"it declares {now}, but {before} when it was checked")
         self._memory = Memory()
         if budget is not None and (seconds := self._foreseen(samples)) > FAR * longest:
             self.too_slow = f"too slow: a call of one epoch would take about {seconds:.2g} s"
@@ -314,22 +317,23 @@ class Contestant:
             self.call.data, lr=lr, epochs=epochs, w0=w0.copy(), b0=b0, every=every
         )
         path = as_trajectory(result, epochs, d, every, precision)
-        fault = self._steps.fault(path, lr, w0, b0, self.call.chain, precision)
+        chains = self.call.chains
+        fault = self._steps.fault(path, lr, w0, b0, chains.gradient, precision, chains.loss)
         return fault and f"from a given w0, b0, with every={every}: {fault}"
 
     def _fault_on_integers(self, steps: Steps) -> str:
-        """Judge epochs whose sums hardly round, which shows what the bound for n terms hides.
-
-        Float32 rounds them.
-        """
-        if self.precision is not FLOAT64:
-            return ""
-        samples, d = integers(self.job.n, self.job.d), self.job.d
-        data, lr = self.module.prepare(samples.X, samples.y), integer_rate(d)
-        path = as_trajectory(
-            self.module.train(data, lr=lr, epochs=_INTEGER_EPOCHS), _INTEGER_EPOCHS, d
+        """Judge epochs whose sums hardly round, which shows what the bound for n terms hides."""
+        (n, d), precision = (self.job.n, self.job.d), self.precision
+        samples, lr = integers(n, d), integer_rate(d)
+        if precision is not FLOAT64:
+            samples, lr = small_integers(n, d), 2.0 ** -(26 + d.bit_length())
+            few = len(samples.y) // _SAMPLES_PER_ROUNDING + d + 10 + precision.conversions
+            steps = Steps.of_small_integers(samples.X, samples.y, few)
+        result = self.module.train(
+            self.module.prepare(samples.X, samples.y), lr=lr, epochs=_INTEGER_EPOCHS
         )
-        fault = steps.fault(path, lr, np.zeros(d), 0.0)
+        path = as_trajectory(result, _INTEGER_EPOCHS, d, precision=precision)
+        fault = steps.fault(path, lr, np.zeros(d), 0.0, precision=precision)
         return fault and f"on {samples.name}: {fault}"
 
     def _growth(self) -> Growth | None:

@@ -5,7 +5,7 @@ a block, how many epochs fit the budget, how long the first call takes, and how 
 From then on, these numbers are fixed for all sessions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -67,17 +67,21 @@ def try_out(
     cases: Sequence[Case],
     conditions: Conditions,
     *,
+    precisions: Mapping[str, str],
     repetitions: int,
     colds: int,
     on_trial: Callable[[str], None],
 ) -> Trials:
-    """Try every backend on every case, with `colds` cold starts; `on_trial` gets what is next."""
+    """Try every backend on every case, with `colds` cold starts; `on_trial` gets what is next.
+
+    `precisions` are those that backends declared when they were checked.
+    """
     found = Trials()
     smallest = min(cases, key=lambda case: case.data_bytes)
     for spec in specs:
         for case in sorted(cases, key=lambda case: case is not smallest):
             on_trial(f"trying {spec} on {case.name}")
-            session = _try(spec, case, conditions, conditions.cache)
+            session = _try(spec, case, conditions, conditions.cache, precisions.get(spec, ""))
             if case is smallest:
                 session = _measure_compiling(
                     found, spec, case, conditions, session, colds, on_trial
@@ -89,9 +93,11 @@ def try_out(
     return found
 
 
-def _try(spec: str, case: Case, conditions: Conditions, cache: Path) -> Session:
+def _try(
+    spec: str, case: Case, conditions: Conditions, cache: Path, precision: str = ""
+) -> Session:
     plan = Plan(
-        (Arm(case.spec, spec, repetitions=1),),
+        (Arm(case.spec, spec, repetitions=1, precision=precision),),
         "0",
         conditions.budget,
         conditions.longest,
@@ -195,6 +201,7 @@ def _frozen(found: Trials, spec: str, case: Case, session: Session, repetitions:
         calls=stats["iterations"] // (info["epochs"] + 1),
         repetitions=min(repetitions, max(FEWEST_REPETITIONS, round(repetitions * share))),
         block=block,
+        precision=found.declared[spec].get("precision", ""),
     )
 
 

@@ -85,7 +85,7 @@ def error_table(checked: Sequence[Checked], exact: ExactTrajectory) -> pa.Table:
     """Return a row per backend and epoch: backend, epoch, and |error| and bound of w, b and loss.
 
     If there are several weights, the largest |error| and the largest bound. The metadata hold the
-    colors of the backends.
+    colors and precisions of the backends.
     """
     tables = []
     for result in checked:
@@ -105,4 +105,6 @@ def error_table(checked: Sequence[Checked], exact: ExactTrajectory) -> pa.Table:
         }
         tables.append(pa.table(columns))
     colors = backends.colors(result.verdict.backend for result in checked)
-    return pa.concat_tables(tables).replace_schema_metadata({"colors": json.dumps(colors)})
+    precisions = {result.verdict.backend: result.verdict.precision for result in checked}
+    metadata = {"colors": json.dumps(colors), "precisions": json.dumps(precisions)}
+    return pa.concat_tables(tables).replace_schema_metadata(metadata)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 import backends
+from bench.findings.advice import LEAST_TIME
 from bench.report.summary import about_race
 from bench.report.tables import NONE, empty_table
 from plots.numbers import seconds, short, three_digits
@@ -63,13 +64,26 @@ def advice_table(advice: "Advice") -> Table:
         extras = (option.cached, option.cold)
         table.add_row(
             _name(option),
-            NONE if option.setup == 0 else seconds(option.setup),
+            NONE if option.setup < LEAST_TIME else seconds(option.setup),
             seconds(option.epoch.value),
             seconds(total),
             f"{seconds(option.steady.low)} – {seconds(option.steady.high)}",
             *(NONE if extra == 0 else seconds(total + extra) for extra in extras),
         )
     return table
+
+
+def _in_float64(advice: "Advice") -> list[str]:
+    """If the answer is a backend in float32, say what keeps all digits."""
+    cached = advice.best_cached
+    others = [option for option in advice.options if option.precision == "float64"]
+    if cached.precision == "float64" or not others:
+        return []
+    best = min(others, key=lambda option: option.steady.value + option.cached)
+    total = seconds(best.steady.value + best.cached)
+    return [
+        f"It keeps about half the digits; if you need those of float64, use {_name(best)}: {total}."
+    ]
 
 
 def _name(option: "Option") -> str:
@@ -89,6 +103,7 @@ def advice_lines(advice: "Advice") -> list[str]:
         f"Use {_name(cached)}: {job} take{'s' * (advice.runs == 1)} about {total}"
         f"{with_load} ({spread}: {low} to {high})."
     ]
+    lines += _in_float64(advice)
     if cold is not cached:
         with_compiling = f", {seconds(cold.cold)} of them to compile" * (cold.cold > 0)
         lines.append(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from bench.findings.precision import precision_of
 from bench.report.tables import NONE, empty_table, named, size
 from plots.numbers import percent, plain_seconds, seconds, short, si, spread, three_digits
 
@@ -97,7 +98,9 @@ def limit_table(about: "About") -> Table | None:
     for case in about["cases"]:
         limits = {row["backend"]: limit for row in case["arms"] if (limit := row["limit"])}
         passing = [
-            limit for row in case["arms"] if (limit := row["limit"]) and not row["passes_once"]
+            limit
+            for row in case["arms"]
+            if (limit := row["limit"]) and not row["passes_once"] and row["precision"] == "float64"
         ]
         if not limits:
             continue
@@ -120,13 +123,22 @@ def limit_legend(about: "About") -> str:
     theirs = "is compared with its own limit"
     if len(own) > 1:
         theirs = "are compared with their own limits"
+    single = [
+        short(name)
+        for name in about["settings"]["backends"]
+        if precision_of(about, name) != "float64"
+    ]
     reads = f"read{'s' * (len(own) == 1)} them once per training run"
     exempt = f" {' and '.join(own)} {reads}, and {theirs}."
     return (
         "Least time: no epoch that reads all samples can be faster on this machine. It has to read "
         "X and y once, from the cache they fit in or from memory, and to multiply and add (FMA); "
         "whichever takes longer is the limit. A backend at 35 % of it takes about three times as "
-        "long." + exempt * bool(own)
+        "long."
+        + exempt
+        * bool(own)
+        + f" In float32, there are half as many bytes to read: {' and '.join(single)} "
+        f"{'is' if len(single) == 1 else 'are'} compared with half that time." * bool(single)
     )
 
 

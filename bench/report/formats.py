@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 
 from rich.table import Table
 
-from bench.findings.versions import changes, too_slow
+from bench.findings.versions import changes, not_compared, too_slow
 from bench.report.race import race_details, race_summary
 from bench.report.text import markdown_cell, visible
+from bench.report.versions import slowdown
 from plots.numbers import short
 
 if TYPE_CHECKING:
@@ -100,7 +101,11 @@ def race_junit(content: "ResultFile", limits: "Mapping[str, float]") -> str:
     skipped if it was not timed for another reason.
     """
     about = content["gradrace"]
-    slow = {(change.backend, change.case["name"]) for change in too_slow(changes(content), limits)}
+    slow = {
+        (change.backend, change.case["name"]): slowdown(change, limits)
+        for change in too_slow(changes(content), limits)
+    }
+    lost = {(e.backend, e.case["name"]) for e in not_compared(content, limits) if e.lost}
     suite = ElementTree.Element("testsuite", name="gradrace")
     for case in about["cases"]:
         rows = {row["backend"]: row for row in case["arms"]}
@@ -109,10 +114,11 @@ def race_junit(content: "ResultFile", limits: "Mapping[str, float]") -> str:
             test = ElementTree.SubElement(suite, "testcase", classname="gradrace", name=name)
             reason = visible(_reason(about["left_out"], case, backend))
             if backend in rows:
-                reason = "is slower than allowed" if (backend, case["name"]) in slow else ""
+                reason = slow.get((backend, case["name"]), "")
                 reason = reason or visible(rows[backend]["impossible"])
                 test.set("time", f"{rows[backend]['run']:.9f}")
-            if reason and _counts_as_failure(about, case, backend):
+            failed = (backend, case["name"]) in lost or _counts_as_failure(about, case, backend)
+            if reason and failed:
                 ElementTree.SubElement(test, "failure", message=reason)
             elif reason or backend not in rows:
                 ElementTree.SubElement(test, "skipped", message=reason or "not timed")

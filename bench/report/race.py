@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from bench.report.details import details
-from bench.report.summary import finished_sessions, sentences
+from bench.report.summary import finished_sessions, only_versions, sentences
 from bench.report.summary_table import summary_heading, summary_legend, summary_tables
 from bench.report.versions import version_lines, version_parts
 
@@ -26,7 +26,7 @@ def race_summary(content: "ResultFile", width: int = 80) -> list[str | Table]:
     about = content["gradrace"]
     if versions := version_parts(content):
         parts += ["", *versions]
-    elif content["benchmarks"]:
+    if content["benchmarks"] and not (versions and only_versions(about)):
         parts += ["", *summary_heading(content), *summary_tables(content, width)]
         parts += [legend] if (legend := summary_legend(about)) else []
     warnings = about["warnings"]
@@ -39,7 +39,7 @@ def race_summary(content: "ResultFile", width: int = 80) -> list[str | Table]:
 def race_details(content: "ResultFile", width: int = 80) -> list[str | Table]:
     """Return the summary, then all that is known: intervals, limits, compile times, memory."""
     parts = race_summary(content, width)
-    if version_parts(content):
+    if version_parts(content) and only_versions(content["gradrace"]):
         parts += ["", *summary_heading(content), *summary_tables(content, width)]
     if content["benchmarks"]:
         parts += details(content)

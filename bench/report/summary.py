@@ -21,7 +21,7 @@ def sentences(content: "ResultFile") -> list[str]:
     """Say in a few sentences what a race has found: the answer first, then its limits."""
     about = content["gradrace"]
     return [
-        " ".join([*(() if _only_versions(about) else _who_won(content)), *_who_agrees(about)]),
+        " ".join([*(() if only_versions(about) else _who_won(content)), *_who_agrees(about)]),
         *_in_float32(content),
         *_left_out(about),
         *_impossible(about),
@@ -29,7 +29,7 @@ def sentences(content: "ResultFile") -> list[str]:
     ]
 
 
-def _only_versions(about: "About") -> bool:
+def only_versions(about: "About") -> bool:
     """Whether every backend of a race is a version of another one in it, earlier or of today."""
     earlier = {name: f["version_of"] for name, f in about["backends"].items() if "version_of" in f}
     return bool(earlier) and {*earlier, *earlier.values()} == set(about["backends"])
@@ -125,7 +125,10 @@ def _in_float32(content: "ResultFile") -> Iterator[str]:
         if trade.gains:
             rivals = {short(gain.rival) for gain in trade.gains}
             rival = rivals.pop() if len(rivals) == 1 else "the fastest comparable float64 backend"
-            text += f" It is {_gains(trade.gains)} as fast as {rival}."
+            clear = [gain for gain in trade.gains if gain.shown]
+            text += f" It is {_gains(clear)} as fast as {rival}." if clear else ""
+            if hidden := [size(gain.case) for gain in trade.gains if not gain.shown]:
+                text += f" No difference in speed from {rival} is shown at {joined(hidden)}."
         yield text
 
 
@@ -141,6 +144,10 @@ def _who_agrees(about: "About") -> Iterator[str]:
     absent = {e["backend"] for e in about["left_out"] if e["reason"].startswith(ABSENT)}
     names = [name for name in about["settings"]["backends"] if name not in absent]
     wrong = {entry["backend"] for entry in about["left_out"] if entry["fault"]}
+    judged = [name for name in names if _was_checked(about, name)]
+    if len(judged) < len(names):
+        yield f"Only {len(judged)} of {len(names)} backends were checked before the interruption."
+        return
     agreeing = [short(name) for name in names if name not in wrong]
     problems = about["problems"]
     where = f" on {problems:,} test problems" if problems else ""
@@ -155,6 +162,12 @@ def _who_agrees(about: "About") -> Iterator[str]:
     else:
         count = "Both" if len(names) == 2 else f"All {len(names)}"
         yield f"{count} backends agree with the exact trajectory{where}."
+
+
+def _was_checked(about: "About", backend: str) -> bool:
+    """Whether a race got as far as to check a backend before it was interrupted."""
+    early = about["interrupted"] and not about["arms"] and about["problems"] > 0
+    return not early or "digits" in about["backends"][backend]
 
 
 def _left_out(about: "About") -> Iterator[str]:

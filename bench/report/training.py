@@ -12,7 +12,7 @@ from bench.learning.trajectories import milestones
 from bench.learning.uncertainty import noise
 from bench.report.learning import LONGEST, MEANING, heading, underflow
 from bench.report.tables import NONE, condition, empty_table, epochs
-from plots.numbers import shortened, three_digits
+from plots.numbers import short, shortened, three_digits
 
 MOST_WEIGHTS = 20
 MOST_WAY_WEIGHTS = 3
@@ -33,7 +33,8 @@ def about_fit(fit: Fit, *, auto: bool) -> list[str]:
     n, d = fit.data.n, len(fit.data.features)
     rate = f"α = {fit.lr:.6g}" + (" (auto, the best for this many epochs)" * auto)
     made = epochs(int(fit.trajectory.epoch[-1]))
-    return heading(fit.landscape, f"n = {n:,}, d = {d:,}, {rate}, {made}, {fit.backend}")
+    name = short(fit.backend, fit.precision)
+    return heading(fit.landscape, f"n = {n:,}, d = {d:,}, {rate}, {made}, {name}")
 
 
 def way_table(fit: Fit) -> Table:

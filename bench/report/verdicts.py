@@ -45,6 +45,11 @@ def _answer(found: "Check") -> Iterator[str]:
     for verdict in found.verdicts:
         if not verdict.agrees:
             yield f"{verdict.backend}: {verdict.reason}"
+        elif verdict.precision != "float64" and not verdict.digits:
+            yield (
+                f"{short(verdict.backend)} computes in {verdict.precision}, which overflows on "
+                "this data from the first epoch on, so there is nothing to compare."
+            )
         elif verdict.precision != "float64" and verdict.digits:
             kept = digits_kept(verdict.digits.state, verdict.digits.loss)
             yield f"{short(verdict.backend)} computes in {verdict.precision}. {kept} on this data."

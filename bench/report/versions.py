@@ -7,25 +7,36 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from bench.findings import statistics
-from bench.findings.versions import VersionChange, changes, limit_of, not_compared, too_slow
+from bench.findings.precision import precision_of
+from bench.findings.versions import (
+    Uncompared,
+    VersionChange,
+    changes,
+    limit_of,
+    not_compared,
+    too_slow,
+)
 from bench.report.summary import joined
 from bench.report.tables import NONE, empty_table, named, size
 from plots.numbers import both_ends, percent, seconds, short
 
 if TYPE_CHECKING:
-    from bench.findings.schema import ResultFile
+    from bench.findings.schema import About, ResultFile
 
 
 def version_lines(content: "ResultFile") -> list[str]:
     """Say of each backend that raced against an earlier version how it has changed."""
     return [
-        " ".join(_sentences(list(group)))
+        " ".join(_sentences(list(group), content["gradrace"]))
         for _, group in groupby(changes(content), key=lambda change: change.earlier)
     ]
 
 
-def _sentences(found: Sequence[VersionChange]) -> Iterator[str]:
+def _sentences(found: Sequence[VersionChange], about: "About") -> Iterator[str]:
     name, revision = short(found[0].backend), found[0].revision
+    now, then = (precision_of(about, version) for version in (found[0].backend, found[0].earlier))
+    if now != then:
+        yield f"{name} computes in {now}, and at {revision} in {then}."
     clauses: list[str] = []
     for verdict in (statistics.SLOWER, statistics.FASTER):
         amounts = [_amount(change) for change in found if change.verdict == verdict]
@@ -135,32 +146,54 @@ def gate(content: "ResultFile", limits: Mapping[str, float]) -> tuple[bool, list
     """Return whether nothing is slower than the limits allow, and what to say of that.
 
     `limits` maps a size, or "" for all, to a share. Without limits, everything passes. A backend
-    that did not exist at the revision passes. A single session, or no earlier version that could be
-    verified and timed, is a failure: nothing was compared.
+    that did not exist at the revision passes, and so does one that was wrong or too slow then. What
+    could be timed then, but not now, is a failure, and so is a single session.
     """
     if not limits:
         return True, []
-    found, missing = changes(content), not_compared(content)
+    found, missing = changes(content), not_compared(content, limits)
     if not found and not missing:
         return True, ["Passed: no earlier version exists."]
-    if not found or any(change.verdict == statistics.UNJUDGED for change in found):
-        return False, [
-            "Failed: nothing was compared; that takes an earlier version that agrees, and two or "
-            "more sessions."
-        ]
-    slow = too_slow(found, limits)
-    lines = [f"Failed: {_named(c)} is slower by more than {_limit(c, limits)}." for c in slow]
-    lines += [f"{short(name)} was not compared." for name in missing]
-    lines += [
+    slow, lost = too_slow(found, limits), [entry for entry in missing if entry.lost]
+    failed = [
+        f"{_named(change)} is slower than at {change.revision} by more than "
+        f"{_limit(change, limits)}."
+        for change in slow
+    ]
+    failed += [f"{_named(entry)} is not timed any more: {entry.reason}." for entry in lost]
+    if any(change.verdict == statistics.UNJUDGED for change in found):
+        failed.append("too few sessions to compare versions; that takes two or more.")
+    elif not found and not lost and not _timed_today(missing):
+        failed.append("nothing was compared.")
+    open_ = [
+        f"Not compared: {short(entry.earlier)} on {size(entry.case)}: {entry.reason}."
+        for entry in missing
+        if not entry.lost
+    ]
+    open_ += [
         _not_ruled_out(change, limit)
         for change in found
         if (limit := limit_of(change, limits)) is not None
         and change not in slow
+        and change.verdict != statistics.UNJUDGED
         and change.ruled_out > limit
     ]
-    if slow or not lines:
-        return not slow, lines or ["Passed: every slowdown above the limit is ruled out."]
-    return True, ["Passed: no slowdown above the limit is shown.", *lines]
+    if failed:
+        return False, [*(f"Failed: {reason}" for reason in failed), *open_]
+    if open_:
+        return True, ["Passed: no slowdown above the limit is shown.", *open_]
+    return True, ["Passed: every slowdown above the limit is ruled out."]
+
+
+def _timed_today(missing: Sequence[Uncompared]) -> bool:
+    """Whether all of today's versions were timed: they cannot be slower than what failed."""
+    return all(entry.backend in {row["backend"] for row in entry.case["arms"]} for entry in missing)
+
+
+def slowdown(change: VersionChange, limits: Mapping[str, float]) -> str:
+    """Say by how much a version is slower than its limit allows."""
+    allowed = f"{_limit(change, limits)} is allowed"
+    return f"is slower than at {change.revision}: {_amount(change)}; {allowed}"
 
 
 def _limit(change: VersionChange, limits: Mapping[str, float]) -> str:
@@ -169,11 +202,14 @@ def _limit(change: VersionChange, limits: Mapping[str, float]) -> str:
 
 def _not_ruled_out(change: VersionChange, limit: float) -> str:
     """Say what the sessions leave open, and how many more would decide it."""
-    about = f"Undecided: {_named(change)} may be slower by more than {percent(limit)}"
+    about = (
+        f"Undecided: {_named(change)} may be slower than at {change.revision} by more than "
+        f"{percent(limit)}"
+    )
     if limit and (needed := change.sessions_for(limit)):
         return f"{about}; about {max(needed, change.sessions + 1)} sessions would rule that out."
     return f"{about}, and more sessions are unlikely to rule that out."
 
 
-def _named(change: VersionChange) -> str:
+def _named(change: VersionChange | Uncompared) -> str:
     return f"{short(change.backend)} on {size(change.case)}"

@@ -19,7 +19,7 @@ import typer
 import backends
 from backends.interface import Floats, Trajectory
 from bench.data.samples import Dataset, integers
-from bench.proof.isolation import longest_chain
+from bench.proof.isolation import longest_chains
 from bench.proof.steps import Steps
 from bench.race.cases import make_case
 from bench.race.timed_backend import integer_rate, known_steps
@@ -138,7 +138,7 @@ KINDS: dict[str, tuple[Mistake, Sequence[float], str]] = {
 
 def fields(n: int, chain_of: str | None = None) -> list[Field]:
     """Return what a race judges at this size."""
-    chain = n if chain_of is None else longest_chain(backends.load(chain_of), n, FEATURES)
+    chain = n if chain_of is None else longest_chains(backends.load(chain_of), n, FEATURES).gradient
     case = make_case(n, FEATURES)
     on_samples, on_integers = known_steps(case)
     return [

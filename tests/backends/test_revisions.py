@@ -140,6 +140,22 @@ def test_installed_packages_are_not_followed(
     assert names == {"back.py", "__init__.py", "inner.py"}
 
 
+def test_dots_before_a_name_are_counted(repository: Path) -> None:
+    sub = repository / "package" / "sub"
+    sub.mkdir()
+    (sub / "__init__.py").touch()
+    (sub / "inner.py").touch()
+    (sub / "back.py").write_text("from ..inner import INNER")
+    assert finding.with_neighbors(sub / "back.py")[1:] == [repository / "package" / "inner.py"]
+
+
+def test_a_relative_path_in_a_package_ends(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository / "package")
+    assert list(finding.roots(Path("inner.py"))) == [repository / "package", repository]
+
+
 def test_a_file_in_a_package_gets_the_package_of_its_commit(repository: Path) -> None:
     text = "from package.inner import INNER\nimport near\nNEAR = near.NEAR\n" + BACKEND
     (repository / "package" / "back.py").write_text(text)

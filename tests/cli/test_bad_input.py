@@ -63,6 +63,11 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
         ["run", "--case", "9x"],
         "case: needs SAMPLESxFEATURES, like 100x1 or 1e5x8@2000",
     ),
+    "run, no epochs": (["run", "--case", "9x1@0"], "epochs: must be from 1 to "),
+    "run, empty revision": (
+        ["run", "--against", ""],
+        "--against: needs a revision of git, such as",
+    ),
     "run, case and sizes": (["run", "--case", "9x1", "--sizes", "9"], "--case: cannot be combined"),
     "run, no revision": (
         ["run", "--against", "no/such", "--backends", "numba"],

@@ -45,6 +45,24 @@ class TestShow:
         assert "gradrace run --resume run.json" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("show run.json --fail-above 2% 100x1=50%", "--fail-above: needs an earlier version"),
+        ("show --fail-above 2% 100x1=50% run.json", "--fail-above: needs an earlier version"),
+        (
+            "advise --n 9 --d 1 --epochs 9 --backends no.py numpy",
+            "--backends: needs --measure",
+        ),
+    ],
+)
+def test_several_words_belong_to_an_option_even_beside_a_file(
+    gradrace: Command, words: str, message: str, tmp_path: Path
+) -> None:
+    write_run(tmp_path / "run.json", {"100x1": {"python": 4e-5, "numba": 1e-7}})
+    assert gradrace(*words.split()).stderr.startswith(f"gradrace: {message}")
+
+
 class TestCompare:
     @pytest.fixture
     def runs(self, tmp_path: Path) -> tuple[str, str]:

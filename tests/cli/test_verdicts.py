@@ -72,7 +72,7 @@ class TestCheckOfSeveral:
 
     def test_then_a_row_of_each(self, done: "subprocess.CompletedProcess[str]") -> None:
         rows = [
-            line.split()[:2] for line in done.stdout.splitlines() if "@" in line or "NO" in line
+            line.split()[:2] for line in done.stdout.splitlines() if "% @" in line or "NO" in line
         ]
         assert rows == [
             ["wrong.py", "NO"],

@@ -7,18 +7,16 @@ import pytest
 
 from backends import ABSENT
 from bench.findings import statistics
-from bench.findings.schema import ResultFile
+from bench.findings.conclusions import conclude
+from bench.findings.schema import LeftOut, ResultFile
 from bench.findings.statistics import Estimate
-from bench.findings.versions import changes, not_compared
+from bench.findings.versions import changes
+from bench.report.formats import race_junit
 from bench.report.race import race_summary
 from bench.report.versions import gate
 
 THEN = {"100x1": 1e-6, "1000x1": 1e-5}
 Race = Callable[..., ResultFile]
-NOT_COMPARED = (
-    "Failed: nothing was compared; that takes an earlier version that agrees, and two or more "
-    "sessions."
-)
 
 
 @pytest.fixture
@@ -67,6 +65,14 @@ def test_a_single_session_judges_nothing(raced: Race) -> None:
     }
 
 
+def test_a_change_of_precision_is_said_first(raced: Race) -> None:
+    content = raced(0.5, 0.5)
+    content["gradrace"]["backends"]["numba"]["precision"] = "float32"
+    assert str(race_summary(content)[0]).startswith(
+        "numba computes in float32, and at before in float64. numba is faster than it was at "
+    )
+
+
 def test_the_answer_comes_first(raced: Race) -> None:
     first = str(race_summary(raced(1.02, 1.0))[0])
     assert first.startswith(
@@ -80,7 +86,11 @@ class TestGate:
         ("limits", "passed", "words"),
         [
             ({}, True, ""),
-            ({"": 0.01}, False, "Failed: numba on 100 × 1 is slower by more than 1 %."),
+            (
+                {"": 0.01},
+                False,
+                "Failed: numba on 100 × 1 is slower than at before by more than 1 %.",
+            ),
             ({"": 0.01, "100x1": 0.05}, True, "Passed: every slowdown above the limit is ruled"),
             ({"1000x1": 0.05}, True, "Passed"),
             ({"100x1": 0.02}, True, "Undecided: numba on 100 × 1"),
@@ -108,31 +118,64 @@ class TestGate:
         passed, lines = gate(content, {"": 0.01})
         assert passed
         assert lines[0] == "Passed: no slowdown above the limit is shown."
-        assert lines[1].startswith("Undecided: numba on 100 × 1 may be slower by more than 1 %")
+        assert lines[1].startswith(
+            "Undecided: numba on 100 × 1 may be slower than at before by more than 1 %"
+        )
 
     def test_what_is_open_says_how_many_sessions_decide(self, raced: Race) -> None:
         passed, lines = gate(raced(1.0, 1.0, spread=0.05), {"": 0.01})
         assert passed
         assert "sessions would rule that out" in " ".join(lines)
 
+    def left_out(self, content: ResultFile, backend: str, *sizes: str) -> ResultFile:
+        """Take away the times of a backend at some sizes."""
+        content["benchmarks"][:] = [
+            arm
+            for arm in content["benchmarks"]
+            if arm["extra_info"]["backend"] != backend or arm["group"] not in sizes
+        ]
+        for case in sizes:
+            reason = "too slow: a call of one epoch takes 3 s"
+            entry = LeftOut(case=case, backend=backend, reason=reason, fault=False)
+            content["gradrace"]["left_out"].append(entry)
+        conclude(content)
+        return content
+
     def test_nothing_compared_is_no_success(self, raced: Race) -> None:
-        content = raced(1.0, 1.0)
-        content["benchmarks"][:] = []
-        assert not_compared(content) == ["before"]
-        assert gate(content, {"": 0.1}) == (False, [NOT_COMPARED])
+        content = self.left_out(raced(1.0, 1.0), "before", *THEN)
+        content = self.left_out(content, "numba", *THEN)
+        passed, lines = gate(content, {"": 0.1})
+        assert not passed
+        assert lines[0] == "Failed: nothing was compared."
+        assert lines[1] == "Not compared: before on 100 × 1: a call of one epoch takes 3 s."
 
-    def test_a_single_session_is_no_success(self, raced: Race) -> None:
-        assert gate(raced(1.0, 1.0, sessions=1), {"": 0.1}) == (False, [NOT_COMPARED])
+    def test_what_cannot_be_timed_any_more_is_a_failure(self, raced: Race) -> None:
+        content = self.left_out(raced(1.0, 1.0), "numba", "1000x1")
+        passed, lines = gate(content, {"": 0.1})
+        assert not passed
+        assert lines[0] == (
+            "Failed: numba on 1,000 × 1 is not timed any more: a call of one epoch takes 3 s."
+        )
+        assert "<failure" in race_junit(content, {"": 0.1})
+        assert gate(content, {"100x1": 0.1})[0]  # the other size has no limit
+        assert "<failure" not in race_junit(content, {"100x1": 0.1})
 
-    def test_what_was_not_compared_is_named(self, raced: Race) -> None:
-        content = raced(1.0, 1.0)
-        content["gradrace"]["backends"]["other"] = {
-            **content["gradrace"]["backends"]["before"],
-            "version_of": "new",
-        }
+    def test_what_was_wrong_then_passes(self, raced: Race) -> None:
+        assert gate(self.left_out(raced(1.0, 1.0), "before", *THEN), {"": 0.1})[0]
+
+    def test_what_could_not_be_timed_then_is_said(self, raced: Race) -> None:
+        content = self.left_out(raced(1.0, 1.0), "before", "1000x1")
         passed, lines = gate(content, {"": 0.1})
         assert passed
-        assert "other was not compared." in lines
+        assert lines == [
+            "Passed: no slowdown above the limit is shown.",
+            "Not compared: before on 1,000 × 1: a call of one epoch takes 3 s.",
+        ]
+
+    def test_a_single_session_is_no_success(self, raced: Race) -> None:
+        passed, (reason,) = gate(raced(1.0, 1.0, sessions=1), {"": 0.1})
+        assert not passed
+        assert reason == "Failed: too few sessions to compare versions; that takes two or more."
 
     def test_a_new_backend_passes(self, raced: Race) -> None:
         content = raced(1.0, 1.0)

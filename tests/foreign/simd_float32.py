@@ -20,9 +20,9 @@ def prepare(X, y):
 
 def train(data, *, lr, epochs, w0=None, b0=0.0, every=1):
     columns, y = data
-    w = np.zeros(len(columns), np.float32) if w0 is None else np.array(w0, np.float32)
     epoch = np.append(np.arange(0, epochs, every), epochs)
     with np.errstate(over="ignore"):
+        w = np.zeros(len(columns), np.float32) if w0 is None else np.array(w0, np.float32)
         return epoch, *_train(columns, y, w, np.float32(b0), np.float32(lr), epochs, every)
 
 

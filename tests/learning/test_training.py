@@ -207,6 +207,7 @@ class TestSaved:
             "data": "synthetic 50 × 3",
             "n": 50,
             "backend": "numpy",
+            "precision": "float64",
             "lr": 0.1,
             "epochs": 100,
             "standardized": None,

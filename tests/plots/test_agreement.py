@@ -51,10 +51,10 @@ class TestAgreement:
         pyarrow.parquet.write_table(error_table(checked, exact), tmp_path / "a.parquet")
         for axes in agreement.figure(tmp_path / "a.parquet").axes:
             drawn = curves(axes)
-            bound = drawn["bound of half.py"]
-            x, error = drawn["half.py"]
+            bound = drawn["rounding bound of float32"]
+            x, error = drawn["half.py (float32)"]
             assert (error < np.interp(x, *bound)).all()
-            assert (bound[1] > 1e6 * drawn["rounding bound"][1]).all()
+            assert (bound[1] > 1e6 * drawn["rounding bound of float64"][1]).all()
 
     def test_png(self, table: Path, tmp_path: Path) -> None:
         agreement.draw(table, tmp_path / "a.png")

@@ -12,7 +12,7 @@ from backends.interface import Floats, Trajectory
 from bench.data.samples import Dataset, reference_line, synthetic
 from bench.learning.curvature import hessian
 from bench.proof.agreement import judge, piece_fault
-from bench.proof.isolation import PIECES_LR, longest_chain
+from bench.proof.isolation import PIECES_LR, longest_chains
 from bench.proof.oracle import ExactTrajectory, exact_trajectory
 from bench.proof.problems import Problem
 from tests.variants import (
@@ -333,7 +333,7 @@ class TestChains:
     def test_a_small_mistake_at_a_large_size_is_found(
         self, name: str, many: ExactTrajectory
     ) -> None:
-        exact = many.held_to(longest_chain(backends.load(name), 1_000_000, 1))
+        exact = many.held_to(longest_chains(backends.load(name), 1_000_000, 1).gradient)
         assert judge("", self.path(OffBy), many).agrees
         verdict = judge("", self.path(OffBy), exact)
         assert not verdict.agrees
@@ -344,7 +344,7 @@ class TestChains:
     def test_what_declares_a_chain_keeps_to_it(self, name: str, many: ExactTrajectory) -> None:
         module, data = backends.load(name), synthetic(1_000_000, 1)
         path = module.train(module.prepare(data.X, data.y), lr=0.1, epochs=3)
-        verdict = judge(name, path, many.held_to(longest_chain(module, 1_000_000, 1)))
+        verdict = judge(name, path, many.held_to(longest_chains(module, 1_000_000, 1).gradient))
         assert verdict.agrees, verdict.reason
 
     def test_what_it_declares_is_needed(self) -> None:
@@ -355,7 +355,7 @@ class TestChains:
         exact, gram = exact_trajectory(X, y, lr=0.5, epochs=1), backends.load("gram")
         path = gram.train(gram.prepare(X, y), lr=0.5, epochs=1)
         assert not judge("gram", path, exact.held_to(1)).agrees
-        assert judge("gram", path, exact.held_to(longest_chain(gram, 10_240, 1))).agrees
+        assert judge("gram", path, exact.held_to(longest_chains(gram, 10_240, 1).gradient)).agrees
 
     def test_steps_so_small_that_nothing_else_may_be_rounded(self) -> None:
         """Here `gram` must not insert the sums into the update: that would round once more."""
@@ -363,7 +363,7 @@ class TestChains:
         job: dict[str, Any] = {"lr": 3.197e-06, "epochs": 20, "w0": [8.592], "b0": 0.268}
         exact = exact_trajectory(data.X, data.y, **job)
         path = gram.train(gram.prepare(data.X, data.y), **job)
-        assert judge("gram", path, exact.held_to(longest_chain(gram, 100_000, 1))).agrees
+        assert judge("gram", path, exact.held_to(longest_chains(gram, 100_000, 1).gradient)).agrees
 
     def test_no_chain_is_longer_than_all_samples(self, converging: ExactTrajectory) -> None:
         assert converging.held_to(100) is converging.held_to(10**9) is converging

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import backends
 from backends.interface import Floats, Trajectory
-from bench.data.samples import Dataset, synthetic
+from bench.data.samples import Dataset, small_integers, synthetic
 from bench.learning.curvature import hessian
 from bench.proof.agreement import Checked, check_backends, judge, piece_fault
-from bench.proof.isolation import PIECES_LR
+from bench.proof.isolation import PIECES_LR, as_trajectory
 from bench.proof.oracle import ExactTrajectory, exact_trajectory
 from bench.proof.precision import FLOAT32, FLOAT64
 from bench.proof.problems import Problem, suite
@@ -104,6 +105,24 @@ def test_wrong_loops_do_not(addition: str) -> None:
     assert not judge("", right, bound(job).held_to(200)).agrees  # by the bound of float64
 
 
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (3, 3), (1_000, 10), (100_000, 1), (1_500_000, 2)])
+def test_small_integers_show_what_the_bound_hides(n: int, d: int) -> None:
+    """They are added without rounding, so a part of them that is left out is seen."""
+    data, rate, few = small_integers(n, d), 2.0 ** -(26 + d.bit_length()), n // 64 + d + 14
+    assert (np.abs(data.X).T @ np.abs(data.y)).max() < 2**24
+    steps, start = Steps.of_small_integers(data.X, data.y, few), (np.zeros(d), 0.0)
+    module = backends.load(str(FOREIGN / "simd_float32.py"))
+
+    def path(share: float) -> Trajectory:
+        kept = max(1, int(share * len(data.y)))
+        samples = module.prepare(data.X[:kept], data.y[:kept])
+        return as_trajectory(module.train(samples, lr=rate, epochs=4), 4, d, precision=FLOAT32)
+
+    assert steps.fault(path(1.0), rate, *start, precision=FLOAT32) == ""
+    if n > 1:
+        assert steps.fault(path(0.95 if n > 10 else 0.8), rate, *start, precision=FLOAT32)
+
+
 class TestPieces:
     """predict, loss, gradients and update, at a start that float32 rounds."""
 
@@ -146,6 +165,16 @@ class TestBackend:
         (found,) = check_backends([str(path)], job, exact=exact, others=suite())
         return found
 
+    def test_may_keep_its_results_in_float64(self, tmp_path: Path, line: Dataset) -> None:
+        """In a run that diverges, these leave the range of float32."""
+        path = tmp_path / "mixed.py"
+        unit = "UNIT_ROUNDOFF = np.finfo(np.float32).epsneg\n"
+        stored = "return np.asarray(X, np.float32).astype(float), np.asarray(y, float)"
+        with np.errstate(over="ignore"):
+            good = (FOREIGN / "good.py").read_text("utf-8")
+        path.write_text(good.replace("return np.asarray(X), np.asarray(y)", stored) + unit)
+        assert self.checked(path, line).verdict.reason == ""
+
     def test_agrees_and_says_how_many_digits_it_keeps(self, line: Dataset) -> None:
         verdict = self.checked(FOREIGN / "simd_float32.py", line).verdict
         assert (verdict.agrees, verdict.reason, verdict.precision) == (True, "", "float32")
@@ -157,6 +186,7 @@ class TestBackend:
         ("old", "new", "reason"),
         [
             ("UNIT_ROUNDOFF = 2.0**-24", "", "w has dtype float32, not float64; if the backend "),
+            ("2.0**-24", "np.float32(2.0**-23)", "UNIT_ROUNDOFF is np.float32(1.1920929e-07), "),
             ("2.0**-24", "2.0**-11", "UNIT_ROUNDOFF is 0.00048828125, not 2.0**-53 (float64) or "),
             ("2.0**-24", "'24'", "UNIT_ROUNDOFF is '24', not 2.0**-53 (float64) or 2.0**-24 "),
             ("path_b[row] = b", "path_b[row] = b * 1.0002", "b at epoch 1: got "),

@@ -8,8 +8,10 @@ import pytest
 
 from backends.interface import Floats, Samples
 from bench.machine.usage import Memory
+from bench.proof.isolation import BackendError
 from bench.race import timed_backend
 from bench.race.cases import Case
+from bench.race.plan import Arm
 from bench.race.timed_backend import Contestant
 
 BUDGET = 0.02
@@ -107,8 +109,9 @@ class OnAFakeClock:
         self.samples.append(n)
         return (np.zeros(1),) * 4
 
-    def tried(self, longest: float) -> Contestant:
+    def tried(self, longest: float, precision: str = "") -> Contestant:
         arm = Contestant.__new__(Contestant)
+        arm._arm = Arm("1000000x1@10", "fake", precision=precision)
         arm.job = Case(1_000_000, 1, 0.1, 10)
         samples = timed_backend._samples(arm.job.n, 1)
         arm._make_ready("fake", samples, budget=0.02, longest=longest)
@@ -129,3 +132,10 @@ def test_compiling_is_measured_where_few_samples_foretell_the_time(
     assert arm.too_slow == ""
     assert arm.compile == pytest.approx(3.0)
     assert arm.first == pytest.approx(5.0)
+
+
+def test_the_precision_is_the_one_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = OnAFakeClock(monkeypatch)
+    assert fake.tried(longest=3.0, precision="float64").too_slow == ""
+    with pytest.raises(BackendError, match="it declares float64, but float32 when it was checked"):
+        fake.tried(longest=3.0, precision="float32")

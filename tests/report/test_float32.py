@@ -88,6 +88,13 @@ def test_it_is_compared_with_its_own_kind(content: ResultFile) -> None:
     assert {gain.rival for gain in trade.gains} == {"gram"}
 
 
+def test_a_wrong_one_is_not_praised(content: ResultFile) -> None:
+    content["gradrace"]["left_out"].append(
+        {"case": "every case", "backend": "half.py", "reason": "is wrong", "fault": True}
+    )
+    assert trades(content) == []
+
+
 def test_a_winner_is_marked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(path.parent)
     content = write_run(path, {"100x1": {"numba": 1e-7, "half.py": 5e-8}}, float32=["half.py"])
