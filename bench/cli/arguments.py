@@ -15,6 +15,7 @@ from bench.report.terminal import note
 if TYPE_CHECKING:
     from bench.data.folders import Files
     from bench.data.samples import Dataset, Samples
+    from bench.data.tables import Reading
     from bench.learning.rate_choice import Rate
 
 Choice = TypeVar("Choice", bound=str)
@@ -52,6 +53,18 @@ Features = Annotated[
         help="Columns to predict from; repeatable.  [default: all others]",
         show_default=False,
     ),
+]
+
+Decimal = Annotated[
+    str, typer.Option(metavar="CHARACTER", help="Decimal point of a CSV file: . or a comma.")
+]
+
+Encoding = Annotated[
+    str, typer.Option(metavar="NAME", help="Encoding of a CSV file, such as cp1252.")
+]
+
+DropMissing = Annotated[
+    bool, typer.Option("--drop-missing", help="Leave out rows with a missing value.")
 ]
 
 RateText = Annotated[
@@ -92,7 +105,7 @@ Scheduler = Annotated[
     ),
 ]
 
-TABLE = "CSV, TSV, Parquet, Feather, NPZ or NPY; - is standard input."
+TABLE = "CSV or TSV, maybe compressed, Parquet, Feather, NPZ or NPY; - is standard input."
 TABLES = (
     f"{TABLE}  A folder or a pattern in quotes stands for all its CSV, Parquet or Feather files."
 )
@@ -129,6 +142,7 @@ def samples_of(
     features: list[str] | None,
     specs: Sequence[str] | None,
     scheduler: str | None,
+    reading: "Reading",
 ) -> "tuple[Dataset | Files, list[str]]":
     """Return the samples of a table, or the reference line, and the backends to use for them.
 
@@ -144,6 +158,7 @@ def samples_of(
     from backends.interface import InputValueError
     from bench.data.folders import Files, open_samples
     from bench.data.samples import reference_line
+    from bench.data.tables import PLAIN
 
     large = backends.for_large_data()
     if scheduler is not None:
@@ -155,7 +170,7 @@ def samples_of(
     if file is not None:
         named = list(specs or [])
         in_parts = named == [large] if named else (True if scheduler else None)
-        samples = open_samples(file, target, features or (), in_parts=in_parts)
+        samples = open_samples(file, target, features or (), in_parts=in_parts, reading=reading)
         if scheduler is not None and not isinstance(samples, Files):
             raise InputValueError(f"--scheduler: {samples.name} is not read in parts")
         if isinstance(samples, Files) and in_parts is None:
@@ -168,6 +183,8 @@ def samples_of(
         return samples, named or ([large] if isinstance(samples, Files) else [])
     if target is not None or features:
         raise InputValueError("--target and --features need a FILE")
+    if reading != PLAIN:
+        raise InputValueError("--decimal, --encoding and --drop-missing need a FILE")
     return reference_line(), list(specs or [])
 
 
@@ -204,6 +221,14 @@ def whole_number(option: str, text: str) -> int:
     raise InputValueError(f"{option}: needs a whole number of at least 1, got {text!r}")
 
 
+def whole(text: str) -> int:
+    """Return a whole number that may be written 1e5, for an option of typer's."""
+    with contextlib.suppress(ValueError, OverflowError):
+        if float(text) == int(float(text)):
+            return int(text) if str(text).lstrip("-").isdecimal() else int(float(text))
+    raise typer.BadParameter(f"needs a whole number, got {text!r}")
+
+
 def one_of(option: str, text: str, *allowed: Choice) -> Choice:
     """Return a text that must be one of those allowed."""
     from backends.interface import InputValueError
@@ -213,6 +238,21 @@ def one_of(option: str, text: str, *allowed: Choice) -> Choice:
             return choice
     *others, last = allowed
     raise InputValueError(f"{option}: must be {', '.join(others)} or {last}, got {text!r}")
+
+
+def reading_of(decimal: str, encoding: str, *, drop_missing: bool = False) -> "Reading":
+    """Return how a table is read.
+
+    Raises:
+        InputValueError: the decimal point is neither a point nor a comma.
+
+    """
+    from backends.interface import InputValueError
+    from bench.data.tables import Reading
+
+    if decimal not in (".", ","):
+        raise InputValueError(f"--decimal: must be . or a comma, got {decimal!r}")
+    return Reading(decimal, encoding, drop_missing)
 
 
 def limits_of(texts: Sequence[str]) -> dict[str, float]:

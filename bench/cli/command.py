@@ -17,6 +17,9 @@ from bench.report.terminal import end, silence, silenced
 # exit statuses
 DISAGREES = 1
 UNUSABLE = 2
+PAGE = "report.html"
+"""What commands call the page that they write beside their pictures."""
+
 PIPE_CLOSED = 141  # what a shell reports for a program that wrote to a closed pipe
 
 app = typer.Typer(
@@ -56,26 +59,40 @@ class _Command(typer.core.TyperCommand):
     """A command whose repeatable options take several words: --lr 0.1 0.2 is --lr 0.1 --lr 0.2."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeat the option in front of every further word that belongs to it."""
-        several = {
-            name
-            for option in self.params
-            if getattr(option, "multiple", False)
-            for name in option.opts
-        }
-        arguments = any(option.param_type_name == "argument" for option in self.params)
+        """Repeat the option in front of every further word that belongs to it.
+
+        A word may also be a FILE, where the command takes one. So, until a FILE was given before
+        the option, only a number or a backend belongs to it.
+        """
+        options = {name: option for option in self.params for name in option.opts}
+        several = {name for name, option in options.items() if getattr(option, "multiple", False)}
+        valued = {name for name, option in options.items() if not getattr(option, "is_flag", False)}
+        missing = sum(option.param_type_name == "argument" for option in self.params)
         words: list[str] = []
+        current = ""  # the repeatable option that further words may belong to
         for word in args:
-            before = words[-2] if len(words) > 1 else ""
-            if words and words[-1].partition("=")[0] in several and "=" in words[-1]:
-                before = words[-1].partition("=")[0]
-            # Where a command takes a FILE, only a number or a backend can belong to the option.
-            belongs = _is_number(word) or not (arguments or word.startswith("-"))
-            belongs |= before in ("--backend", "--backends") and _is_backend(word)
-            if before in several and belongs:
-                words.append(before)
+            before = words[-1] if words else ""
+            if word.startswith("--"):
+                name, _, value = word.partition("=")
+                current = name if name in several and value else ""
+            elif before in valued and "=" not in before:
+                current = before if before in several else ""
+            elif word.startswith("-") and not _is_number(word):
+                current = ""
+            elif current and _belongs(current, word, missing):
+                words.append(current)
+            else:
+                missing -= 1
+                current = ""
             words.append(word)
         return super().parse_args(ctx, words)
+
+
+def _belongs(option: str, word: str, missing: int) -> bool:
+    """Whether a word is one more value of an option; so many arguments are still `missing`."""
+    if missing <= 0 or _is_number(word):
+        return True
+    return option in ("--backend", "--backends") and _is_backend(word)
 
 
 def _is_number(word: str) -> bool:

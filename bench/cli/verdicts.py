@@ -10,6 +10,9 @@ from bench.cli.arguments import (
     REFERENCE,
     TABLES,
     Backends,
+    Decimal,
+    DropMissing,
+    Encoding,
     Features,
     RateText,
     Scheduler,
@@ -17,8 +20,10 @@ from bench.cli.arguments import (
     Timeout,
     limit_of,
     rate_of,
+    reading_of,
     samples_of,
     usable,
+    whole,
 )
 from bench.cli.command import DISAGREES, command, end_interrupted
 from bench.report.terminal import progress_bar, show, show_lines, show_saved
@@ -40,10 +45,14 @@ def check(
     ] = None,
     target: Target = None,
     features: Features = None,
+    decimal: Decimal = ".",
+    encoding: Encoding = "utf-8",
+    drop_missing: DropMissing = False,
     lr: RateText = None,
     epochs: Annotated[
         int | None,
         typer.Option(
+            parser=whole,
             metavar="N",
             help="Number of updates.  [default: 10,000; for a table, 1,000 or fewer]",
         ),
@@ -76,7 +85,8 @@ def check(
     usable(backend or [])
     if json is not None:
         writable_file(json)
-    table, specs = samples_of(data, target, features, backend, scheduler)
+    reading = reading_of(decimal, encoding, drop_missing=drop_missing)
+    table, specs = samples_of(data, target, features, backend, scheduler, reading)
     specs = specs or list(backends.installed())
     usable(specs)
     if epochs is None and data is None:

@@ -119,6 +119,7 @@ def open_samples(
     features: Sequence[str] = (),
     *,
     in_parts: bool | None = None,
+    reading: tables.Reading = tables.PLAIN,
 ) -> Dataset | Files:
     """Read a table into memory, or open it to be read in parts if it takes over half the free one.
 
@@ -130,7 +131,12 @@ def open_samples(
 
     """
     if not (in_parts or may_be_large(path)) or not can_be_read_in_parts(path):
-        return tables.read_table(path, target, features)
+        return tables.read_table(path, target, features, reading)
+    if reading != tables.PLAIN:
+        raise InputValueError(
+            f"{path}: --decimal, --encoding and --drop-missing need a single file that fits in "
+            "memory"
+        )
     files = open_files(path, target, features)
     if in_parts or (in_parts is None and not files.fit_in_memory):
         return files
@@ -280,8 +286,8 @@ def open_dataset(path: Path, paths: Sequence[Path]) -> tuple[str, Any]:
 
     """
     kinds = {file: sources.kind_of(file) for file in paths}
-    if any(sources.is_old_feather(file) for file, kind in kinds.items() if kind == "Feather"):
-        raise InputValueError(f"{path}: is Feather of version 1; save it as Parquet")
+    if any(sources.is_other_feather(file) for file, kind in kinds.items() if kind == "Feather"):
+        raise InputValueError(f"{path}: is a Feather stream or of version 1; save it as Parquet")
     first, kind = next(iter(kinds.items()))
     if kind not in KINDS:
         raise InputValueError(f"{path}: a {kind} file is not read in parts; save it as Parquet")
@@ -298,7 +304,7 @@ def _text_format(path: Path) -> Any:
     layout = text_tables.layout(str(path), path)
     return pa.dataset.CsvFileFormat(
         parse_options=layout.parse_options(),
-        read_options=pa.csv.ReadOptions(column_names=layout.names),
+        read_options=pa.csv.ReadOptions(column_names=layout.names, skip_rows=layout.comments),
     )
 
 

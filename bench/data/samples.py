@@ -50,6 +50,10 @@ class Samples(Protocol):
         """What generated the targets, if that is known."""
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was left out when they were read, in sentences."""
+
+    @property
     def n(self) -> int:
         """The number of samples."""
 
@@ -101,6 +105,8 @@ class Dataset:
     """Whether the names are x1, x2, … because the source has none"""
     truth: Truth | None = None
     """What generated the targets, if that is known"""
+    remarks: tuple[str, ...] = ()
+    """What was left out when they were read, in sentences"""
 
     @property
     def n(self) -> int:

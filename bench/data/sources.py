@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import psutil
 import pyarrow as pa
@@ -17,6 +17,7 @@ _MAGIC = {
     b"PAR1": "Parquet",
     b"ARROW1": "Feather",
     b"FEA1": "Feather",
+    b"\xff\xff\xff\xff": "Feather",  # a stream
     b"PK\x03\x04": "NPZ",
     b"\x93NUMPY": "NPY",
 }
@@ -27,10 +28,9 @@ _SUFFIXES = {
     ".npz": "NPZ",
     ".npy": "NPY",
 }
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 _REFUSED = {
-    b"\x1f\x8b": "is compressed; decompress it first",
-    b"BZh": "is compressed; decompress it first",
-    b"\x28\xb5\x2f\xfd": "is compressed; decompress it first",
+    **dict.fromkeys(_COMPRESSED, "is compressed; decompress it first"),
     b"\xff\xfe": "is UTF-16 text; save it as UTF-8",
     b"\xfe\xff": "is UTF-16 text; save it as UTF-8",
     b"\xd0\xcf\x11\xe0": "is an old Office document; save the table as CSV",
@@ -53,9 +53,9 @@ def kind_of(path: Path) -> str:
     return kind_of_source(str(path), path.suffix, path)
 
 
-def is_old_feather(path: Path) -> bool:
-    """Whether a file is Feather of version 1, which is not read in parts."""
-    return _first_bytes(path).startswith(b"FEA1")
+def is_other_feather(path: Path) -> bool:
+    """Whether a file is Feather of version 1 or a stream, which are not read in parts."""
+    return _first_bytes(path).startswith((b"FEA1", b"\xff\xff\xff\xff"))
 
 
 def kind_of_source(name: str, suffix: str, source: Source) -> str:
@@ -66,6 +66,8 @@ def kind_of_source(name: str, suffix: str, source: Source) -> str:
     for magic, why in _REFUSED.items():
         if head.startswith(magic):
             raise InputValueError(f"{name}: {why}")
+    if suffix.lower() in (".xlsx", ".xlsm"):
+        raise InputValueError(f"{name}: is an Excel table; save it as CSV")
     if kind != (expected := _SUFFIXES.get(suffix.lower(), kind)):
         raise InputValueError(f"{name}: is not a readable {expected} file, by its first bytes")
     return kind
@@ -74,8 +76,11 @@ def kind_of_source(name: str, suffix: str, source: Source) -> str:
 def source_of(path: Path) -> tuple[str, Source]:
     """Return the name of a file for messages, and the file, or the whole content of a pipe.
 
+    Of a compressed file, it is the decompressed content.
+
     Raises:
-        InputValueError: there is no such file, or a pipe contains no table or too much data.
+        InputValueError: there is no such file, a pipe contains no table or too much data, or a
+            compressed file is damaged.
 
     """
     if str(path) == STDIN:
@@ -85,9 +90,24 @@ def source_of(path: Path) -> tuple[str, Source]:
     if path.is_dir():
         raise InputValueError(f"{path}: is a folder")
     if path.is_file():
-        return str(path), path
+        return str(path), _decompressed(path)
     with path.open("rb") as pipe:
         return str(path), _all_of(str(path), pipe)
+
+
+def _decompressed(path: Path) -> Source:
+    """Return a file as it is, or the content of a compressed one."""
+    start = _first_bytes(path)
+    kind = next((kind for magic, kind in _COMPRESSED.items() if start.startswith(magic)), "")
+    if not kind:
+        return path
+    try:
+        opened: Any = pa.input_stream(str(path), compression=cast(Any, kind))
+        with opened as stream:
+            return _all_of(str(path), stream)
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise InputValueError(f"{path}: is not a readable {kind} file: {reason}") from None
 
 
 def _all_of(name: str, pipe: BinaryIO) -> bytes:
@@ -119,6 +139,12 @@ def _first_bytes(path: Path) -> bytes:
         return file.read(_SNIFFED)
 
 
+def is_stream(source: Source) -> bool:
+    """Whether a Feather table is a stream, without a directory at its end."""
+    start = source[:4] if isinstance(source, bytes) else _first_bytes(source)[:4]
+    return start == b"\xff\xff\xff\xff"
+
+
 @contextmanager
 def readable(name: str, kind: str) -> Iterator[None]:
     """Turn any error that a library raises on a malformed file into one line."""
@@ -130,6 +156,8 @@ def readable(name: str, kind: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         reason = " ".join(str(error).split())
+        if "invalid UTF8" in reason:
+            reason = "it is not UTF-8; try --encoding cp1252"
         raise InputValueError(f"{name}: is not a readable {kind} file: {reason}") from None
 
 

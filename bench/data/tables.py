@@ -8,9 +8,10 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,14 +19,29 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet
+from numpy.typing import NDArray
 
 from backends.interface import Floats, InputValueError
 from bench.data import text_tables
 from bench.data.samples import Dataset, unnamed
-from bench.data.sources import Source, arrow, kind_of_source, readable, source_of
+from bench.data.sources import Source, arrow, is_stream, kind_of_source, readable, source_of
 
 _BATCH_ROWS = 8192  # few enough to stay in the cache while columns are copied to rows
 _NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
+
+
+class Reading(NamedTuple):
+    """How a table is read, as far as it cannot say itself."""
+
+    decimal: str = "."
+    """The decimal point of text"""
+    encoding: str = "utf-8"
+    """The encoding of text"""
+    drop_missing: bool = False
+    """Whether rows with a missing value are left out"""
+
+
+PLAIN = Reading()
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,9 @@ class Table:
     headless: bool
     """Whether the columns are called x1, x2, … because the file has no names for them"""
     _batches: Callable[[list[str]], Iterator[pa.RecordBatch]]
+    reading: Reading = PLAIN
+    unnamed: str = ""
+    """What is not among the columns, because it only numbers or names the rows; empty if nothing"""
 
     @property
     def listing(self) -> str:
@@ -54,14 +73,64 @@ class Table:
         """
         require_columns(self.name, self.columns, columns)
         blocks: list[Floats] = []
+        done = 0
         with readable(self.name, self.kind):
             for batch in self._batches(list(columns)):
-                done = sum(map(len, blocks))
-                blocks.append(_numbers(self.name, batch.select(list(columns)), done))
+                chosen = batch.select(list(columns))
+                _require_numbers(self.name, chosen)
+                missing = _missing(chosen)
+                if missing.any() and not self.reading.drop_missing:
+                    raise InputValueError(self._what_is_missing(columns))
+                kept = chosen.filter(pa.array(~missing)) if missing.any() else chosen
+                blocks.append(_numbers(self.name, kept, done))
+                done += batch.num_rows
         return blocks
 
+    def count(self, columns: Sequence[str]) -> int:
+        """Return how many rows these columns have, with those that miss a value."""
+        return sum(batch.num_rows for batch in self._batches(list(columns)))
 
-def read_table(path: Path, target: str | None = None, features: Sequence[str] = ()) -> Dataset:
+    def _what_is_missing(self, columns: Sequence[str]) -> str:
+        """Name the first missing value, and count the rows and columns that miss something."""
+        first, rows, gaps, incomplete = "", 0, 0, set[str]()
+        for batch in self._batches(list(columns)):
+            chosen = batch.select(list(columns))
+            flags = {name: _is_missing(chosen.column(name)) for name in columns}
+            places = {name: int(np.argmax(found)) for name, found in flags.items() if found.any()}
+            if places and not first:
+                name = min(places, key=places.__getitem__)
+                first = f"column {name!r}, row {rows + places[name] + 1}: a value is missing"
+            incomplete |= places.keys()
+            gaps += int(_missing(chosen).sum())
+            rows += batch.num_rows
+        if gaps == 1:
+            return f"{self.name}: {first} (--drop-missing leaves the row out)"
+        names = _listed([repr(name) for name in columns if name in incomplete])
+        return (
+            f"{self.name}: {first}; {gaps:,} of {rows:,} rows miss something, in {names} "
+            "(--drop-missing leaves them out)"
+        )
+
+
+def _missing(batch: pa.RecordBatch) -> NDArray[np.bool_]:
+    """Return which rows miss a value."""
+    found: NDArray[np.bool_] = np.zeros(batch.num_rows, dtype=bool)
+    for values in batch.columns:
+        found |= _is_missing(values)
+    return found
+
+
+def _is_missing(values: Any) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = pc.is_null(values, nan_is_null=True).to_numpy(zero_copy_only=False)
+    return found
+
+
+def read_table(
+    path: Path,
+    target: str | None = None,
+    features: Sequence[str] = (),
+    reading: Reading = PLAIN,
+) -> Dataset:
     """Read a table of numbers; the path `-` is standard input.
 
     `target` defaults to the last column, `features` to all others. One string in `features` may
@@ -72,7 +141,16 @@ def read_table(path: Path, target: str | None = None, features: Sequence[str] = 
             are fewer than two columns or rows.
 
     """
-    table = open_table(path)
+    return dataset_of(open_table(path, reading), target, features)
+
+
+def dataset_of(table: Table, target: str | None = None, features: Sequence[str] = ()) -> Dataset:
+    """Return the samples that some columns of a table hold.
+
+    Raises:
+        InputValueError: as `read_table`.
+
+    """
     *chosen, target = choose(table.name, table.columns, target, tuple(features))
     blocks = table.rows([*chosen, target])
     n = sum(map(len, blocks))
@@ -84,10 +162,16 @@ def read_table(path: Path, target: str | None = None, features: Sequence[str] = 
         block = blocks.pop()
         X[n - len(block) : n] = block[:, :-1]
         n -= len(block)
-    return Dataset(table.name, tuple(chosen), target, X, y, table.headless)
+    dropped = table.count([*chosen, target]) - len(y) if table.reading.drop_missing else 0
+    rows = f"{dropped:,} row{'s' * (dropped != 1)}"
+    remarks = [
+        *([f"Not used: {table.unnamed}."] if table.unnamed else []),
+        *([f"Left out: {rows} with a missing value."] if dropped else []),
+    ]
+    return Dataset(table.name, tuple(chosen), target, X, y, table.headless, remarks=tuple(remarks))
 
 
-def open_table(path: Path) -> Table:
+def open_table(path: Path, reading: Reading = PLAIN) -> Table:
     """Find out the format of a file and its columns.
 
     CSV columns without a name are left out: they hold the names of the rows, or nothing.
@@ -102,15 +186,15 @@ def open_table(path: Path) -> Table:
     """
     name, source = source_of(path)
     kind = kind_of_source(name, path.suffix, source)
-    openers = {
-        "CSV": _open_csv,
+    openers: dict[str, Callable[[str, Source], Table]] = {
+        "CSV": partial(_open_csv, reading=reading),
         "Parquet": _open_parquet,
         "Feather": _open_feather,
         "NPZ": _open_npz,
         "NPY": _open_npy,
     }
     with readable(name, kind):
-        table = openers[kind](name, source)
+        table = replace(openers[kind](name, source), reading=reading)
     column, count = Counter(table.columns).most_common(1)[0] if table.columns else ("", 0)
     if count > 1:
         raise InputValueError(f"{name}: has more than one column {column!r}")
@@ -163,26 +247,26 @@ def _split(names: Sequence[str], features: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _numbers(name: str, batch: pa.RecordBatch, done: int) -> Floats:
-    """Return a batch as one array of finite numbers; `done` rows precede it in the file."""
-    columns = [_plain(values) for values in batch.columns]
-    for column, values in zip(batch.schema.names, columns, strict=True):
-        if not any(is_kind(values.type) for is_kind in _NUMERIC):
+def _require_numbers(name: str, batch: pa.RecordBatch) -> None:
+    """Make sure that all columns of a batch hold numbers."""
+    for column, values in zip(batch.schema.names, batch.columns, strict=True):
+        kind = _plain(values).type
+        if not any(is_kind(kind) for is_kind in _NUMERIC):
             raise InputValueError(
-                f"{name}: column {column!r} holds {values.type}, not numbers "
+                f"{name}: column {column!r} holds {kind}, not numbers "
                 "(--features can leave the column out)"
             )
-        if values.null_count:
-            row = done + pc.index(values.is_null(), pa.scalar(value=True)).as_py() + 1
-            raise InputValueError(f"{name}: column {column!r}, row {row}: a value is missing")
+
+
+def _numbers(name: str, batch: pa.RecordBatch, done: int) -> Floats:
+    """Return a batch as one array of finite numbers; `done` rows precede it in the file."""
     rows = np.empty((batch.num_rows, batch.num_columns))
-    for j, values in enumerate(columns):
-        rows[:, j] = values.to_numpy(zero_copy_only=False)
+    for j, values in enumerate(batch.columns):
+        rows[:, j] = _plain(values).to_numpy(zero_copy_only=False)
     if not np.isfinite(rows).all():
         i, j = (int(k) for k in np.argwhere(~np.isfinite(rows))[0])
-        what = "a value is missing" if np.isnan(rows[i, j]) else f"{rows[i, j]} is not finite"
-        column = batch.schema.names[j]
-        raise InputValueError(f"{name}: column {column!r}, row {done + i + 1}: {what}")
+        place = f"column {batch.schema.names[j]!r}, row {done + i + 1}"
+        raise InputValueError(f"{name}: {place}: {rows[i, j]} is not finite")
     return rows
 
 
@@ -193,8 +277,8 @@ def _plain(values: Any) -> Any:
     return values.cast(pa.float64()) if pa.types.is_decimal(values.type) else values
 
 
-def _open_csv(name: str, source: Source) -> Table:
-    layout = text_tables.layout(name, source)
+def _open_csv(name: str, source: Source, reading: Reading) -> Table:
+    layout = text_tables.layout(name, source, reading.decimal, reading.encoding)
     parse, read = layout.parse_options(), layout.read_options()
     with pyarrow.csv.open_csv(arrow(source), read, parse) as reader:
         inferred = reader.schema
@@ -207,7 +291,10 @@ def _open_csv(name: str, source: Source) -> Table:
         if numbers:
             kinds |= {c: pa.bool_() for c in kinds if c in flags}
         options = pyarrow.csv.ConvertOptions(
-            include_columns=list(kinds), column_types=kinds, strings_can_be_null=True
+            include_columns=list(kinds),
+            column_types=kinds,
+            strings_can_be_null=True,
+            decimal_point=reading.decimal,
         )
         with pyarrow.csv.open_csv(arrow(source), read, parse, options) as reader:
             for batch in reader:
@@ -218,34 +305,48 @@ def _open_csv(name: str, source: Source) -> Table:
             yield from convert(columns, numbers=True)
         except pa.ArrowInvalid:
             text_tables.refuse_text(
-                name, convert(columns, numbers=False), {c.strip() for c in flags}
+                name,
+                convert(columns, numbers=False),
+                {c.strip() for c in flags},
+                reading.decimal,
             )
             raise
 
     columns = tuple(column.strip() for column in inferred.names if column.strip())
-    return Table(name, "CSV", columns, layout.headless, batches)
+    blank = len(inferred.names) - len(columns)
+    left = "a column without a name" if blank == 1 else f"{blank} columns without a name"
+    return Table(name, "CSV", columns, layout.headless, batches, unnamed=left * (blank > 0))
 
 
 def _open_parquet(name: str, source: Source) -> Table:
     with pyarrow.parquet.ParquetFile(arrow(source)) as file:
-        names = without_index(file.schema_arrow.names)
+        every = file.schema_arrow.names
+    names = without_index(every)
 
     def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
         with pyarrow.parquet.ParquetFile(arrow(source)) as file:
             yield from file.iter_batches(_BATCH_ROWS, columns=columns)
 
-    return Table(name, "Parquet", names, headless=False, _batches=batches)
+    index = _INDEX * (len(names) < len(every))
+    return Table(name, "Parquet", names, headless=False, _batches=batches, unnamed=index)
 
 
 def _open_feather(name: str, source: Source) -> Table:
-    table = pyarrow.feather.read_table(arrow(source), memory_map=False)
+    if is_stream(source):
+        with pa.ipc.open_stream(arrow(source)) as reader:
+            table = reader.read_all()
+    else:
+        table = pyarrow.feather.read_table(arrow(source), memory_map=False)
 
     def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
         yield from table.select(columns).to_batches(_BATCH_ROWS)
 
-    return Table(
-        name, "Feather", without_index(table.column_names), headless=False, _batches=batches
-    )
+    names = without_index(table.column_names)
+    index = _INDEX * (len(names) < table.num_columns)
+    return Table(name, "Feather", names, headless=False, _batches=batches, unnamed=index)
+
+
+_INDEX = "the row names that pandas added"
 
 
 def without_index(names: Sequence[str]) -> tuple[str, ...]:

@@ -31,6 +31,9 @@ class Layout:
     """Whether there are quotes in the first lines"""
     longest: int
     """The bytes of the longest of them"""
+    encoding: str = "utf-8"
+    comments: int = 0
+    """How many lines at the beginning are comments, which start with # and a blank"""
 
     @property
     def names(self) -> list[str] | None:
@@ -48,32 +51,60 @@ class Layout:
     def read_options(self) -> pyarrow.csv.ReadOptions:
         """Return the names, and how much is read at once."""
         size = max(2**20, 8 * self.longest)
-        return pyarrow.csv.ReadOptions(block_size=size, column_names=self.names)
+        return pyarrow.csv.ReadOptions(
+            block_size=size,
+            column_names=self.names,
+            encoding=self.encoding,
+            skip_rows=self.comments,
+        )
 
 
-def layout(name: str, source: Source) -> Layout:
+def layout(name: str, source: Source, decimal: str = ".", encoding: str = "utf-8") -> Layout:
     """Return how a text is read.
 
     Raises:
-        InputValueError: it is empty, or a line is too long.
+        InputValueError: it is empty or in another encoding, or a line is too long.
 
     """
-    lines = _first_lines(name, source)
+    comments, lines = _first_lines(name, source)
     if not lines:
         raise InputValueError(f"{name}: is empty")
-    delimiter = _delimiter(lines)
-    cells = next(csv.reader([lines[0].decode("utf-8-sig")], delimiter=delimiter))
+    delimiter = _delimiter(lines, decimal)
+    first = _decoded(name, lines[0], encoding)
+    cells = next(csv.reader([first], delimiter=delimiter))
     quoted = any(b'"' in line for line in lines)
-    headless = all(map(_is_value, cells))
-    return Layout(delimiter, len(cells), headless, quoted, max(map(len, lines)))
+    headless = all(_is_value(cell, decimal) for cell in cells)
+    longest = max(map(len, lines))
+    return Layout(delimiter, len(cells), headless, quoted, longest, encoding, comments)
 
 
-def refuse_text(name: str, batches: Iterator[pa.RecordBatch], flags: set[str]) -> None:
+def _decoded(name: str, line: bytes, encoding: str) -> str:
+    try:
+        return line.decode("utf-8-sig" if encoding == "utf-8" else encoding)
+    except LookupError:
+        raise InputValueError(f"--encoding: there is no {encoding!r}; try cp1252") from None
+    except UnicodeDecodeError:
+        raise InputValueError(f"{name}: {not_in(encoding)}") from None
+
+
+def not_in(encoding: str) -> str:
+    """Say that a text is not in an encoding, and guess a better one."""
+    guess = "; try --encoding cp1252" * (encoding == "utf-8")
+    return f"is not text in {encoding}{guess}"
+
+
+def refuse_text(
+    name: str, batches: Iterator[pa.RecordBatch], flags: set[str], decimal: str = "."
+) -> None:
     """Report the first entry that is not a number or, in the columns `flags`, not a boolean."""
+
+    def is_number(text: str) -> bool:
+        return _is_number(text, decimal)
+
     done = 0
     for batch in batches:
         for column, values in zip(batch.schema.names, batch.columns, strict=True):
-            row, text = _first_odd(values, _is_flag if column in flags else _is_number)
+            row, text = _first_odd(values, _is_flag if column in flags else is_number)
             if text is not None:
                 why = "is neither true nor false" if column in flags else _why_no_number(text)
                 raise InputValueError(
@@ -82,35 +113,44 @@ def refuse_text(name: str, batches: Iterator[pa.RecordBatch], flags: set[str]) -
         done += batch.num_rows
 
 
-def _first_lines(name: str, source: Source) -> list[bytes]:
-    """Return the first lines that are not empty, and reject one that is too long."""
+def _first_lines(name: str, source: Source) -> tuple[int, list[bytes]]:
+    """Return how many comments there are, and the first other lines that are not empty.
+
+    A line that is too long is rejected.
+    """
     lines: list[bytes] = []
+    comments = 0
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         while len(lines) < _SNIFFED_LINES and (line := file.readline(MOST_OF_LINE + 1)):
             if len(line) > MOST_OF_LINE:
                 most = f"{MOST_OF_LINE / 2**20:,.0f} MiB"
                 raise InputValueError(f"{name}: is not a table: a line is longer than {most}")
-            if line.strip():
+            if not lines and line.removeprefix(b"\xef\xbb\xbf").startswith(b"# "):
+                comments += 1
+            elif line.strip():
                 lines.append(line.rstrip(b"\r\n"))
-    return lines
+    return comments, lines
 
 
-def _delimiter(lines: list[bytes]) -> str:
+def _delimiter(lines: list[bytes], decimal: str) -> str:
     """Return the delimiter: the character that occurs equally often in all of the first lines."""
-    for delimiter in "\t;,":
+    possible = "\t;,".replace(decimal, "")
+    for delimiter in possible:
         counts = {re.sub(rb'"[^"]*"', b"", line).count(delimiter.encode()) for line in lines}
         if len(counts) == 1 and counts != {0}:
             return delimiter
-    return max(",;\t", key=lambda delimiter: lines[0].count(delimiter.encode()) if lines else 0)
+    return max(
+        possible[::-1], key=lambda delimiter: lines[0].count(delimiter.encode()) if lines else 0
+    )
 
 
-def _is_value(text: str) -> bool:
-    return not text or text.lower() in ("true", "false") or _is_number(text)
+def _is_value(text: str, decimal: str) -> bool:
+    return not text or text.lower() in ("true", "false") or _is_number(text, decimal)
 
 
-def _is_number(text: str) -> bool:
+def _is_number(text: str, decimal: str) -> bool:
     try:
-        float(text)
+        float(text.replace(decimal, ".") if "." not in text or decimal == "." else "")
     except ValueError:
         return False
     return "_" not in text
@@ -128,7 +168,7 @@ def _is_flag(text: str) -> bool:
 
 def _why_no_number(text: str) -> str:
     if re.fullmatch(r"\s*[+-]?[\d.]*,\d+\s*", text):
-        return "has a comma; write one and a half as 1.5, and thousands without commas"
+        return "has a comma; write thousands without it; if it is the decimal point: --decimal ,"
     if re.match(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", text):
         return "is a date, not a number (--features can leave the column out)"
     return "is not a number (--features can leave the column out)"

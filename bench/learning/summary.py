@@ -68,6 +68,11 @@ class Summary:
         return self.files.target
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """Nothing is left out."""
+        return ()
+
+    @property
     def n(self) -> int:
         """The number of samples."""
         return int(self.condensed.n)

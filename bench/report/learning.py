@@ -15,6 +15,7 @@ def heading(known: Landscape, how: str) -> list[str]:
     """Name the data, and compare the condition numbers if they were standardized."""
     data = known.data
     lines = [f"{data.name}: {question(data)}", how]
+    lines += data.remarks
     if data.headless:
         lines.insert(1, "The columns have no names; they are called x1, x2, …")
     if known.scaling is not None:

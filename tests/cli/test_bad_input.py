@@ -12,6 +12,14 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
     "unknown column": (["train", "houses.csv", "--target", "rent"], "houses.csv: has no column"),
     "unknown feature": (["train", "houses.csv", "--features", "x"], "houses.csv: has no column"),
     "text": (["train", "text.csv"], "text.csv: column 'y', row 2: 'low' is not a number"),
+    "decimal": (
+        ["train", "houses.csv", "--decimal", "x"],
+        "--decimal: must be . or a comma, got 'x'",
+    ),
+    "decimal, no file": (
+        ["train", "--decimal", ","],
+        "--decimal, --encoding and --drop-missing need",
+    ),
     "missing value": (["train", "gap.csv"], "gap.csv: column 'y', row 1: a value is missing"),
     "no rows": (["train", "none.csv"], "none.csv: needs at least two rows, has 0"),
     "one row": (["train", "one.csv"], "one.csv: needs at least two rows, has 1"),

@@ -12,13 +12,14 @@ import pytest
 import backends
 from bench.data.samples import reference_line
 from bench.learning.landscape import Landscape
+from bench.learning.model import OF_A_MODEL
 from bench.learning.rate_choice import best_rate
 from tests.cli.conftest import MODEL, TABLE, WRONG, listing, one_line
 from tests.conftest import FOREIGN, ROOT, Command
 
 
 class TestTrain:
-    NAMES = ("history.parquet", "model.json", "fit.parquet", "loss.png", "fit.png")
+    NAMES = ("history.parquet", "loss.png", "report.html", *OF_A_MODEL)
 
     def test_the_reference_line(self, gradrace: Command, tmp_path: Path) -> None:
         done = gradrace("train")
@@ -48,7 +49,9 @@ class TestTrain:
             "gradrace: diverged: the loss overflows at epoch 186, because α = 0.1 exceeds "
             "2/λmax = 0.026347; choose a rate below that\n"
         )
-        assert listing(tmp_path) == {"results/train/history.parquet", "results/train/loss.png"}
+        assert listing(tmp_path) == {
+            f"results/train/{name}" for name in ("history.parquet", "loss.png", "report.html")
+        }
 
     def test_no_progress_bar_without_a_terminal(self, gradrace: Command) -> None:
         done = gradrace("train", "--epochs", "100")
@@ -116,6 +119,24 @@ class TestTrainOptions:
         done = gradrace("train", "t.csv")
         assert done.returncode == 0
         assert done.stderr == "warning: w is not unique: 'b' follows from 'a'; 'one' is constant\n"
+
+    def test_a_table_of_a_german_spreadsheet(self, gradrace: Command, tmp_path: Path) -> None:
+        text = "größe;preis\n1,5;2\n3;4,25\n4;\n5;7,5\n"
+        (tmp_path / "t.csv").write_bytes(text.encode("cp1252"))
+        words = ("train", "t.csv", "--decimal", ",", "--encoding", "cp1252", "--epochs", "1e3")
+        done = gradrace(*words)
+        assert done.returncode == 2
+        assert "column 'preis', row 3: a value is missing (--drop-missing leaves the" in done.stderr
+        done = gradrace(*words, "--drop-missing", "--standardize")
+        assert done.returncode == 0, done.stderr
+        assert "t.csv: preis from größe" in done.stdout
+        assert "Left out: 1 row with a missing value." in done.stdout
+        assert "1,000 epochs" in done.stdout
+
+    def test_features_may_be_separated_by_spaces(self, gradrace: Command, table: str) -> None:
+        for words in (["size", "age"], ["size,age"]):
+            done = gradrace("train", table, "--features", *words, "--epochs", "10")
+            assert "price from size, age" in done.stdout, done.stderr
 
     def test_standard_input(self, tmp_path: Path) -> None:
         done = subprocess.run(

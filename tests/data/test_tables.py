@@ -12,9 +12,10 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.feather
@@ -25,7 +26,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from backends.interface import Floats, InputValueError
-from bench.data.tables import open_table, read_table
+from bench.data.tables import Reading, open_table, read_table
 from tests.conftest import ROOT
 
 ROWS = "a,b,c\n1,2,3\n4,5.5,-6e-1\n7,8,9\n"
@@ -350,9 +351,12 @@ CSV: dict[str, tuple[str | bytes, str]] = {
     "text": ("x,y\n1,2\n3,low\n", "column 'y', row 2: 'low' is not a number"),
     "a date": ("x,y\n2026-01-01,2\n", "column 'x', row 1: '2026-01-01' is a date, not a number"),
     "a date of another style": ("x,y\n1.2.2026,2\n", "column 'x', row 1: '1.2.2026' is a date"),
-    "decimal commas": ("x;y\n1,5;2\n3;4\n", "column 'x', row 1: '1,5' has a comma; write one"),
+    "decimal commas": (
+        "x;y\n1,5;2\n3;4\n",
+        "row 1: '1,5' has a comma; .*: --decimal ,",
+    ),
     "decimal commas, no names": ("1,5;2\n3,5;4\n", "row 1: '3,5' has a comma"),
-    "thousands": ('x,y\n"1,500",2\n', "'1,500' has a comma; write .* thousands without commas"),
+    "thousands": ('x,y\n"1,500",2\n', "'1,500' has a comma; write thousands without it"),
     "a boolean among numbers": ("x,y\n7,2\ntrue,4\n", "row 2: 'true' is not a number"),
     "a number among booleans": ("x,y\ntrue,2\n1.5,4\n", "row 1: 'true' is not a number"),
     "a number far below booleans": (
@@ -361,15 +365,23 @@ CSV: dict[str, tuple[str | bytes, str]] = {
     ),
     "old line ends": ("x,y\r1,2\r3,4\r", "is not a readable CSV file: "),
     "UTF-16": ("x,y\n1,2\n".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
-    "Latin-1 names": (b"gr\xf6\xdfe,y\n1,2\n3,4\n", "is not a readable CSV file: .*utf-8"),
-    "gzip": (b"\x1f\x8b\x08\x00", "is compressed; decompress it first"),
+    "Latin-1 names": (b"gr\xf6\xdfe,y\n1,2\n3,4\n", "is not text in utf-8; try --encoding cp1252"),
+    "gzip, cut": (b"\x1f\x8b\x08\x00", "is not a readable gzip file: "),
     "underscores": ("x,y\n1_000,2\n3,4\n", "'1_000' is not a number"),
     "thousands and a decimal comma": ('x;y\n"1.000,5";2\n', "'1.000,5' has a comma"),
     "a decimal comma": (
         'x,y\n1,2\n"1,5",4\n',
-        "column 'x', row 2: '1,5' has a comma; write one and a half as 1.5",
+        "column 'x', row 2: '1,5' has a comma; .*: --decimal ,",
     ),
     "a missing value": ("x,y\n1,2\n3,\n5,6\n", "column 'y', row 2: a value is missing"),
+    "several missing values": (
+        "a,b,y\n1,,2\n3,4,5\n,,6\n",
+        r"column 'b', row 1: a value is missing; 2 of 3 rows miss something, in 'a', 'b' \(--dr",
+    ),
+    "Latin-1 text far down": (
+        b"x,y\n" + b"1,2\n" * 200_000 + b"\xf6,2\n",
+        "is not a readable CSV file: it is not UTF-8; try --encoding cp1252",
+    ),
     "NA": ("x,y\nNA,2\n3,4\n", "column 'x', row 1: a value is missing"),
     "nan": ("x,y\n1,2\n3,4\nnan,4\n", "column 'x', row 3: a value is missing"),
     "inf": ("x,y\n1,2\n3,-inf\n", "column 'y', row 2: -inf is not finite"),
@@ -454,7 +466,7 @@ OTHERS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "a folder": ("t.csv", lambda p: p.mkdir(), "is a folder"),
     "zip of CSVs": ("t.zip", lambda p: zipped(p), "'a.csv' is not an array"),
     "npy, damaged": ("t.npy", lambda p: write(p, DAMAGED_NPY), "is not a readable NPY file"),
-    "excel": ("t.xlsx", lambda p: excel(p), "save an Excel table as CSV"),
+    "excel": ("t.xlsx", lambda p: excel(p), "is an Excel table; save it as CSV"),
     "npy, one axis": ("t.npy", lambda p: np.save(p, np.arange(3)), "needs shape .n, columns., got"),
     "npy, complex": ("t.npy", lambda p: np.save(p, np.eye(2) * 1j), "'x1' holds complex128"),
     "npy, objects": ("t.npy", lambda p: np.save(p, OBJECTS), "is not a readable NPY file: Object"),
@@ -485,3 +497,78 @@ def test_other_files_that_cannot_be_used(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputValueError, match=rf"{file}: .*{message}") as caught:
         read_table(tmp_path / file)
     assert "\n" not in str(caught.value)
+
+
+GERMAN = "größe;preis\n1,5;2\n3;4,25\n"
+
+
+def test_a_decimal_comma(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", GERMAN)
+    data = read_table(path, reading=Reading(decimal=","))
+    assert data.features == ("größe",)
+    assert (data.X.ravel().tolist(), data.y.tolist()) == ([1.5, 3.0], [2.0, 4.25])
+    with pytest.raises(InputValueError, match=r"'1\.5' is not a number"):
+        read_table(write(path, "x;y\n1.5;2\n3;4\n"), reading=Reading(decimal=","))
+
+
+def test_a_decimal_comma_without_names(tmp_path: Path) -> None:
+    data = read_table(write(tmp_path / "t.csv", "1,5;2\n3;4,25\n"), reading=Reading(decimal=","))
+    assert data.headless
+    assert data.y.tolist() == [2.0, 4.25]
+
+
+def test_another_encoding(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", GERMAN.encode("cp1252"))
+    data = read_table(path, "preis", reading=Reading(decimal=",", encoding="cp1252"))
+    assert data.features == ("größe",)
+    with pytest.raises(InputValueError, match="--encoding: there is no 'klingon'; try cp1252"):
+        read_table(path, reading=Reading(encoding="klingon"))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "feather"])
+def test_rows_with_gaps_can_be_left_out(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"t.{kind}"
+    table = pa.table({"a": [1.0, None, 3.0, 4.0], "b": [1, 2, None, 4], "y": [1.0, 2, 3, np.nan]})
+    if kind == "csv":
+        write(path, "a,b,y\n1,1,1\n,2,2\n3,,3\n4,4,nan\n5,6,7\n")
+    elif kind == "parquet":
+        pyarrow.parquet.write_table(pa.concat_tables([table, table]), path)
+    else:
+        pyarrow.feather.write_feather(pa.concat_tables([table, table]), str(path))
+    data = read_table(path, reading=Reading(drop_missing=True))
+    kept = [[1.0, 1.0], [5.0, 6.0]] if kind == "csv" else [[1.0, 1.0], [1.0, 1.0]]
+    assert data.X.tolist() == kept
+    left = 3 if kind == "csv" else 6
+    assert data.remarks == (f"Left out: {left} rows with a missing value.",)
+    unused = read_table(path, "b", ["a"], Reading(drop_missing=True))
+    assert len(unused.y) == (3 if kind == "csv" else 4)  # y may miss what it wants
+
+
+def test_what_only_numbers_the_rows_is_said(tmp_path: Path) -> None:
+    data = read_table(write(tmp_path / "t.csv", ",x,y\n0,1,2\n1,3,4\n"))
+    assert data.remarks == ("Not used: a column without a name.",)
+    pd.DataFrame({"x": [1, 2], "y": [3, 4]}, index=["a", "b"]).to_parquet(tmp_path / "t.parquet")
+    data = read_table(tmp_path / "t.parquet")
+    assert data.remarks == ("Not used: the row names that pandas added.",)
+
+
+@pytest.mark.parametrize("kind", ["gzip", "bz2", "zstd"])
+def test_compressed_text(kind: Any, tmp_path: Path) -> None:
+    with pa.output_stream(str(tmp_path / "t.csv.x"), compression=kind) as file:
+        file.write(ROWS.encode())
+    assert read_table(tmp_path / "t.csv.x").y.tolist() == [3.0, -0.6, 9.0]
+
+
+def test_a_feather_stream(tmp_path: Path) -> None:
+    table = pa.table({"x": [1.0, 2.0], "y": [3.0, 4.0]})
+    with pa.ipc.new_stream(str(tmp_path / "t.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    assert read_table(tmp_path / "t.arrow").y.tolist() == [3.0, 4.0]
+
+
+@pytest.mark.parametrize("start", ["# made by hand\n# on Monday\n", "\ufeff# one\n"])
+def test_comments_before_the_names(start: str, tmp_path: Path) -> None:
+    assert read_table(write(tmp_path / "t.csv", start + ROWS)).features == ("a", "b")
+    data = read_table(write(tmp_path / "u.csv", start + "1,2\n3,4\n"))
+    assert data.y.tolist() == [2.0, 4.0]
+    assert read_table(write(tmp_path / "v.csv", "#id,x\n1,2\n3,4\n")).features == ("#id",)
