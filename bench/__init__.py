@@ -7,25 +7,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from backends.interface import InputError
+    from bench.api.estimator import GradientDescentRegressor
+    from bench.api.models import Fit, UnfinishedWarning, fit, load
+    from bench.api.studies import Race, Rates, Verdicts, check, race, rates
     from bench.data.samples import Dataset, reference_line
     from bench.data.tables import read_table
     from bench.findings.advice import advise
     from bench.findings.comparison import compare
-    from bench.learning.rates import study as rates
-    from bench.learning.training import Fit, fit
+    from bench.proof.isolation import BackendError
     from bench.proof.oracle import exact_trajectory
-    from bench.race.checking import check
     from bench.race.run import resume, run
     from bench.race.scale import study as scale
 
 __all__ = [
+    "BackendError",
     "Dataset",
     "Fit",
+    "GradientDescentRegressor",
+    "InputError",
+    "Race",
+    "Rates",
+    "UnfinishedWarning",
+    "Verdicts",
     "advise",
     "check",
     "compare",
     "exact_trajectory",
     "fit",
+    "load",
+    "race",
     "rates",
     "read_table",
     "reference_line",
@@ -35,14 +46,23 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BackendError": "bench.proof.isolation:BackendError",
     "Dataset": "bench.data.samples:Dataset",
-    "Fit": "bench.learning.training:Fit",
+    "Fit": "bench.api.models:Fit",
+    "GradientDescentRegressor": "bench.api.estimator:GradientDescentRegressor",
+    "InputError": "backends.interface:InputError",
+    "Race": "bench.api.studies:Race",
+    "Rates": "bench.api.studies:Rates",
+    "UnfinishedWarning": "bench.api.models:UnfinishedWarning",
+    "Verdicts": "bench.api.studies:Verdicts",
     "advise": "bench.findings.advice:advise",
-    "check": "bench.race.checking:check",
+    "check": "bench.api.studies:check",
     "compare": "bench.findings.comparison:compare",
     "exact_trajectory": "bench.proof.oracle:exact_trajectory",
-    "fit": "bench.learning.training:fit",
-    "rates": "bench.learning.rates:study",
+    "fit": "bench.api.models:fit",
+    "load": "bench.api.models:load",
+    "race": "bench.api.studies:race",
+    "rates": "bench.api.studies:rates",
     "read_table": "bench.data.tables:read_table",
     "reference_line": "bench.data.samples:reference_line",
     "resume": "bench.race.run:resume",

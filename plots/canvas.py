@@ -7,6 +7,7 @@ matplotlib is imported here, and they are drawn within `own_settings`.
 
 import contextlib
 import importlib.util
+import io
 import logging
 import os
 import sys
@@ -57,7 +58,7 @@ with _quiet():
 # E402: these must follow `_import`, which keeps a person's settings out of the import.
 import matplotlib  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
+from matplotlib.figure import Figure as _Figure  # noqa: E402
 from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: E402
 from matplotlib.patches import Rectangle  # noqa: E402
 from matplotlib.text import Annotation  # noqa: E402
@@ -82,6 +83,16 @@ __all__ = [
     "Rectangle",
     "own_settings",
 ]
+
+
+class Figure(_Figure):
+    """A figure that a notebook shows, whichever way it uses matplotlib."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        with own_settings():
+            self.savefig(buffer, format="png", dpi=100, facecolor="white")
+        return buffer.getvalue()
 
 
 @contextlib.contextmanager

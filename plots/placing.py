@@ -183,5 +183,5 @@ def _points(axes: Axes) -> float:
 
 def _figure(axes: Axes) -> Figure:
     figure = axes.get_figure(root=True)
-    assert figure is not None
+    assert isinstance(figure, Figure)
     return figure

@@ -3,18 +3,22 @@
 import reprlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from backends.interface import Floats, InputValueError
+from backends.interface import Floats, InputValueError, check_samples
 from bench.data.files import replacing, writable_file, write_table
-from bench.data.tables import Table, open_table
+from bench.data.frames import columns_of
+from bench.data.tables import PLAIN, Reading, Table, open_table
 from bench.learning.model import FORMAT, SCHEMA
 
+_SHOWN = 5  # weights
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Model:
     """ŷ = (X − center) w + height, the names of the columns it uses, and their range in training.
 
@@ -33,6 +37,37 @@ class Model:
     """(d,)"""
     high: Floats
     """(d,)"""
+
+    @property
+    def b(self) -> float:
+        """The bias: ŷ at 0."""
+        return float(self.height - self.center @ self.w)
+
+    def predict(self, X: Any) -> Floats:
+        """Return ŷ, shape (m,), for an array X (m, d), or a table with the columns of the model.
+
+        Raises:
+            InputTypeError, InputValueError: X cannot be used, or lacks a column.
+
+        """
+        X = columns_of(X, self.features)
+        X, _ = check_samples(X, np.zeros(np.shape(X)[:1]))
+        if X.shape[1] != len(self.w):
+            raise InputValueError(f"X: needs {len(self.w)} columns, got {X.shape[1]}")
+        return self.values(X)
+
+    def values(self, X: Floats) -> Floats:
+        """Return (X − center) w + height; inf or nan where float64 overflows."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            y_hat: Floats = (X - self.center) @ self.w + self.height
+        return y_hat
+
+    def __repr__(self) -> str:
+        pairs = zip(self.features[:_SHOWN], self.w.tolist(), strict=False)
+        more = len(self.features) - _SHOWN
+        w = ", ".join(f"{name} {value:.6g}" for name, value in pairs)
+        w += f", … {more:,} more" * (more > 0)
+        return f"Model of {self.target}: w: {w}; b: {self.b:.6g}"
 
 
 @dataclass(frozen=True)
@@ -76,7 +111,9 @@ def read_model(path: Path) -> Model:
     return Model(tuple(content["features"]), content["target"], w, center, height, low, high)
 
 
-def predict_table(model: Path, table: Path, out: Path | None = None) -> Predictions:
+def predict_table(
+    model: Path, table: Path, out: Path | None = None, reading: Reading = PLAIN
+) -> Predictions:
     """Return what a saved model predicts for a table; write it to `out`, if given.
 
     Raises:
@@ -91,13 +128,13 @@ def predict_table(model: Path, table: Path, out: Path | None = None) -> Predicti
         writable_file(out)
         if out.exists() and any(path.exists() and out.samefile(path) for path in (table, model)):
             raise InputValueError(f"{out}: would be overwritten while it is read; choose another")
-    found = predict(trained, table)
+    found = predict(trained, table, reading)
     if out is not None:
         write_predictions(found, out)
     return found
 
 
-def predict(model: Model, path: Path) -> Predictions:
+def predict(model: Model, path: Path, reading: Reading = PLAIN) -> Predictions:
     """Return ŷ for every row of a table, whose columns are found by name.
 
     Raises:
@@ -105,7 +142,7 @@ def predict(model: Model, path: Path) -> Predictions:
             float64.
 
     """
-    table = open_table(path)
+    table = open_table(path, reading)
     missing = [name for name in model.features if name not in table.columns]
     if missing:
         raise InputValueError(
@@ -113,8 +150,7 @@ def predict(model: Model, path: Path) -> Predictions:
             f"it has {table.listing}"
         )
     X = np.concatenate(table.rows(model.features) or [np.empty((0, len(model.features)))])
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = (X - model.center) @ model.w + model.height
+    values = model.values(X)
     if not np.isfinite(values).all():
         row = int(np.argmin(np.isfinite(values))) + 1
         raise InputValueError(f"{table.name}: row {row}: the prediction is beyond float64")

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from backends.interface import Trajectory
 from bench.data.files import replacing, write_json, write_table
+from bench.learning.landscape import Landscape
 from bench.learning.model import history_table
 from bench.learning.rates import Run, Study
 from bench.learning.trajectories import until_not_finite
 
 SCHEMA = 1
+HISTORY, PATHS = "history.parquet", "path.parquet"
 
 MOST_POINTS = 300  # of a path: this many of the first epochs, and as many later ones
 
@@ -29,30 +32,42 @@ def save(found: Study, folder: Path) -> Iterator[Path]:
         OSError: the folder cannot be written to; no file is left half-written.
 
     """
-    shown = found.shown()
-    history, paths = folder / "history.parquet", folder / "path.parquet"
     write_json(folder / "rates.json", _content(found))
     yield folder / "rates.json"
-    if not shown:
-        return
-    write_table(_histories(found, shown), history)
-    yield history
-    plane = len(found.directions) > 1
-    if plane:
-        write_table(_plane(found, shown), paths)
-        yield paths
-    if found.interrupted:
+    written = []
+    for path in save_tables(found, folder):
+        written.append(path)
+        yield path
+    if found.interrupted or not written:
         return
     from plots import loss as loss_plot  # here, because importing matplotlib takes long
     from plots import path as path_plot
 
     with replacing(folder / "loss.png") as temporary:
-        loss_plot.draw([history], temporary)
+        loss_plot.draw([folder / HISTORY], temporary)
     yield folder / "loss.png"
-    if plane:
+    if folder / PATHS in written:
         with replacing(folder / "path.png") as temporary:
-            path_plot.draw(paths, temporary)
+            path_plot.draw(folder / PATHS, temporary)
         yield folder / "path.png"
+
+
+def save_tables(found: Study, folder: Path) -> Iterator[Path]:
+    """Write history.parquet and path.parquet, from which the pictures are drawn, if there is any.
+
+    Raises:
+        OSError: as `save`.
+
+    """
+    shown = found.shown()
+    if not shown:
+        return
+    write_table(_histories(found, shown), folder / HISTORY)
+    yield folder / HISTORY
+    if len(found.directions) > 1:
+        taken = [(run.lr, run.regime, run.trajectory) for run in shown if run.trajectory]
+        write_table(plane_table(found.landscape, taken), folder / PATHS)
+        yield folder / PATHS
 
 
 def _histories(found: Study, shown: Sequence[Run]) -> pa.Table:
@@ -108,40 +123,38 @@ def _run_content(found: Study, run: Run) -> dict[str, Any]:
     return content
 
 
-def _plane(found: Study, shown: Sequence[Run]) -> pa.Table:
-    """Return the paths in a plane: (w, b) if d = 1, else the steepest and the flattest direction.
+def plane_table(known: Landscape, paths: Sequence[tuple[float, str, Trajectory]]) -> pa.Table:
+    """Return paths in a plane: (w, b) if d = 1, else the steepest and the flattest direction.
 
-    There is one row per rate and epoch, with some later epochs left out: lr, epoch, x, y. The
-    metadata describe the axes and the loss in the plane: its minimum, Hessian and flat direction.
+    `paths` have a rate, its regime and a trajectory on the training columns, scaled or not. There
+    is one row per rate and epoch, with some later epochs left out: lr, epoch, x, y. The metadata
+    describe the axes and the loss in the plane: its minimum, Hessian and flat direction.
     """
-    steep, flat = found.directions[0], found.directions[-1]
-    known = found.landscape
+    steep, flat = known.directions[0], known.directions[-1]
     theta = np.append(known.least_squares.w, known.least_squares.b)
     if len(theta) == 2:
         basis, origin = np.eye(2), np.zeros(2)
         scaled = ", standardized" if known.scaling else ""
-        labels = [f"w[{found.data.features[0]}]{scaled}", f"b{scaled}"]
+        labels = [f"w[{known.data.features[0]}]{scaled}", f"b{scaled}"]
     else:
         basis, origin = np.column_stack([steep.vector, flat.vector]), theta
         labels = ["along the steepest direction", "along the flattest direction"]
-    H = sum(v.curvature * np.outer(v.vector, v.vector) for v in found.directions)
+    H = sum(v.curvature * np.outer(v.vector, v.vector) for v in known.directions)
     about = {
         "labels": labels,
         "optimum": (basis.T @ (theta - origin)).tolist(),
         "least_loss": known.least_squares.loss,
         "hessian": (basis.T @ H @ basis).tolist(),
         "slow": (basis.T @ flat.vector).tolist(),
-        "rates": {f"{run.lr!r}": run.regime for run in shown},
+        "rates": {f"{lr!r}": regime for lr, regime, _ in paths},
     }
     tables = []
-    for run in shown:
-        assert run.trajectory is not None
-        epoch, w, b, _ = run.trajectory
+    for lr, _, (epoch, w, b, _loss) in paths:
         late = np.geomspace(1, len(epoch), MOST_POINTS).astype(int) - 1
         rows = np.union1d(np.arange(min(len(epoch), MOST_POINTS)), late)
         with np.errstate(over="ignore", invalid="ignore"):
             x, y = ((np.column_stack([w, b])[rows] - origin) @ basis).T
         tables.append(
-            pa.table({"lr": np.full(len(rows), run.lr), "epoch": epoch[rows], "x": x, "y": y})
+            pa.table({"lr": np.full(len(rows), lr), "epoch": epoch[rows], "x": x, "y": y})
         )
     return pa.concat_tables(tables).replace_schema_metadata({"plane": json.dumps(about)})

@@ -1,7 +1,6 @@
 """Train one backend on one data set, report progress, and stop on Ctrl-C."""
 
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,7 @@ from backends.interface import (
     check_samples,
     check_schedule,
 )
-from bench.data.samples import Dataset, Samples, unnamed
+from bench.data.samples import Samples
 from bench.learning.convergence import close_enough, directions, epochs_needed
 from bench.learning.curvature import Hessian
 from bench.learning.landscape import Landscape
@@ -159,30 +158,6 @@ class Fit:
         if not np.isfinite(y_hat).all():
             raise InputValueError("X: a prediction is beyond float64")
         return y_hat
-
-
-def fit(
-    X: ArrayLike,
-    y: ArrayLike,
-    *,
-    backend: str = backends.DEFAULT,
-    lr: Rate = "auto",
-    epochs: int = 10_000,
-    standardize: bool = False,
-    tol: float | None = None,
-) -> Fit:
-    """Train on samples X (n, d) and targets y (n,), as `train` does; warn if something is wrong.
-
-    Raises:
-        InputTypeError, InputValueError, BackendError: as `train`; X or y cannot be used.
-
-    """
-    X, y = check_samples(X, y)
-    data = Dataset("the samples", unnamed(X.shape[1]), "y", X, y, headless=True)
-    result = train(data, backend=backend, lr=lr, epochs=epochs, standardize=standardize, tol=tol)
-    for note in filter(None, (result.least_squares.ambiguity, result.failure)):
-        warnings.warn(note, stacklevel=2)
-    return result
 
 
 def train(

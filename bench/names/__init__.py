@@ -12,4 +12,4 @@ __all__ = bench.__all__
 
 def __getattr__(name: str) -> Any:
     """Import a name when it is first asked for."""
-    return getattr(bench, name)
+    return bench.__getattr__(name)  # not getattr: bench.race is also a folder

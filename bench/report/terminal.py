@@ -1,5 +1,6 @@
 """What a command prints: results on stdout, everything else on stderr."""
 
+import io
 import os
 import re
 import shutil
@@ -89,18 +90,37 @@ def show(what: "str | Table") -> None:
     reader of a pipe has closed it, nothing more is printed, but the command continues, so that its
     results are saved.
     """
+    console = _console(markup=False, emoji=False, highlight=False)
+    with standard_output():
+        for text in _texts(console, what):
+            print(text, end="")
+
+
+def plain(parts: "Iterable[str | Table]", width: int = 80) -> str:
+    """Return lines and tables as `show` prints them, without colors."""
+    console = _console(
+        markup=False,
+        emoji=False,
+        highlight=False,
+        file=io.StringIO(),
+        width=width,
+        no_color=True,
+        force_jupyter=False,  # where it would show what it should only return
+    )
+    return "".join(text for part in parts for text in _texts(console, part))
+
+
+def _texts(console: "Console", what: "str | Table") -> Iterator[str]:
     from bench.report.tables import stacked
 
-    console = _console(markup=False, emoji=False, highlight=False)
     parts: Sequence[str | Table] = (
         _lines(what, console.width) if isinstance(what, str) else stacked(what, console.width)
     )
-    with standard_output():
-        for number, part in enumerate(parts):
-            with console.capture() as captured:
-                _print(console, part)
-            text = _TRAILING_BLANKS.sub(r"\1", captured.get())
-            print(text.removeprefix("\n") if number else text, end="")
+    for number, part in enumerate(parts):
+        with console.capture() as captured:
+            _print(console, part)
+        text = _TRAILING_BLANKS.sub(r"\1", captured.get())
+        yield text.removeprefix("\n") if number else text
 
 
 def width() -> int:

@@ -12,7 +12,7 @@ from bench.learning.trajectories import milestones
 from bench.learning.uncertainty import noise
 from bench.report.learning import LONGEST, MEANING, heading, underflow
 from bench.report.tables import NONE, condition, empty_table, epochs
-from plots.numbers import short, shortened, three_digits
+from plots.numbers import percent, short, shortened, three_digits
 
 MOST_WEIGHTS = 20
 MOST_WAY_WEIGHTS = 3
@@ -93,11 +93,8 @@ def remarks(fit: Fit) -> Iterator[str]:
             f"{limit:.6g}, where λmax is the curvature of the loss in its steepest direction. "
             "Choose a rate below that."
         )
-    elif not fit.is_there:
-        yield (
-            f"Not there yet: the loss is {fit.loss:.4g}; the least possible is {best.loss:.4g}. "
-            + _what_helps(fit)
-        )
+    elif unfinished := not_there_yet(fit):
+        yield unfinished
     elif best.null is None and np.isfinite(best.w).all() and (late := _late(fit)):
         yield (
             f"The loss is within 1 % of the least, but not one digit of {late} is right yet; "
@@ -106,7 +103,32 @@ def remarks(fit: Fit) -> Iterator[str]:
     yield from _why_b_is_not_the_truth(fit)
 
 
-def _what_helps(fit: Fit) -> str:
+def not_there_yet(fit: Fit, standardizing: str = "--standardize") -> str:
+    """Say how much of the way to the least loss is left, and what helps; empty if it is there."""
+    if fit.is_there or fit.lr >= fit.hessian.limit or underflow(fit.data):
+        return ""
+    return (
+        f"Not there yet: the loss is {fit.loss:.4g}; the least possible is "
+        f"{fit.least_squares.loss:.4g}. {_way_left(fit)}{_what_helps(fit, standardizing)}"
+    )
+
+
+def _way_left(fit: Fit) -> str:
+    """Say which of w and b is the furthest from the least squares, as a share of its whole way."""
+    path, best = fit.trajectory, fit.least_squares
+    goal = np.append(best.w, best.b)
+    whole = np.abs(np.append(path.w[0], path.b[0]) - goal)
+    left = np.abs(np.append(fit.w, fit.b) - goal)
+    moves = np.isfinite(whole) & (whole > 0)
+    if best.null is not None or not moves.any():
+        return ""
+    share = np.divide(left, whole, out=np.zeros_like(left), where=moves)
+    j = int(np.argmax(share))
+    name = f"w[{fit.data.features[j]}]" if j < len(fit.w) else "b"
+    return f"{name} has {percent(float(share[j]))} of its way left. "
+
+
+def _what_helps(fit: Fit, standardizing: str) -> str:
     """Say how many more epochs are needed, and whether standardized columns need fewer."""
     missing = fit.epochs_missing()
     if missing is None or missing > LONGEST:
@@ -118,7 +140,7 @@ def _what_helps(fit: Fit) -> str:
         and (scaled := fit.landscape.other_condition) < fit.hessian.condition / 2
     ):
         helps += (
-            " With --standardize, fewer epochs are needed: it lowers the condition number "
+            f" With {standardizing}, fewer epochs are needed: it lowers the condition number "
             f"({MEANING}) from {condition(fit.hessian.condition)} to {condition(scaled)}."
         )
     return helps

@@ -16,6 +16,8 @@ from bench.learning.model import save
 from bench.learning.prediction import Model, predict, read_model, write_predictions
 from bench.learning.training import Fit, train
 
+UNFINISHED = pytest.mark.filterwarnings("ignore::bench.api.models.UnfinishedWarning")
+
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "standardized"])
 def trained(request: pytest.FixtureRequest) -> Fit:
@@ -88,6 +90,7 @@ class TestPredict:
         table = write(tmp_path / "t.csv", "size,age\n")
         assert len(predict(read_model(model), table).values) == 0
 
+    @UNFINISHED
     def test_nameless_columns_go_by_their_number(self, tmp_path: Path) -> None:
         table = write(tmp_path / "t.csv", "1,2,3\n2,1,4\n5,5,9\n3,4,6.5\n")
         result = fit([[1, 2], [2, 1], [5, 5], [3, 4]], [3, 4, 9, 6.5], epochs=50)
@@ -203,6 +206,7 @@ def test_no_model_at_all(tmp_path: Path) -> None:
         read_model(tmp_path / "m.json")
 
 
+@UNFINISHED
 class TestFitFromPython:
     def test_returns_the_trajectory_and_predicts(self, line: Dataset) -> None:
         result = fit(line.X, line.y)

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from backends.interface import InputValueError
+from bench import fit
 from bench.learning.model import save
 from bench.learning.prediction import predict, read_model
 from bench.learning.prediction_in_parts import predict_files
-from bench.learning.training import fit
 
 RNG = np.random.default_rng(4)
 

@@ -102,7 +102,9 @@ def test_what_is_left_to_do(line: Dataset) -> None:
         "would bring b closer, more epochs would not."
     )
     short, _ = remarks(train(line, lr=0.005, epochs=100))
-    assert short.startswith("Not there yet: the loss is 1.044; the least possible is 0.8149. ")
+    assert short.startswith(
+        "Not there yet: the loss is 1.044; the least possible is 0.8149. b has "
+    )
     assert "than in its flattest) from 209 to 1." in short
 
 
@@ -228,7 +230,19 @@ class TestSaved:
     @pytest.mark.parametrize(
         ("lr", "interrupt", "names"),
         [
-            (0.005, False, {"history.parquet", "model.json", "fit.parquet", "loss.png", "fit.png"}),
+            (
+                0.005,
+                False,
+                {
+                    "history.parquet",
+                    "model.json",
+                    "fit.parquet",
+                    "loss.png",
+                    "fit.png",
+                    "residuals.png",
+                    "weights.png",
+                },
+            ),
             (0.005, True, {"history.parquet", "model.json", "fit.parquet"}),
             (0.1, False, {"history.parquet", "loss.png"}),
         ],

@@ -1,0 +1,1 @@
+"""gradrace from Python and in notebooks; each module is imported when its names are first used."""

@@ -1,0 +1,110 @@
+"""Gradient descent as an estimator of scikit-learn."""
+
+import warnings
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+try:
+    from sklearn.base import BaseEstimator, RegressorMixin
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError(
+        "GradientDescentRegressor needs scikit-learn: pip install 'gradrace[scikit-learn]'"
+    ) from error
+
+import backends
+from backends.interface import Floats
+from bench.data.samples import Dataset, unnamed
+from bench.learning.rate_choice import Rate
+from bench.learning.training import train
+from bench.report.training import not_there_yet
+
+
+class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Linear regression by gradient descent on the mean squared error.
+
+    Parameters
+    ----------
+    backend : str
+        What computes: a name that `gradrace backends` lists, a .py file or a module.
+    lr : float > 0 or "auto"
+        The learning rate; "auto" is the best for this many epochs.
+    epochs : int ≥ 0
+        The number of updates, each of which uses all samples.
+    standardize : bool
+        Whether to train on columns with mean 0 and standard deviation 1. `coef_` and `intercept_`
+        are in the original units anyway.
+    tol : float > 0, optional
+        Stop early when the norm of the gradient has fallen to this share of its first value.
+
+    Attributes
+    ----------
+    coef_ : array (n_features_in_,)
+        The weights w.
+    intercept_ : float
+        The bias b.
+    loss_curve_ : array
+        The mean of the squared errors on the training data, at the start and after every epoch, or
+        every k-th one of more than 100,000.
+    n_iter_ : int
+        The number of updates that were made.
+    n_features_in_ : int
+    feature_names_in_ : array of str
+        Only if X had names.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: str = backends.DEFAULT,
+        lr: Rate = "auto",
+        epochs: int = 10_000,
+        standardize: bool = True,
+        tol: float | None = None,
+    ) -> None:
+        self.backend = backend
+        self.lr = lr
+        self.epochs = epochs
+        self.standardize = standardize
+        self.tol = tol
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Train on samples X (n, d) and targets y (n,).
+
+        Raises:
+            ValueError: X, y or a parameter cannot be used, or the training diverged.
+
+        """
+        samples: Floats
+        samples, targets = validate_data(
+            self, X, y, dtype=np.float64, order="C", y_numeric=True, ensure_min_samples=2
+        )
+        names = tuple(getattr(self, "feature_names_in_", ())) or unnamed(samples.shape[1])
+        data = Dataset("the samples", names, "y", samples, np.asarray(targets, dtype=np.float64))
+        fit = train(
+            data,
+            backend=self.backend,
+            lr=self.lr,
+            epochs=self.epochs,
+            standardize=self.standardize,
+            tol=self.tol,
+        )
+        if fit.diverged:
+            raise ValueError(fit.failure)
+        if unfinished := not_there_yet(fit, "standardize=True"):
+            warnings.warn(unfinished, ConvergenceWarning, stacklevel=2)
+        self.coef_, self.intercept_ = fit.w, fit.b
+        self.loss_curve_ = fit.trajectory.loss
+        self.n_iter_ = int(fit.trajectory.epoch[-1])
+        self._fit = fit
+        return self
+
+    def predict(self, X: ArrayLike) -> Floats:
+        """Return ŷ = Xw + b, shape (m,), for samples X (m, d)."""
+        check_is_fitted(self)
+        samples: Any = validate_data(self, X, dtype=np.float64, reset=False)
+        return self._fit.predict(samples)

@@ -1,0 +1,263 @@
+"""Train from Python: `fit`, the model it returns, and `load` for one that was saved."""
+
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+import backends
+from backends.interface import Floats, InputValueError, Trajectory
+from bench.api import display
+from bench.api.inputs import Source, samples_from
+from bench.data.frames import columns_of
+from bench.learning import model as saved
+from bench.learning.convergence import regime
+from bench.learning.rate_choice import Rate
+from bench.learning.training import Fit as Training
+from bench.learning.training import train
+from bench.report.tables import epochs as counted
+from bench.report.training import fit_table, not_there_yet, report
+
+if TYPE_CHECKING:
+    from bench.learning.prediction import Model
+    from plots.canvas import Figure
+
+_SHOWN = 5  # weights
+
+
+class UnfinishedWarning(UserWarning):
+    """The training ended before the loss was close to the least possible."""
+
+
+class Fit(Training):
+    """A trained model ŷ = Xw + b, with all that is known of its training.
+
+    `w` (d,) and `b` are in the units of the data, standardized or not; `loss` is the mean of the
+    squared errors on the training data, `trajectory` has w, b and the loss of every epoch, and
+    `least_squares` is the solution to which training converges.
+    """
+
+    def predict(self, X: Any) -> Floats:
+        """Return ŷ = Xw + b, shape (m,), for samples X (m, d) in the units of the training data.
+
+        Of a table, the columns that the model was trained on are used, whatever their order.
+
+        Raises:
+            InputTypeError, InputValueError: X cannot be used or lacks a column, or the training
+                diverged.
+
+        """
+        return super().predict(columns_of(X, self.data.features))
+
+    def score(self, X: Any = None, y: ArrayLike | None = None) -> float:
+        """Return R² = 1 − Σ(ŷ − y)² / Σ(y − ȳ)², on the training data by default.
+
+        1 is a perfect fit, 0 is as good as predicting the mean, and less is worse.
+        """
+        if X is None or y is None:
+            variance = float(self.data.moments()[1][-1]) ** 2
+            return 1 - self.loss / variance
+        actual = np.asarray(y, dtype=np.float64)
+        residuals = self.predict(X) - actual
+        return float(1 - residuals @ residuals / np.sum((actual - actual.mean()) ** 2))
+
+    def summary(self) -> display.Report:
+        """Return the course of the training, and w, b and loss beside the least squares."""
+        return display.Report(report(self, auto=False))
+
+    def plot(self) -> "Figure":
+        """Return a picture of the fit: the line, or, of several features, predicted and actual.
+
+        Raises:
+            InputValueError: the training diverged.
+
+        """
+        from plots import fit as fit_plot
+
+        if self.diverged:
+            raise InputValueError(f"there is no model to plot: {self.failure}")
+        with tempfile.TemporaryDirectory(prefix="gradrace-") as folder:
+            return fit_plot.figure(saved.write_points(self, Path(folder)))
+
+    def residual_plot(self) -> "Figure":
+        """Return a picture of actual minus predicted, against the prediction.
+
+        Raises:
+            InputValueError: the training diverged.
+
+        """
+        from plots import residuals
+
+        if self.diverged:
+            raise InputValueError(f"there is no model to plot: {self.failure}")
+        with tempfile.TemporaryDirectory(prefix="gradrace-") as folder:
+            return residuals.figure(saved.write_points(self, Path(folder)))
+
+    def loss_plot(self) -> "Figure":
+        """Return a picture of the loss against the epoch."""
+        from plots import loss as loss_plot
+
+        with tempfile.TemporaryDirectory(prefix="gradrace-") as folder:
+            return loss_plot.figure([saved.write_history(self, Path(folder))])
+
+    def path_plot(self) -> "Figure":
+        """Return a picture of the path that descent takes over the contours of the loss.
+
+        Raises:
+            InputValueError: it moves in a single direction, so there is no plane to draw.
+
+        """
+        from bench.data.files import write_table
+        from bench.learning.rates_files import plane_table
+        from plots import path as path_plot
+
+        if len(self.landscape.directions) < 2:
+            raise InputValueError(
+                "descent moves in a single direction, so there is no path to plot"
+            )
+        taken = (self.lr, regime(self.hessian, self.lr), self._on_training_columns())
+        with tempfile.TemporaryDirectory(prefix="gradrace-") as folder:
+            write_table(plane_table(self.landscape, [taken]), Path(folder, "path.parquet"))
+            return path_plot.figure(Path(folder, "path.parquet"))
+
+    def _on_training_columns(self) -> Trajectory:
+        """Return the trajectory as the backend saw it: on standardized columns, if they were."""
+        if self.scaling is None:
+            return self.trajectory
+        best, scaled, path = self.least_squares, self.landscape.least_squares, self.trajectory
+        errors = [
+            self.scaling.scaled_difference(w - best.w, b - best.b)
+            for w, b in zip(path.w, path.b, strict=True)
+        ]
+        theta = np.append(scaled.w, scaled.b) + errors
+        return path._replace(w=theta[:, :-1], b=theta[:, -1])
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write model.json, history.parquet, fit.parquet and the pictures; return the paths.
+
+        The folder is made if it does not exist. A diverged run has only a history and its picture.
+
+        Raises:
+            OSError: the folder cannot be written to.
+
+        """
+        from bench.data.files import writable_folder
+
+        return list(saved.save(self, writable_folder(Path(folder))))
+
+    def __repr__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> list[str]:
+        d, made = len(self.w), counted(int(self.trajectory.epoch[-1]))
+        features = self.data.features[0] if d == 1 else f"{d:,} features"
+        shown = [
+            f"{name} {value:.6g}" for name, value in zip(self.data.features, self.w, strict=True)
+        ]
+        more = f", … {d - _SHOWN:,} more" * (d > _SHOWN)
+        return [
+            f"Fit of {self.data.target} by {features}: {made} at α = {self.lr:.4g}, {self.backend}",
+            f"w: {', '.join(shown[:_SHOWN])}{more}; b: {self.b:.6g}",
+            f"loss: {self.loss:.6g}; the least possible is {self.least_squares.loss:.6g}",
+        ]
+
+    def _repr_html_(self) -> str:
+        head, *_, loss = self._lines()
+        table = display.html([head, *([] if self.diverged else [fit_table(self)]), loss])
+        words = f"The loss is {self.loss:.4g} after {self.trajectory.epoch[-1]:,} epochs."
+        return display.beside(table, display.picture(self.loss_plot(), words))
+
+
+def fit(
+    X: Source,
+    y: ArrayLike | None = None,
+    *,
+    target: str | None = None,
+    features: Sequence[str] = (),
+    backend: str = backends.DEFAULT,
+    lr: Rate = "auto",
+    epochs: int = 10_000,
+    standardize: bool = False,
+    tol: float | None = None,
+) -> Fit:
+    """Fit ŷ = Xw + b by gradient descent on the mean squared error; warn if something is wrong.
+
+    Parameters
+    ----------
+    X : array (n, d), table or path
+        The samples: an array; a table of pandas, Polars or pyarrow; or the path of a file that
+        `gradrace train` reads, such as "houses.csv". Column names are kept.
+    y : array (n,), optional
+        The targets. Without it, they are a column of X.
+    target : str, optional
+        The column of X to predict. Default: the last one.
+    features : list of str, optional
+        The columns of X to predict from. Default: all others.
+    backend : str
+        What computes: a name that `gradrace backends` lists, a .py file or a module.
+        Default: "numba".
+    lr : float > 0 or "auto"
+        The learning rate α of w ← w − α ∂L/∂w. Stable below 2/λmax, where λmax is the curvature of
+        the loss in its steepest direction. Default: "auto", the best for this many epochs.
+    epochs : int ≥ 0
+        The number of updates, each of which uses all samples. Default: 10,000.
+    standardize : bool
+        Whether to train on columns with mean 0 and standard deviation 1, which needs fewer epochs
+        if their units differ. w and b are in the original units anyway. Default: False.
+    tol : float > 0, optional
+        Stop early when the norm of the gradient has fallen to this share of its first value.
+
+    Returns
+    -------
+    Fit
+        `w` (d,), `b`, `loss`, `predict(X)`, `score()`, `summary()`, `plot()`, `save(folder)`, …
+
+    Raises
+    ------
+    InputTypeError, InputValueError
+        An argument cannot be used; the message says which, and what would be right.
+    BackendError
+        A backend of yours raised, or returned no trajectory.
+
+    Warns
+    -----
+    UnfinishedWarning
+        The loss is more than 1 % above the least possible; the message says what helps.
+
+    """
+    data, large = samples_from(X, y, target, features)
+    chosen = large or backend
+    with display.progress() as on_progress:
+        trained = train(
+            data,
+            backend=chosen,
+            lr=lr,
+            epochs=epochs,
+            standardize=standardize,
+            tol=tol,
+            on_progress=lambda epoch, loss: on_progress(f"loss {loss:.6g}", epoch, int(epochs)),
+        )
+    result = Fit(**vars(trained))
+    for note in filter(None, (result.least_squares.ambiguity, result.failure)):
+        warnings.warn(note, stacklevel=2)
+    if not result.diverged and (unfinished := not_there_yet(result, "standardize=True")):
+        warnings.warn(unfinished, UnfinishedWarning, stacklevel=2)
+    return result
+
+
+def load(path: str | Path) -> "Model":
+    """Return a saved model, from its folder or its model.json; its `predict` takes tables and X.
+
+    Raises:
+        InputValueError: it is not a model, or damaged.
+        OSError: it cannot be read.
+
+    """
+    from bench.learning.prediction import read_model
+
+    path = Path(path)
+    return read_model(path / "model.json" if path.is_dir() else path)

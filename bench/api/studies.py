@@ -1,0 +1,255 @@
+"""Studies of learning rates, checks and races from Python; each says itself what it found."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+from rich.table import Table
+
+import backends as registry
+from backends.interface import InputValueError
+from bench.api import display
+from bench.api.inputs import Source, samples_from
+from bench.findings import results
+from bench.learning import rates as learning_rates
+from bench.learning import rates_files
+from bench.learning.rate_choice import Rate
+from bench.race import checking
+from bench.race import run as racing
+from bench.race.cases import parse
+from bench.race.settings import choose, with_earlier
+from bench.race.state import RESULT
+from bench.report.race import race_details, race_summary
+from bench.report.rates import report as rates_report
+from bench.report.verdicts import check_report
+
+if TYPE_CHECKING:
+    from plots.canvas import Figure
+
+
+class Rates(display.Shown, learning_rates.Study):
+    """What each learning rate does, and which one to use; `recommended` is that rate."""
+
+    def path_plot(self) -> "Figure":
+        """Return a picture of the paths that descent takes at each rate.
+
+        Raises:
+            InputValueError: descent moves in a single direction.
+
+        """
+        from plots import path as path_plot
+
+        return self._drawn(rates_files.PATHS, path_plot.figure)
+
+    def loss_plot(self) -> "Figure":
+        """Return a picture of the loss against the epoch at each rate."""
+        from plots import loss as loss_plot
+
+        return self._drawn(rates_files.HISTORY, lambda source: loss_plot.figure([source]))
+
+    def _drawn(self, name: str, draw: Any) -> "Figure":
+        with tempfile.TemporaryDirectory(prefix="gradrace-") as folder:
+            for path in rates_files.save_tables(self, Path(folder)):
+                if path.name == name:
+                    figure: Figure = draw(path)
+                    return figure
+        raise InputValueError("descent moves in a single direction, so there is no path to plot")
+
+    def _parts(self) -> Iterator[str | Table]:
+        return rates_report(self)
+
+    def _pictures(self) -> "Iterator[tuple[Figure, str]]":
+        if len(self.directions) > 1:
+            yield (
+                self.path_plot(),
+                "The path of descent over the contours of the loss at each rate.",
+            )
+
+
+class Verdicts(display.Shown, checking.Check):
+    """The verdict on each backend; `agree` is whether all agree."""
+
+    def _parts(self) -> list[str | Table]:
+        return check_report(self)
+
+
+class Race(display.Shown):
+    """The result of a race: `content` is that of its result file, `file`."""
+
+    def __init__(self, file: Path) -> None:
+        """Read a result file.
+
+        Raises:
+            InputValueError: it is not a result file.
+            OSError: it cannot be read.
+
+        """
+        self.file = file
+        self.content = results.read(file)
+
+    def details(self) -> display.Report:
+        """Return all that is known: intervals, limits, compile times, memory."""
+        return display.Report(race_details(self.content))
+
+    def plot(self) -> "Figure":
+        """Return a picture of the time per epoch against the number of samples."""
+        from plots import speed
+
+        return speed.figure(self.file)
+
+    def _parts(self) -> list[str | Table]:
+        return race_summary(self.content)
+
+    def _pictures(self) -> "Iterator[tuple[Figure, str]]":
+        from plots import speed
+
+        if speed.drawable(self.content["gradrace"]):
+            yield self.plot(), "The time per epoch of each backend against the number of samples."
+
+
+def rates(
+    data: Source,
+    rates: Sequence[Rate] | Rate = (),
+    y: ArrayLike | None = None,
+    *,
+    target: str | None = None,
+    features: Sequence[str] = (),
+    backends: Sequence[str] = (),
+    epochs: int | None = None,
+    standardize: bool = False,
+    timeout: float | None = 60.0,
+) -> Rates:
+    """Show what learning rates do on samples, and which one to use.
+
+    `data`, y, target and features are those of `fit`. `rates` are numbers or "auto"; by default, a
+    slow one, a stable one, one that diverges, and the recommended one. `epochs` defaults to 10,000,
+    or fewer for a large table; `timeout` is in seconds per run.
+
+    Raises:
+        InputTypeError, InputValueError: an argument cannot be used.
+        OSError: a file cannot be read.
+
+    """
+    samples, large = samples_from(data, y, target, features)
+    chosen = [rates] if isinstance(rates, int | float | str) else list(rates)
+    with display.progress() as on_progress:
+        found = learning_rates.study(
+            samples,
+            chosen,
+            backends=[large] if large else list(backends) or [registry.DEFAULT],
+            epochs=epochs,
+            standardize=standardize,
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+    return Rates(**vars(found))
+
+
+def check(
+    data: Source,
+    specs: Sequence[str] | str = (),
+    y: ArrayLike | None = None,
+    *,
+    target: str | None = None,
+    features: Sequence[str] = (),
+    lr: Rate = "auto",
+    epochs: int | None = None,
+    timeout: float | None = 60.0,
+) -> Verdicts:
+    """Prove that backends compute the exact trajectory on samples, and on small problems.
+
+    `data`, y, target and features are those of `fit`; `specs` are names of backends, .py files or
+    modules, by default all built-in ones. `epochs` defaults to 1,000, or fewer for large data;
+    `timeout` is in seconds per backend.
+
+    Raises:
+        InputTypeError, InputValueError: an argument cannot be used.
+        OSError: a file cannot be read.
+
+    """
+    samples, _ = samples_from(data, y, target, features)
+    named = [specs] if isinstance(specs, str) else list(specs)
+    with display.progress() as on_progress:
+        found = checking.check(
+            samples, named, lr=lr, epochs=epochs, timeout=timeout, on_progress=on_progress
+        )
+    return Verdicts(**vars(found))
+
+
+def race(
+    backends: Sequence[str] | str = (),
+    *,
+    folder: str | Path = "results",
+    full: bool = False,
+    sizes: Sequence[int] = (),
+    features: Sequence[int] = (),
+    epochs: int | None = None,
+    cases: Sequence[str] = (),
+    against: str | None = None,
+    baseline: str | None = None,
+    sessions: int | None = None,
+    threads: int = 1,
+    seed: int = 0,
+) -> Race:
+    """Verify backends, race them, and save the results and pictures in a folder.
+
+    Parameters
+    ----------
+    backends : list of str
+        Names, .py files or modules; NAME@REV is the version at a git revision. Default: all
+        built-in ones.
+    folder : path
+        Where benchmark.json and the pictures are written. Default: "results".
+    full : bool
+        Whether to race 14 sizes in 8 sessions, instead of 4 sizes in 3. Default: False.
+    sizes, features : list of int
+        Numbers of samples and of features, each combined with each.
+    epochs : int, optional
+        Updates per call; slow backends make fewer. Default: a few milliseconds of work.
+    cases : list of str
+        Exactly these jobs instead, such as "2e6x30@500".
+    against : str, optional
+        A revision of git: race only the backends that have changed since, against what they were.
+    baseline : str, optional
+        The backend that the others are compared with. Default: "python" if raced, else the first.
+    sessions : int, optional
+        Fresh processes, each of which times everything. Default: 3; 8 if full; 10 with versions.
+    threads : int
+        Threads that a backend may use. Default: 1.
+    seed : int
+        Seed for the order of the timed blocks. Default: 0.
+
+    Raises
+    ------
+    InputValueError
+        An argument or a backend cannot be used.
+    OSError
+        The folder cannot be written to.
+
+    """
+    from bench.data.files import writable_folder
+
+    specs = [backends] if isinstance(backends, str) else list(backends)
+    if against is not None:
+        specs = with_earlier(specs or registry.installed(), against)
+        if not specs:
+            raise InputValueError(f"against: no backend has changed since {against}")
+    chosen = choose(
+        full=full,
+        sizes=sizes,
+        features=features,
+        epochs=epochs,
+        jobs=[parse(case) for case in cases],
+        backends=specs,
+        baseline=baseline,
+        sessions=sessions,
+        threads=threads,
+        seed=seed,
+    )
+    with display.progress() as on_progress:
+        done = racing.run(writable_folder(Path(folder)), chosen, on_progress)
+    if done.interrupted:
+        raise KeyboardInterrupt
+    return Race(Path(folder, RESULT))

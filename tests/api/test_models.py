@@ -1,0 +1,176 @@
+"""`fit` from Python: what it takes, what it says, what the model can do."""
+
+import pickle
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradrace
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from backends.interface import InputTypeError, InputValueError
+from plots.canvas import Figure
+
+COLUMNS = {
+    "size": [1.0, 2.0, 3.0, 4.0, 5.0],
+    "age": [3.0, 1.0, 4.0, 2.0, 5.0],
+    "price": [5.1, 8.0, 10.9, 14.0, 16.8],
+}
+TABLES: dict[str, Callable[[Any], Any]] = {
+    "pandas": pd.DataFrame,
+    "Polars": pl.DataFrame,
+    "pyarrow": pa.table,
+    "a dictionary": dict,
+}
+tables = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+
+
+@pytest.fixture
+def model() -> gradrace.Fit:
+    return gradrace.fit(pd.DataFrame(COLUMNS), standardize=True)
+
+
+class TestColumns:
+    @tables
+    def test_names_are_kept(self, table: Callable[[Any], Any]) -> None:
+        fit = gradrace.fit(table(COLUMNS), standardize=True)
+        assert (fit.data.features, fit.data.target) == (("size", "age"), "price")
+        assert fit.w == pytest.approx(fit.least_squares.w, rel=1e-6)
+
+    @tables
+    def test_prediction_finds_its_columns(
+        self, model: gradrace.Fit, table: Callable[[Any], Any]
+    ) -> None:
+        turned = {"age": COLUMNS["age"], "id": [1.0] * 5, "size": COLUMNS["size"]}
+        straight = np.column_stack([COLUMNS["size"], COLUMNS["age"]])
+        np.testing.assert_array_equal(model.predict(table(turned)), model.predict(straight))
+        with pytest.raises(InputValueError, match="has no column 'size'; it has age"):
+            model.predict(table({"age": [1.0]}))
+
+    def test_a_target_beside_the_features(self) -> None:
+        frame = pd.DataFrame(COLUMNS)
+        fit = gradrace.fit(frame[["size", "age"]], frame["price"], standardize=True)
+        assert (fit.data.features, fit.data.target) == (("size", "age"), "price")
+        named = gradrace.fit(frame, target="size", features=["price"], standardize=True)
+        assert (named.data.features, named.data.target) == (("price",), "size")
+
+    def test_a_file(self, tmp_path: Path) -> None:
+        pd.DataFrame(COLUMNS).to_csv(tmp_path / "houses.csv", index=False)
+        fit = gradrace.fit(tmp_path / "houses.csv", target="price", standardize=True)
+        assert fit.data.features == ("size", "age")
+        again = gradrace.fit(str(tmp_path / "houses.csv"), target="price", standardize=True)
+        np.testing.assert_array_equal(again.w, fit.w)
+
+    @pytest.mark.parametrize(
+        ("X", "y", "error", "message"),
+        [
+            ([[1.0], [2.0]], None, InputTypeError, "y: is missing"),
+            (pd.DataFrame({"a": [1, None], "y": [1, 2]}), None, InputValueError, "row 2: a value"),
+            (pd.DataFrame({"a": ["x", "z"], "y": [1, 2]}), None, InputValueError, "not numbers"),
+            ("x.csv", [1.0], InputTypeError, "y: cannot be given with a file"),
+            ([[1.0], [2.0]], [1.0], InputValueError, "y: "),
+        ],
+    )
+    def test_what_cannot_be_used(
+        self, X: Any, y: Any, error: type[Exception], message: str
+    ) -> None:
+        with pytest.raises(error, match=message):
+            gradrace.fit(X, y)
+
+
+class TestUnfinished:
+    X, y = np.array([[100.0], [101.0], [103.0]]), np.array([1.0, 2.0, 4.5])
+
+    def test_says_what_is_left_and_what_helps(self) -> None:
+        with pytest.warns(gradrace.UnfinishedWarning) as found:
+            gradrace.fit(self.X, self.y, epochs=100)
+        said = str(found[0].message)
+        assert "of its way left" in said
+        assert "With standardize=True, fewer epochs are needed" in said
+
+    def test_silent_once_it_is_there(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            gradrace.fit(self.X, self.y, epochs=100, standardize=True)
+
+    def test_divergence_is_said_once(self) -> None:
+        with pytest.warns(UserWarning, match="diverged") as found:
+            gradrace.fit(self.X, self.y, lr=1.0, epochs=100)
+        assert len(found) == 1
+
+
+class TestModel:
+    def test_three_lines(self, model: gradrace.Fit) -> None:
+        assert len(repr(model).splitlines()) == 3
+        assert repr(model).startswith("Fit of price by 2 features: 10,000 epochs at α = ")
+        X = np.random.default_rng(1).standard_normal((99, 40))
+        assert len(repr(gradrace.fit(X, X.sum(axis=1)))) < 400
+
+    def test_score(self, model: gradrace.Fit) -> None:
+        frame = pd.DataFrame(COLUMNS)
+        y = np.array(COLUMNS["price"])
+        expected = 1 - np.sum((model.predict(frame) - y) ** 2) / np.sum((y - y.mean()) ** 2)
+        assert model.score() == pytest.approx(expected)
+        assert model.score(frame, y) == pytest.approx(expected)
+
+    def test_summary_beside_the_least_squares(self, model: gradrace.Fit) -> None:
+        assert "least squares" in str(model.summary())
+        assert "<table>" in model.summary()._repr_html_()
+
+    @pytest.mark.parametrize("standardize", [True, False])
+    @pytest.mark.parametrize("columns", [["size"], ["size", "age"]])
+    def test_pictures(self, standardize: bool, columns: list[str]) -> None:
+        frame = pd.DataFrame(COLUMNS)
+        fit = gradrace.fit(frame, target="price", features=columns, standardize=standardize)
+        drawn = [fit.plot(), fit.loss_plot()]
+        if len(fit.landscape.directions) > 1:
+            drawn.append(fit.path_plot())
+        else:
+            with pytest.raises(InputValueError, match="a single direction"):
+                fit.path_plot()
+        assert all(isinstance(figure, Figure) for figure in drawn)
+        assert all(figure._repr_png_().startswith(b"\x89PNG") for figure in drawn)
+
+    def test_the_path_is_drawn_where_the_backend_went(self) -> None:
+        """On standardized columns, the path of the picture starts at w = 0 and b = 0."""
+        fit = gradrace.fit(pd.DataFrame(COLUMNS), standardize=True, epochs=50)
+        path = fit._on_training_columns()
+        assert path.w[0] == pytest.approx([0, 0], abs=1e-12)
+        assert path.b == pytest.approx(0, abs=1e-9)
+        best = fit.landscape.least_squares
+        assert path.w[-1] == pytest.approx(best.w, rel=1e-6)
+
+    def test_saved_and_loaded(self, model: gradrace.Fit, tmp_path: Path) -> None:
+        written = model.save(tmp_path / "new" / "model")
+        assert {path.name for path in written} >= {"model.json", "fit.png", "loss.png"}
+        frame = pd.DataFrame(COLUMNS)
+        for place in (tmp_path / "new/model", tmp_path / "new/model/model.json"):
+            again = gradrace.load(place)
+            np.testing.assert_array_equal(again.predict(frame), model.predict(frame))
+            assert again.b == pytest.approx(model.b)
+            assert repr(again).startswith("Model of price: w: size ")
+        with pytest.raises(InputValueError, match="has no column 'size'"):
+            again.predict(frame[["age"]])
+
+    def test_pickled(self, model: gradrace.Fit) -> None:
+        again = pickle.loads(pickle.dumps(model))
+        np.testing.assert_array_equal(again.w, model.w)
+
+    def test_html_is_escaped(self) -> None:
+        fit = gradrace.fit({"<script>": [1.0, 2, 4], "y": [1.0, 2, 3]}, standardize=True)
+        page = fit._repr_html_()
+        assert "<script>" not in page
+        assert "&lt;script&gt;" in page
+        assert page.count("<img alt='The loss is ") == 1
+
+
+def test_every_argument_is_explained() -> None:
+    text = gradrace.fit.__doc__ or ""
+    names = ("X", "y", "target", "features", "backend", "lr", "epochs", "standardize", "tol")
+    for name in names:
+        assert f"    {name} : " in text, name

@@ -1,0 +1,107 @@
+"""Rates, checks and races from Python take what the commands take, and show themselves."""
+
+from pathlib import Path
+
+import gradrace
+import pandas as pd
+import pytest
+
+from backends.interface import InputValueError
+from bench.api import display
+from plots.canvas import Figure
+from tests.runs import write_run
+
+HOUSES = pd.DataFrame(
+    {"size": [1.0, 2.0, 3.0, 4.0, 5.0], "age": [3.0, 1, 4, 2, 5], "price": [5.1, 8, 11, 14, 17]}
+)
+
+
+def test_rates_of_a_table() -> None:
+    found = gradrace.rates(HOUSES, ["auto", 0.001], target="price", epochs=200)
+    assert found.data.features == ("size", "age")
+    assert len(found.runs) == 2
+    assert f"Use α = {found.recommended:.4g}"[:12] in str(found)
+    assert "--" not in str(found)  # which would be options of the command line
+    assert isinstance(found.path_plot(), Figure)
+    assert isinstance(found.loss_plot(), Figure)
+    page = found._repr_html_()
+    assert "<table>" in page
+    assert "<img alt='The path of descent" in page
+
+
+def test_a_single_rate_and_a_target_beside_the_samples() -> None:
+    found = gradrace.rates(HOUSES[["size"]], 0.01, HOUSES["price"], epochs=50)
+    assert found.rates == [0.01]
+    assert found.data.target == "price"
+
+
+def test_check_of_a_table() -> None:
+    found = gradrace.check(HOUSES, "numpy", target="price", epochs=20)
+    assert found.agree
+    assert str(found).startswith("The backend agrees with the exact trajectory")
+    assert "<table>" in found._repr_html_()
+
+
+@pytest.mark.slow
+def test_race(tmp_path: Path) -> None:
+    found = gradrace.race(
+        ["numpy", "gram"], folder=tmp_path / "new", cases=["30x2@40"], sessions=2, baseline="numpy"
+    )
+    assert found.file == tmp_path / "new" / "benchmark.json"
+    assert "Both backends agree with the exact trajectory" in " ".join(str(found).split())
+    assert isinstance(found.plot(), Figure)
+
+
+def test_a_saved_race_shows_itself(tmp_path: Path) -> None:
+    write_run(tmp_path / "run.json", {"100x1": {"python": 4e-5, "numba": 1e-7}})
+    found = gradrace.Race(tmp_path / "run.json")
+    assert repr(found).startswith("numba is the fastest at 100 × 1")
+    assert "share of limit" not in str(found)
+    assert "Set-up: what a call takes" in " ".join(str(found.details()).split())
+    assert "<img alt='The time per epoch" in found._repr_html_()
+
+
+def test_nothing_has_changed_is_an_error() -> None:
+    with pytest.raises(InputValueError, match="no backend has changed since HEAD"):
+        gradrace.race("numpy", against="HEAD")
+
+
+class TestProgress:
+    """In a notebook only, and only for what takes long."""
+
+    class Screen:
+        def __init__(self) -> None:
+            self.shown: list[str] = []
+
+        def display(self, page: object, display_id: bool) -> "TestProgress.Screen":
+            assert display_id
+            self.update(page)
+            return self
+
+        def update(self, page: object) -> None:
+            self.shown.append(str(page))
+
+    @pytest.fixture
+    def screen(self, monkeypatch: pytest.MonkeyPatch) -> Screen:
+        screen = self.Screen()
+        fake = type("display", (), {"HTML": str, "display": screen.display})
+        monkeypatch.setitem(__import__("sys").modules, "IPython.display", fake)
+        monkeypatch.setattr(display, "in_notebook", lambda: True)
+        return screen
+
+    def test_nothing_of_what_is_quick(self, screen: Screen) -> None:
+        with display.progress() as on_progress:
+            on_progress("training", 1, 2)
+        assert screen.shown == []
+
+    def test_a_bar_that_disappears(self, screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(display, "_QUICK", -1.0)
+        with display.progress() as on_progress:
+            on_progress("<b>", 1, 2)
+            on_progress("b", 2, 2)
+        first, _, last = screen.shown
+        assert first == "<progress value='1' max='2'></progress> &lt;b&gt;"
+        assert last == ""
+
+    def test_none_outside_a_notebook(self) -> None:
+        assert not display.in_notebook()
