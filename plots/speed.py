@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plots.canvas import Axes, Figure, own_settings
-from plots.numbers import plain_seconds, si
+from plots.numbers import plain_seconds, seconds, si
 from plots.placing import End, label_ends
 from plots.sources import race_origin, read_race
 from plots.style import (
@@ -21,6 +21,7 @@ from plots.style import (
     tidy,
     title,
 )
+from plots.svg import tell
 
 if TYPE_CHECKING:
     from bench.findings.schema import About, CaseFindings
@@ -77,6 +78,9 @@ def _draw_panel(axes: Axes, cases: "list[CaseFindings]", hues: dict[str, str]) -
             color=hue,
         )
         drawn.set_label("_" + name)  # its name is at the end of the line
+        tell(
+            drawn.lines[0], [f"{name}, n = {k:,.0f}: {seconds(time)}" for k, time in points[:, :2]]
+        )
     draw_limit(axes, cases, "n")
     log_axes(axes, si, plain_seconds)
     title(axes, f"d = {cases[0]['d']:,}")

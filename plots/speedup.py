@@ -19,6 +19,7 @@ from plots.style import (
     tidy,
     title,
 )
+from plots.svg import tell
 
 if TYPE_CHECKING:
     from bench.findings.schema import About, CaseFindings, Row
@@ -90,7 +91,8 @@ def _draw_panel(
     for y, row in enumerate(rows):
         ratio, hue = row["speed_up"], hues[row["backend"]]
         assert ratio is not None
-        axes.plot([ratio["value"]], [y], "o", ms=6, color=hue)
+        (dot,) = axes.plot([ratio["value"]], [y], "o", ms=6, color=hue)
+        tell(dot, [f"{row['backend']}: {times(ratio)}"])
         low, high = ratio["low"], ratio["high"]
         if low is not None and high is not None:
             axes.plot([low, high], [y, y], "-", lw=2.5, color=hue, alpha=0.6)

@@ -193,9 +193,20 @@ def draw_limit(axes: "Axes", cases: Sequence["CaseFindings"], along: Literal["n"
         )
 
 
-def save(figure: "Figure", target: Path) -> None:
-    """Write the figure as a PNG, 150 dots per inch."""
+def save(figure: "Figure", target: Path, kind: str = "png") -> None:
+    """Write the figure as a PNG of 150 dots per inch, or as SVG or PDF."""
     from plots.canvas import own_settings
 
     with own_settings():
-        figure.savefig(target, format="png", dpi=150, facecolor="white")
+        figure.savefig(target, format=kind, dpi=150, facecolor="white")
+
+
+def save_book(figures: "Iterable[Figure]", target: Path) -> None:
+    """Write figures as the pages of one PDF."""
+    from matplotlib.backends.backend_pdf import PdfPages
+
+    from plots.canvas import own_settings
+
+    with own_settings(), PdfPages(target) as pages:
+        for figure in figures:
+            pages.savefig(figure)

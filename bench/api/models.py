@@ -2,7 +2,7 @@
 
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import backends
-from backends.interface import Floats, InputValueError, Trajectory
+from backends.interface import Floats, InputTypeError, InputValueError, Trajectory
 from bench.api import display
 from bench.api.inputs import Source, samples_from
 from bench.data.frames import columns_of
@@ -57,7 +57,13 @@ class Fit(Training):
         """Return R² = 1 − Σ(ŷ − y)² / Σ(y − ȳ)², on the training data by default.
 
         1 is a perfect fit, 0 is as good as predicting the mean, and less is worse.
+
+        Raises:
+            InputTypeError, InputValueError: X or y cannot be used.
+
         """
+        if (X is None) != (y is None):
+            raise InputTypeError("score: needs both X and y, or neither")
         if X is None or y is None:
             variance = float(self.data.moments()[1][-1]) ** 2
             return 1 - self.loss / variance
@@ -78,10 +84,7 @@ class Fit(Training):
         """
         from plots import fit as fit_plot
 
-        if self.diverged:
-            raise InputValueError(f"there is no model to plot: {self.failure}")
-        with tempfile.TemporaryDirectory(prefix="gradrace-") as folder:
-            return fit_plot.figure(saved.write_points(self, Path(folder)))
+        return self._of_points(fit_plot.figure)
 
     def residual_plot(self) -> "Figure":
         """Return a picture of actual minus predicted, against the prediction.
@@ -92,10 +95,13 @@ class Fit(Training):
         """
         from plots import residuals
 
+        return self._of_points(residuals.figure)
+
+    def _of_points(self, draw: "Callable[[Path], Figure]") -> "Figure":
         if self.diverged:
             raise InputValueError(f"there is no model to plot: {self.failure}")
         with tempfile.TemporaryDirectory(prefix="gradrace-") as folder:
-            return residuals.figure(saved.write_points(self, Path(folder)))
+            return draw(saved.write_points(self, Path(folder)))
 
     def loss_plot(self) -> "Figure":
         """Return a picture of the loss against the epoch."""

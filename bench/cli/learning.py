@@ -11,6 +11,9 @@ import typer.core
 import backends
 from bench.cli.arguments import (
     TABLES,
+    Decimal,
+    DropMissing,
+    Encoding,
     Features,
     RateText,
     Scheduler,
@@ -20,8 +23,10 @@ from bench.cli.arguments import (
     Timeout,
     limit_of,
     rate_of,
+    reading_of,
     samples_of,
     usable,
+    whole,
 )
 from bench.report.terminal import (
     end,
@@ -37,7 +42,7 @@ from bench.report.terminal import (
 if TYPE_CHECKING:
     from bench.data.samples import Samples
     from bench.learning.rate_choice import Rate
-from bench.cli.command import DISAGREES, command, end_interrupted
+from bench.cli.command import DISAGREES, PAGE, command, end_interrupted
 
 LARGE = backends.for_large_data()
 MUCH = 10**11  # values, which take a core about half a minute
@@ -48,6 +53,9 @@ def train(
     file: TableFile = None,
     target: Target = None,
     features: Features = None,
+    decimal: Decimal = ".",
+    encoding: Encoding = "utf-8",
+    drop_missing: DropMissing = False,
     backend: Annotated[
         str | None,
         typer.Option(
@@ -60,7 +68,8 @@ def train(
     ] = None,
     lr: RateText = None,
     epochs: Annotated[
-        int, typer.Option(metavar="N", help="Number of updates; with --tol, the maximum.")
+        int,
+        typer.Option(parser=whole, metavar="N", help="Number of updates; with --tol, the maximum."),
     ] = 10_000,
     standardize: Standardize = False,
     tol: Annotated[
@@ -86,8 +95,8 @@ def train(
 ) -> None:
     """Train on your table, show the progress, and save the model.
 
-    Writes model.json, fit.parquet, history.parquet, fit.png and loss.png. If the loss diverges, no
-    model is saved and the exit status is 1.
+    Writes model.json, fit.parquet, history.parquet, and pictures of the loss, the fit, the
+    residuals and the weights. If the loss diverges, no model is saved and the exit status is 1.
 
     A table that is read in parts is read once. What the parts contribute is kept in the folder
     `sums`, for --resume.
@@ -96,11 +105,14 @@ def train(
     from bench.data.files import writable_folder
     from bench.data.folders import Files
     from bench.learning import kept, model, training
+    from bench.learning.model import OF_A_MODEL
+    from bench.report.page import training_page, write
     from bench.report.training import report
 
     usable([backend] if backend else [])
     rate = rate_of(lr, file)
-    table, specs = samples_of(file, target, features, backend and [backend], scheduler)
+    reading = reading_of(decimal, encoding, drop_missing=drop_missing)
+    table, specs = samples_of(file, target, features, backend and [backend], scheduler, reading)
     backend = specs[0] if specs else backends.DEFAULT
     usable([backend])
     writable_folder(out)
@@ -144,10 +156,12 @@ def train(
     try:
         for path in model.save(fit, out):  # the pictures come last and take the longest
             saved.append(path)
+        if not fit.interrupted:
+            saved.append(write(training_page(fit, auto=rate == "auto"), out / PAGE))
     finally:
         show_saved(saved)
     if fit.diverged:
-        old = [out / name for name in ("model.json", "fit.parquet", "fit.png")]
+        old = [out / name for name in OF_A_MODEL]
         names = ", ".join(str(path) for path in old if path.exists())
         end(fit.failure + (f" (from an earlier run: {names})" if names else ""), DISAGREES)
     if fit.interrupted:
@@ -170,6 +184,9 @@ def rates(
     ] = None,
     target: Target = None,
     features: Features = None,
+    decimal: Decimal = ".",
+    encoding: Encoding = "utf-8",
+    drop_missing: DropMissing = False,
     backend: Annotated[
         list[str] | None,
         typer.Option(
@@ -181,6 +198,7 @@ def rates(
     epochs: Annotated[
         int | None,
         typer.Option(
+            parser=whole,
             metavar="N",
             help="Number of updates.  [default: 10,000, fewer for a large table]",
         ),
@@ -203,6 +221,7 @@ def rates(
     from bench.data.folders import Files
     from bench.learning import rates, rates_files
     from bench.learning.summary import summarize
+    from bench.report.page import rates_page, write
     from bench.report.rates import report
 
     usable(backend or [])
@@ -211,7 +230,8 @@ def rates(
     ]
     if file is None and not standardize:
         chosen = chosen or rates.REFERENCE_RATES
-    table, specs = samples_of(file, target, features, backend, scheduler)
+    reading = reading_of(decimal, encoding, drop_missing=drop_missing)
+    table, specs = samples_of(file, target, features, backend, scheduler, reading)
     specs = specs or [backends.DEFAULT]
     usable(specs)
     writable_folder(out)
@@ -234,6 +254,8 @@ def rates(
     try:
         for path in rates_files.save(found, out):
             saved.append(path)
+        if found.runs and not found.interrupted:
+            saved.append(write(rates_page(found), out / PAGE))
     finally:
         show_lines(report(found))
         warn(found.landscape.least_squares.ambiguity)
@@ -265,6 +287,8 @@ def predict(
         ),
     ] = None,
     scheduler: Scheduler = None,
+    decimal: Decimal = ".",
+    encoding: Encoding = "utf-8",
 ) -> None:
     """Predict the target for every row of a table.
 
@@ -283,7 +307,7 @@ def predict(
             raise InputValueError(f"{file}: is predicted in parts; say where with --out")
         _predict_in_parts(model, file, out)
         return
-    found = predict_table(model, file, out)
+    found = predict_table(model, file, out, reading_of(decimal, encoding))
     if found.far:
         warn(f"far outside the training samples, so the units may differ: {found.far}")
     if found.unused:

@@ -7,7 +7,7 @@ import typer
 import typer.core
 
 from bench.cli.arguments import Backends, FailAbove, limits_of, usable, whole_number
-from bench.cli.command import DISAGREES, command, end_interrupted
+from bench.cli.command import DISAGREES, PAGE, command, end_interrupted
 from bench.report.terminal import note, progress_bar, show_lines, show_saved, width
 
 if TYPE_CHECKING:
@@ -209,6 +209,7 @@ def _resumed(path: Path) -> "Race":
 
 def _report(result: "Race", path: Path, limits: dict[str, float]) -> None:
     """Print what a race has found, name its files, and end with its status."""
+    from bench.report.page import race_page, write
     from bench.report.race import finished_already, race_summary, saved, what_is_kept
     from bench.report.versions import gate
 
@@ -217,6 +218,8 @@ def _report(result: "Race", path: Path, limits: dict[str, float]) -> None:
     show_lines(race_summary(result.content, width()))
     passed, lines = gate(result.content, limits)
     show_lines(lines)
+    if path in result.files:
+        result.files.append(write(race_page(result.content, path), path.parent / PAGE))
     show_lines(saved(result.files, path))
     if result.interrupted:
         end_interrupted(f"; {what_is_kept(result.content, path)}")
@@ -254,6 +257,7 @@ def scale(
     from bench.findings.pictures import draw_scale
     from bench.race import scale
     from bench.race.settings import QUICK_SETTINGS
+    from bench.report.page import scale_page, write
     from bench.report.scale import scale_report
 
     usable(scale.single())
@@ -265,7 +269,8 @@ def scale(
     if timed:
         show_lines(scale_report([result.content for result in timed], width()))
         files = [path for result in timed for path in result.files]
-        show_saved([*files, draw_scale(files, out)])
+        html = scale_page([result.content for result in timed], files)
+        show_saved([*files, draw_scale(files, out), write(html, out / PAGE)])
     if races[-1].interrupted:
         kept = "the finished sessions are saved" if timed else "nothing was timed"
         end_interrupted(f"; {kept}")

@@ -15,7 +15,7 @@ from bench.cli.arguments import (
     usable,
     whole_number,
 )
-from bench.cli.command import DISAGREES, command, end_interrupted
+from bench.cli.command import DISAGREES, PAGE, command, end_interrupted
 from bench.report import terminal
 
 ResultPath = Annotated[
@@ -72,10 +72,14 @@ def show(
 @command
 def compare(
     old: Annotated[
-        Path, typer.Argument(metavar="OLD.json", help="The result file of the earlier run.")
+        Path,
+        typer.Argument(
+            metavar="OLD.json", help="The result file of the earlier run, or its folder."
+        ),
     ],
     new: Annotated[
-        Path, typer.Argument(metavar="NEW.json", help="The result file of the later run.")
+        Path,
+        typer.Argument(metavar="NEW.json", help="The result file of the later run, or its folder."),
     ],
     fail_above: Annotated[
         str | None,
@@ -120,8 +124,14 @@ def plot(
     file: ResultPath,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder for the pictures.  [default: that of the file]"),
+        typer.Option(
+            metavar="DIR|FILE.pdf",
+            help="Folder for the pictures, or one PDF for all.  [default: the folder of the file]",
+        ),
     ] = None,
+    layout: Annotated[
+        str, typer.Option("--format", metavar="png|svg|pdf", help="The kind of the pictures.")
+    ] = "png",
 ) -> None:
     """Draw the pictures of a race again from its saved files.
 
@@ -132,13 +142,17 @@ def plot(
     backend.
     """
     from backends.interface import InputValueError
-    from bench.data.files import writable_folder
+    from bench.data.files import writable_file, writable_folder
     from bench.findings import pictures, results
 
     if not results.read(file)["benchmarks"]:
         raise InputValueError(f"{file}: nothing was timed in that run")
+    kind: Literal["png", "svg", "pdf"] = one_of("--format", layout, "png", "svg", "pdf")
+    if out is not None and out.suffix.lower() == ".pdf":
+        terminal.show_saved([pictures.draw_book(file, writable_file(out))])
+        return
     folder = writable_folder(file.parent if out is None else out)
-    terminal.show_saved(list(pictures.redraw(file, folder)))
+    terminal.show_saved(list(pictures.redraw(file, folder, kind)))
 
 
 @command
@@ -222,3 +236,42 @@ def _measured(specs: list[str], n: int, d: int, epochs: int) -> tuple[Path, list
     if result.interrupted:
         end_interrupted("; there is no answer")
     return path, result.faults
+
+
+@command
+def report(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE.json|FOLDER",
+            help="The result file of a race, or the folder of a race, a training or a study of "
+            "rates.",
+        ),
+    ] = Path("results"),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE.html", help="Where to write the page.")
+    ] = Path(PAGE),
+) -> None:
+    """Write a result as one page of HTML, to be opened in a browser or mailed.
+
+    The page loads nothing from anywhere. It has the answer in words, sortable tables, the pictures,
+    and sliders for your own number of epochs and runs, or your own learning rate.
+    """
+    import shutil
+
+    from backends.interface import InputValueError
+    from bench.data.files import replacing, writable_file
+    from bench.findings import results
+    from bench.report.page import race_page, write
+
+    writable_file(out)
+    if source.is_dir() and not (source / results.RESULT).exists():
+        page = source / PAGE
+        if not page.exists():
+            raise InputValueError(f"{source}: has neither {results.RESULT} nor {PAGE}")
+        with replacing(out) as temporary:
+            shutil.copyfile(page, temporary)
+    else:
+        file = source / results.RESULT if source.is_dir() else source
+        write(race_page(results.read(file), file), out)
+    terminal.show_saved([out])

@@ -4,12 +4,18 @@ import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow.parquet
 
 from backends.interface import InputValueError
 from bench.data.files import replacing, write_json
 from bench.findings import results
+
+if TYPE_CHECKING:
+    from plots.canvas import Figure
+
+Kind = Literal["png", "svg", "pdf"]
 
 ERRORS = "agreement.parquet"
 """What agreement.png is drawn from, beside the result file."""
@@ -19,50 +25,79 @@ _COLUMNS = {"backend", "epoch"} | {
 }
 
 
-def redraw(source: Path, folder: Path) -> Iterator[Path]:
-    """Draw what `draw` draws, and agreement.png if its file lies beside the result file.
+def redraw(source: Path, folder: Path, kind: Kind = "png") -> Iterator[Path]:
+    """Draw what `draw` draws, and the agreement if its file lies beside the result file.
 
     Raises:
         InputValueError: it is not a result file, or agreement.parquet is not what a run writes.
         OSError: as `draw`.
 
     """
-    from plots import agreement
+    from plots import agreement, style
 
-    yield from draw(source, folder)
+    yield from draw(source, folder, kind)
     if (source.parent / ERRORS).is_file():
         _require_errors(source.parent / ERRORS)
-        with replacing(folder / "agreement.png") as target:
-            agreement.draw(source.parent / ERRORS, target)
-        yield folder / "agreement.png"
+        with replacing(folder / f"agreement.{kind}") as target:
+            style.save(agreement.figure(source.parent / ERRORS), target, kind)
+        yield folder / f"agreement.{kind}"
 
 
-def draw(source: Path, folder: Path) -> Iterator[Path]:
+def draw(source: Path, folder: Path, kind: Kind = "png") -> Iterator[Path]:
     """Draw every picture of a result file into `folder`; yield what was written.
 
-    speed.png, speedup.png, breakeven.png, fastest.png, roofline.png. Those for which the file has
-    no data are left out, and removed if they lie beside the file, from another run.
+    speed.png, speedup.png, breakeven.png, fastest.png, roofline.png, or of another kind. Those for
+    which the file has no data are left out, and removed if they lie beside the file, from another
+    run.
 
     Raises:
         InputValueError: it is not a result file.
         OSError: it cannot be read, or the folder cannot be written to.
 
     """
+    from plots import style
+
+    for name, figure in _figures(source):
+        picture = folder / f"{name}.{kind}"
+        if figure is not None:
+            with replacing(picture) as target:
+                style.save(figure, target, kind)
+            yield picture
+        elif folder == source.parent:
+            picture.unlink(missing_ok=True)  # a picture of an earlier run would mislead
+
+
+def draw_book(source: Path, target: Path) -> Path:
+    """Draw what `redraw` draws as the pages of one PDF; return its path.
+
+    Raises:
+        InputValueError, OSError: as `redraw`.
+
+    """
+    from plots import agreement, style
+
+    figures = [figure for _, figure in _figures(source) if figure is not None]
+    if (source.parent / ERRORS).is_file():
+        _require_errors(source.parent / ERRORS)
+        figures.append(agreement.figure(source.parent / ERRORS))
+    with replacing(target) as temporary:
+        style.save_book(figures, temporary)
+    return target
+
+
+def _figures(source: Path) -> "Iterator[tuple[str, Figure | None]]":
+    """Yield the name of each picture of a result file, and the figure if there is data for it."""
     from plots import breakeven, fastest, speed, speedup
     from plots import roofline as roofline_plot
 
     content = results.read(source)
-    with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
-        concluded = Path(name) / source.name  # from the data alone, whatever `source` concludes
+    with tempfile.TemporaryDirectory(prefix="gradrace-") as folder:
+        concluded = Path(folder) / source.name  # from the data alone, whatever `source` concludes
         write_json(concluded, content)
         for module in (speed, speedup, breakeven, fastest, roofline_plot):
-            picture = folder / f"{module.__name__.removeprefix('plots.')}.png"
-            if module.drawable(content["gradrace"]):
-                with replacing(picture) as target:
-                    module.draw(concluded, target)
-                yield picture
-            elif folder == source.parent:
-                picture.unlink(missing_ok=True)  # a picture of an earlier run would mislead
+            name = module.__name__.removeprefix("plots.")
+            drawable = module.drawable(content["gradrace"])
+            yield name, module.figure(concluded) if drawable else None
 
 
 def draw_scale(files: Sequence[Path], folder: Path) -> Path:

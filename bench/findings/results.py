@@ -14,15 +14,19 @@ from bench.findings.validation import require_result
 from bench.findings.versions import has_versions
 from bench.machine import facts
 
+RESULT = "benchmark.json"
+"""What a race calls its result file."""
+
 
 def read(path: Path) -> ResultFile:
-    """Read a file that `gradrace run` wrote; what follows from its data is computed again.
+    """Read a file that `gradrace run` wrote, or the one in a folder; conclude from its data again.
 
     Raises:
         InputValueError: it is not a result file, is cut off or damaged, or has another schema.
         OSError: it cannot be read.
 
     """
+    path = path / RESULT if path.is_dir() else path
     content = reading.decoded(path)
     about = content.get("gradrace") if isinstance(content, dict) else None
     if not isinstance(about, dict) or "benchmarks" not in content:

@@ -13,45 +13,68 @@ from bench.data.files import replacing, write_json, write_table
 from bench.learning.training import Fit
 
 FORMAT = "gradrace model"
+OF_A_MODEL = ("model.json", "fit.parquet", "fit.png", "residuals.png", "weights.png")
+"""The files that a diverged run does not write."""
 SCHEMA = 1
 
 
 def save(fit: Fit, folder: Path) -> Iterator[Path]:
-    """Write history.parquet, model.json, fit.parquet, loss.png and fit.png, as far as they exist.
+    """Write history.parquet, model.json, fit.parquet and the pictures, as far as they exist.
 
-    A diverged run has no model, so only its history and the picture of its loss are written. An
-    interrupted run gets no pictures, because they take the longest. Each path is yielded once its
-    file is complete.
+    The pictures are loss.png, fit.png, residuals.png and weights.png. A diverged run has no model,
+    so only its history and the picture of its loss are written. An interrupted run gets no
+    pictures, because they take the longest. Each path is yielded once its file is complete.
 
     Raises:
         OSError: the folder cannot be written to; no file is left half-written.
 
     """
-    history, model, points = (
-        folder / name for name in ("history.parquet", "model.json", "fit.parquet")
-    )
-    label = f"α = {fit.lr:g}" + (", standardized" if fit.scaling else "")
-    write_table(
-        history_table(fit.data.features, fit.trajectory, label, fit.least_squares.loss), history
-    )
+    history = write_history(fit, folder)
     yield history
     if not fit.diverged:
-        write_json(model, _content(fit))
-        yield model
-        write_table(_points(fit), points)
+        yield write_model(fit, folder)
+        points = write_points(fit, folder)
         yield points
     if fit.interrupted:
         return
     from plots import fit as fit_plot  # here, because importing matplotlib takes long
     from plots import loss as loss_plot
+    from plots import residuals as residuals_plot
+    from plots import weights as weights_plot
 
     with replacing(folder / "loss.png") as temporary:
         loss_plot.draw([history], temporary)
     yield folder / "loss.png"
-    if not fit.diverged:
-        with replacing(folder / "fit.png") as temporary:
-            fit_plot.draw(points, temporary)
-        yield folder / "fit.png"
+    if fit.diverged:
+        return
+    for name, plot, source in (
+        ("fit.png", fit_plot, points),
+        ("residuals.png", residuals_plot, points),
+        ("weights.png", weights_plot, folder / "model.json"),
+    ):
+        with replacing(folder / name) as temporary:
+            plot.draw(source, temporary)
+        yield folder / name
+
+
+def write_history(fit: Fit, folder: Path) -> Path:
+    """Write history.parquet, from which loss.png is drawn; return its path."""
+    label = f"α = {fit.lr:g}" + (", standardized" if fit.scaling else "")
+    table = history_table(fit.data.features, fit.trajectory, label, fit.least_squares.loss)
+    write_table(table, folder / "history.parquet")
+    return folder / "history.parquet"
+
+
+def write_model(fit: Fit, folder: Path) -> Path:
+    """Write model.json; return its path."""
+    write_json(folder / "model.json", _content(fit))
+    return folder / "model.json"
+
+
+def write_points(fit: Fit, folder: Path) -> Path:
+    """Write fit.parquet, from which fit.png is drawn; return its path."""
+    write_table(_points(fit), folder / "fit.parquet")
+    return folder / "fit.parquet"
 
 
 def _content(fit: Fit) -> dict[str, object]:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.findings import results
 from bench.findings.schema import About, ResultFile
 from bench.machine.progress import Progress
 from bench.race.settings import Settings
 
-RESULT = "benchmark.json"
+RESULT = results.RESULT
 
 
 @dataclass

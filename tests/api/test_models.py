@@ -117,6 +117,8 @@ class TestModel:
         expected = 1 - np.sum((model.predict(frame) - y) ** 2) / np.sum((y - y.mean()) ** 2)
         assert model.score() == pytest.approx(expected)
         assert model.score(frame, y) == pytest.approx(expected)
+        with pytest.raises(InputTypeError, match="needs both X and y"):
+            model.score(frame)
 
     def test_summary_beside_the_least_squares(self, model: gradrace.Fit) -> None:
         assert "least squares" in str(model.summary())

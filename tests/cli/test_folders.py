@@ -17,6 +17,7 @@ from distributed import LocalCluster
 
 import backends
 from bench.data import folders
+from bench.learning.model import OF_A_MODEL
 from tests.cli.conftest import listing, one_line
 from tests.conftest import ROOT, Command, process
 
@@ -44,7 +45,7 @@ def scarce(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestTrain:
-    FILES = ("model.json", "history.parquet", "fit.parquet", "fit.png", "loss.png")
+    FILES = ("history.parquet", "loss.png", "report.html", *OF_A_MODEL)
 
     def test_a_folder_that_fits_is_read_into_memory(self, gradrace: Command, houses: Path) -> None:
         done = gradrace("train", "houses", "--standardize", "--epochs", "500")

@@ -7,7 +7,7 @@ from tests.conftest import Command
 
 COMMANDS = (
     *("train", "rates", "predict", "run", "scale", "show", "compare", "plot", "advise"),
-    *("check", "backends"),
+    *("check", "backends", "report"),
 )
 
 

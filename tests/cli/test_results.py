@@ -63,6 +63,31 @@ def test_several_words_belong_to_an_option_even_beside_a_file(
     assert gradrace(*words.split()).stderr.startswith(f"gradrace: {message}")
 
 
+class TestReport:
+    """One page of HTML, of a file or of a folder."""
+
+    @pytest.mark.parametrize("source", ["run.json", "folder"])
+    def test_of_a_race(self, gradrace: Command, tmp_path: Path, source: str) -> None:
+        times = {"100x1": {"python": 4e-5, "numba": 1e-7}}
+        (tmp_path / "folder").mkdir()
+        write_run(tmp_path / "run.json", times)
+        write_run(tmp_path / "folder" / "benchmark.json", times)
+        done = gradrace("report", source, "-o", "new/page.html")
+        assert (done.returncode, done.stdout) == (0, "saved new/page.html\n")
+        assert "numba is the fastest" in (tmp_path / "new/page.html").read_text("utf-8")
+
+    def test_of_a_training(self, gradrace: Command, tmp_path: Path) -> None:
+        gradrace("train", "--epochs", "100")
+        assert gradrace("report", "results/train").returncode == 0
+        assert "A fit of y" in (tmp_path / "report.html").read_text("utf-8")
+
+    def test_of_nothing(self, gradrace: Command, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        done = gradrace("report", "empty")
+        assert done.returncode == 2
+        assert "empty: has neither benchmark.json nor report.html" in done.stderr
+
+
 class TestCompare:
     @pytest.fixture
     def runs(self, tmp_path: Path) -> tuple[str, str]:
@@ -85,6 +110,13 @@ class TestCompare:
         done = gradrace("compare", *runs, "--fail-above", limit)
         assert done.returncode == status
         assert ("slower by more than" in done.stderr) == bool(status)
+
+    def test_two_folders(self, gradrace: Command, runs: tuple[str, str], tmp_path: Path) -> None:
+        for name in runs:
+            (tmp_path / f"{name}.d").mkdir()
+            (tmp_path / name).rename(tmp_path / f"{name}.d" / "benchmark.json")
+        done = gradrace("compare", *(f"{name}.d" for name in runs))
+        assert (done.returncode, done.stderr) == (0, "")
 
     def test_markdown(self, gradrace: Command, runs: tuple[str, str]) -> None:
         done = gradrace("compare", *runs, "--format", "md")
@@ -118,6 +150,16 @@ class TestPlotAndAdvise:
             "breakeven.png",
             "fastest.png",
         }
+
+    @pytest.mark.parametrize("kind", ["svg", "pdf"])
+    def test_of_another_kind(self, gradrace: Command, run: str, tmp_path: Path, kind: str) -> None:
+        assert gradrace("plot", run, "--out", "pictures", "--format", kind).returncode == 0
+        assert f"speed.{kind}" in {path.name for path in (tmp_path / "pictures").iterdir()}
+
+    def test_one_pdf_of_all(self, gradrace: Command, run: str, tmp_path: Path) -> None:
+        done = gradrace("plot", run, "--out", "all.pdf")
+        assert (done.returncode, done.stdout) == (0, "saved all.pdf\n")
+        assert (tmp_path / "all.pdf").read_bytes().startswith(b"%PDF")
 
     def test_advice(self, gradrace: Command, run: str) -> None:
         done = gradrace("advise", run, "--n", "5e3", "--d", "1", "--epochs", "1e6")

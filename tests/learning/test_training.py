@@ -15,7 +15,7 @@ from bench.data.samples import REFERENCE_LR, Dataset, synthetic
 from bench.learning import training
 from bench.learning.curvature import hessian
 from bench.learning.least_squares import least_squares
-from bench.learning.model import save
+from bench.learning.model import OF_A_MODEL, save
 from bench.learning.training import train
 from bench.proof.isolation import BackendError
 from bench.report.training import remarks
@@ -230,19 +230,7 @@ class TestSaved:
     @pytest.mark.parametrize(
         ("lr", "interrupt", "names"),
         [
-            (
-                0.005,
-                False,
-                {
-                    "history.parquet",
-                    "model.json",
-                    "fit.parquet",
-                    "loss.png",
-                    "fit.png",
-                    "residuals.png",
-                    "weights.png",
-                },
-            ),
+            (0.005, False, {"history.parquet", "loss.png", *OF_A_MODEL}),
             (0.005, True, {"history.parquet", "model.json", "fit.parquet"}),
             (0.1, False, {"history.parquet", "loss.png"}),
         ],

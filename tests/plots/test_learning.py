@@ -19,6 +19,8 @@ from plots import (
     fit,
     loss,
     path,
+    residuals,
+    weights,
 )
 from tests.plots.looks import assert_drawable, curves, is_png
 
@@ -68,6 +70,42 @@ class TestFit:
         assert is_png(tmp_path / "fit.png")
         shown = fit.figure(tmp_path / "fit.parquet").axes[0].get_xlabel()
         assert shown.replace("\\$", "$") in (name, name[:49] + "…")
+
+
+class TestResiduals:
+    def test_every_sample(self, saved: Path, line: Dataset) -> None:
+        figure = residuals.figure(saved / "fit.parquet")
+        (axes,) = figure.axes
+        assert_drawable(figure)
+        model = json.loads((saved / "model.json").read_text("utf-8"))
+        predicted = line.X[:, 0] * model["w"][0] + model["b"]
+        points = np.asarray(axes.collections[0].get_offsets())
+        np.testing.assert_allclose(points, np.column_stack([predicted, line.y - predicted]))
+        assert axes.get_xlabel() == "predicted y"
+
+
+class TestWeights:
+    def test_the_one_with_the_most_to_go_comes_first(self, saved: Path) -> None:
+        """After 200 epochs, w has arrived, and b has hardly begun."""
+        figure = weights.figure(saved / "model.json")
+        (axes,) = figure.axes
+        assert_drawable(figure)
+        assert [text.get_text() for text in axes.get_yticklabels()] == ["b", "w[x]"]
+        model = json.loads((saved / "model.json").read_text("utf-8"))
+        share = model["b"] / model["least_squares"]["b"]
+        assert np.asarray(axes.lines[1].get_xdata()) == pytest.approx([0, share])
+
+    def test_of_many_some_are_drawn(self, tmp_path: Path) -> None:
+        list(save(train(synthetic(90, 40), lr=0.01, epochs=5), tmp_path))
+        (axes,) = weights.figure(tmp_path / "model.json").axes
+        assert len(axes.get_yticklabels()) == weights.MOST
+        assert "21 more" in axes.get_xlabel()
+
+    def test_a_weight_that_should_be_0(self, tmp_path: Path, saved: Path) -> None:
+        model = json.loads((saved / "model.json").read_text("utf-8"))
+        model["least_squares"]["b"] = 0.0
+        (tmp_path / "odd.json").write_text(json.dumps(model), "utf-8")
+        assert_drawable(weights.figure(tmp_path / "odd.json"))
 
 
 class TestLoss:

@@ -187,6 +187,8 @@ class TestRun:
             "fit.parquet",
             "loss.png",
             "fit.png",
+            "residuals.png",
+            "weights.png",
         }
         assert {path.name for path in result.files} == names
         assert {path.name for path in folder.iterdir()} == names

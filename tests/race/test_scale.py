@@ -12,6 +12,7 @@ from bench.race import scale
 from bench.race.cases import make_case
 from bench.race.scale import NUMBERS, SIZES
 from bench.race.settings import QUICK_SETTINGS
+from bench.report.page import scale_page
 from bench.report.scale import crossover_lines, exponent_table
 from plots import scale as picture
 from tests.runs import write_run
@@ -64,6 +65,9 @@ def test_the_picture_has_times_and_speed_ups(tmp_path: Path) -> None:
     assert len(along_n.lines) == len(along_d.lines) == 3
     np.testing.assert_array_equal(along_d.lines[0].get_xdata(), [1, 10, 100])
     assert by_threads.lines[0].get_ydata() == pytest.approx([2, 2], rel=0.05)
+    html = scale_page([results.read(path) for path in paths], paths)
+    assert "Threads: 2" in html
+    assert "∝ n^" in html
     picture.draw(paths, tmp_path / "scale.png")
     assert (tmp_path / "scale.png").stat().st_size > 10_000
 

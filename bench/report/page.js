@@ -1,0 +1,166 @@
+"use strict";
+// Sort a table by a column: a click on its head, or Enter. Numbers are compared with their units.
+const units = {ns: 1e-9, "µs": 1e-6, ms: 1e-3, s: 1, min: 60, h: 3600, kB: 1e3, MB: 1e6, GB: 1e9};
+function sortKey(text) {
+  const found = text.replace(/,/g, "").match(/(-?\d+(?:\.\d+)?(?:e-?\d+)?)\s*([a-zµA-Z]+)?/);
+  return found ? Number(found[1]) * (units[found[2]] || 1) : NaN;
+}
+for (const table of document.querySelectorAll("table.sortable")) {
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const rows = [...table.tBodies[0].rows];
+      rows.sort((a, b) => {
+        const [p, q] = [a, b].map((row) => row.cells[column].textContent.trim());
+        const [x, y] = [sortKey(p), sortKey(q)];
+        const order = isNaN(x) || isNaN(y) ? (isNaN(x) - isNaN(y)) || p.localeCompare(q) : x - y;
+        return down ? -order : order;
+      });
+      table.tBodies[0].append(...rows);
+    });
+  });
+}
+
+function seconds(value) {
+  const [unit, size] = [["s", 1], ["ms", 1e-3], ["µs", 1e-6], ["ns", 1e-9]].find(
+    ([, size]) => value >= size) || ["ns", 1e-9];
+  return `${Number((value / size).toPrecision(3)).toLocaleString("en")} ${unit}`;
+}
+function make(name, attributes = {}, text = "") {
+  const svg = ["svg", "polyline", "circle", "path", "title", "text", "line"].includes(name);
+  const element = svg ? document.createElementNS("http://www.w3.org/2000/svg", name)
+    : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.textContent = text;
+  return element;
+}
+function slider(label, low, high, start, write, onInput) {
+  const input = make("input", {type: "range", min: 0, max: 1000, step: "any"});
+  const output = make("output");
+  const value = () => low * Math.pow(high / low, input.value / 1000);
+  input.value = 1000 * Math.log(start / low) / Math.log(high / low);
+  const row = make("label", {}, `${label}: `);
+  const update = () => { output.textContent = write(value()); onInput(); };
+  input.addEventListener("input", update);
+  row.append(output, make("br"), input);
+  return {row, value, show: () => { output.textContent = write(value()); }};
+}
+const whole = (value) => Math.round(value).toLocaleString("en");
+
+const tools = {
+  // What does a job take, compiling included? Total = first + runs · (set-up + passes · time).
+  total(box, data) {
+    const table = make("table");
+    const draw = () => {
+      const count = Math.round(runs.value()), passes = Math.round(epochs.value()) + 1;
+      const rows = data.backends.map((entry) => ({
+        name: entry.name,
+        fresh: entry.cold + count * (entry.setup + passes * entry.pass),
+        cached: entry.cached + count * (entry.setup + passes * entry.pass),
+      })).sort((a, b) => a.fresh - b.fresh);
+      table.replaceChildren();
+      const head = table.createTHead().insertRow();
+      for (const text of ["backend", "first time ever", "once compiled"]) {
+        head.append(make("th", {scope: "col"}, text));
+      }
+      const body = table.createTBody();
+      for (const row of rows) {
+        const line = body.insertRow();
+        for (const text of [row.name, seconds(row.fresh), seconds(row.cached)]) {
+          line.insertCell().textContent = text;
+        }
+      }
+    };
+    const runs = slider("Training runs", 1, 1e6, 1, whole, draw);
+    const epochs = slider("Epochs per run", 1, 1e6, data.epochs, whole, draw);
+    const wide = make("div", {class: "wide"});
+    wide.append(table);
+    box.append(runs.row, epochs.row, wide);
+    runs.show(); epochs.show(); draw();
+  },
+  // What does a rate do? In the eigenbasis, an error c becomes c·(1 − αλ)ᵏ.
+  rate(box, data) {
+    const view = make("svg", {viewBox: "0 0 640 320", role: "img", "aria-label": "loss and path"});
+    const said = make("p", {"aria-live": "polite"});
+    const draw = () => {
+      const alpha = rate.value();
+      const points = gradrace.losses(data, alpha);
+      view.replaceChildren();
+      const top = Math.log10(points[0][1] * 10), bottom = Math.log10(data.least / 2);
+      const end = Math.log10(data.epochs + 1);
+      const x = (k) => 20 + 280 * Math.log10(k + 1) / end;
+      const y = (loss) => 300 - 280 * (Math.min(Math.log10(loss), top) - bottom) / (top - bottom);
+      view.append(make("line", {x1: 20, x2: 300, y1: y(data.least), y2: y(data.least),
+        stroke: "var(--muted)", "stroke-dasharray": "4 3"}));
+      view.append(make("polyline", {fill: "none", stroke: "var(--mark)", "stroke-width": 2,
+        points: points.map(([k, loss]) => `${x(k)},${y(loss)}`).join(" ")}));
+      view.append(make("text", {x: 20, y: 14, "font-size": 12}, "loss against epoch"));
+      view.append(make("text", {x: 24, y: y(points[0][1]) - 6, "font-size": 10},
+        points[0][1].toPrecision(4)));
+      view.append(make("text", {x: 24, y: y(data.least) - 6, "font-size": 10},
+        `${data.least.toPrecision(4)}, the least`));
+      drawPath(view, data, alpha);
+      const last = points[points.length - 1][1];
+      const limit = data.limit.toPrecision(4);
+      said.textContent = alpha >= data.limit
+        ? `α = ${alpha.toPrecision(4)} diverges: it is above 2/λmax = ${limit}.`
+        : `α = ${alpha.toPrecision(4)}: the loss after ${whole(data.epochs)} epochs is ` +
+          `${last.toPrecision(6)}; the least is ${data.least.toPrecision(6)}.`;
+    };
+    const rate = slider("Learning rate α", data.limit / 1000, data.limit * 1.2, data.recommended,
+      (value) => value.toPrecision(4), draw);
+    box.append(rate.row, said, view);
+    rate.show(); draw();
+  },
+};
+function drawPath(view, data, alpha) {
+  const [first, last] = [0, data.values.length - 1];
+  const reach = 1.3 * Math.max(Math.abs(data.errors[first]), Math.abs(data.errors[last]), 1e-300);
+  const at = (u, v) => `${140 + 140 * u / reach},${140 - 140 * v / reach}`;
+  const inner = make("svg", {x: 340, y: 20, width: 280, height: 280, viewBox: "0 0 280 280"});
+  view.append(inner, make("text", {x: 340, y: 14, "font-size": 12},
+    "path: flattest direction across, steepest up"));
+  for (const level of [0.05, 0.2, 0.5, 1]) {
+    const ellipse = [];
+    const radius = level * (data.values[first] * data.errors[first] ** 2
+      + data.values[last] * data.errors[last] ** 2);
+    for (let step = 0; step <= 72; step += 1) {
+      const angle = step * Math.PI / 36;
+      ellipse.push(at(Math.sqrt(radius / data.values[last]) * Math.cos(angle),
+        Math.sqrt(radius / data.values[first]) * Math.sin(angle)));
+    }
+    inner.append(make("polyline", {points: ellipse.join(" "), fill: "none", stroke: "var(--line)"}));
+  }
+  const path = [];
+  for (let k = 0; k <= Math.min(data.epochs, 300); k += 1) {
+    const [u, v] = [last, first].map((i) => data.errors[i] * (1 - alpha * data.values[i]) ** k);
+    if (Math.max(Math.abs(u), Math.abs(v)) > 3 * reach) break;
+    path.push(at(u, v));
+  }
+  inner.append(make("polyline", {points: path.join(" "), fill: "none", stroke: "var(--mark)",
+    "stroke-width": 1}));
+}
+const gradrace = {
+  losses(data, alpha) {
+    const found = [];
+    for (let k = 0; k <= data.epochs; k = Math.max(k + 1, Math.floor(k * 1.05))) {
+      let loss = data.least;
+      data.values.forEach((value, i) => {
+        loss += 0.5 * value * (data.errors[i] * (1 - alpha * value) ** k) ** 2;
+      });
+      if (!isFinite(loss)) break;
+      found.push([k, loss]);
+    }
+    return found;
+  },
+};
+for (const box of document.querySelectorAll("[data-tool]")) {
+  tools[box.dataset.tool](box, JSON.parse(box.querySelector("script").textContent));
+}

@@ -1,0 +1,48 @@
+"""What does the model miss? The residual of every sample against its prediction."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+
+from plots.canvas import Figure, own_settings
+from plots.fit import MOST_POINTS
+from plots.numbers import label, three_digits
+from plots.sources import metadata, table_origin
+from plots.style import CURVES, INK, MUTED, legend, new_figure, save, tidy
+
+
+def draw(source: Path, target: Path) -> None:
+    """Draw `fit.parquet` (columns actual and predicted) as a PNG."""
+    save(figure(source), target)
+
+
+@own_settings()
+def figure(source: Path) -> Figure:
+    """Return the figure; the band holds residuals up to their root mean square.
+
+    A bend or a funnel shows that a straight line, or one size of noise, is not the whole story.
+    """
+    table = pyarrow.parquet.read_table(source)
+    names = metadata(table)
+    step = -(-table.num_rows // MOST_POINTS)
+    actual, predicted = (table.column(name).to_numpy() for name in ("actual", "predicted"))
+    residuals = actual - predicted
+    typical = float(np.sqrt(np.mean(residuals**2)))
+    drawn = new_figure(6.4, 4.2, table_origin(table))
+    axes = drawn.add_subplot()
+    axes.axhspan(
+        -typical,
+        typical,
+        color=MUTED,
+        alpha=0.15,
+        lw=0,
+        label=f"root mean square, {three_digits(typical)}",
+    )
+    axes.axhline(0.0, color=INK, lw=1)
+    axes.scatter(predicted[::step], residuals[::step], s=12, color=CURVES[0], lw=0, label="samples")
+    axes.set_xlabel(f"predicted {label(names['target'], 40)}{names.get('shown', '')}")
+    axes.set_ylabel("actual − predicted")
+    legend(drawn, axes)
+    tidy(axes)
+    return drawn
