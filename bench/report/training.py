@@ -125,6 +125,8 @@ def _way_left(fit: Fit) -> str:
     share = np.divide(left, whole, out=np.zeros_like(left), where=moves)
     j = int(np.argmax(share))
     name = f"w[{fit.data.features[j]}]" if j < len(fit.w) else "b"
+    if share[j] > 1:
+        return f"{name} is further from there than at the start. "
     return f"{name} has {percent(float(share[j]))} of its way left. "
 
 

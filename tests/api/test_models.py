@@ -93,6 +93,10 @@ class TestUnfinished:
         assert "of its way left" in said
         assert "With standardize=True, fewer epochs are needed" in said
 
+    def test_what_went_the_wrong_way_is_said(self) -> None:
+        with pytest.warns(gradrace.UnfinishedWarning, match="is further from there than at"):
+            gradrace.fit([[1.0, 1.01], [2.0, 2.0], [3.0, 3.1]], [1.0, 2.0, 2.0], epochs=20)
+
     def test_silent_once_it_is_there(self) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
