@@ -252,7 +252,7 @@ def report(
         Path, typer.Option("--out", "-o", metavar="FILE.html", help="Where to write the page.")
     ] = Path(PAGE),
 ) -> None:
-    """Write a result as one page of HTML, to be opened in a browser or mailed.
+    """Write a result as one page of HTML to hand around.
 
     The page loads nothing from anywhere. It has the answer in words, sortable tables, the pictures,
     and sliders for your own number of epochs and runs, or your own learning rate.

@@ -26,7 +26,7 @@ def read(path: Path) -> ResultFile:
         OSError: it cannot be read.
 
     """
-    path = path / RESULT if path.is_dir() else path
+    path = path / RESULT if (path / RESULT).exists() else path
     content = reading.decoded(path)
     about = content.get("gradrace") if isinstance(content, dict) else None
     if not isinstance(about, dict) or "benchmarks" not in content:
