@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import backends
-from backends.interface import Floats, InputTypeError, InputValueError, Trajectory
+from backends.interface import Floats, InputTypeError, InputValueError, Trajectory, check_samples
 from bench.api import display
 from bench.api.inputs import Source, samples_from
 from bench.data.frames import columns_of
@@ -67,9 +67,10 @@ class Fit(Training):
         if X is None or y is None:
             variance = float(self.data.moments()[1][-1]) ** 2
             return 1 - self.loss / variance
-        actual = np.asarray(y, dtype=np.float64)
-        residuals = self.predict(X) - actual
-        return float(1 - residuals @ residuals / np.sum((actual - actual.mean()) ** 2))
+        samples, actual = check_samples(columns_of(X, self.data.features), y)
+        residuals = self.predict(samples) - actual
+        spread = float(np.sum((actual - actual.mean()) ** 2))
+        return float(1 - residuals @ residuals / spread) if spread else float("nan")
 
     def summary(self) -> display.Report:
         """Return the course of the training, and w, b and loss beside the least squares."""
@@ -153,7 +154,11 @@ class Fit(Training):
         """
         from bench.data.files import writable_folder
 
-        return list(saved.save(self, writable_folder(Path(folder))))
+        place = writable_folder(Path(folder))
+        old = [name for name in saved.OF_A_MODEL if self.diverged and (place / name).exists()]
+        if old:
+            warnings.warn(f"from an earlier model: {', '.join(old)}", stacklevel=2)
+        return list(saved.save(self, place))
 
     def __repr__(self) -> str:
         return "\n".join(self._lines())

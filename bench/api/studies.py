@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from rich.table import Table
 
 import backends as registry
-from backends.interface import InputValueError
+from backends.interface import InputTypeError, InputValueError
 from bench.api import display
 from bench.api.inputs import Source, samples_from
 from bench.findings import results
@@ -147,6 +147,15 @@ def rates(
     return Rates(**vars(found))
 
 
+def _require(specs: Sequence[str]) -> None:
+    for spec in specs:
+        if not isinstance(spec, str):
+            raise InputTypeError(
+                f"backends: needs names, got {type(spec).__name__}; targets are y="
+            )
+        registry.require(spec)
+
+
 def check(
     data: Source,
     specs: Sequence[str] | str = (),
@@ -171,6 +180,7 @@ def check(
     """
     samples, _ = samples_from(data, y, target, features)
     named = [specs] if isinstance(specs, str) else list(specs)
+    _require(named)
     with display.progress() as on_progress:
         found = checking.check(
             samples, named, lr=lr, epochs=epochs, timeout=timeout, on_progress=on_progress
@@ -232,6 +242,7 @@ def race(
     from bench.data.files import writable_folder
 
     specs = [backends] if isinstance(backends, str) else list(backends)
+    _require(specs)
     if against is not None:
         specs = with_earlier(specs or registry.installed(), against)
         if not specs:

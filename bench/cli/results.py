@@ -145,6 +145,7 @@ def plot(
     from bench.data.files import writable_file, writable_folder
     from bench.findings import pictures, results
 
+    file = file / results.RESULT if file.is_dir() else file
     if not results.read(file)["benchmarks"]:
         raise InputValueError(f"{file}: nothing was timed in that run")
     kind: Literal["png", "svg", "pdf"] = one_of("--format", layout, "png", "svg", "pdf")

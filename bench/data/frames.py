@@ -33,18 +33,25 @@ def samples_of(
     """
     if not has_columns(X):
         if y is None:
-            raise InputTypeError("y: is missing; X has no column with a name to predict")
+            raise InputTypeError(
+                "y: is missing; X is not a table of pandas, Polars or pyarrow with named columns"
+            )
         X, y = check_samples(X, np.asarray(y))
         return Dataset("the samples", unnamed(X.shape[1]), "y", X, y, headless=True)
     table = table_of(X)
     if y is None:
-        return dataset_of(table, target, features)
+        return dataset_of(table, target, _names(features))
     if target is not None:
         raise InputValueError("target: names a column of X, but y is given, too")
-    name = str(getattr(y, "name", None) or "y")
-    names = tuple(features) or tuple(column for column in table.columns if column != name)
+    names = _names(features) or table.columns
+    candidates = (str(getattr(y, "name", None) or "y"), "y", "target", "the target")
+    name = next(name for name in candidates if name not in names)
     X, y = check_samples(columns_of(X, names), np.asarray(y, dtype=np.float64))
     return Dataset(table.name, names, name, X, y)
+
+
+def _names(features: Sequence[str]) -> tuple[str, ...]:
+    return (features,) if isinstance(features, str) else tuple(map(str, features))
 
 
 def table_of(data: Any) -> Table:
@@ -55,7 +62,10 @@ def table_of(data: Any) -> Table:
 
     """
     try:
-        found = pa.table(data)
+        if type(data).__module__.startswith("pandas"):
+            found = pa.Table.from_pandas(data, preserve_index=False)  # it only names the rows
+        else:
+            found = pa.table(data)
     except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, ValueError) as error:
         raise InputTypeError(f"X: cannot be read as a table: {error}") from None
     return Table(

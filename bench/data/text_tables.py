@@ -106,7 +106,11 @@ def refuse_text(
         for column, values in zip(batch.schema.names, batch.columns, strict=True):
             row, text = _first_odd(values, _is_flag if column in flags else is_number)
             if text is not None:
-                why = "is neither true nor false" if column in flags else _why_no_number(text)
+                why = (
+                    "is neither true nor false"
+                    if column in flags
+                    else _why_no_number(text, decimal)
+                )
                 raise InputValueError(
                     f"{name}: column {column!r}, row {done + row}: {text!r} {why}"
                 )
@@ -166,8 +170,8 @@ def _is_flag(text: str) -> bool:
     return text.strip().lower() in ("true", "false", "0", "1")
 
 
-def _why_no_number(text: str) -> str:
-    if re.fullmatch(r"\s*[+-]?[\d.]*,\d+\s*", text):
+def _why_no_number(text: str, decimal: str) -> str:
+    if decimal == "." and re.fullmatch(r"\s*[+-]?[\d.]*,\d+\s*", text):
         return "has a comma; write thousands without it; if it is the decimal point: --decimal ,"
     if re.match(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", text):
         return "is a date, not a number (--features can leave the column out)"

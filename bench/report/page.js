@@ -2,7 +2,8 @@
 // Sort a table by a column: a click on its head, or Enter. Numbers are compared with their units.
 const units = {ns: 1e-9, "µs": 1e-6, ms: 1e-3, s: 1, min: 60, h: 3600, kB: 1e3, MB: 1e6, GB: 1e9};
 function sortKey(text) {
-  const found = text.replace(/,/g, "").match(/(-?\d+(?:\.\d+)?(?:e-?\d+)?)\s*([a-zµA-Z]+)?/);
+  if (/^-?inf$/.test(text)) return text.startsWith("-") ? -Infinity : Infinity;
+  const found = text.replace(/,/g, "").match(/(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*([a-zµA-Z]+)?/);
   return found ? Number(found[1]) * (units[found[2]] || 1) : NaN;
 }
 for (const table of document.querySelectorAll("table.sortable")) {
@@ -93,18 +94,20 @@ const tools = {
       const alpha = rate.value();
       const points = gradrace.losses(data, alpha);
       view.replaceChildren();
-      const top = Math.log10(points[0][1] * 10), bottom = Math.log10(data.least / 2);
+      const least = Math.max(data.least, points[0][1] * 1e-16);
+      const top = Math.log10(points[0][1] * 10), bottom = Math.log10(least / 2);
       const end = Math.log10(data.epochs + 1);
       const x = (k) => 20 + 280 * Math.log10(k + 1) / end;
-      const y = (loss) => 300 - 280 * (Math.min(Math.log10(loss), top) - bottom) / (top - bottom);
-      view.append(make("line", {x1: 20, x2: 300, y1: y(data.least), y2: y(data.least),
+      const y = (loss) => 300
+        - 280 * (Math.min(Math.log10(Math.max(loss, least)), top) - bottom) / (top - bottom);
+      view.append(make("line", {x1: 20, x2: 300, y1: y(least), y2: y(least),
         stroke: "var(--muted)", "stroke-dasharray": "4 3"}));
       view.append(make("polyline", {fill: "none", stroke: "var(--mark)", "stroke-width": 2,
         points: points.map(([k, loss]) => `${x(k)},${y(loss)}`).join(" ")}));
-      view.append(make("text", {x: 20, y: 14, "font-size": 12}, "loss against epoch"));
+      view.append(make("text", {x: 20, y: 14, "font-size": 12}, "loss against epoch, both logarithmic"));
       view.append(make("text", {x: 24, y: y(points[0][1]) - 6, "font-size": 10},
         points[0][1].toPrecision(4)));
-      view.append(make("text", {x: 24, y: y(data.least) - 6, "font-size": 10},
+      view.append(make("text", {x: 24, y: y(least) - 6, "font-size": 10},
         `${data.least.toPrecision(4)}, the least`));
       drawPath(view, data, alpha);
       const last = points[points.length - 1][1];
@@ -150,10 +153,11 @@ function drawPath(view, data, alpha) {
 const gradrace = {
   losses(data, alpha) {
     const found = [];
-    for (let k = 0; k <= data.epochs; k = Math.max(k + 1, Math.floor(k * 1.05))) {
+    const last = data.epochs;
+    for (let k = 0; k <= last; k = k === last ? k + 1 : Math.min(last, Math.max(k + 1, Math.floor(k * 1.05)))) {
       let loss = data.least;
       data.values.forEach((value, i) => {
-        loss += 0.5 * value * (data.errors[i] * (1 - alpha * value) ** k) ** 2;
+        loss += data.unit * 0.5 * value * (data.errors[i] * (1 - alpha * value) ** k) ** 2;
       });
       if (!isFinite(loss)) break;
       found.push([k, loss]);

@@ -60,11 +60,14 @@ class Section:
 
 
 def _table(table: Table) -> dict[str, Any]:
-    rows = zip(*(column.cells for column in table.columns), strict=True)
+    rows = list(zip(*(column.cells for column in table.columns), strict=True))
+    grouped = any(str(row[0]).startswith(" ") for row in rows)  # below the name of their group
     return {
         "kind": "table",
         "heads": [visible(" ".join(str(column.header).split())) for column in table.columns],
         "rows": [[visible(str(cell)) for cell in row] for row in rows],
+        "sortable": not grouped,
+        "caption": visible(str(table.caption or "")),
     }
 
 
@@ -226,6 +229,7 @@ def training_page(fit: "Fit", *, auto: bool) -> str:
 
     about = about_fit(fit, auto=auto)
     answer = [*about, fit.failure] if fit.diverged else [*about, *remarks(fit)]
+    answer.append(fit.least_squares.ambiguity)
     result = Section("What was learned?")
     way = Section("The way there").add(way_table(fit))
     with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
@@ -267,21 +271,22 @@ def rates_page(found: "Study") -> str:
             pictures.draw(svg(draw(source), words), words)
     said = list(report(found))
     more = Section("All figures").add(*said[said.index("") + 1 + len([*advice(found)]) :])
-    answer = [*advice(found), *about_study(found)]
+    answer = [*advice(found), *about_study(found), found.landscape.least_squares.ambiguity]
     title = f"Which learning rate for {found.data.target}?"
     return page(title, answer, [play, pictures, more], _origin())
 
 
 def rate_data(found: "Study") -> dict[str, Any]:
-    """Return what the loss at any rate follows from: L(k) = L* + ½ Σ λᵢ (cᵢ (1 − αλᵢ)ᵏ)².
+    """Return what the loss at any rate follows from: L(k) = L* + (u/2) Σ λᵢ (cᵢ (1 − αλᵢ)ᵏ)².
 
-    It is in the units of the columns that were trained on.
+    The unit u is 1, or the variance of the target if the columns were standardized.
     """
     known = found.landscape
     return {
         "values": [direction.curvature for direction in found.directions],
         "errors": [direction.error for direction in found.directions],
-        "least": known.least_squares.loss,
+        "least": known.original_least_squares.loss,
+        "unit": 1.0 if known.scaling is None else known.scaling.target_deviation**2,
         "limit": known.hessian.limit,
         "recommended": found.recommended,
         "epochs": found.epochs,

@@ -15,6 +15,7 @@ from bench.report.tables import NONE, condition, empty_table, epochs
 from plots.numbers import percent, short, shortened, three_digits
 
 MOST_WEIGHTS = 20
+_EXACT = 1e-15  # of the first loss; less is as good as none
 MOST_WAY_WEIGHTS = 3
 STRANGE = 3  # standard errors; one estimate in 370 is further from the truth
 
@@ -105,7 +106,8 @@ def remarks(fit: Fit) -> Iterator[str]:
 
 def not_there_yet(fit: Fit, standardizing: str = "--standardize") -> str:
     """Say how much of the way to the least loss is left, and what helps; empty if it is there."""
-    if fit.is_there or fit.lr >= fit.hessian.limit or underflow(fit.data):
+    exact = fit.loss <= _EXACT * float(fit.trajectory.loss[0])
+    if fit.is_there or exact or fit.lr >= fit.hessian.limit or underflow(fit.data):
         return ""
     return (
         f"Not there yet: the loss is {fit.loss:.4g}; the least possible is "

@@ -59,6 +59,19 @@ class TestColumns:
         named = gradrace.fit(frame, target="size", features=["price"], standardize=True)
         assert (named.data.features, named.data.target) == (("price",), "size")
 
+    def test_a_target_with_the_name_of_a_feature(self) -> None:
+        frame = pd.DataFrame(COLUMNS)
+        fit = gradrace.fit(frame[["size", "age"]], frame["size"] * 2, standardize=True)
+        assert (fit.data.features, fit.data.target) == (("size", "age"), "y")
+
+    def test_an_index_with_a_name_is_no_column(self) -> None:
+        frame = pd.DataFrame(COLUMNS, index=pd.Index([7, 3, 9, 4, 1], name="id"))
+        assert gradrace.fit(frame, standardize=True).data.features == ("size", "age")
+
+    def test_features_by_one_name(self) -> None:
+        fit = gradrace.fit(COLUMNS, target="price", features="size", standardize=True)
+        assert fit.data.features == ("size",)
+
     def test_a_file(self, tmp_path: Path) -> None:
         pd.DataFrame(COLUMNS).to_csv(tmp_path / "houses.csv", index=False)
         fit = gradrace.fit(tmp_path / "houses.csv", target="price", standardize=True)
@@ -162,6 +175,15 @@ class TestModel:
             assert repr(again).startswith("Model of price: w: size ")
         with pytest.raises(InputValueError, match="has no column 'size'"):
             again.predict(frame[["age"]])
+
+    def test_an_older_model_beside_a_diverged_run_is_named(
+        self, model: gradrace.Fit, tmp_path: Path
+    ) -> None:
+        model.save(tmp_path)
+        with pytest.warns(UserWarning, match="diverged"):
+            diverged = gradrace.fit(COLUMNS, lr=5.0, epochs=50)
+        with pytest.warns(UserWarning, match="from an earlier model: model.json, fit.parquet"):
+            diverged.save(tmp_path)
 
     def test_pickled(self, model: gradrace.Fit) -> None:
         again = pickle.loads(pickle.dumps(model))

@@ -6,7 +6,7 @@ import gradrace
 import pandas as pd
 import pytest
 
-from backends.interface import InputValueError
+from backends.interface import InputTypeError, InputValueError
 from bench.api import display
 from plots.canvas import Figure
 from tests.runs import write_run
@@ -40,6 +40,14 @@ def test_check_of_a_table() -> None:
     assert found.agree
     assert str(found).startswith("The backend agrees with the exact trajectory")
     assert "<table>" in found._repr_html_()
+
+
+def test_an_unknown_backend_is_an_error() -> None:
+    for call in (gradrace.check, gradrace.race):
+        with pytest.raises(InputValueError, match="backend nope: "):
+            call(*([HOUSES] * (call is gradrace.check)), "nope")
+    with pytest.raises(InputTypeError, match="backends: needs names, got float"):
+        gradrace.check(HOUSES[["size"]], HOUSES["price"].to_numpy(), HOUSES["price"])
 
 
 @pytest.mark.slow

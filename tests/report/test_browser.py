@@ -101,6 +101,11 @@ def test_a_rate_can_be_played_with(browser: Any, pages: Path) -> None:
     tab, said = opened(browser, pages / "rates.html")
     box = tab.locator("[data-tool=rate]")
     assert "the loss after 200 epochs is" in box.inner_text()
+    data = "JSON.parse(document.querySelector('[data-tool=rate] script').textContent)"
+    epoch, loss = tab.evaluate(f"gradrace.losses({data}, 0.1).at(-1)")
+    (run,) = study(synthetic(50, 3), [0.1], epochs=200).runs
+    assert run.trajectory is not None
+    assert (epoch, loss) == (200, pytest.approx(run.trajectory.loss[-1], rel=1e-6))
     box.locator("input").fill("1000")
     assert "diverges: it is above 2/λmax" in box.inner_text()
     assert said == []

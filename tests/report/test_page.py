@@ -117,8 +117,12 @@ def test_the_slider_has_what_the_table_has(race: str) -> None:
     assert data["job"] == "10,000 × 1"
 
 
-def test_the_rate_to_play_with_is_that_of_the_study(found: Study) -> None:
-    """The page computes L* + ½ Σ λᵢ (cᵢ (1 − αλᵢ)ᵏ)², to 6 digits what the runs have found."""
+@pytest.mark.parametrize("standardize", [False, True])
+def test_the_rate_to_play_with_is_that_of_the_study(standardize: bool) -> None:
+    """The page computes L* + (u/2) Σ λᵢ (cᵢ (1 − αλᵢ)ᵏ)², to 6 digits what the runs have found."""
+    plain = synthetic(50, 3)
+    samples = Dataset("t", plain.features, "y", plain.X, 30 * plain.y + 7)
+    found = study(samples, [0.01, 0.1], epochs=200, standardize=standardize)
     data = rate_data(found)
     (embedded,) = Page(rates_page(found)).tools
     assert embedded == json.loads(json.dumps(data))
@@ -127,8 +131,8 @@ def test_the_rate_to_play_with_is_that_of_the_study(found: Study) -> None:
         assert run.trajectory is not None
         epoch = run.trajectory.epoch[:, None]
         left = errors * (1 - run.lr * values) ** epoch
-        loss = data["least"] + 0.5 * (values * left**2).sum(axis=1)
-        np.testing.assert_allclose(loss, run.trajectory.loss, rtol=1e-6)
+        loss = data["least"] + data["unit"] * 0.5 * (values * left**2).sum(axis=1)
+        np.testing.assert_allclose(loss, found.original(run.trajectory).loss, rtol=1e-6)
 
 
 def test_names_from_outside_are_text(tmp_path: Path) -> None:
