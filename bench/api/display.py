@@ -92,7 +92,7 @@ def picture(figure: "Figure", words: str) -> str:
 
 
 def beside(*parts: str) -> str:
-    """Return pieces of HTML side by side, or below each other where there is no room."""
+    """Return pieces of HTML side by side; in a narrow window, one below the other."""
     boxes = "".join(f"<div>{part}</div>" for part in parts)
     return f"<div style='display:flex;flex-wrap:wrap;gap:1.5em;align-items:start'>{boxes}</div>"
 

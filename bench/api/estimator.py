@@ -23,6 +23,7 @@ from bench.learning.training import train
 from bench.report.training import not_there_yet
 
 
+# scikit-learn has no types, so its classes are Any to mypy
 class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Linear regression by gradient descent on the mean squared error.
 

@@ -100,7 +100,7 @@ class Fit(Training):
 
     def _of_points(self, draw: "Callable[[Path], Figure]") -> "Figure":
         if self.diverged:
-            raise InputValueError(f"there is no model to plot: {self.failure}")
+            raise InputValueError(f"cannot plot the model: {self.failure}")
         with tempfile.TemporaryDirectory(prefix="gradrace-") as folder:
             return draw(saved.write_points(self, Path(folder)))
 
@@ -115,7 +115,7 @@ class Fit(Training):
         """Return a picture of the path that descent takes over the contours of the loss.
 
         Raises:
-            InputValueError: it moves in a single direction, so there is no plane to draw.
+            InputValueError: descent moves along a straight line.
 
         """
         from bench.data.files import write_table
@@ -123,9 +123,7 @@ class Fit(Training):
         from plots import path as path_plot
 
         if len(self.landscape.directions) < 2:
-            raise InputValueError(
-                "descent moves in a single direction, so there is no path to plot"
-            )
+            raise InputValueError("descent moves along a straight line, so its path is not drawn")
         taken = (self.lr, regime(self.hessian, self.lr), self._on_training_columns())
         with tempfile.TemporaryDirectory(prefix="gradrace-") as folder:
             write_table(plane_table(self.landscape, [taken]), Path(folder, "path.parquet"))

@@ -36,7 +36,7 @@ class Rates(display.Shown, learning_rates.Study):
         """Return a picture of the paths that descent takes at each rate.
 
         Raises:
-            InputValueError: descent moves in a single direction.
+            InputValueError: descent moves along a straight line.
 
         """
         from plots import path as path_plot
@@ -55,7 +55,7 @@ class Rates(display.Shown, learning_rates.Study):
                 if path.name == name:
                     figure: Figure = draw(path)
                     return figure
-        raise InputValueError("descent moves in a single direction, so there is no path to plot")
+        raise InputValueError("descent moves along a straight line, so its path is not drawn")
 
     def _parts(self) -> Iterator[str | Table]:
         return rates_report(self)

@@ -89,7 +89,7 @@ class _Command(typer.core.TyperCommand):
 
 
 def _belongs(option: str, word: str, missing: int) -> bool:
-    """Whether a word is one more value of an option; so many arguments are still `missing`."""
+    """Whether a word is another value of an option, while `missing` arguments are yet to come."""
     if missing <= 0 or _is_number(word):
         return True
     return option in ("--backend", "--backends") and _is_backend(word)

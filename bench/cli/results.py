@@ -235,7 +235,7 @@ def _measured(specs: list[str], n: int, d: int, epochs: int) -> tuple[Path, list
     with terminal.progress_bar() as on_progress:
         result = measure(path, chosen, on_progress)
     if result.interrupted:
-        end_interrupted("; there is no answer")
+        end_interrupted("; no advice can be given")
     return path, result.faults
 
 

@@ -85,7 +85,7 @@ def columns_of(data: Any, names: Sequence[str]) -> Floats:
 
     """
     if not has_columns(data):
-        return data  # type: ignore[no-any-return]
+        return data  # type: ignore[no-any-return]  # its caller checks what this is
     table = table_of(data)
     require_columns(table.name, table.columns, names)
     return np.concatenate(table.rows(names) or [np.empty((0, len(names)))])

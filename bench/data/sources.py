@@ -79,8 +79,8 @@ def source_of(path: Path) -> tuple[str, Source]:
     Of a compressed file, it is the decompressed content.
 
     Raises:
-        InputValueError: there is no such file, a pipe contains no table or too much data, or a
-            compressed file is damaged.
+        InputValueError: the file does not exist or is compressed and damaged, or a pipe contains
+            no table or too much data.
 
     """
     if str(path) == STDIN:

@@ -247,12 +247,12 @@ def in_decimals(exact: ExactSums) -> Sums:
 
 
 def term_roundings(additions: int, d: int, precision: Precision) -> int:
-    """Return m: how often a term may be rounded that takes part in so many additions."""
+    """Return m, the most roundings of a term that takes part in this many additions."""
     return additions + d + 10 + precision.conversions
 
 
 def unbounded(additions: int, d: int, precision: Precision) -> str:
-    """Say why sums of so many terms have no error bound; empty if they have one."""
+    """Say why sums this long have no error bound; return an empty string if they have one."""
     if np.isfinite(precision.growth(term_roundings(additions, d, precision))):
         return ""
     return (

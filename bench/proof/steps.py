@@ -172,7 +172,7 @@ class Steps:
         bound = (2 * root + tau) * tau + gamma * (root + tau) ** 2 + own * most
         bound += 2 * precision.underflow
         if not np.isfinite(gamma):
-            return np.zeros(len(loss))  # so many samples that every loss is within the bound
+            return np.zeros(len(loss))  # the bound is infinite
         return np.asarray(np.abs(loss - square) / (1.01 * bound), dtype=np.float64)
 
 

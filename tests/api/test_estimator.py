@@ -25,7 +25,7 @@ def diabetes() -> Any:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@parametrize_with_checks(  # type: ignore[untyped-decorator]
+@parametrize_with_checks(  # type: ignore[untyped-decorator]  # scikit-learn has no types
     [
         GradientDescentRegressor(epochs=1_000),
         GradientDescentRegressor(backend="numpy", epochs=1_000, standardize=False),

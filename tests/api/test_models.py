@@ -150,7 +150,7 @@ class TestModel:
         if len(fit.landscape.directions) > 1:
             drawn.append(fit.path_plot())
         else:
-            with pytest.raises(InputValueError, match="a single direction"):
+            with pytest.raises(InputValueError, match="along a straight line"):
                 fit.path_plot()
         assert all(isinstance(figure, Figure) for figure in drawn)
         assert all(figure._repr_png_().startswith(b"\x89PNG") for figure in drawn)

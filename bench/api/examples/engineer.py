@@ -40,8 +40,8 @@ def train(data, *, lr, epochs, w0=None, b0=0.0, every=1):
 # %% [markdown]
 # ## Is it right?
 #
-# On our own samples, and on small problems made to expose mistakes. There is no tolerance to
-# choose: the bound is the largest error that rounding can cause.
+# `check` tries it on our own samples and on small problems that expose mistakes. There is no
+# tolerance to choose: the bound is the largest error that rounding can cause.
 
 # %%
 verdicts = gradrace.check(gradrace.reference_line(), ["numpy", str(mine)], epochs=200)
