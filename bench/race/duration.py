@@ -28,6 +28,8 @@ _EXACT, _TRIED, _READIED = (
     1.8e-7,
     5e-8,
 )  # per number: exact sums, a trial, an arm in a session
+_JUDGED, _JUDGED_PRODUCT = 2.5e-7, 1.2e-8
+"""Judging a block, per epoch of its calls, and per product of two columns in each epoch."""
 _TRIAL_PASSES = 12  # of an interpreted loop
 _STARTS = 3
 
@@ -45,7 +47,8 @@ def duration(settings: Settings, start: float) -> float:
         trials = len(settings.backends) * (_TRIAL + _TRIED * _numbers(case))
         once += _EXACT * _numbers(case) + trials
     smallest = min(settings.cases, key=lambda case: case.data_bytes)
-    once += compiling * (_COMPILING + 2 * _TRIED * _numbers(smallest))
+    starts = 3 if settings.kind == "full" else 1
+    once += compiling * (starts * _COMPILING + 2 * _TRIED * _numbers(smallest))
     timed = [one for one in passes if 2 * one < FAR * settings.longest]
     tried = slow * _TRIAL_PASSES * sum(timed)
     session = scale * _SESSION
@@ -53,9 +56,11 @@ def duration(settings: Settings, start: float) -> float:
         arms = len(settings.backends) + max(1, len(backends.earlier(settings.backends)))
         session += arms * scale * (_READY + _READIED * _numbers(case))
         session += arms * settings.repetitions * (LEAST_BLOCK + LONG_BLOCK) / 2
+        judged = scale * case.epochs * (_JUDGED + _JUDGED_PRODUCT * (case.d + 1) ** 2)
+        session += arms * settings.repetitions * judged
     for one in timed:  # a call of one epoch passes twice
         usual, least = settings.repetitions * LONG_BLOCK, FEWEST_REPETITIONS * 2 * one
-        session += slow * max(0.0, least - usual)
+        session += slow * (max(0.0, least - usual) + 2 * one)  # and one more, to verify it
     sessions = (settings.sessions - 1) * max(settings.spacing, session) + session
     return scale * once + tried + sessions
 
