@@ -8,7 +8,7 @@ import pytest
 from bench.findings.conclusions import conclude
 from bench.findings.schema import ResultFile
 from bench.report.summary import sentences
-from bench.report.summary_table import summary_legend, summary_tables
+from bench.report.summary_table import summary_heading, summary_legend, summary_tables
 from bench.report.tables import least_width
 from tests.runs import write_run
 
@@ -192,3 +192,13 @@ class TestTable:
         assert "~" in str(numpy)
         assert "~" not in f"{python}{numba}"
         assert summary_legend(content["gradrace"]) == "~ no difference from python shown"
+
+
+def test_a_baseline_that_was_not_timed_is_not_named(tmp_path: Path) -> None:
+    content = write_run(tmp_path / "run.json", BOTH_SIZES, spread=0)
+    assert summary_heading(content)[1].endswith("how many times as fast as python:")
+    content["benchmarks"][:] = [
+        arm for arm in content["benchmarks"] if arm["extra_info"]["backend"] != "python"
+    ]
+    conclude(content)
+    assert summary_heading(content)[1] == "Time per epoch:"
