@@ -29,7 +29,12 @@ _PARSED_BY = (
 
 
 def of_dataset(
-    dataset: Any, target: str, features: Sequence[str] | None, *, whole_files: bool = False
+    dataset: Any,
+    target: str,
+    features: Sequence[str] | None,
+    *,
+    whole_files: bool = False,
+    drop_missing: bool = False,
 ) -> Partitions:
     """Return parts of the files of a `pyarrow.dataset.Dataset` as partitions.
 
@@ -60,7 +65,8 @@ def of_dataset(
     if not recipes:
         raise InputValueError("the table has no files")
     flags = {name for name in columns if pa.types.is_boolean(schema.field(name).type)}
-    return Partitions(partial(_file_rows, tuple(columns), flags), recipes, len(columns) - 1)
+    read = partial(_file_rows, tuple(columns), flags, drop_missing)
+    return Partitions(read, recipes, len(columns) - 1)
 
 
 def _holds_numbers(kind: Any) -> bool:
@@ -133,6 +139,7 @@ def _row_groups(fragment: Any, groups: Sequence[Any], most: int) -> Iterator[tup
 def _file_rows(
     columns: Sequence[str],
     flags: set[str],
+    drop_missing: bool,
     pickled: bytes,
     skipped: int | tuple[int, int],
     rows: int | None,
@@ -141,7 +148,8 @@ def _file_rows(
 
     Of a large text file, a part is the lines that begin at bytes from one to another, `skipped`.
 
-    The columns of text are read as numbers, or, those among `flags`, as true and false.
+    The columns of text are read as numbers, or, those among `flags`, as true and false. With
+    `drop_missing`, rows with a missing value are left out.
 
     Raises:
         ValueError: the file cannot be read, a value is missing or not finite, or the number of rows
@@ -180,15 +188,10 @@ def _file_rows(
                 block[:, j] = _floats(values)
             with np.errstate(over="ignore", invalid="ignore"):
                 odd = not np.isfinite(block.sum()) and not np.isfinite(block).all()
-            if odd:
-                i, j = (int(k) for k in np.argwhere(~np.isfinite(block))[0])
-                where = f"{file.path}: column {columns[j]!r}"
-                if columns[j] not in file.physical_schema.names:
-                    raise ValueError(f"{where}: this file has no such column")
-                value = block[i, j]
-                what = "a value is missing" if np.isnan(value) else f"{value} is not finite"
-                raise ValueError(f"{where}, row {before() + done + i + 1:,}: {what}")
             done += len(block)
+            if odd:
+                start = done - len(block)
+                block = _whole(file, columns, block, start, before, drop_missing=drop_missing)
             yield block[:, :-1], block[:, -1]
     except (pa.ArrowException, OSError) as error:
         if found := _first_text(fragment, columns, flags):
@@ -200,6 +203,38 @@ def _file_rows(
         raise ValueError(f"{file.path}: cannot be read: {where}{reason}") from None
     if rows is not None and done != rows:
         raise ValueError(f"{file.path}: has {done:,} rows where its metadata say {rows:,}")
+
+
+def _whole(
+    file: Any,
+    columns: Sequence[str],
+    block: Floats,
+    start: int,
+    before: Callable[[], int],
+    *,
+    drop_missing: bool,
+) -> Floats:
+    """Return the rows of a block without those that miss a value, if these may be left out.
+
+    Row `start` of a part of a file is the first one of the block; `before` counts those before the
+    part.
+
+    Raises:
+        ValueError: as `_file_rows`.
+
+    """
+    for name in columns:
+        if name not in file.physical_schema.names:
+            raise ValueError(f"{file.path}: column {name!r}: this file has no such column")
+    incomplete = np.isnan(block).any(axis=1)
+    kept = np.logical_not(incomplete) | (not drop_missing)
+    odd = np.argwhere(~np.isfinite(block) & kept[:, None])
+    if len(odd):
+        i, j = (int(k) for k in odd[0])
+        what = "a value is missing" if np.isnan(block[i, j]) else f"{block[i, j]} is not finite"
+        place = f"column {columns[j]!r}, row {before() + start + i + 1:,}"
+        raise ValueError(f"{file.path}: {place}: {what}")
+    return np.asfortranarray(block[kept])
 
 
 def _mended(file: Any) -> Any:
@@ -248,13 +283,15 @@ def _first_text(
     if not isinstance(getattr(fragment, "format", None), CsvFileFormat):
         return None
     schema = pa.schema([(name, pa.string()) for name in columns if name not in flags])
+    reads = fragment.format.default_fragment_scan_options.convert_options
     done = 0
     try:
         for batch in fragment.to_batches(columns=schema.names, schema=schema, use_threads=False):
             cells = zip(*(column.to_pylist() for column in batch.columns), strict=True)
             for row, texts in enumerate(cells, done + 1):
                 for name, text in zip(schema.names, texts, strict=True):
-                    if text and not _is_number(text):
+                    known = text is None or text in reads.null_values
+                    if not known and not _is_number(text.replace(reads.decimal_point, ".")):
                         return name, row, text
             done += batch.num_rows
     except (pa.ArrowException, OSError):  # it is something else

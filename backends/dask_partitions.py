@@ -69,13 +69,15 @@ def prepare(
     features: Sequence[str] | None = None,
     partitions: int | None = None,
     whole_files: bool = False,
+    drop_missing: bool = False,
 ) -> Partitions:
     """Return the recipes of the samples; nothing is read yet but the footers of Parquet files.
 
     X and y are arrays, which are cut into `partitions` slices, or Dask arrays. Or X is a
     `pyarrow.dataset.Dataset`, a folder of Parquet, Feather or CSV files, y the name of its target,
     and `features` the names of its features, by default all other columns. A partition is then
-    about 128 MB of a file, or, with `whole_files`, a file. `Partitions` are returned as they are.
+    about 128 MB of a file, or, with `whole_files`, a file; with `drop_missing`, rows with a missing
+    value are left out. `Partitions` are returned as they are.
 
     Raises:
         InputTypeError, InputValueError: as `interface.check_samples`, or a column is missing or
@@ -87,7 +89,9 @@ def prepare(
     if hasattr(X, "__dask_graph__"):
         return dask_reading.of_dask_arrays(X, y)
     if hasattr(X, "get_fragments"):
-        return dask_files.of_dataset(X, y, features, whole_files=whole_files)
+        return dask_files.of_dataset(
+            X, y, features, whole_files=whole_files, drop_missing=drop_missing
+        )
     X, y = interface.check_samples(X, y)
     return dask_reading.of_arrays(X, y, partitions)
 

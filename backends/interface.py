@@ -204,7 +204,11 @@ def _finite_array(name: str, value: ArrayLike, ndim: int, shape: str) -> Floats:
     if array.dtype.kind not in "biuf":
         raise InputTypeError(f"{name}: needs real numbers, got dtype {array.dtype}")
     if array.ndim != ndim:
-        hint = "; for one feature, X.reshape(-1, 1)" if (ndim, array.ndim) == (2, 1) else ""
+        hints = {
+            (2, 1): "; for one feature, X.reshape(-1, 1)",
+            (1, 2): f"; for one column, np.ravel({name})",
+        }
+        hint = hints.get((ndim, array.ndim), "")
         raise InputValueError(f"{name}: needs shape {shape}, got {array.shape}{hint}")
     if array.size == 0:
         raise InputValueError(f"{name}: needs at least one value, got shape {array.shape}")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bench.api.models import Fit, UnfinishedWarning, fit, load
     from bench.api.studies import Race, Rates, Verdicts, check, race, rates
     from bench.data.samples import Dataset, reference_line
-    from bench.data.tables import read_table
+    from bench.data.table_files import read_table
     from bench.findings.advice import advise
     from bench.findings.comparison import compare
     from bench.proof.isolation import BackendError
@@ -63,7 +63,7 @@ _HOMES = {
     "load": "bench.api.models:load",
     "race": "bench.api.studies:race",
     "rates": "bench.api.studies:rates",
-    "read_table": "bench.data.tables:read_table",
+    "read_table": "bench.data.table_files:read_table",
     "reference_line": "bench.data.samples:reference_line",
     "resume": "bench.race.run:resume",
     "run": "bench.race.run:run",

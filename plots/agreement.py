@@ -20,6 +20,7 @@ from plots.style import (
     tidy,
     title,
 )
+from plots.svg import tell_along
 
 QUANTITIES = ("w", "b", "loss")
 _BINS = 60
@@ -72,6 +73,9 @@ def _draw_panel(
                 *bounds[precision], style, color=INK, lw=1.5, label=f"rounding bound{several}"
             )
         x, error = _largest(epoch, columns[f"{quantity}_error"][rows])
+        name = backend_label(backend, precision)
+        texts = [f"{name}, epoch {k:,.0f}: {e:.2g}" for k, e in zip(x, error, strict=True)]
+        tell_along(axes, x, error, texts)
         axes.plot(
             x,
             error,
@@ -81,7 +85,7 @@ def _draw_panel(
             else 1.8,  # the first curve is the widest, so that equal curves stay visible
             alpha=0.55 if place == 0 else 1.0,
             ls="--" if place == len(backends) - 1 and place else "-",
-            label=backend_label(backend, precision).lstrip("_"),  # "_": not in a legend
+            label=name.lstrip("_"),  # "_": not in a legend
         )
     axes.margins(x=0.02)
     log_axes(axes, None, None)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from plots.canvas import Axes, Figure, own_settings
-from plots.numbers import plain_seconds, si
+from plots.numbers import plain_seconds, seconds, si
 from plots.placing import End, Mark, label_ends, label_marks
 from plots.sources import race_origin, read_race
 from plots.style import (
@@ -22,6 +22,7 @@ from plots.style import (
     tidy,
     title,
 )
+from plots.svg import tell, tell_along
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,14 +68,23 @@ def figure(source: Path) -> Figure:
 
 def _draw_lines(axes: Axes, case: "CaseFindings", about: "About") -> None:
     extra, hues = {entry["backend"]: entry for entry in about["compile"]}, colors(about)
+    names = labels(about)
     runs = np.unique(np.geomspace(1, _most_runs(case), 200).astype(int))
     for row in case["arms"]:
         hue, entry = hues[row["backend"]], extra.get(row["backend"])
         axes.plot(runs, (entry["cold"] if entry else 0.0) + row["run"] * runs, color=hue, lw=1.8)
         if entry:
             axes.plot(runs, entry["cached"] + row["run"] * runs, color=hue, lw=1.4, ls="--")
-    for _, point in _marks(case["arms"]):
-        axes.plot(*zip(point, strict=True), "o", ms=6, mfc="white", color=INK, zorder=5)
+        round_numbers = 10 ** np.arange(np.log10(runs[-1]) + 1e-9)
+        total = (entry["cold"] if entry else 0.0) + row["run"] * round_numbers
+        texts = [
+            f"{names[row['backend']]}, {count:,.0f} runs: {seconds(time)}"
+            for count, time in zip(round_numbers, total, strict=True)
+        ]
+        tell_along(axes, round_numbers, total, texts)
+    for text, point in _marks(case["arms"]):
+        (mark,) = axes.plot(*zip(point, strict=True), "o", ms=6, mfc="white", color=INK, zorder=5)
+        tell(mark, [f"{text} runs: {seconds(point[1])}"])
     log_axes(axes, si, plain_seconds)
     axes.set_xlabel("training runs")
     title(axes, f"n = {case['n']:,}, d = {case['d']:,}; {case['run_epochs']:,} epochs per run")

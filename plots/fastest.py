@@ -7,6 +7,7 @@ from plots.canvas import Axes, Figure, Rectangle, own_settings
 from plots.numbers import three_digits
 from plots.sources import race_origin, read_race
 from plots.style import INK, MUTED, colors, labels, new_figure, save, text_width, title
+from plots.svg import tell
 
 if TYPE_CHECKING:
     from bench.findings.schema import About, Fastest
@@ -62,8 +63,16 @@ def _draw_cell(
     x, y = place
     alpha = 0.45 if fastest["verdict"] == "faster" else 0.15
     corner = (x - 0.48, y - 0.46)
-    axes.add_patch(Rectangle(corner, 0.96, 0.92, lw=0, facecolor=hue, alpha=alpha))
+    cell = axes.add_patch(Rectangle(corner, 0.96, 0.92, lw=0, facecolor=hue, alpha=alpha))
+    tell(cell, [_interval(words, fastest)])
     axes.text(x, y, words, ha="center", va="center", fontsize=9, color=INK)
+
+
+def _interval(words: str, fastest: "Fastest") -> str:
+    text, ratio = words.replace("\n", ", "), fastest["speed_up"]
+    if ratio is None or ratio["low"] is None or ratio["high"] is None:
+        return text
+    return f"{text}; 95 % interval {three_digits(ratio['low'])} to {three_digits(ratio['high'])}"
 
 
 def _words(fastest: "Fastest", names: dict[str, str]) -> str:

@@ -9,6 +9,7 @@ from plots.canvas import Axes, Figure, own_settings
 from plots.numbers import label
 from plots.sources import metadata, table_origin
 from plots.style import CURVES, INK, MUTED, legend, new_figure, save, tidy
+from plots.svg import MOST_TOLD, tell
 
 MOST_POINTS = 5_000
 
@@ -40,10 +41,19 @@ def figure(source: Path) -> Figure:
     return drawn
 
 
+def _values(columns: dict[str, np.ndarray], i: int) -> str:
+    actual, predicted = columns["actual"][i], columns["predicted"][i]
+    return f"actual {actual:.5g}, predicted {predicted:.5g}"
+
+
 def _draw_line(axes: Axes, columns: dict[str, np.ndarray]) -> None:
     x = columns["x"]
     ends = [int(np.argmin(x)), int(np.argmax(x))]
-    axes.scatter(x, columns["actual"], s=14, color=MUTED, alpha=0.6, lw=0, label="samples")
+    samples = axes.scatter(
+        x, columns["actual"], s=14, color=MUTED, alpha=0.6, lw=0, label="samples"
+    )
+    if len(x) <= MOST_TOLD:
+        tell(samples, [_values(columns, i) for i in range(len(x))])
     axes.plot(x[ends], columns["predicted"][ends], color=CURVES[0], lw=2, label="learned")
     axes.plot(x[ends], columns["least_squares"][ends], "--", color=INK, lw=1, label="least squares")
 
@@ -52,6 +62,10 @@ def _draw_predictions(axes: Axes, columns: dict[str, np.ndarray]) -> None:
     actual, best = columns["actual"], columns["least_squares"]
     hollow = axes.scatter(actual, best, s=16, lw=0.6, label="least squares")
     hollow.set(facecolor="none", edgecolor=MUTED)
-    axes.scatter(actual, columns["predicted"], s=9, color=CURVES[0], lw=0, label="learned")
+    learned = axes.scatter(
+        actual, columns["predicted"], s=9, color=CURVES[0], lw=0, label="learned"
+    )
+    if len(actual) <= MOST_TOLD:
+        tell(learned, [_values(columns, i) for i in range(len(actual))])
     ends = [actual.min(), actual.max()]
     axes.plot(ends, ends, color=INK, lw=1, label="predicted = actual")

@@ -21,8 +21,10 @@ from plots.style import (
     save,
     tidy,
 )
+from plots.svg import tell_along
 
 _HEADROOM = 1e3  # beside runs that converge, a diverging one is drawn up to this × the first loss
+_TOLD = 60  # points of a curve whose values are shown when hovering
 _PLAIN = (1e-5, 1e7)
 """If the limits of the loss axis lie between these, neither axis has powers of ten."""
 
@@ -91,3 +93,9 @@ def _draw_run(
         name += f", overflows at epoch {epoch[~np.isfinite(loss)][0]:,}"
         axes.plot(x[-1:], y[-1:], "x", color=hue, ms=9, mew=2)
     axes.plot(x, y, "o-" if len(x) == 1 else style, color=hue, lw=2, label=name)
+    places = np.unique(np.geomspace(1, len(x), _TOLD).astype(int)) - 1
+    texts = [
+        f"{name}, epoch {k - 1:,.0f}: loss {loss:.5g}"
+        for k, loss in zip(x[places], y[places], strict=True)
+    ]
+    tell_along(axes, x[places], y[places], texts)

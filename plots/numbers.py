@@ -1,5 +1,7 @@
 """How numbers and names are written, in the pictures as in the terminal. Needs no matplotlib."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,6 +92,19 @@ def short(backend: str, precision: str = "float64") -> str:
 def shortened(name: str, most: int) -> str:
     """Return a name, shortened to at most `most` characters."""
     return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def distinct(names: Sequence[str], most: int) -> list[str]:
+    """Return names, shortened to at most `most` characters; those that begin alike keep their end.
+
+    `most` is at least 6.
+    """
+    texts = [shortened(name, most) for name in names]
+    same = {text for text, count in Counter(texts).items() if count > 1}
+    return [
+        f"{name[: most - 5]}…{name[-4:]}" if text in same and len(name) > most else text
+        for name, text in zip(names, texts, strict=True)
+    ]
 
 
 def label(name: str, most: int = 50) -> str:

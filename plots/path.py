@@ -12,6 +12,7 @@ from plots.canvas import Axes, Figure, MaxNLocator, own_settings
 from plots.numbers import label
 from plots.sources import table_origin
 from plots.style import CURVES, GRID, INK, MUTED, below, legend, new_figure, save, tidy, title
+from plots.svg import tell
 
 _GRID = 201
 _CONTOURS = 12
@@ -97,7 +98,11 @@ def _draw_path(
     shown = path[:last]
     blue, orange = CURVES[0], CURVES[2]
     dots = 5 if len(shown) < 50 else 3
-    axes.plot(*shown.T, ".-", color=blue, lw=0.8, ms=dots, label="path, one dot per epoch")
+    (line,) = axes.plot(
+        *shown.T, ".-", color=blue, lw=0.8, ms=dots, label="path, one dot per epoch"
+    )
+    texts = [f"epoch {k:,}: {x:.5g}, {y:.5g}" for k, (x, y) in zip(epoch, shown, strict=False)]
+    tell(line, texts)
     axes.plot(*path[0], "o", ms=8, color=orange, mec="white", lw=0, zorder=5, label="start")
     if not outside[-1]:
         axes.plot(*path[-1], "o", ms=10, color=blue, mec="white", lw=0, zorder=5, label="end")

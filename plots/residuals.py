@@ -10,6 +10,7 @@ from plots.fit import MOST_POINTS
 from plots.numbers import label, three_digits
 from plots.sources import metadata, table_origin
 from plots.style import CURVES, INK, MUTED, legend, new_figure, save, tidy
+from plots.svg import MOST_TOLD, tell
 
 
 def draw(source: Path, target: Path) -> None:
@@ -40,7 +41,11 @@ def figure(source: Path) -> Figure:
         label=f"root mean square, {three_digits(typical)}",
     )
     axes.axhline(0.0, color=INK, lw=1)
-    axes.scatter(predicted[::step], residuals[::step], s=12, color=CURVES[0], lw=0, label="samples")
+    shown = predicted[::step], residuals[::step]
+    samples = axes.scatter(*shown, s=12, color=CURVES[0], lw=0, label="samples")
+    if len(shown[0]) <= MOST_TOLD:
+        pairs = zip(*shown, strict=True)
+        tell(samples, [f"predicted {value:.5g}, residual {left:+.3g}" for value, left in pairs])
     axes.set_xlabel(f"predicted {label(names['target'], 40)}{names.get('shown', '')}")
     axes.set_ylabel("actual − predicted")
     legend(drawn, axes)

@@ -25,6 +25,7 @@ from plots.style import (
     save,
     tidy,
 )
+from plots.svg import tell
 
 if TYPE_CHECKING:
     from bench.findings.schema import About, CaseFindings, Row
@@ -91,7 +92,11 @@ def _draw_backend(
         ]
         if points:
             mine = f"_{label}, d = {d:,}"  # "_": not in the legend
-            axes.plot(*zip(*points, strict=True), mark + "-", ms=5, lw=0.8, color=hue, label=mine)
+            (line,) = axes.plot(
+                *zip(*points, strict=True), mark + "-", ms=5, lw=0.8, color=hue, label=mine
+            )
+            texts = [f"{mine[1:]}, {si(size, 'B')}: {si(rate, 'B/s')}" for size, rate in points]
+            tell(line, texts)
 
 
 def _draw_roofs(axes: Axes, roofline: "Roofline", levels: list[int]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from plots.canvas import Axes, Figure, FuncFormatter, own_settings
-from plots.numbers import plain_seconds, si
+from plots.numbers import plain_seconds, seconds, si, three_digits
 from plots.placing import End, label_ends
 from plots.sources import race_origin, read_race
 from plots.style import (
@@ -22,6 +22,7 @@ from plots.style import (
     tidy,
     title,
 )
+from plots.svg import tell
 
 if TYPE_CHECKING:
     from bench.findings.schema import About, CaseFindings
@@ -77,7 +78,9 @@ def _draw_times(
             for row in case["arms"]
             if row["backend"] == name
         ]
-        axes.plot(*zip(*points, strict=True), "o-", ms=4, lw=1.5, color=hues[name])
+        (line,) = axes.plot(*zip(*points, strict=True), "o-", ms=4, lw=1.5, color=hues[name])
+        texts = [f"{names[name]}, {along} = {k:,}: {seconds(time)}" for k, time in points]
+        tell(line, texts)
         ends.append(End(names[name], points[-1], hues[name]))
     draw_limit(axes, cases, along)
     log_axes(axes, si, plain_seconds)
@@ -99,7 +102,8 @@ def _draw_speed_ups(axes: Axes, abouts: "Sequence[About]") -> None:
         if not points:
             continue
         threads = about["settings"]["threads"]
-        axes.plot(*zip(*points, strict=True), "o-", ms=4, color=colors(about)[several])
+        (line,) = axes.plot(*zip(*points, strict=True), "o-", ms=4, color=colors(about)[several])
+        tell(line, [f"n = {n:,}: {three_digits(ratio)} times as fast" for n, ratio in points])
         axes.axhline(threads, color=MUTED, lw=1.0, ls="--")
         ideal = f"{threads} threads, at best"
         note_at(axes, ideal, (points[0][0], threads), (0, -11), fontsize=9, ha="left")

@@ -196,7 +196,11 @@ def draw_limit(axes: "Axes", cases: Sequence["CaseFindings"], along: Literal["n"
 def save(figure: "Figure", target: Path, kind: str = "png") -> None:
     """Write the figure as a PNG of 150 dots per inch, or as SVG or PDF."""
     from plots.canvas import own_settings
+    from plots.svg import document
 
+    if kind == "svg":
+        target.write_bytes(document(figure))
+        return
     with own_settings():
         figure.savefig(target, format=kind, dpi=150, facecolor="white")
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from plots.canvas import Figure, own_settings
-from plots.numbers import label
+from plots.numbers import label, percent
 from plots.style import CURVES, INK, MUTED, new_figure, save, tidy
+from plots.svg import tell
 
 MOST = 20
 _WIDEST = 3.0  # shares that are drawn; what lies beyond is drawn at the edge
@@ -37,7 +38,8 @@ def figure(source: Path) -> Figure:
     for y, j in enumerate(order):
         share = float(np.clip(np.nan_to_num(shares[j]), -_WIDEST, _WIDEST))
         axes.plot([0, share], [y, y], color=CURVES[0], lw=2)
-        axes.plot([share], [y], "o", color=CURVES[0], ms=5)
+        (point,) = axes.plot([share], [y], "o", color=CURVES[0], ms=5)
+        tell(point, [f"{names[j]}: {percent(float(shares[j]))} of the least squares"])
         axes.text(
             1.02,
             y,

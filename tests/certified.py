@@ -26,7 +26,7 @@ import numpy as np
 
 from backends.interface import Floats
 from bench.data.samples import Dataset
-from bench.data.tables import read_table
+from bench.data.table_files import read_table
 from bench.learning.least_squares import digits
 from bench.learning.training import Fit, train
 

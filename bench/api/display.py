@@ -1,7 +1,6 @@
 """What a result looks like: text in a terminal, tables and pictures in a notebook."""
 
 import base64
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from bench.api.wording import arguments
 from bench.machine.progress import Progress, silent
 from bench.report.terminal import plain
 from bench.report.text import visible
@@ -35,10 +35,7 @@ class Shown:
 
     def _said(self) -> list[str | Table]:
         """Return what it says, with the names of arguments instead of options."""
-        return [
-            re.sub(r"--(?=[a-z])", "", part) if isinstance(part, str) else part
-            for part in self._parts()
-        ]
+        return [arguments(part) if isinstance(part, str) else part for part in self._parts()]
 
     def __str__(self) -> str:
         return plain(self._said()).rstrip("\n")

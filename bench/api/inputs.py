@@ -1,20 +1,25 @@
-"""What `fit`, `rates` and `check` take as samples: arrays, tables, and whatever a command reads."""
+"""What `fit`, `rates` and `check` take: arrays, tables, and whatever a command reads."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import backends
+import backends as registry
 from backends.interface import InputTypeError
 from bench.data.frames import samples_of
 from bench.data.samples import Dataset, Samples
+from bench.data.table import PLAIN, Reading
 
 Source = Any
 """An array (n, d); a table of pandas, Polars or pyarrow; a Dataset; or a path."""
 
 
 def samples_from(
-    source: Source, y: Any = None, target: str | None = None, features: Sequence[str] = ()
+    source: Source,
+    y: Any = None,
+    target: Any = None,
+    features: Sequence[Any] = (),
+    reading: Reading = PLAIN,
 ) -> tuple[Samples, str]:
     """Return samples, and the backend that reads them in parts, or "" if they are in memory.
 
@@ -26,13 +31,39 @@ def samples_from(
     if isinstance(source, Dataset):
         return source, ""
     if not isinstance(source, str | Path):
-        return samples_of(source, y, target, features), ""
+        return samples_of(source, y, target, features, reading), ""
     if y is not None:
         raise InputTypeError("y: cannot be given with a file; target names one of its columns")
     from bench.data.folders import Files, open_samples
     from bench.learning.summary import summarize
 
-    table = open_samples(Path(source), target, features)
+    names = [features] if isinstance(features, str) else features
+    table = open_samples(Path(source), target, names, reading=reading)
     if isinstance(table, Files):
-        return summarize(table), backends.for_large_data()
+        return summarize(table), registry.for_large_data()
     return table, ""
+
+
+def whole(value: Any) -> Any:
+    """Return 100000 for 1e5; what is no whole number is refused where it is used."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def listed(values: Any) -> list[Any]:
+    """Return a list of several values or of a single one."""
+    return [values] if isinstance(values, str | int | float) else list(values)
+
+
+def named(backends: Any) -> list[str]:
+    """Return names of backends that there are.
+
+    Raises:
+        InputTypeError, InputValueError: something else was given, or there is no such backend.
+
+    """
+    specs = listed(backends)
+    for spec in specs:
+        if not isinstance(spec, str):
+            raise InputTypeError(f"backends: needs names, got {type(spec).__name__}")
+        registry.require(spec)
+    return specs

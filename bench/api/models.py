@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import backends
-from backends.interface import Floats, InputTypeError, InputValueError, Trajectory, check_samples
+from backends.interface import Floats, InputTypeError, InputValueError, Trajectory
 from bench.api import display
-from bench.api.inputs import Source, samples_from
+from bench.api.inputs import Source, samples_from, whole
+from bench.api.wording import in_python
 from bench.data.frames import columns_of
+from bench.data.table import Reading
 from bench.learning import model as saved
 from bench.learning.convergence import regime
+from bench.learning.prediction import labeled, r_squared
 from bench.learning.rate_choice import Rate
 from bench.learning.training import Fit as Training
 from bench.learning.training import train
@@ -41,36 +44,38 @@ class Fit(Training):
     `least_squares` is the solution to which training converges.
     """
 
+    @in_python
     def predict(self, X: Any) -> Floats:
         """Return ŷ = Xw + b, shape (m,), for samples X (m, d) in the units of the training data.
 
-        Of a table, the columns that the model was trained on are used, whatever their order.
+        Of a table or a file, the columns that the model was trained on are used, in any order.
 
         Raises:
             InputTypeError, InputValueError: X cannot be used or lacks a column, or the training
                 diverged.
+            OSError: a file cannot be read.
 
         """
         return super().predict(columns_of(X, self.data.features))
 
-    def score(self, X: Any = None, y: ArrayLike | None = None) -> float:
+    @in_python
+    def score(self, X: Any = None, y: Any = None) -> float:
         """Return R² = 1 − Σ(ŷ − y)² / Σ(y − ȳ)², on the training data by default.
 
-        1 is a perfect fit, 0 is as good as predicting the mean, and less is worse.
+        1 is a perfect fit, 0 is as good as predicting the mean, and less is worse. Without y, the
+        targets are a column of the table or file X.
 
         Raises:
             InputTypeError, InputValueError: X or y cannot be used.
+            OSError: a file cannot be read.
 
         """
-        if (X is None) != (y is None):
-            raise InputTypeError("score: needs both X and y, or neither")
-        if X is None or y is None:
-            variance = float(self.data.moments()[1][-1]) ** 2
-            return 1 - self.loss / variance
-        samples, actual = check_samples(columns_of(X, self.data.features), y)
-        residuals = self.predict(samples) - actual
-        spread = float(np.sum((actual - actual.mean()) ** 2))
-        return float(1 - residuals @ residuals / spread) if spread else float("nan")
+        if X is None:
+            if y is not None:
+                raise InputTypeError("score: needs X, too")
+            return 1 - self.loss / float(self.data.moments()[1][-1]) ** 2
+        samples, actual = labeled(X, y, self.data.features, self.data.target)
+        return r_squared(self.predict(samples), actual)
 
     def summary(self) -> display.Report:
         """Return the course of the training, and w, b and loss beside the least squares."""
@@ -142,21 +147,24 @@ class Fit(Training):
         return path._replace(w=theta[:, :-1], b=theta[:, -1])
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write model.json, history.parquet, fit.parquet and the pictures; return the paths.
+        """Write what `gradrace train` writes: the model, pictures, a page; return the paths.
 
-        The folder is made if it does not exist. A diverged run has only a history and its picture.
+        The folder is made if it does not exist. A diverged run has no model.
 
         Raises:
             OSError: the folder cannot be written to.
 
         """
         from bench.data.files import writable_folder
+        from bench.report.learning_page import training_page
+        from bench.report.page import PAGE, write
 
         place = writable_folder(Path(folder))
         old = [name for name in saved.OF_A_MODEL if self.diverged and (place / name).exists()]
         if old:
             warnings.warn(f"from an earlier model: {', '.join(old)}", stacklevel=2)
-        return list(saved.save(self, place))
+        written = list(saved.save(self, place))
+        return [*written, write(training_page(self, auto=False), place / PAGE)]
 
     def __repr__(self) -> str:
         return "\n".join(self._lines())
@@ -181,17 +189,21 @@ class Fit(Training):
         return display.beside(table, display.picture(self.loss_plot(), words))
 
 
+@in_python
 def fit(
     X: Source,
     y: ArrayLike | None = None,
     *,
-    target: str | None = None,
-    features: Sequence[str] = (),
+    target: Any = None,
+    features: Sequence[Any] = (),
     backend: str = backends.DEFAULT,
     lr: Rate = "auto",
     epochs: int = 10_000,
     standardize: bool = False,
     tol: float | None = None,
+    drop_missing: bool = False,
+    decimal: str = ".",
+    encoding: str = "utf-8",
 ) -> Fit:
     """Fit ŷ = Xw + b by gradient descent on the mean squared error; warn if something is wrong.
 
@@ -219,6 +231,10 @@ def fit(
         if their units differ. w and b are in the original units anyway. Default: False.
     tol : float > 0, optional
         Stop early when the norm of the gradient has fallen to this share of its first value.
+    drop_missing : bool
+        Whether to leave out rows with a missing value. Default: False, which refuses them.
+    decimal, encoding : str
+        The decimal point, "." or ",", and the encoding of a CSV file. Default: ".", "utf-8".
 
     Returns
     -------
@@ -238,17 +254,18 @@ def fit(
         The loss is more than 1 % above the least possible; the message says what helps.
 
     """
-    data, large = samples_from(X, y, target, features)
-    chosen = large or backend
+    reading = Reading.of(decimal, encoding, drop_missing=drop_missing)
+    data, large = samples_from(X, y, target, features, reading)
+    epochs = whole(epochs)
     with display.progress() as on_progress:
         trained = train(
             data,
-            backend=chosen,
+            backend=large or backend,
             lr=lr,
             epochs=epochs,
             standardize=standardize,
             tol=tol,
-            on_progress=lambda epoch, loss: on_progress(f"loss {loss:.6g}", epoch, int(epochs)),
+            on_progress=lambda epoch, loss: on_progress(f"loss {loss:.6g}", epoch, epochs),
         )
     result = Fit(**vars(trained))
     for note in filter(None, (result.least_squares.ambiguity, result.failure)):
@@ -258,8 +275,9 @@ def fit(
     return result
 
 
+@in_python
 def load(path: str | Path) -> "Model":
-    """Return a saved model, from its folder or its model.json; its `predict` takes tables and X.
+    """Return a saved model, from its folder or its model.json, with `predict` and `score`.
 
     Raises:
         InputValueError: it is not a model, or damaged.
@@ -268,5 +286,4 @@ def load(path: str | Path) -> "Model":
     """
     from bench.learning.prediction import read_model
 
-    path = Path(path)
-    return read_model(path / "model.json" if path.is_dir() else path)
+    return read_model(Path(path))

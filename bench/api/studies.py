@@ -5,13 +5,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import ArrayLike
 from rich.table import Table
 
 import backends as registry
-from backends.interface import InputTypeError, InputValueError
+from backends.interface import InputValueError
 from bench.api import display
-from bench.api.inputs import Source, samples_from
+from bench.api.inputs import Source, listed, named, samples_from, whole
+from bench.api.wording import in_python
+from bench.data.table import Reading
 from bench.findings import results
 from bench.learning import rates as learning_rates
 from bench.learning import rates_files
@@ -56,6 +57,21 @@ class Rates(display.Shown, learning_rates.Study):
                     figure: Figure = draw(path)
                     return figure
         raise InputValueError("descent moves along a straight line, so its path is not drawn")
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write what `gradrace rates` writes: numbers, pictures, a page; return the paths.
+
+        Raises:
+            OSError: the folder cannot be written to.
+
+        """
+        from bench.data.files import writable_folder
+        from bench.report.learning_page import rates_page
+        from bench.report.page import PAGE, write
+
+        place = writable_folder(Path(folder))
+        written = list(rates_files.save(self, place))
+        return [*written, write(rates_page(self), place / PAGE)]
 
     def _parts(self) -> Iterator[str | Table]:
         return rates_report(self)
@@ -109,37 +125,43 @@ class Race(display.Shown):
             yield self.plot(), "The time per epoch of each backend against the number of samples."
 
 
+@in_python
 def rates(
-    data: Source,
-    rates: Sequence[Rate] | Rate = (),
-    y: ArrayLike | None = None,
+    X: Source,
+    y: Any = None,
     *,
-    target: str | None = None,
-    features: Sequence[str] = (),
-    backends: Sequence[str] = (),
+    lr: Sequence[Rate] | Rate = (),
+    target: Any = None,
+    features: Sequence[Any] = (),
+    backends: Sequence[str] | str = (),
     epochs: int | None = None,
     standardize: bool = False,
     timeout: float | None = 60.0,
+    drop_missing: bool = False,
+    decimal: str = ".",
+    encoding: str = "utf-8",
 ) -> Rates:
     """Show what learning rates do on samples, and which one to use.
 
-    `data`, y, target and features are those of `fit`. `rates` are numbers or "auto"; by default, a
-    slow one, a stable one, one that diverges, and the recommended one. `epochs` defaults to 10,000,
-    or fewer for a large table; `timeout` is in seconds per run.
+    X, y, target, features, standardize, drop_missing, decimal and encoding are those of `fit`. `lr`
+    are rates or "auto"; by default, a slow one, a stable one, one that diverges, and the
+    recommended one. `backends` are names, .py files or modules, by default "numba". `epochs`
+    defaults to 10,000, or fewer for a large table; `timeout` is in seconds per run.
 
     Raises:
         InputTypeError, InputValueError: an argument cannot be used.
         OSError: a file cannot be read.
 
     """
-    samples, large = samples_from(data, y, target, features)
-    chosen = [rates] if isinstance(rates, int | float | str) else list(rates)
+    reading = Reading.of(decimal, encoding, drop_missing=drop_missing)
+    samples, large = samples_from(X, y, target, features, reading)
+    specs = named(backends)
     with display.progress() as on_progress:
         found = learning_rates.study(
             samples,
-            chosen,
-            backends=[large] if large else list(backends) or [registry.DEFAULT],
-            epochs=epochs,
+            listed(lr),
+            backends=[large] if large else specs or [registry.DEFAULT],
+            epochs=whole(epochs),
             standardize=standardize,
             timeout=timeout,
             on_progress=on_progress,
@@ -147,47 +169,43 @@ def rates(
     return Rates(**vars(found))
 
 
-def _require(specs: Sequence[str]) -> None:
-    for spec in specs:
-        if not isinstance(spec, str):
-            raise InputTypeError(
-                f"backends: needs names, got {type(spec).__name__}; targets are y="
-            )
-        registry.require(spec)
-
-
+@in_python
 def check(
-    data: Source,
-    specs: Sequence[str] | str = (),
-    y: ArrayLike | None = None,
+    X: Source,
+    y: Any = None,
     *,
-    target: str | None = None,
-    features: Sequence[str] = (),
+    backends: Sequence[str] | str = (),
+    target: Any = None,
+    features: Sequence[Any] = (),
     lr: Rate = "auto",
     epochs: int | None = None,
     timeout: float | None = 60.0,
+    drop_missing: bool = False,
+    decimal: str = ".",
+    encoding: str = "utf-8",
 ) -> Verdicts:
     """Prove that backends compute the exact trajectory on samples, and on small problems.
 
-    `data`, y, target and features are those of `fit`; `specs` are names of backends, .py files or
-    modules, by default all built-in ones. `epochs` defaults to 1,000, or fewer for large data;
-    `timeout` is in seconds per backend.
+    X, y, target, features, drop_missing, decimal and encoding are those of `fit`. `backends` are
+    names, .py files or modules, by default all built-in ones. `epochs` defaults to 1,000, or fewer
+    for large data; `timeout` is in seconds per backend.
 
     Raises:
         InputTypeError, InputValueError: an argument cannot be used.
         OSError: a file cannot be read.
 
     """
-    samples, _ = samples_from(data, y, target, features)
-    named = [specs] if isinstance(specs, str) else list(specs)
-    _require(named)
+    specs = named(backends)
+    reading = Reading.of(decimal, encoding, drop_missing=drop_missing)
+    samples, _ = samples_from(X, y, target, features, reading)
     with display.progress() as on_progress:
         found = checking.check(
-            samples, named, lr=lr, epochs=epochs, timeout=timeout, on_progress=on_progress
+            samples, specs, lr=lr, epochs=whole(epochs), timeout=timeout, on_progress=on_progress
         )
     return Verdicts(**vars(found))
 
 
+@in_python
 def race(
     backends: Sequence[str] | str = (),
     *,
@@ -241,17 +259,16 @@ def race(
     """
     from bench.data.files import writable_folder
 
-    specs = [backends] if isinstance(backends, str) else list(backends)
-    _require(specs)
+    specs = named(backends)
     if against is not None:
         specs = with_earlier(specs or registry.installed(), against)
         if not specs:
             raise InputValueError(f"against: no backend has changed since {against}")
     chosen = choose(
         full=full,
-        sizes=sizes,
+        sizes=[whole(n) for n in sizes],
         features=features,
-        epochs=epochs,
+        epochs=whole(epochs),
         jobs=[parse(case) for case in cases],
         backends=specs,
         baseline=baseline,

@@ -15,7 +15,7 @@ from bench.report.terminal import note
 if TYPE_CHECKING:
     from bench.data.folders import Files
     from bench.data.samples import Dataset, Samples
-    from bench.data.tables import Reading
+    from bench.data.table import Reading
     from bench.learning.rate_choice import Rate
 
 Choice = TypeVar("Choice", bound=str)
@@ -158,7 +158,7 @@ def samples_of(
     from backends.interface import InputValueError
     from bench.data.folders import Files, open_samples
     from bench.data.samples import reference_line
-    from bench.data.tables import PLAIN
+    from bench.data.table import PLAIN
 
     large = backends.for_large_data()
     if scheduler is not None:
@@ -244,15 +244,12 @@ def reading_of(decimal: str, encoding: str, *, drop_missing: bool = False) -> "R
     """Return how a table is read.
 
     Raises:
-        InputValueError: the decimal point is neither a point nor a comma.
+        InputValueError: as `Reading.of`.
 
     """
-    from backends.interface import InputValueError
-    from bench.data.tables import Reading
+    from bench.data.table import Reading
 
-    if decimal not in (".", ","):
-        raise InputValueError(f"--decimal: must be . or a comma, got {decimal!r}")
-    return Reading(decimal, encoding, drop_missing)
+    return Reading.of(decimal, encoding, drop_missing=drop_missing)
 
 
 def limits_of(texts: Sequence[str]) -> dict[str, float]:

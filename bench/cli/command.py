@@ -17,9 +17,6 @@ from bench.report.terminal import end, silence, silenced
 # exit statuses
 DISAGREES = 1
 UNUSABLE = 2
-PAGE = "report.html"
-"""What commands call the page that they write beside their pictures."""
-
 PIPE_CLOSED = 141  # what a shell reports for a program that wrote to a closed pipe
 
 app = typer.Typer(

@@ -41,8 +41,9 @@ from bench.report.terminal import (
 
 if TYPE_CHECKING:
     from bench.data.samples import Samples
+    from bench.data.table import Reading
     from bench.learning.rate_choice import Rate
-from bench.cli.command import DISAGREES, PAGE, command, end_interrupted
+from bench.cli.command import DISAGREES, command, end_interrupted
 
 LARGE = backends.for_large_data()
 MUCH = 10**11  # values, which take a core about half a minute
@@ -106,7 +107,8 @@ def train(
     from bench.data.folders import Files
     from bench.learning import kept, model, training
     from bench.learning.model import OF_A_MODEL
-    from bench.report.page import training_page, write
+    from bench.report.learning_page import training_page
+    from bench.report.page import PAGE, write
     from bench.report.training import report
 
     usable([backend] if backend else [])
@@ -221,7 +223,8 @@ def rates(
     from bench.data.folders import Files
     from bench.learning import rates, rates_files
     from bench.learning.summary import summarize
-    from bench.report.page import rates_page, write
+    from bench.report.learning_page import rates_page
+    from bench.report.page import PAGE, write
     from bench.report.rates import report
 
     usable(backend or [])
@@ -300,14 +303,15 @@ def predict(
     from bench.data.folders import read_in_parts
     from bench.learning.prediction import predict_table
 
+    reading = reading_of(decimal, encoding)
     if scheduler is not None:
         os.environ[backends.SCHEDULER] = scheduler
     if scheduler or read_in_parts(file):
         if out is None:
             raise InputValueError(f"{file}: is predicted in parts; say where with --out")
-        _predict_in_parts(model, file, out)
+        _predict_in_parts(model, file, out, reading)
         return
-    found = predict_table(model, file, out, reading_of(decimal, encoding))
+    found = predict_table(model, file, out, reading)
     if found.far:
         warn(f"far outside the training samples, so the units may differ: {found.far}")
     if found.unused:
@@ -320,11 +324,11 @@ def predict(
         show_saved([out])
 
 
-def _predict_in_parts(model: Path, file: Path, out: Path) -> None:
+def _predict_in_parts(model: Path, file: Path, out: Path, reading: "Reading") -> None:
     from bench.learning.prediction_in_parts import predict_files
 
     with progress_bar() as on_progress:
-        found = predict_files(model, file, out, on_progress=on_progress)
+        found = predict_files(model, file, out, reading, on_progress=on_progress)
     if found.far:
         warn(f"far outside the training samples, so the units may differ: {found.far}")
     if found.unused:

@@ -7,7 +7,7 @@ import typer
 import typer.core
 
 from bench.cli.arguments import Backends, FailAbove, limits_of, usable, whole_number
-from bench.cli.command import DISAGREES, PAGE, command, end_interrupted
+from bench.cli.command import DISAGREES, command, end_interrupted
 from bench.report.terminal import note, progress_bar, show_lines, show_saved, width
 
 if TYPE_CHECKING:
@@ -209,8 +209,9 @@ def _resumed(path: Path) -> "Race":
 
 def _report(result: "Race", path: Path, limits: dict[str, float]) -> None:
     """Print what a race has found, name its files, and end with its status."""
-    from bench.report.page import race_page, write
+    from bench.report.page import PAGE, write
     from bench.report.race import finished_already, race_summary, saved, what_is_kept
+    from bench.report.race_page import race_page
     from bench.report.versions import gate
 
     if not (result.files or result.interrupted):
@@ -257,7 +258,8 @@ def scale(
     from bench.findings.pictures import draw_scale
     from bench.race import scale
     from bench.race.settings import QUICK_SETTINGS
-    from bench.report.page import scale_page, write
+    from bench.report.page import PAGE, write
+    from bench.report.race_page import scale_page
     from bench.report.scale import scale_report
 
     usable(scale.single())

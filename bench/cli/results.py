@@ -15,7 +15,7 @@ from bench.cli.arguments import (
     usable,
     whole_number,
 )
-from bench.cli.command import DISAGREES, PAGE, command, end_interrupted
+from bench.cli.command import DISAGREES, command, end_interrupted
 from bench.report import terminal
 
 ResultPath = Annotated[
@@ -152,6 +152,8 @@ def plot(
     if out is not None and out.suffix.lower() == ".pdf":
         terminal.show_saved([pictures.draw_book(file, writable_file(out))])
         return
+    if out is not None and out.suffix.lower() in (".png", ".svg"):
+        raise InputValueError(f"--out: {out}: one file for all pictures must end in .pdf")
     folder = writable_folder(file.parent if out is None else out)
     terminal.show_saved(list(pictures.redraw(file, folder, kind)))
 
@@ -245,34 +247,21 @@ def report(
         Path,
         typer.Argument(
             metavar="FILE.json|FOLDER",
-            help="The result file of a race, or the folder of a race, a training or a study of "
-            "rates.",
+            help="The folder that run, scale, train or rates wrote, or a result file of a race.",
         ),
     ] = Path("results"),
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE.html", help="Where to write the page.")
-    ] = Path(PAGE),
+    ] = Path("report.html"),
 ) -> None:
     """Write a result as one page of HTML to hand around.
 
     The page loads nothing from anywhere. It has the answer in words, sortable tables, the pictures,
     and sliders for your own number of epochs and runs, or your own learning rate.
     """
-    import shutil
-
-    from backends.interface import InputValueError
-    from bench.data.files import replacing, writable_file
-    from bench.findings import results
-    from bench.report.page import race_page, write
+    from bench.data.files import writable_file
+    from bench.report.page import write
+    from bench.report.pages import saved_page
 
     writable_file(out)
-    if source.is_dir() and not (source / results.RESULT).exists():
-        page = source / PAGE
-        if not page.exists():
-            raise InputValueError(f"{source}: has neither {results.RESULT} nor {PAGE}")
-        with replacing(out) as temporary:
-            shutil.copyfile(page, temporary)
-    else:
-        file = source / results.RESULT if source.is_dir() else source
-        write(race_page(results.read(file), file), out)
-    terminal.show_saved([out])
+    terminal.show_saved([write(saved_page(source), out)])

@@ -14,8 +14,20 @@ import pyarrow.dataset
 
 import backends
 from backends.interface import Floats, InputValueError
-from bench.data import sources, tables, text_tables
+from bench.data import sources, text_tables
 from bench.data.samples import Dataset
+from bench.data.table import (
+    LEAVE_OUT,
+    PLAIN,
+    ColumnError,
+    Reading,
+    choose,
+    dataset_of,
+    left_out,
+    require_columns,
+    without_index,
+)
+from bench.data.table_files import open_table
 
 KINDS = ("Parquet", "Feather", "CSV")
 _SUFFIXES = {".parquet", ".pq", ".feather", ".arrow", ".csv", ".tsv"}
@@ -40,6 +52,7 @@ class Files:
     """Its name"""
     state: tuple[tuple[str, int, int], ...]
     """Path, size in bytes and time of the last change, in ns, of every file"""
+    reading: Reading = PLAIN
 
     @property
     def bytes(self) -> int:
@@ -49,9 +62,22 @@ class Files:
     @property
     def memory(self) -> int:
         """About how many bytes the columns used would take as float64."""
+        rows = self.rows_on_disk or _rows_of_text(self.paths, self.bytes)
+        return rows * (len(self.features) + 1) * 8
+
+    @property
+    def rows_on_disk(self) -> int | None:
+        """How many rows the files have, with those that miss a value; None if they are text."""
         known = [recipe[2] for recipe in self.partitions.recipes]
-        rows = sum(known) if None not in known else _rows_of_text(self.paths, self.bytes)
-        return int(rows) * (len(self.features) + 1) * 8
+        return None if None in known else int(sum(known))
+
+    def remarks(self, n: int) -> tuple[str, ...]:
+        """Say what is left out, where there are n samples."""
+        if not self.reading.drop_missing:
+            return ()
+        if self.rows_on_disk is None:
+            return ("Rows with a missing value are left out.",)
+        return left_out(self.rows_on_disk - n)
 
     @property
     def fit_in_memory(self) -> bool:
@@ -98,7 +124,7 @@ class Files:
             block = blocks.pop()
             X[n - len(block) : n], y[n - len(block) : n] = block[:, :-1], block[:, -1]
             n -= len(block)
-        return Dataset(self.name, self.features, self.target, X, y)
+        return Dataset(self.name, self.features, self.target, X, y, remarks=self.remarks(n))
 
     def scaled(self, mean: Floats, deviation: Floats) -> "Files":
         """Return the same samples, whose columns, when read, become (x − mean)/deviation."""
@@ -119,7 +145,7 @@ def open_samples(
     features: Sequence[str] = (),
     *,
     in_parts: bool | None = None,
-    reading: tables.Reading = tables.PLAIN,
+    reading: Reading = PLAIN,
 ) -> Dataset | Files:
     """Read a table into memory, or open it to be read in parts if it takes over half the free one.
 
@@ -131,18 +157,15 @@ def open_samples(
 
     """
     if not (in_parts or may_be_large(path)) or not can_be_read_in_parts(path):
-        return tables.read_table(path, target, features, reading)
-    if reading != tables.PLAIN:
-        raise InputValueError(
-            f"{path}: --decimal, --encoding and --drop-missing need a single file that fits in "
-            "memory"
-        )
-    files = open_files(path, target, features)
+        return dataset_of(open_table(path, reading), target, features)
+    files = open_files(path, target, features, reading)
     if in_parts or (in_parts is None and not files.fit_in_memory):
         return files
     if not files.fit_in_memory:
         raise InputValueError(f"{files.too_large}; --backend {files.backend} reads them in parts")
-    return files.read() if several(path) else tables.read_table(path, target, features)
+    return (
+        files.read() if several(path) else dataset_of(open_table(path, reading), target, features)
+    )
 
 
 def several(path: Path) -> bool:
@@ -167,7 +190,12 @@ def may_be_large(path: Path) -> bool:
     return path.stat().st_size * _MOST_COMPRESSION > _free_memory() // 2
 
 
-def open_files(path: Path, target: str | None = None, features: Sequence[str] = ()) -> Files:
+def open_files(
+    path: Path,
+    target: str | None = None,
+    features: Sequence[str] = (),
+    reading: Reading = PLAIN,
+) -> Files:
     """Find the files of a table, its columns, and how to read them in parts.
 
     A folder stands for all Parquet, Feather or CSV files in it and below, in the order of their
@@ -182,23 +210,28 @@ def open_files(path: Path, target: str | None = None, features: Sequence[str] = 
     backends.require(backend)
     paths = files_of(path)
     state = state_of(paths)  # before anything is read
-    kind, dataset = open_dataset(path, paths)
+    kind, dataset = open_dataset(path, paths, reading)
     columns = columns_of(dataset)
-    *chosen, target = tables.choose(str(path), tuple(columns), target, tuple(features))
-    tables.require_columns(str(path), columns, [*chosen, target])
+    *chosen, target = choose(str(path), tuple(columns), target, tuple(features))
+    require_columns(str(path), columns, [*chosen, target])
     large: Any = backends.load(backend)
     try:
         names = [columns[name] for name in chosen]
-        partitions = large.prepare(dataset, columns[target], features=names)
+        drop = reading.drop_missing
+        partitions = large.prepare(dataset, columns[target], features=names, drop_missing=drop)
     except InputValueError as error:
         if kind == "CSV":  # whose text is found there, with its row
-            tables.open_table(paths[0]).rows([*chosen, target])
+            try:
+                open_table(paths[0], reading).rows([*chosen, target])
+            except ColumnError as found:
+                raise InputValueError(f"{found} ({found.remedy})") from None
         names_file = str(error).startswith(tuple(str(file.absolute()) for file in paths))
         if names_file:
             raise
-        hint = " (--features can leave the column out)" * str(error).endswith("not numbers")
+        hint = f" ({LEAVE_OUT})" * str(error).endswith("not numbers")
         raise InputValueError(f"{path}: {error}{hint}") from None
-    return Files(str(path), paths, kind, tuple(chosen), target, partitions, backend, state)
+    columns_used = tuple(chosen)
+    return Files(str(path), paths, kind, columns_used, target, partitions, backend, state, reading)
 
 
 def columns_of(dataset: Any) -> dict[str, str]:
@@ -207,7 +240,7 @@ def columns_of(dataset: Any) -> dict[str, str]:
     They are those that a single file would have: without blanks around them, and without what
     pandas adds.
     """
-    names = tables.without_index(dataset.schema.names)
+    names = without_index(dataset.schema.names)
     return {name.strip(): name for name in names if name.strip()}
 
 
@@ -278,7 +311,7 @@ def _is_table(path: Path) -> bool:
     return inner.lower() in _SUFFIXES
 
 
-def open_dataset(path: Path, paths: Sequence[Path]) -> tuple[str, Any]:
+def open_dataset(path: Path, paths: Sequence[Path], reading: Reading = PLAIN) -> tuple[str, Any]:
     """Return the kind of the files of a table, and the `pyarrow.dataset.Dataset`.
 
     Raises:
@@ -295,16 +328,19 @@ def open_dataset(path: Path, paths: Sequence[Path]) -> tuple[str, Any]:
         if other != kind:
             raise InputValueError(f"{path}: mixes kinds: {first} is {kind}, {file} is {other}")
     with sources.readable(str(first), kind):
-        reads: Any = kind.lower() if kind != "CSV" else _text_format(first)
+        reads: Any = kind.lower() if kind != "CSV" else _text_format(first, reading)
         return kind, pa.dataset.dataset([str(file.absolute()) for file in paths], format=reads)
 
 
-def _text_format(path: Path) -> Any:
+def _text_format(path: Path, reading: Reading) -> Any:
     """Return how text files are read: as the first one looks."""
-    layout = text_tables.layout(str(path), path)
+    layout = text_tables.layout(str(path), path, reading.decimal, reading.encoding)
     return pa.dataset.CsvFileFormat(
         parse_options=layout.parse_options(),
-        read_options=pa.csv.ReadOptions(column_names=layout.names, skip_rows=layout.comments),
+        convert_options=text_tables.convert_options(reading.decimal),
+        read_options=pa.csv.ReadOptions(
+            column_names=layout.names, skip_rows=layout.comments, encoding=layout.encoding
+        ),
     )
 
 

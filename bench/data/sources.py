@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, cast
 import psutil
 import pyarrow as pa
 
-from backends.interface import InputValueError
+from backends.interface import InputError, InputValueError
 
 STDIN = "-"
 
@@ -150,7 +150,7 @@ def readable(name: str, kind: str) -> Iterator[None]:
     """Turn any error that a library raises on a malformed file into one line."""
     try:
         yield
-    except (InputValueError, MemoryError):
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # every library raises its own types
         if isinstance(error, OSError) and error.errno is not None:

@@ -14,8 +14,11 @@ import pyarrow.csv
 from backends.interface import InputValueError
 from bench.data.samples import unnamed
 from bench.data.sources import Source
+from bench.data.table import LEAVE_OUT, ColumnError
 
 MOST_OF_LINE = 2**26  # bytes of text
+NO_VALUE = ("?", "-")
+"""What else than pyarrow knows, such as NA, means that a value is missing"""
 _SNIFFED_LINES = 10
 
 
@@ -78,6 +81,13 @@ def layout(name: str, source: Source, decimal: str = ".", encoding: str = "utf-8
     return Layout(delimiter, len(cells), headless, quoted, longest, encoding, comments)
 
 
+def convert_options(decimal: str) -> pyarrow.csv.ConvertOptions:
+    """Return how cells become values."""
+    options = pyarrow.csv.ConvertOptions(strings_can_be_null=True, decimal_point=decimal)
+    options.null_values = [*options.null_values, *NO_VALUE]  # type: ignore[misc]  # a list of str
+    return options
+
+
 def _decoded(name: str, line: bytes, encoding: str) -> str:
     try:
         return line.decode("utf-8-sig" if encoding == "utf-8" else encoding)
@@ -106,14 +116,10 @@ def refuse_text(
         for column, values in zip(batch.schema.names, batch.columns, strict=True):
             row, text = _first_odd(values, _is_flag if column in flags else is_number)
             if text is not None:
-                why = (
-                    "is neither true nor false"
-                    if column in flags
-                    else _why_no_number(text, decimal)
-                )
-                raise InputValueError(
-                    f"{name}: column {column!r}, row {done + row}: {text!r} {why}"
-                )
+                where = f"{name}: column {column!r}, row {done + row}: {text!r}"
+                if column in flags:
+                    raise InputValueError(f"{where} is neither true nor false")
+                raise _not_a_number(where, text, decimal)
         done += batch.num_rows
 
 
@@ -170,9 +176,9 @@ def _is_flag(text: str) -> bool:
     return text.strip().lower() in ("true", "false", "0", "1")
 
 
-def _why_no_number(text: str, decimal: str) -> str:
+def _not_a_number(where: str, text: str, decimal: str) -> InputValueError:
     if decimal == "." and re.fullmatch(r"\s*[+-]?[\d.]*,\d+\s*", text):
-        return "has a comma; write thousands without it; if it is the decimal point: --decimal ,"
-    if re.match(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", text):
-        return "is a date, not a number (--features can leave the column out)"
-    return "is not a number (--features can leave the column out)"
+        comma = "has a comma; write thousands without it; if it is the decimal point: --decimal ,"
+        return InputValueError(f"{where} {comma}")
+    is_date = re.match(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", text)
+    return ColumnError(f"{where} is {'a date, ' * bool(is_date)}not a number", LEAVE_OUT)

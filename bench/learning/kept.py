@@ -155,6 +155,7 @@ def _about(files: Files) -> dict[str, Any]:
         "target": files.target,
         "parts": len(files.partitions.recipes),
         "files": [list(state) for state in files.state],
+        "reading": list(files.reading),
     }
 
 
@@ -168,4 +169,4 @@ def _require_same(path: Path, about: dict[str, Any]) -> None:
         if name in {file[0] for file in before["files"]}:
             raise InputValueError(f"{name}: has changed since the pass began; {again}")
     if before != about:
-        raise InputValueError(f"{path.parent}: is from other files or other columns; {again}")
+        raise InputValueError(f"{path.parent}: is from other files, columns or options; {again}")

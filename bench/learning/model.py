@@ -13,7 +13,8 @@ from bench.data.files import replacing, write_json, write_table
 from bench.learning.training import Fit
 
 FORMAT = "gradrace model"
-OF_A_MODEL = ("model.json", "fit.parquet", "fit.png", "residuals.png", "weights.png")
+MODEL = "model.json"
+OF_A_MODEL = (MODEL, "fit.parquet", "fit.png", "residuals.png", "weights.png")
 """The files that a diverged run does not write."""
 SCHEMA = 1
 
@@ -50,7 +51,7 @@ def save(fit: Fit, folder: Path) -> Iterator[Path]:
     for name, plot, source in (
         ("fit.png", fit_plot, points),
         ("residuals.png", residuals_plot, points),
-        ("weights.png", weights_plot, folder / "model.json"),
+        ("weights.png", weights_plot, folder / MODEL),
     ):
         with replacing(folder / name) as temporary:
             plot.draw(source, temporary)
@@ -67,8 +68,8 @@ def write_history(fit: Fit, folder: Path) -> Path:
 
 def write_model(fit: Fit, folder: Path) -> Path:
     """Write model.json; return its path."""
-    write_json(folder / "model.json", _content(fit))
-    return folder / "model.json"
+    write_json(folder / MODEL, _content(fit))
+    return folder / MODEL
 
 
 def write_points(fit: Fit, folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """A saved model, and its predictions for other tables."""
 
 import reprlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from backends.interface import Floats, InputValueError, check_samples
+from backends.interface import Floats, InputTypeError, InputValueError, check_samples
 from bench.data.files import replacing, writable_file, write_table
-from bench.data.frames import columns_of
-from bench.data.tables import PLAIN, Reading, Table, open_table
-from bench.learning.model import FORMAT, SCHEMA
+from bench.data.frames import columns_of, has_columns
+from bench.data.table import PLAIN, Reading, Table
+from bench.data.table_files import open_table
+from bench.learning.model import FORMAT, MODEL, SCHEMA
 
 _SHOWN = 5  # weights
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Model:
     """ŷ = (X − center) w + height, the names of the columns it uses, and their range in training.
 
@@ -48,6 +50,7 @@ class Model:
 
         Raises:
             InputTypeError, InputValueError: X cannot be used, or lacks a column.
+            OSError: a file cannot be read.
 
         """
         X = columns_of(X, self.features)
@@ -55,6 +58,17 @@ class Model:
         if X.shape[1] != len(self.w):
             raise InputValueError(f"X: needs {len(self.w)} columns, got {X.shape[1]}")
         return self.values(X)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return R² = 1 − Σ(ŷ − y)² / Σ(y − ȳ)²; without y, X has a column of targets.
+
+        Raises:
+            InputTypeError, InputValueError: X or y cannot be used.
+            OSError: a file cannot be read.
+
+        """
+        samples, actual = labeled(X, y, self.features, self.target)
+        return r_squared(self.predict(samples), actual)
 
     def values(self, X: Floats) -> Floats:
         """Return (X − center) w + height; inf or nan where float64 overflows."""
@@ -85,17 +99,43 @@ class Predictions:
     """(1/n) Σ (ŷ − y)² if the table has a usable target column"""
 
 
-def read_model(path: Path) -> Model:
-    """Read the `model.json` that `gradrace train` writes.
+def labeled(X: Any, y: Any, features: Sequence[str], target: str) -> tuple[Floats, Floats]:
+    """Return samples and their targets, which are y, or else a column of the table or file X.
 
     Raises:
-        InputValueError: it is cut off, damaged, not a model, or of another version.
+        InputTypeError, InputValueError: they cannot be used.
+
+    """
+    if y is not None:
+        return check_samples(columns_of(X, features), y)
+    if not (isinstance(X, str | Path) or has_columns(X)):
+        raise InputTypeError("y: is missing; X is not a table with a column of targets")
+    both = columns_of(X, [*features, target])
+    return check_samples(both[:, :-1], both[:, -1])
+
+
+def r_squared(predicted: Floats, actual: Floats) -> float:
+    """Return 1 − Σ(ŷ − y)² / Σ(y − ȳ)², or nan if all y are equal."""
+    spread = float(np.sum((actual - actual.mean()) ** 2))
+    return 1 - float(np.sum((predicted - actual) ** 2)) / spread if spread else float("nan")
+
+
+def read_model(path: Path) -> Model:
+    """Read the `model.json` that `gradrace train` writes, or that of a folder.
+
+    Raises:
+        InputValueError: it does not exist, is cut off, damaged, not a model, or of another version.
         OSError: it cannot be read.
 
     """
     from bench.data import reading
     from bench.learning import model_file
 
+    if path.is_dir() and not (path / MODEL).exists():
+        raise InputValueError(f"{path}: has no {MODEL}")
+    if not path.exists():
+        raise InputValueError(f"{path}: no such file or folder")
+    path = path / MODEL if path.is_dir() else path
     content = reading.decoded(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputValueError(f"{path}: is not a model; `gradrace train` writes one as model.json")

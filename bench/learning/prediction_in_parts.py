@@ -16,6 +16,7 @@ import backends
 from backends.interface import Floats, InputValueError
 from bench.data.files import replacing, writable_file, writable_folder
 from bench.data.folders import columns_of, files_of, open_dataset
+from bench.data.table import PLAIN, Reading
 from bench.learning.prediction import far_columns, predictions_kind, read_model
 from bench.machine.progress import Progress, silent
 
@@ -35,7 +36,14 @@ class Written:
     """Which columns are so far from the training samples that their units may differ, in words"""
 
 
-def predict_files(model: Path, path: Path, out: Path, *, on_progress: Progress = silent) -> Written:
+def predict_files(
+    model: Path,
+    path: Path,
+    out: Path,
+    reading: Reading = PLAIN,
+    *,
+    on_progress: Progress = silent,
+) -> Written:
     """Predict for every row of a folder, a pattern or a file; only a batch of rows is in memory.
 
     Each file of a folder or a pattern gets a file of the same name in the folder `out`: CSV for
@@ -52,7 +60,7 @@ def predict_files(model: Path, path: Path, out: Path, *, on_progress: Progress =
     backends.require(backend)
     large: Any = backends.load(backend)
     paths = files_of(path)
-    kind, dataset = open_dataset(path, paths)
+    kind, dataset = open_dataset(path, paths, reading)
     targets = _targets(path, paths, out, kind)
     columns = columns_of(dataset)
     missing = [name for name in trained.features if name not in columns]

@@ -17,7 +17,7 @@ from bench.learning.rates import Run, Study
 from bench.learning.trajectories import until_not_finite
 
 SCHEMA = 1
-HISTORY, PATHS = "history.parquet", "path.parquet"
+RATES, HISTORY, PATHS = "rates.json", "history.parquet", "path.parquet"
 
 MOST_POINTS = 300  # of a path: this many of the first epochs, and as many later ones
 
@@ -32,8 +32,8 @@ def save(found: Study, folder: Path) -> Iterator[Path]:
         OSError: the folder cannot be written to; no file is left half-written.
 
     """
-    write_json(folder / "rates.json", _content(found))
-    yield folder / "rates.json"
+    write_json(folder / RATES, _content(found))
+    yield folder / RATES
     written = []
     for path in save_tables(found, folder):
         written.append(path)

@@ -69,8 +69,8 @@ class Summary:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Nothing is left out."""
-        return ()
+        """What is left out."""
+        return self.files.remarks(self.n)
 
     @property
     def n(self) -> int:

@@ -35,7 +35,7 @@ MOST_ROWS = 100_000
 MOST_VALUES = 10_000_000  # values of w, b and the loss that a trajectory keeps
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fit:
     """A finished, diverged or interrupted training run, with numbers in the units of the data."""
 

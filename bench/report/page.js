@@ -9,8 +9,10 @@ function sortKey(text) {
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
+    if ([...table.tBodies[0].rows].some((row) => row.cells[column].matches(".bar"))) return;
     const button = document.createElement("button");
     button.type = "button";
+    if (!head.textContent) button.setAttribute("aria-label", "name of the row");
     button.append(...head.childNodes);
     head.append(button);
     button.addEventListener("click", () => {
@@ -52,6 +54,12 @@ function slider(label, low, high, start, write, onInput) {
   input.addEventListener("input", update);
   row.append(output, make("br"), input);
   return {row, value, show: () => { output.textContent = write(value()); }};
+}
+// The powers of ten between two logarithms, at most seven of them.
+function powers(low, high) {
+  const first = Math.ceil(low), count = Math.floor(high) - first + 1;
+  const step = Math.max(1, Math.ceil(count / 7));
+  return Array.from({length: Math.max(0, Math.ceil(count / step))}, (_, i) => first + i * step);
 }
 const whole = (value) => Math.round(value).toLocaleString("en");
 
@@ -97,18 +105,32 @@ const tools = {
       const least = Math.max(data.least, points[0][1] * 1e-16);
       const top = Math.log10(points[0][1] * 10), bottom = Math.log10(least / 2);
       const end = Math.log10(data.epochs + 1);
-      const x = (k) => 20 + 280 * Math.log10(k + 1) / end;
-      const y = (loss) => 300
-        - 280 * (Math.min(Math.log10(Math.max(loss, least)), top) - bottom) / (top - bottom);
-      view.append(make("line", {x1: 20, x2: 300, y1: y(least), y2: y(least),
-        stroke: "var(--muted)", "stroke-dasharray": "4 3"}));
+      const x = (k) => 60 + 250 * Math.log10(k + 1) / end;
+      const y = (loss) => 280 - 250 * (Math.log10(Math.max(loss, least)) - bottom) / (top - bottom);
+      const text = (words, place) => view.append(make("text", {"font-size": 11, ...place}, words));
+      for (const power of powers(0, end)) {
+        const k = 10 ** power - 1;
+        view.append(make("line", {x1: x(k), x2: x(k), y1: 30, y2: 280, stroke: "var(--line)"}));
+        text(whole(10 ** power), {x: x(k), y: 294, "text-anchor": "middle"});
+      }
+      for (const power of powers(bottom, top)) {
+        const loss = 10 ** power;
+        view.append(make("line", {x1: 60, x2: 310, y1: y(loss), y2: y(loss), stroke: "var(--line)"}));
+        text(Math.abs(power) < 5 ? String(Number(loss.toPrecision(1))) : `1e${power}`,
+          {x: 56, y: y(loss) + 4, "text-anchor": "end"});
+      }
+      view.append(make("line", {x1: 60, x2: 310, y1: y(least), y2: y(least),
+        stroke: "var(--ink)", "stroke-dasharray": "4 3"}));
+      text("least", {x: 306, y: y(least) - 4, "text-anchor": "end"});
+      const inside = points.filter(([, loss]) => Math.log10(loss) <= top);
+      const gone = points.length < data.epochs && inside.length < points.length;
       view.append(make("polyline", {fill: "none", stroke: "var(--mark)", "stroke-width": 2,
-        points: points.map(([k, loss]) => `${x(k)},${y(loss)}`).join(" ")}));
-      view.append(make("text", {x: 20, y: 14, "font-size": 12}, "loss against epoch, both logarithmic"));
-      view.append(make("text", {x: 24, y: y(points[0][1]) - 6, "font-size": 10},
-        points[0][1].toPrecision(4)));
-      view.append(make("text", {x: 24, y: y(least) - 6, "font-size": 10},
-        `${data.least.toPrecision(4)}, the least`));
+        points: inside.map(([k, loss]) => `${x(k)},${y(loss)}`).join(" ")}));
+      if (gone || alpha >= data.limit) {
+        const [k] = inside[inside.length - 1];
+        text("↑ diverges", {x: Math.min(x(k), 250), y: 26, fill: "var(--mark)"});
+      }
+      text("loss", {x: 60, y: 14}); text("epoch + 1", {x: 310, y: 310, "text-anchor": "end"});
       drawPath(view, data, alpha);
       const last = points[points.length - 1][1];
       const limit = data.limit.toPrecision(4);
@@ -128,8 +150,8 @@ function drawPath(view, data, alpha) {
   const reach = 1.3 * Math.max(Math.abs(data.errors[first]), Math.abs(data.errors[last]), 1e-300);
   const at = (u, v) => `${140 + 140 * u / reach},${140 - 140 * v / reach}`;
   const inner = make("svg", {x: 340, y: 20, width: 280, height: 280, viewBox: "0 0 280 280"});
-  view.append(inner, make("text", {x: 340, y: 14, "font-size": 12},
-    "path: flattest direction across, steepest up"));
+  view.append(inner, make("text", {x: 340, y: 14, "font-size": 11},
+    "path: the flattest direction across, the steepest up"));
   for (const level of [0.05, 0.2, 0.5, 1]) {
     const ellipse = [];
     const radius = level * (data.values[first] * data.errors[first] ** 2

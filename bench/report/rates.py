@@ -12,7 +12,7 @@ from bench.learning.convergence import Direction
 from bench.learning.rates import Run, Study, lag
 from bench.report.learning import LONGEST, MEANING, heading, underflow
 from bench.report.tables import NONE, condition, count, empty_table, epochs, factor, yes_no
-from plots.numbers import short, shortened
+from plots.numbers import distinct, short
 
 MOST_WEIGHTS = 2
 MOST_DIRECTIONS = 5
@@ -25,10 +25,15 @@ def report(found: Study) -> Iterator[str | Table]:
     yield from about_study(found)
     yield ""
     yield from advice(found)
+    yield from figures(found)
+
+
+def figures(found: Study, most_weights: int = MOST_WEIGHTS) -> Iterator[str | Table]:
+    """Show what each rate does, what it learns, and why, and which runs disagree."""
     if found.runs:
         yield speed_table(found)
         yield from speed_legend(found)
-        yield result_table(found)
+        yield result_table(found, most_weights)
         yield direction_table(found)
         yield DIRECTION_LEGEND
     for run in found.runs:
@@ -162,11 +167,11 @@ def speed_legend(found: Study) -> Iterator[str]:
     )
 
 
-def result_table(found: Study) -> Table:
+def result_table(found: Study, most_weights: int = MOST_WEIGHTS) -> Table:
     """Return the final w, b and loss of every rate, its overflow, and the least squares."""
     d, runs = len(found.data.features), found.shown()
-    shown = min(d, MOST_WEIGHTS)
-    names = [f"w[{shortened(name, 10)}]" for name in found.data.features[:shown]]
+    shown = min(d, most_weights)
+    names = [f"w[{name}]" for name in distinct(found.data.features[:shown], 10)]
     overflows = [found.overflow(run) for run in runs]
     some = any(inf is not None for inf, _ in overflows)
     table = empty_table("α", *names, "b", "loss", *(["first epoch\nof inf, nan"] * some))
@@ -225,7 +230,7 @@ DIRECTION_LEGEND = (
 
 def _mixture(direction: Direction, data: Samples, longest: int = 50, between: str = " ") -> str:
     """Name the largest parts of a direction: 0.99 b − 0.15 w[x]."""
-    names = [f"w[{shortened(name, longest)}]" for name in data.features] + ["b"]
+    names = [f"w[{name}]" for name in distinct(data.features, longest)] + ["b"]
     vector = direction.vector * np.sign(direction.vector[np.abs(direction.vector).argmax()])
     parts = [j for j in np.argsort(-np.abs(vector))[:MOST_PARTS] if abs(vector[j]) >= 0.05]
     words = [f"{'−' if vector[j] < 0 else '+'} {abs(vector[j]):.2f} {names[j]}" for j in parts]

@@ -12,7 +12,7 @@ from bench.learning.trajectories import milestones
 from bench.learning.uncertainty import noise
 from bench.report.learning import LONGEST, MEANING, heading, underflow
 from bench.report.tables import NONE, condition, empty_table, epochs
-from plots.numbers import percent, short, shortened, three_digits
+from plots.numbers import distinct, percent, short, three_digits
 
 MOST_WEIGHTS = 20
 _EXACT = 1e-15  # of the first loss; less is as good as none
@@ -41,7 +41,7 @@ def about_fit(fit: Fit, *, auto: bool) -> list[str]:
 def way_table(fit: Fit) -> Table:
     """Return a table of a dozen epochs: loss, b and the first weights."""
     shown = min(len(fit.w), MOST_WAY_WEIGHTS)
-    names = [f"w[{shortened(name, 10)}]" for name in fit.data.features[:shown]]
+    names = [f"w[{name}]" for name in distinct(fit.data.features[:shown], 10)]
     table = empty_table("epoch", "loss", *names, "b")
     path = milestones(fit.trajectory)
     for epoch, w, b, loss in zip(path.epoch, path.w, path.b, path.loss, strict=True):

@@ -18,7 +18,7 @@ from rich.table import Table
 
 import backends
 from bench.data.samples import Dataset, reference_line, synthetic, unnamed
-from bench.data.tables import read_table
+from bench.data.table_files import read_table
 from bench.learning.landscape import Landscape
 from bench.learning.rate_choice import best_rate, candidates
 from bench.learning.rates import measured_epochs

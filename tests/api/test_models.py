@@ -76,13 +76,61 @@ class TestColumns:
         pd.DataFrame(COLUMNS).to_csv(tmp_path / "houses.csv", index=False)
         fit = gradrace.fit(tmp_path / "houses.csv", target="price", standardize=True)
         assert fit.data.features == ("size", "age")
+        found = fit.predict(tmp_path / "houses.csv")
+        np.testing.assert_array_equal(found, fit.predict(COLUMNS))
         again = gradrace.fit(str(tmp_path / "houses.csv"), target="price", standardize=True)
         np.testing.assert_array_equal(again.w, fit.w)
+
+    def test_names_that_are_no_text(self) -> None:
+        numbered = pd.DataFrame(np.array(list(COLUMNS.values())).T)
+        fit = gradrace.fit(numbered, target=2, features=[0, 1], standardize=True)
+        assert (fit.data.features, fit.data.target) == (("0", "1"), "2")
+        nested = numbered.set_axis(pd.MultiIndex.from_product([["u"], ["a", "b", "c"]]), axis=1)
+        assert gradrace.fit(nested, target=("u", "a"), standardize=True).data.target == "('u', 'a')"
+
+    def test_what_is_in_other_columns_does_not_matter(self) -> None:
+        frame = pd.DataFrame(COLUMNS).assign(odd=["x", 1, None, 2j, []], z=1j)
+        twice = pd.concat([frame, frame[["odd"]]], axis=1)
+        fit = gradrace.fit(twice, target="price", features=["size", "age"], standardize=True)
+        np.testing.assert_array_equal(fit.predict(twice), fit.predict(COLUMNS))
+
+    @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+    def test_rows_that_miss_something_can_be_left_out(self, missing: Any) -> None:
+        frame = pd.DataFrame(COLUMNS).astype(object)
+        frame.loc[2, "age"] = missing
+        frame.loc[4, "price"] = missing
+        whole = pd.DataFrame(COLUMNS).drop([2, 4])
+        expected = gradrace.fit(whole, standardize=True)
+        for X, y in ((frame, None), (frame[["size", "age"]], frame["price"])):
+            with pytest.raises(InputValueError, match=r"drop_missing=True leaves them out\)"):
+                gradrace.fit(X, y)
+            fit = gradrace.fit(X, y, drop_missing=True, standardize=True)
+            np.testing.assert_array_equal(fit.w, expected.w)
+            assert "Left out: 2 rows with a missing value." in " ".join(str(fit.summary()).split())
+        if missing is np.nan:
+            values = frame.to_numpy(float)
+            fit = gradrace.fit(values[:, :2], values[:, 2], drop_missing=True, standardize=True)
+            np.testing.assert_array_equal(fit.w, expected.w)
 
     @pytest.mark.parametrize(
         ("X", "y", "error", "message"),
         [
             ([[1.0], [2.0]], None, InputTypeError, "y: is missing"),
+            (COLUMNS, "price", InputTypeError, "target='price' names a column"),
+            ([[1.0], [2.0]], [[1.0], [2.0]], InputValueError, r"np.ravel\(y\)"),
+            (COLUMNS, pd.DataFrame({"y": [1.0] * 5}), InputValueError, r"np.ravel\(y\)"),
+            (COLUMNS, list("abcde"), InputTypeError, "y: needs real numbers, got string"),
+            (COLUMNS, [1.0], InputValueError, "y: needs one value per row of X, 5, got 1"),
+            ({"a": ["x", 1], "y": [1, 2]}, None, InputTypeError, "column 'a' cannot be read"),
+            ({"a": [2**70, 1], "y": [1, 2]}, None, InputTypeError, "column 'a' cannot be read"),
+            (
+                pl.DataFrame(
+                    {"a": ["u", "v"], "y": [1, 2]}, schema_overrides={"a": pl.Categorical}
+                ),
+                None,
+                InputValueError,
+                r"column 'a' holds string, not numbers \(features can leave",
+            ),
             (pd.DataFrame({"a": [1, None], "y": [1, 2]}), None, InputValueError, "row 2: a value"),
             (pd.DataFrame({"a": ["x", "z"], "y": [1, 2]}), None, InputValueError, "not numbers"),
             ("x.csv", [1.0], InputTypeError, "y: cannot be given with a file"),
@@ -94,6 +142,13 @@ class TestColumns:
     ) -> None:
         with pytest.raises(error, match=message):
             gradrace.fit(X, y)
+
+
+def test_epochs_may_be_written_1e2() -> None:
+    fit = gradrace.fit(COLUMNS, epochs=1e2, standardize=True)
+    assert fit.trajectory.epoch[-1] == 100
+    with pytest.raises(InputTypeError, match="epochs: needs an integer"):
+        gradrace.fit(COLUMNS, epochs=1.5)
 
 
 class TestUnfinished:
@@ -134,8 +189,11 @@ class TestModel:
         expected = 1 - np.sum((model.predict(frame) - y) ** 2) / np.sum((y - y.mean()) ** 2)
         assert model.score() == pytest.approx(expected)
         assert model.score(frame, y) == pytest.approx(expected)
-        with pytest.raises(InputTypeError, match="needs both X and y"):
-            model.score(frame)
+        assert model.score(frame) == pytest.approx(expected)
+        with pytest.raises(InputTypeError, match="needs X, too"):
+            model.score(y=y)
+        with pytest.raises(InputTypeError, match="y: is missing"):
+            model.score(frame.to_numpy())
 
     def test_summary_beside_the_least_squares(self, model: gradrace.Fit) -> None:
         assert "least squares" in str(model.summary())
@@ -166,12 +224,13 @@ class TestModel:
 
     def test_saved_and_loaded(self, model: gradrace.Fit, tmp_path: Path) -> None:
         written = model.save(tmp_path / "new" / "model")
-        assert {path.name for path in written} >= {"model.json", "fit.png", "loss.png"}
+        assert {path.name for path in written} >= {"model.json", "fit.png", "report.html"}
         frame = pd.DataFrame(COLUMNS)
         for place in (tmp_path / "new/model", tmp_path / "new/model/model.json"):
             again = gradrace.load(place)
             np.testing.assert_array_equal(again.predict(frame), model.predict(frame))
             assert again.b == pytest.approx(model.b)
+            assert again.score(frame) == pytest.approx(model.score())
             assert repr(again).startswith("Model of price: w: size ")
         with pytest.raises(InputValueError, match="has no column 'size'"):
             again.predict(frame[["age"]])

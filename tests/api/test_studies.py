@@ -1,5 +1,6 @@
 """Rates, checks and races from Python take what the commands take, and show themselves."""
 
+from functools import partial
 from pathlib import Path
 
 import gradrace
@@ -16,38 +17,40 @@ HOUSES = pd.DataFrame(
 )
 
 
-def test_rates_of_a_table() -> None:
-    found = gradrace.rates(HOUSES, ["auto", 0.001], target="price", epochs=200)
+def test_rates_of_a_table(tmp_path: Path) -> None:
+    found = gradrace.rates(HOUSES, lr=["auto", 0.001], target="price", epochs=200)
     assert found.data.features == ("size", "age")
     assert len(found.runs) == 2
     assert f"Use α = {found.recommended:.4g}"[:12] in str(found)
     assert "--" not in str(found)  # which would be options of the command line
     assert isinstance(found.path_plot(), Figure)
     assert isinstance(found.loss_plot(), Figure)
+    written = found.save(tmp_path / "new")
+    assert {path.name for path in written} >= {"rates.json", "path.png", "report.html"}
     page = found._repr_html_()
     assert "<table>" in page
     assert "<img alt='The path of descent" in page
 
 
 def test_a_single_rate_and_a_target_beside_the_samples() -> None:
-    found = gradrace.rates(HOUSES[["size"]], 0.01, HOUSES["price"], epochs=50)
+    found = gradrace.rates(HOUSES[["size"]], HOUSES["price"], lr=0.01, epochs=50)
     assert found.rates == [0.01]
     assert found.data.target == "price"
 
 
 def test_check_of_a_table() -> None:
-    found = gradrace.check(HOUSES, "numpy", target="price", epochs=20)
+    found = gradrace.check(HOUSES, backends="numpy", target="price", epochs=20)
     assert found.agree
     assert str(found).startswith("The backend agrees with the exact trajectory")
     assert "<table>" in found._repr_html_()
 
 
 def test_an_unknown_backend_is_an_error() -> None:
-    for call in (gradrace.check, gradrace.race):
+    for call in (partial(gradrace.check, HOUSES), gradrace.race):
         with pytest.raises(InputValueError, match="backend nope: "):
-            call(*([HOUSES] * (call is gradrace.check)), "nope")
+            call(backends="nope")
     with pytest.raises(InputTypeError, match="backends: needs names, got float"):
-        gradrace.check(HOUSES[["size"]], HOUSES["price"].to_numpy(), HOUSES["price"])
+        gradrace.check(HOUSES, backends=HOUSES["price"])
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
     "rates, no table": (["rates", "--features", "x"], "--target and --features need a FILE"),
     "tol": (["train", "--tol", "2"], "tol: must be at least 0 and less than 1, got 2.0"),
     "target too large": (["train", "far.csv", "--standardize"], "far.csv: 'y' is so large that"),
-    "no model": (["predict", "no.json", "houses.csv"], "no.json: No such file or directory"),
+    "no model": (["predict", "no.json", "houses.csv"], "no.json: no such file or folder"),
     "foreign model": (["predict", "text.csv", "houses.csv"], "text.csv: is not JSON, or cut off"),
     "no table to predict": (["predict", "model.json", "no.csv"], "no.csv: no such file"),
     "missing column": (["predict", "model.json", "text.csv"], "text.csv: has no column 'size'"),

@@ -85,7 +85,7 @@ class TestReport:
         (tmp_path / "empty").mkdir()
         done = gradrace("report", "empty")
         assert done.returncode == 2
-        assert "empty: has neither benchmark.json nor report.html" in done.stderr
+        assert "empty: has no benchmark.json, nor the report.html" in done.stderr
 
 
 class TestCompare:

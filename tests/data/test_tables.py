@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from backends.interface import Floats, InputValueError
-from bench.data.tables import Reading, open_table, read_table
+from bench.data.table_files import open_table, read_table
 from tests.conftest import ROOT
 
 ROWS = "a,b,c\n1,2,3\n4,5.5,-6e-1\n7,8,9\n"
@@ -256,9 +256,9 @@ def test_a_large_table_is_never_held_twice(tmp_path: Path) -> None:
     table = pa.table({f"c{j}": rng.standard_normal(200_000) for j in range(20)})
     pyarrow.csv.write_csv(table, tmp_path / "t.csv")
     code = (
-        "import resource, sys; from pathlib import Path; from bench.data.tables import read_table\n"
+        "import resource, sys; from bench.data.table_files import read_table\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
-        "before = peak(); data = read_table(Path(sys.argv[1]))\n"
+        "before = peak(); data = read_table(sys.argv[1])\n"
         "print((peak() - before) / (data.X.nbytes + data.y.nbytes))"
     )
     done = subprocess.run(
@@ -504,25 +504,25 @@ GERMAN = "größe;preis\n1,5;2\n3;4,25\n"
 
 def test_a_decimal_comma(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", GERMAN)
-    data = read_table(path, reading=Reading(decimal=","))
+    data = read_table(path, decimal=",")
     assert data.features == ("größe",)
     assert (data.X.ravel().tolist(), data.y.tolist()) == ([1.5, 3.0], [2.0, 4.25])
     with pytest.raises(InputValueError, match=r"'1\.5' is not a number"):
-        read_table(write(path, "x;y\n1.5;2\n3;4\n"), reading=Reading(decimal=","))
+        read_table(write(path, "x;y\n1.5;2\n3;4\n"), decimal=",")
 
 
 def test_a_decimal_comma_without_names(tmp_path: Path) -> None:
-    data = read_table(write(tmp_path / "t.csv", "1,5;2\n3;4,25\n"), reading=Reading(decimal=","))
+    data = read_table(write(tmp_path / "t.csv", "1,5;2\n3;4,25\n"), decimal=",")
     assert data.headless
     assert data.y.tolist() == [2.0, 4.25]
 
 
 def test_another_encoding(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", GERMAN.encode("cp1252"))
-    data = read_table(path, "preis", reading=Reading(decimal=",", encoding="cp1252"))
+    data = read_table(path, "preis", decimal=",", encoding="cp1252")
     assert data.features == ("größe",)
     with pytest.raises(InputValueError, match="--encoding: there is no 'klingon'; try cp1252"):
-        read_table(path, reading=Reading(encoding="klingon"))
+        read_table(path, encoding="klingon")
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "feather"])
@@ -535,12 +535,12 @@ def test_rows_with_gaps_can_be_left_out(kind: str, tmp_path: Path) -> None:
         pyarrow.parquet.write_table(pa.concat_tables([table, table]), path)
     else:
         pyarrow.feather.write_feather(pa.concat_tables([table, table]), str(path))
-    data = read_table(path, reading=Reading(drop_missing=True))
+    data = read_table(path, drop_missing=True)
     kept = [[1.0, 1.0], [5.0, 6.0]] if kind == "csv" else [[1.0, 1.0], [1.0, 1.0]]
     assert data.X.tolist() == kept
     left = 3 if kind == "csv" else 6
     assert data.remarks == (f"Left out: {left} rows with a missing value.",)
-    unused = read_table(path, "b", ["a"], Reading(drop_missing=True))
+    unused = read_table(path, "b", ["a"], drop_missing=True)
     assert len(unused.y) == (3 if kind == "csv" else 4)  # y may miss what it wants
 
 

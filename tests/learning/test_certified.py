@@ -9,7 +9,7 @@ import pytest
 import backends
 from backends.interface import Backend
 from bench.data.samples import Dataset
-from bench.data.tables import read_table
+from bench.data.table_files import read_table
 from bench.learning.least_squares import digits, least_squares
 from bench.learning.prediction import Model, predict
 from bench.report.training import remarks

@@ -99,10 +99,10 @@ class TestResumeIsRefused:
 
     def test_where_a_file_was_added(self, table: Path, kept: Path) -> None:
         (table / "99.parquet").write_bytes((table / "05.parquet").read_bytes())
-        self.refused(table, kept, "sums: is from other files or other columns; start again")
+        self.refused(table, kept, "sums: is from other files, columns or options; start again")
 
     def test_where_the_columns_are_others(self, table: Path, kept: Path) -> None:
-        message = "sums: is from other files or other columns"
+        message = "sums: is from other files, columns or options"
         self.refused(table, kept, message, target="a")
         self.refused(table, kept, message, features=["a"])
 

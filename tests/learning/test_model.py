@@ -199,8 +199,10 @@ def test_other_json(tmp_path: Path, text: str) -> None:
 
 
 def test_no_model_at_all(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(InputValueError, match="no such file or folder"):
         read_model(tmp_path / "m.json")
+    with pytest.raises(InputValueError, match=r"has no model\.json"):
+        read_model(tmp_path)
     (tmp_path / "m.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputValueError, match="is not JSON, or cut off"):
         read_model(tmp_path / "m.json")

@@ -12,7 +12,7 @@ from bench.race import scale
 from bench.race.cases import make_case
 from bench.race.scale import NUMBERS, SIZES
 from bench.race.settings import QUICK_SETTINGS
-from bench.report.page import scale_page
+from bench.report.race_page import scale_page
 from bench.report.scale import crossover_lines, exponent_table
 from plots import scale as picture
 from tests.runs import write_run

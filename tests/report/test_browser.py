@@ -9,7 +9,8 @@ import pytest
 
 from bench.data.samples import synthetic
 from bench.learning.rates import study
-from bench.report.page import race_page, rates_page
+from bench.report.learning_page import rates_page
+from bench.report.race_page import race_page
 from tests.machine.test_roofline import MACHINE
 from tests.report.test_page import TIMES
 from tests.runs import NUMBA, write_run

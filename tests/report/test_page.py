@@ -11,7 +11,8 @@ import pytest
 from bench.data.samples import Dataset, reference_line, synthetic
 from bench.learning.rates import Study, study
 from bench.learning.training import train
-from bench.report.page import race_page, rate_data, rates_page, training_page
+from bench.report.learning_page import rate_data, rates_page, training_page
+from bench.report.race_page import race_page
 from tests.machine.test_roofline import MACHINE
 from tests.runs import write_run
 

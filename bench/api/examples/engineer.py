@@ -44,7 +44,7 @@ def train(data, *, lr, epochs, w0=None, b0=0.0, every=1):
 # tolerance to choose: the bound is the largest error that rounding can cause.
 
 # %%
-verdicts = gradrace.check(gradrace.reference_line(), ["numpy", str(mine)], epochs=200)
+verdicts = gradrace.check(gradrace.reference_line(), backends=["numpy", str(mine)], epochs=200)
 verdicts
 
 # %% [markdown]

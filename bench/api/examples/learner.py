@@ -42,7 +42,7 @@ model.path_plot()
 # result against exact arithmetic.
 
 # %%
-study = gradrace.rates(line, [0.001, 0.005, "auto", 0.1])
+study = gradrace.rates(line, lr=[0.001, 0.005, "auto", 0.1])
 study
 
 # %% [markdown]

@@ -1,0 +1,37 @@
+"""What is said to a caller from Python: of arguments, where the command line has options."""
+
+import functools
+import re
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from backends.interface import InputError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_FLAGS = re.compile(r"--(drop-missing|standardize)\b")
+_VALUES = re.compile(r"--(lr|encoding|decimal|backend) (?!and |or |with )([^\s;:)]+)")
+_NAMES = re.compile(r"--(?=[a-z])")
+
+
+def arguments(text: str) -> str:
+    """Return a text about options as one about arguments: standardize=True, not --standardize."""
+    text = _FLAGS.sub(lambda found: f"{found[1].replace('-', '_')}=True", text)
+    text = _VALUES.sub(r'\1="\2"', text)
+    return _NAMES.sub("", text)
+
+
+def in_python(function: Callable[P, R]) -> Callable[P, R]:
+    """Make the errors of a function speak of its arguments."""
+
+    @functools.wraps(function)
+    def speaking(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except InputError as error:
+            if (said := arguments(str(error))) == str(error):
+                raise
+            raise type(error)(said) from None
+
+    return speaking

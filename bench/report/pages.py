@@ -1,0 +1,41 @@
+"""The page of whatever was saved: a race, a study of sizes, a training run, a study of rates."""
+
+from pathlib import Path
+
+from backends.interface import InputValueError
+from bench.findings import results
+from bench.learning.model import MODEL
+from bench.learning.rates_files import RATES
+from bench.report.page import PAGE
+from bench.report.race_page import race_page, scale_page
+
+_OF_LEARNING = {MODEL, RATES, PAGE}
+_SCALE = "scale-*.json"
+
+
+def saved_page(source: Path) -> str:
+    """Return the page of a result file, or of the results in a folder.
+
+    That of a race or of a study of sizes is made from its result files; `gradrace train` and
+    `gradrace rates` have written theirs into the folder.
+
+    Raises:
+        InputValueError: there is no result, or it is damaged.
+        OSError: it cannot be read.
+
+    """
+    if not source.exists():
+        raise InputValueError(f"{source}: no such file or folder")
+    file = source / results.RESULT if source.is_dir() else source
+    if file.exists() and file.name not in _OF_LEARNING:
+        return race_page(results.read(file), file)
+    folder = source if source.is_dir() else source.parent
+    scales = [(results.read(path), path) for path in folder.glob(_SCALE)]
+    if scales:
+        scales.sort(key=lambda one: one[0]["gradrace"]["settings"]["threads"])
+        return scale_page([content for content, _ in scales], [path for _, path in scales])
+    if not (folder / PAGE).exists():
+        raise InputValueError(
+            f"{source}: has no {results.RESULT}, nor the {PAGE} of gradrace train or gradrace rates"
+        )
+    return (folder / PAGE).read_text(encoding="utf-8")

@@ -1,0 +1,171 @@
+"""The pages of a race and of the study of sizes, from their result files."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.findings.exponents import crossovers, exponents
+from bench.findings.pictures import ERRORS
+from bench.report.details import details
+from bench.report.page import Bar, Section, page
+from bench.report.race import race_summary
+from bench.report.scale import crossover_lines, exponent_table
+from bench.report.summary import about_race, sentences
+from bench.report.summary_table import summary_heading, summary_legend, summary_tables
+from bench.report.tables import NONE, named, size
+from bench.report.text import visible
+from bench.report.versions import version_lines, version_parts
+from plots.numbers import seconds, short, three_digits
+from plots.svg import svg
+
+if TYPE_CHECKING:
+    from bench.findings.schema import About, ResultFile, Row
+
+
+def race_page(content: "ResultFile", source: Path) -> str:
+    """Return the page of a race, from its result file and what lies beside it."""
+    answer = [*version_lines(content), *sentences(content)]
+    sections = [
+        _speed(content, source),
+        _total(content),
+        _proof(source.parent),
+        _warnings(content["gradrace"]),
+        Section("All figures").add(*(details(content) if content["benchmarks"] else ())),
+        _again(content),
+    ]
+    return page("Which backend is the fastest, and do all agree?", answer, sections)
+
+
+def scale_page(contents: "Sequence[ResultFile]", files: Sequence[Path]) -> str:
+    """Return the page of `gradrace scale`, from its result files, that of one thread first."""
+    from plots import scale
+
+    first = contents[0]
+    words = "Time against samples and features, and the speed-up by threads."
+    growth = Section("How does the time grow?").draw(svg(scale.figure(files), words), words)
+    growth.add(exponent_table(exponents(first), first["gradrace"]))
+    growth.add("* the time of a call divided by its epochs, set-up included", role="muted")
+    races = [
+        Section(f"Threads: {content['gradrace']['settings']['threads']}").add(
+            *race_summary(content, 10**6)
+        )
+        for content in contents
+    ]
+    answer = crossover_lines(crossovers(first))
+    return page("How does the time grow with the job?", answer, [growth, *races])
+
+
+def _speed(content: "ResultFile", source: Path) -> Section:
+    from plots import breakeven, fastest, roofline, speed, speedup
+    from plots.sources import read_race
+
+    about = content["gradrace"]
+    section = Section("How fast is each backend?").add(*version_parts(content))
+    if content["benchmarks"]:
+        section.add(summary_heading(content)[1], *summary_tables(content, 10**6))
+        section.add(summary_legend(about), role="muted")
+        _add_intervals(section, about)
+    race = read_race(source)
+    for plot, words in (
+        (speed, "Time per epoch against the number of samples, set-up included."),
+        (speedup, "How many times as fast as the baseline each backend is, with 95 % intervals."),
+        (fastest, "The fastest backend at each size."),
+        (breakeven, "Total time against the number of training runs, compiling included."),
+        (roofline, "How close each backend comes to what the machine can read and compute."),
+    ):
+        if plot.drawable(race["gradrace"]):
+            section.draw(svg(plot.figure(source), words), words)
+    return section
+
+
+def _add_intervals(section: Section, about: "About") -> None:
+    """Add a row per size and backend, to be sorted by any column, with its interval as a bar."""
+    rows = [
+        [size(case), named(row["backend"], about), seconds(row["per_pass"]), *_speed_up(row)]
+        for case in about["cases"]
+        for row in case["arms"]
+    ]
+    if any(isinstance(row[-1], Bar) for row in rows):
+        ratio = f"times as fast as {short(about['settings']['baseline'])}"
+        section.add(
+            "The same, to be sorted by any column; the bars have a logarithmic scale, and their "
+            "line is where both are equally fast."
+        )
+        section.grid(["n × d", "backend", "time per epoch", ratio, "95 % interval", ""], rows)
+
+
+def _speed_up(row: "Row") -> list[str | Bar]:
+    """Return a speed-up, its 95 % interval, and both as a bar."""
+    ratio = row["speed_up"]
+    if ratio is None:
+        return ["1" if row["verdict"] == "baseline" else NONE, "", ""]
+    low, high = ratio["low"], ratio["high"]
+    value = three_digits(ratio["value"])
+    if low is None or high is None:
+        return [value, NONE, ""]
+    interval = f"{three_digits(low)} to {three_digits(high)}"
+    return [value, interval, Bar(low, ratio["value"], high)]
+
+
+def _total(content: "ResultFile") -> Section:
+    section = Section("What does a job of mine take?")
+    if data := _totals(content):
+        section.add(f"For {data['job']}, compiling included; choose the number of runs and epochs:")
+        section.tool("total", data)
+    return section
+
+
+def _totals(content: "ResultFile") -> dict[str, Any]:
+    """Return what each backend takes on the last case that was timed, for the slider."""
+    about = content["gradrace"]
+    timed = [case for case in about["cases"] if case["arms"]]
+    if not timed:
+        return {}
+    case, starts = timed[-1], {entry["backend"]: entry for entry in about["compile"]}
+    return {
+        "job": size(case),
+        "epochs": case["run_epochs"],
+        "backends": [
+            {
+                "name": visible(named(row["backend"], about)),
+                "setup": row["setup"],
+                "pass": row["per_pass"],
+                "cold": starts[row["backend"]]["cold"] if row["backend"] in starts else 0.0,
+                "cached": starts[row["backend"]]["cached"] if row["backend"] in starts else 0.0,
+            }
+            for row in case["arms"]
+            if not row["impossible"]
+        ],
+    }
+
+
+def _proof(folder: Path) -> Section:
+    from plots import agreement
+
+    section = Section("Do all compute the same thing?")
+    if (folder / ERRORS).is_file():
+        words = "The error of each backend in every epoch, below the largest that rounding causes."
+        section.draw(svg(agreement.figure(folder / ERRORS), words), words)
+    return section
+
+
+def _warnings(about: "About") -> Section:
+    section = Section("Warnings")
+    for warning in about["warnings"]:
+        section.add(f"{warning}.", role="warning")
+    return section
+
+
+def _again(content: "ResultFile") -> Section:
+    """Say on which machine and when a race was run, and how to repeat it."""
+    commit = content["commit_info"].get("id", "") if content["commit_info"] else ""
+    section = Section("Where, with what, and how to repeat it").add(about_race(content))
+    section.add(f"Commit: {commit}" * bool(commit), f"Date: {content['datetime'][:19]}")
+    settings = content["gradrace"]["settings"]
+    cases = " ".join(f"{case['name']}@{case['epochs']}" for case in settings["cases"])
+    return section.code(
+        f"gradrace run --case {cases} --backends {shlex.join(settings['backends'])} "
+        f"--sessions {settings['sessions']} --threads {settings['threads']} "
+        f"--seed {settings['seed']}"
+    )
