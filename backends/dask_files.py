@@ -26,6 +26,7 @@ _PARSED_BY = (
     "newlines_in_values",
     "ignore_empty_lines",
 )
+_READ_BY = ("column_names", "skip_rows", "block_size")
 
 
 def of_dataset(
@@ -35,6 +36,7 @@ def of_dataset(
     *,
     whole_files: bool = False,
     drop_missing: bool = False,
+    encoding: str = "utf8",
 ) -> Partitions:
     """Return parts of the files of a `pyarrow.dataset.Dataset` as partitions.
 
@@ -65,7 +67,7 @@ def of_dataset(
     if not recipes:
         raise InputValueError("the table has no files")
     flags = {name for name in columns if pa.types.is_boolean(schema.field(name).type)}
-    read = partial(_file_rows, tuple(columns), flags, drop_missing)
+    read = partial(_file_rows, tuple(columns), flags, drop_missing, encoding)
     return Partitions(read, recipes, len(columns) - 1)
 
 
@@ -140,6 +142,7 @@ def _file_rows(
     columns: Sequence[str],
     flags: set[str],
     drop_missing: bool,
+    encoding: str,
     pickled: bytes,
     skipped: int | tuple[int, int],
     rows: int | None,
@@ -161,7 +164,7 @@ def _file_rows(
     import pyarrow as pa
     from pyarrow.dataset import ParquetFileFragment, ParquetFragmentScanOptions
 
-    fragment = file = _mended(pickle.loads(pickled))
+    fragment = file = _mended(pickle.loads(pickled), encoding)
     before = partial(_rows_before, file, skipped)
     options: dict[str, Any] = {}
     if isinstance(fragment, ParquetFileFragment):  # with the defaults, it is read as a whole
@@ -172,7 +175,7 @@ def _file_rows(
     try:
         kinds = _kinds(file, columns, flags)
         if isinstance(skipped, tuple):
-            fragment = _lines(file, *skipped)
+            fragment = _lines(file, encoding, *skipped)
             if fragment is None:
                 return
         for batch in fragment.to_batches(
@@ -237,19 +240,32 @@ def _whole(
     return np.asfortranarray(block[kept])
 
 
-def _mended(file: Any) -> Any:
-    """Return a text file with new options: pickled ones call a handler of bad rows that is None."""
-    from pyarrow.csv import ParseOptions
+def _mended(file: Any, encoding: str) -> Any:
+    """Return a text file with what pickling has lost of its format."""
     from pyarrow.dataset import CsvFileFormat
 
     if not isinstance(file.format, CsvFileFormat):
         return file
-    options = ParseOptions()
+    return _text_format(file, encoding).make_fragment(file.path, filesystem=file.filesystem)
+
+
+def _text_format(file: Any, encoding: str) -> Any:
+    """Return the format of a text file, with new options.
+
+    Pickled ones call a handler of bad rows that is None, and a file does not tell its encoding.
+    """
+    from pyarrow.csv import ParseOptions, ReadOptions
+    from pyarrow.dataset import CsvFileFormat
+
+    options, reads = ParseOptions(), ReadOptions(encoding=encoding)
+    like: Any = file.format.default_fragment_scan_options
     for name in _PARSED_BY:
         setattr(options, name, getattr(file.format.parse_options, name))
-    like: Any = file.format.default_fragment_scan_options
-    text = CsvFileFormat(parse_options=options, default_fragment_scan_options=like)
-    return text.make_fragment(file.path, filesystem=file.filesystem)
+    for name in _READ_BY:
+        setattr(reads, name, getattr(like.read_options, name))
+    return CsvFileFormat(
+        parse_options=options, convert_options=like.convert_options, read_options=reads
+    )
 
 
 def _kinds(file: Any, columns: Sequence[str], flags: set[str]) -> dict[str, Any]:
@@ -317,7 +333,7 @@ def _floats(values: Any) -> Floats:
     return np.asarray(values.to_numpy(zero_copy_only=False), np.float64)
 
 
-def _lines(fragment: Any, start: int, end: int) -> Any:
+def _lines(fragment: Any, encoding: str, start: int, end: int) -> Any:
     """Return the lines of a text file that begin after bytes from `start` to `end`, if any.
 
     They come as a file, below the names of the columns.
@@ -341,7 +357,9 @@ def _lines(fragment: Any, start: int, end: int) -> Any:
                 f"{fragment.path}: has a line break in quotes, so it cannot be read in parts; "
                 "save it as Parquet"
             )
-    return fragment.format.make_fragment(pa.py_buffer(head + lines)) if lines else None
+    if not lines:
+        return None
+    return _text_format(fragment, encoding).make_fragment(pa.py_buffer(head + lines))
 
 
 def _rows_before(fragment: Any, skipped: int | tuple[int, int]) -> int:

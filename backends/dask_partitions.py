@@ -70,6 +70,7 @@ def prepare(
     partitions: int | None = None,
     whole_files: bool = False,
     drop_missing: bool = False,
+    encoding: str = "utf8",
 ) -> Partitions:
     """Return the recipes of the samples; nothing is read yet but the footers of Parquet files.
 
@@ -77,7 +78,7 @@ def prepare(
     `pyarrow.dataset.Dataset`, a folder of Parquet, Feather or CSV files, y the name of its target,
     and `features` the names of its features, by default all other columns. A partition is then
     about 128 MB of a file, or, with `whole_files`, a file; with `drop_missing`, rows with a missing
-    value are left out. `Partitions` are returned as they are.
+    value are left out; `encoding` is that of text. `Partitions` are returned as they are.
 
     Raises:
         InputTypeError, InputValueError: as `interface.check_samples`, or a column is missing or
@@ -90,7 +91,12 @@ def prepare(
         return dask_reading.of_dask_arrays(X, y)
     if hasattr(X, "get_fragments"):
         return dask_files.of_dataset(
-            X, y, features, whole_files=whole_files, drop_missing=drop_missing
+            X,
+            y,
+            features,
+            whole_files=whole_files,
+            drop_missing=drop_missing,
+            encoding=encoding,
         )
     X, y = interface.check_samples(X, y)
     return dask_reading.of_arrays(X, y, partitions)

@@ -124,7 +124,7 @@ class Files:
             block = blocks.pop()
             X[n - len(block) : n], y[n - len(block) : n] = block[:, :-1], block[:, -1]
             n -= len(block)
-        return Dataset(self.name, self.features, self.target, X, y, remarks=self.remarks(n))
+        return Dataset(self.name, self.features, self.target, X, y, remarks=self.remarks(len(y)))
 
     def scaled(self, mean: Floats, deviation: Floats) -> "Files":
         """Return the same samples, whose columns, when read, become (x − mean)/deviation."""
@@ -217,8 +217,13 @@ def open_files(
     large: Any = backends.load(backend)
     try:
         names = [columns[name] for name in chosen]
-        drop = reading.drop_missing
-        partitions = large.prepare(dataset, columns[target], features=names, drop_missing=drop)
+        partitions = large.prepare(
+            dataset,
+            columns[target],
+            features=names,
+            drop_missing=reading.drop_missing,
+            encoding=reading.encoding,
+        )
     except InputValueError as error:
         if kind == "CSV":  # whose text is found there, with its row
             try:

@@ -70,7 +70,9 @@ def predict_files(
             f"{path}: has no column {missing[0][:100]!r}, which the model needs; it has {listed}"
         )
     *others, last = (columns[name] for name in trained.features)
-    data = large.prepare(dataset, last, features=others, whole_files=True)
+    data = large.prepare(
+        dataset, last, features=others, whole_files=True, encoding=reading.encoding
+    )
     recipes = [(str(target), *recipe) for target, recipe in zip(targets, data.recipes, strict=True)]
     data = data._replace(read=partial(_with_target, data.read), recipes=recipes)
     each = partial(_write, replacing, trained.w, trained.center, trained.height)

@@ -16,6 +16,7 @@ from backends.interface import Floats, InputValueError
 from bench.data import folders
 from bench.data.folders import Files, open_files, open_samples
 from bench.data.samples import Dataset
+from bench.data.table import Reading
 
 RNG = np.random.default_rng(2)
 ROWS = RNG.normal(size=(60, 3))
@@ -335,3 +336,81 @@ def test_rows_are_numbered_without_empty_lines(
     (tmp_path / "t.csv").write_text("\na,y\n" + "".join(lines))
     with pytest.raises(InputValueError, match="column 'a', row 41: a value is missing"):
         open_files(tmp_path).read()
+
+
+GERMAN = Reading(decimal=",", encoding="cp1252", drop_missing=True)
+
+
+def write_german(folder: Path, suffix: str) -> list[list[float]]:
+    """Write two files with a gap in each; return the rows that are whole."""
+    folder.mkdir()
+    for name, sizes, prices, text in (
+        ("0", [1.5, None], [2.0, 3.0], "1,5;2\n?;3\n"),
+        ("1", [2.5, 4.0], [None, 0.25], "2,5;-\n4;0,25\n"),
+    ):
+        path = folder / f"{name}{suffix}"
+        if suffix == ".parquet":
+            pq.write_table(pa.table({"größe": sizes, "preis": prices}), path)
+        else:
+            path.write_text(f"größe;preis\n{text}", encoding="cp1252")
+    return [[1.5, 2.0], [4.0, 0.25]]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+class TestHowTheyAreRead:
+    def test_commas_encodings_and_gaps(self, tmp_path: Path, suffix: str) -> None:
+        whole = write_german(tmp_path / "t", suffix)
+        files = open_files(tmp_path / "t", reading=GERMAN)
+        assert files.features == ("größe",)
+        np.testing.assert_array_equal(rows_of(files), whole)
+
+    def test_in_parts_as_in_memory(self, tmp_path: Path, suffix: str) -> None:
+        write_german(tmp_path / "t", suffix)
+        (tmp_path / "t" / f"1{suffix}").unlink()
+        path = tmp_path / "t" / f"0{suffix}"
+        whole = open_samples(path, reading=GERMAN._replace(drop_missing=False), in_parts=True)
+        assert isinstance(whole, Files)
+        with pytest.raises(InputValueError, match="column 'größe', row 2: a value is missing"):
+            whole.read()
+
+    def test_what_was_left_out_is_said(self, tmp_path: Path, suffix: str) -> None:
+        write_german(tmp_path / "t", suffix)
+        (said,) = open_files(tmp_path / "t", reading=GERMAN).read().remarks
+        known = "Left out: 2 rows with a missing value."
+        assert said == (
+            known if suffix == ".parquet" else "Rows with a missing value are left out."
+        )
+
+    def test_infinite_values_are_refused_all_the_same(self, tmp_path: Path, suffix: str) -> None:
+        write_german(tmp_path / "t", suffix)
+        table = pa.table({"größe": [None, 1.0, np.inf], "preis": [1.0, 2.0, 3.0]})
+        path = tmp_path / "t" / f"2{suffix}"
+        if suffix == ".parquet":
+            pq.write_table(table, path)
+        else:
+            path.write_text("größe;preis\n?;1\n1;2\ninf;3\n", encoding="cp1252")
+        with pytest.raises(InputValueError, match="column 'größe', row 3: inf is not finite"):
+            open_files(tmp_path / "t", reading=GERMAN).read()
+
+    def test_a_file_without_the_column_is_refused(self, tmp_path: Path, suffix: str) -> None:
+        write_german(tmp_path / "t", suffix)
+        path = tmp_path / "t" / f"2{suffix}"
+        if suffix == ".parquet":
+            pq.write_table(pa.table({"size": [1.0], "preis": [1.0]}), path)
+        else:
+            path.write_text("size;preis\n1;2\n", encoding="cp1252")
+        with pytest.raises(InputValueError, match="'größe': this file has no such column"):
+            open_files(tmp_path / "t", reading=GERMAN).read()
+
+
+def test_parts_of_a_large_text_keep_their_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines that are cut out of a file come with its names, in its encoding."""
+    write_german(tmp_path / "t", ".csv")
+    path = tmp_path / "t" / "0.csv"
+    path.write_text("größe;preis\n" + "1,5;2\n?;3\n" * 50, encoding="cp1252")
+    monkeypatch.setattr(dask_files, "_TEXT_PART", 64)
+    files = open_files(path, reading=GERMAN)
+    assert len(files.partitions.recipes) > 5
+    np.testing.assert_array_equal(rows_of(files), [[1.5, 2.0]] * 50)
