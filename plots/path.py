@@ -39,12 +39,12 @@ def figure(source: Path) -> Figure:
     rows = -(-len(rates) // columns)
     drawn = new_figure(max(3.2 * columns + 0.4, 6.4), 3.3 * rows + 0.6, table_origin(table))
     panels = drawn.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    reach = _reach(table, plane)
+    reach = reach_of(table, plane)
     for axes, lr in zip(panels.flat, rates, strict=False):
         mask = np.asarray(table.column("lr")) == lr
         path = np.column_stack([np.asarray(table.column(c))[mask] for c in ("x", "y")])
         epoch = np.asarray(table.column("epoch"))[mask]
-        _draw_loss(axes, plane, reach)
+        draw_contours(axes, plane, reach)
         _draw_path(axes, plane, reach, path, epoch)
         title(axes, f"α = {lr!r}: {plane['rates'][repr(lr)]}")
     for axes in panels.flat[len(rates) :]:
@@ -55,7 +55,7 @@ def figure(source: Path) -> Figure:
     return drawn
 
 
-def _reach(table: pa.Table, plane: dict[str, Any]) -> np.ndarray:
+def reach_of(table: pa.Table, plane: dict[str, Any]) -> np.ndarray:
     """Return how far the section reaches from the optimum: beyond the start, along both axes."""
     start = np.array([table.column(c)[0].as_py() for c in ("x", "y")])
     reach = np.abs(start - plane["optimum"]) * _MARGIN
@@ -66,7 +66,7 @@ def _reach(table: pa.Table, plane: dict[str, Any]) -> np.ndarray:
     return np.array([max(least, float(r)) for r in reach])
 
 
-def _draw_loss(axes: Axes, plane: dict[str, Any], reach: np.ndarray) -> None:
+def draw_contours(axes: Axes, plane: dict[str, Any], reach: np.ndarray) -> None:
     """Draw contours of L − Lmin = ½ (θ − θ*)ᵀH(θ − θ*), equally spaced in its logarithm."""
     optimum, scale = np.array(plane["optimum"]), reach / reach.max()
     H = np.array(plane["hessian"])

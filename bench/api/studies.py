@@ -58,8 +58,10 @@ class Rates(display.Shown, learning_rates.Study):
                     return figure
         raise InputValueError("descent moves along a straight line, so its path is not drawn")
 
-    def save(self, folder: str | Path) -> list[Path]:
+    def save(self, folder: str | Path, *, animate: bool = False) -> list[Path]:
         """Write what `gradrace rates` writes: numbers, pictures, a page; return the paths.
+
+        With `animate`, also descent.gif, the fit and its path as they move.
 
         Raises:
             OSError: the folder cannot be written to.
@@ -70,7 +72,7 @@ class Rates(display.Shown, learning_rates.Study):
         from bench.report.page import PAGE, write
 
         place = writable_folder(Path(folder))
-        written = list(rates_files.save(self, place))
+        written = list(rates_files.save(self, place, animate=animate))
         return [*written, write(rates_page(self), place / PAGE)]
 
     def _parts(self) -> Iterator[str | Table]:

@@ -96,8 +96,9 @@ def train(
 ) -> None:
     """Train on your table, show the progress, and save the model.
 
-    Writes model.json, fit.parquet, history.parquet, and pictures of the loss, the fit, the
-    residuals and the weights. If the loss diverges, no model is saved and the exit status is 1.
+    Writes model.json, fit.parquet, history.parquet, pictures of the loss, the fit, the residuals
+    and the weights, and report.html. If the loss diverges, no model is saved and the exit status
+    is 1.
 
     A table that is read in parts is read once. What the parts contribute is kept in the folder
     `sums`, for --resume.
@@ -208,6 +209,12 @@ def rates(
     standardize: Standardize = False,
     timeout: Timeout = None,
     scheduler: Scheduler = None,
+    animate: Annotated[
+        bool,
+        typer.Option(
+            "--animate", help="Also write descent.gif: the fit and its path, epoch by epoch."
+        ),
+    ] = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path(
         "results/rates"
     ),
@@ -215,7 +222,8 @@ def rates(
     """Show what learning rates do, and which one to use.
 
     What each rate does is predicted from the curvature of the loss, then run, and verified against
-    the exact trajectory. Writes rates.json, history.parquet, path.parquet, path.png and loss.png.
+    the exact trajectory. Writes rates.json, history.parquet, path.parquet, path.png, loss.png and
+    report.html.
     The exit status is 1 if a run disagrees with the exact trajectory; even a diverging run can
     agree.
     """
@@ -255,7 +263,7 @@ def rates(
         )
     saved: list[Path] = []
     try:
-        for path in rates_files.save(found, out):
+        for path in rates_files.save(found, out, animate=animate):
             saved.append(path)
         if found.runs and not found.interrupted:
             saved.append(write(rates_page(found), out / PAGE))

@@ -19,11 +19,15 @@ from bench.learning.trajectories import until_not_finite
 SCHEMA = 1
 RATES, HISTORY, PATHS = "rates.json", "history.parquet", "path.parquet"
 
+FILM = "descent.gif"
+
 MOST_POINTS = 300  # of a path: this many of the first epochs, and as many later ones
 
 
-def save(found: Study, folder: Path) -> Iterator[Path]:
+def save(found: Study, folder: Path, *, animate: bool = False) -> Iterator[Path]:
     """Write rates.json, history.parquet, path.parquet, loss.png and path.png.
+
+    With `animate`, also write samples.parquet and descent.gif, the fit and its path as they move.
 
     An interrupted study gets no pictures, and one in which descent moves in only one direction has
     no path to draw. Each file's path is yielded once the file is complete.
@@ -50,6 +54,14 @@ def save(found: Study, folder: Path) -> Iterator[Path]:
         with replacing(folder / "path.png") as temporary:
             path_plot.draw(folder / PATHS, temporary)
         yield folder / "path.png"
+    if animate:
+        from plots import animation
+
+        write_table(_samples(found), folder / animation.SAMPLES)
+        yield folder / animation.SAMPLES
+        with replacing(folder / FILM) as temporary:
+            animation.draw(folder, temporary)
+        yield folder / FILM
 
 
 def save_tables(found: Study, folder: Path) -> Iterator[Path]:
@@ -79,6 +91,18 @@ def _histories(found: Study, shown: Sequence[Run]) -> pa.Table:
         table = history_table(found.data.features, path, "", least)
         tables.append(table.add_column(0, "lr", pa.array(np.full(len(path.epoch), run.lr))))
     return pa.concat_tables(tables)
+
+
+def _samples(found: Study) -> pa.Table:
+    """Return some samples, at most 500 of them, evenly spaced."""
+    from plots.animation import MOST_POINTS as MOST
+
+    X, y = found.data.points()
+    step = -(-len(y) // MOST)
+    names = [*found.data.features, found.data.target]
+    columns = [*X[::step].T, y[::step]]
+    table = pa.table({str(j): values for j, values in enumerate(columns)})
+    return table.replace_schema_metadata({"names": json.dumps(names)})
 
 
 def _content(found: Study) -> dict[str, Any]:

@@ -48,8 +48,13 @@ class Section:
                 self.parts.append({"kind": "text", "text": visible(part), "role": role})
         return self
 
-    def grid(self, heads: Sequence[str], rows: Sequence[Sequence[str | Bar]]) -> "Section":
-        """Add a table whose cells are texts and bars; the bars have a common logarithmic scale."""
+    def grid(
+        self, heads: Sequence[str], rows: Sequence[Sequence[str | Bar]], words: int = 1
+    ) -> "Section":
+        """Add a table of texts and bars, whose first columns hold words, the others numbers.
+
+        The bars have a common logarithmic scale.
+        """
         place = _scale([cell for row in rows for cell in row if isinstance(cell, Bar)])
         self.parts.append(
             {
@@ -60,6 +65,7 @@ class Section:
                     for row in rows
                 ],
                 "sortable": True,
+                "words": words,
                 "caption": "",
             }
         )
@@ -109,6 +115,7 @@ def _table(table: "Table") -> dict[str, Any]:
         "heads": [visible(" ".join(str(column.header).split())) for column in table.columns],
         "rows": [[visible(str(cell)) for cell in row] for row in rows],
         "sortable": not grouped,
+        "words": 1,
         "caption": visible(str(table.caption or "")),
     }
 

@@ -92,7 +92,8 @@ def _add_intervals(section: Section, about: "About") -> None:
             "The same, to be sorted by any column; the bars have a logarithmic scale, and their "
             "line is where both are equally fast."
         )
-        section.grid(["n × d", "backend", "time per epoch", ratio, "95 % interval", ""], rows)
+        heads = ["n × d", "backend", "time per epoch", ratio, "95 % interval", ""]
+        section.grid(heads, rows, words=2)
 
 
 def _speed_up(row: "Row") -> list[str | Bar]:
@@ -161,7 +162,10 @@ def _again(content: "ResultFile") -> Section:
     """Say on which machine and when a race was run, and how to repeat it."""
     commit = content["commit_info"].get("id", "") if content["commit_info"] else ""
     section = Section("Where, with what, and how to repeat it").add(about_race(content))
-    section.add(f"Commit: {commit}" * bool(commit), f"Date: {content['datetime'][:19]}")
+    section.add(
+        f"Commit: {commit}" * (commit not in ("", "unversioned")),
+        f"Date: {content['datetime'][:19]}",
+    )
     settings = content["gradrace"]["settings"]
     cases = " ".join(f"{case['name']}@{case['epochs']}" for case in settings["cases"])
     return section.code(

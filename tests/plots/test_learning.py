@@ -9,6 +9,7 @@ import pyarrow.compute
 import pyarrow.parquet
 import pytest
 from matplotlib.contour import QuadContourSet
+from PIL import Image, ImageSequence
 
 from bench.data.samples import Dataset, reference_line, synthetic
 from bench.learning.model import save
@@ -16,6 +17,7 @@ from bench.learning.rates import study
 from bench.learning.rates_files import save as save_study
 from bench.learning.training import train
 from plots import (
+    animation,
     fit,
     loss,
     path,
@@ -225,3 +227,51 @@ class TestPath:
     def test_png(self, source: Path, tmp_path: Path) -> None:
         path.draw(source, tmp_path / "p.png")
         assert is_png(tmp_path / "p.png")
+
+
+class TestAnimation:
+    @pytest.fixture(params=[1, 3], scope="class")
+    def moving(
+        self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    ) -> tuple[Dataset, Path]:
+        data, folder = synthetic(80, request.param), tmp_path_factory.mktemp("moving")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(animation, "FRAMES", 10)
+            list(save_study(study(data, [0.1, 2.0], epochs=400), folder, animate=True))
+        return data, folder
+
+    def test_moves_from_epoch_0_to_the_last_and_rests_there(
+        self, moving: tuple[Dataset, Path]
+    ) -> None:
+        _, folder = moving
+        with Image.open(folder / "descent.gif") as film:
+            frames = [int(frame.info["duration"]) for frame in ImageSequence.Iterator(film)]
+        _, epochs, _ = animation.scene(folder)
+        assert (epochs[0], epochs[-1]) == (0, 400)
+        assert len(frames) <= len(epochs)  # equal ones are joined
+        assert frames[-1] >= 10 * frames[0]
+
+    def test_shows_the_model_and_its_path_at_an_epoch(self, moving: tuple[Dataset, Path]) -> None:
+        data, folder = moving
+        history = pyarrow.parquet.read_table(folder / "history.parquet")
+        names = [*(f"w[{name}]" for name in data.features), "b"]
+        theta = np.array([history.column(name)[7].as_py() for name in names])  # α = 0.1, epoch 7
+        figure, _, move = animation.scene(folder)
+        move(7)
+        fit_axes, path_axes = figure.axes
+        x, y = curves(fit_axes)["α = 0.1"]
+        if len(data.features) == 1:
+            np.testing.assert_allclose(y, x * theta[0] + theta[1], rtol=1e-12)
+            head = np.asarray(path_axes.lines[-3].get_xydata())  # of the first rate
+            np.testing.assert_allclose(head, [theta])
+        else:
+            np.testing.assert_allclose(y, data.X @ theta[:-1] + theta[-1], rtol=1e-12)
+            np.testing.assert_array_equal(x, data.y)
+
+    def test_a_run_that_diverges_leaves_the_picture(self, moving: tuple[Dataset, Path]) -> None:
+        _, folder = moving
+        figure, epochs, move = animation.scene(folder)
+        move(epochs[-1])
+        head = figure.axes[1].lines[-1].get_xydata()
+        assert len(np.asarray(head)) == 0
+        assert_drawable(figure)

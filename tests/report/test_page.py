@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backends.interface import InputValueError
 from bench.data.samples import Dataset, reference_line, synthetic
+from bench.data.table_files import read_table
 from bench.learning.rates import Study, study
 from bench.learning.training import train
 from bench.report.learning_page import rate_data, rates_page, training_page
+from bench.report.pages import saved_page
 from bench.report.race_page import race_page
 from tests.machine.test_roofline import MACHINE
 from tests.runs import write_run
@@ -107,8 +110,58 @@ def test_the_answer_comes_first(race: str) -> None:
         assert text in race
 
 
-def test_points_tell_their_values(race: str) -> None:
-    assert "<title>numba, n = 1,000: 5.0" in race or "<title>numba, n = 1,000: 4.9" in race
+def test_points_of_every_picture_tell_their_values(race: str, found: Study) -> None:
+    told = re.findall("<title>([^<]+)</title>", race)
+    for text in (
+        r"numba, n = 1,000: [45]\.",  # speed
+        r"numba: \d+",  # speed-up
+        r"numba, [\d.]+ × numpy; 95 % interval",  # fastest
+        r"numba, 100 runs: ",  # break-even
+        r"numba, d = 1, 16 kB: ",  # roofline
+    ):
+        assert any(re.match(text, title) for title in told), text
+    told = re.findall("<title>([^<]+)</title>", rates_page(found))
+    for text in (r"α = 0\.01, epoch 0: ", r"epoch 1: "):
+        assert any(re.match(text, title) for title in told), text
+    told = re.findall("<title>([^<]+)</title>", training_page(train(reference_line()), auto=True))
+    for text in (r"actual ", r"predicted .*, residual ", r"w\[x\]: 100 % of the least squares"):
+        assert any(re.match(text, title) for title in told), text
+
+
+def test_intervals_are_drawn_to_one_scale(race: str) -> None:
+    bars = re.findall(r'<circle cx="([\d.]+)"', race)
+    assert len(bars) == 2 * len(TIMES)  # not the baseline
+    assert min(map(float, bars)) >= 2
+    assert max(map(float, bars)) <= 98
+    assert "times as fast as python" in race
+
+
+def test_a_command_repeats_the_run(tmp_path: Path) -> None:
+    page = training_page(train(reference_line(), lr=0.01, epochs=30), auto=False)
+    assert "gradrace train --lr 0.01 --epochs 30 --backend numba" in page
+    (tmp_path / "a b.csv").write_text("x,y\n1,2\n2,3\n3,5\n", "utf-8")
+    data = read_table(tmp_path / "a b.csv")
+    page = rates_page(study(data, [0.01], epochs=30))
+    assert "a b.csv&#39; --target y --features x --lr 0.01 --epochs 30" in page
+
+
+class TestOfWhatIsSaved:
+    def test_a_race(self, tmp_path: Path) -> None:
+        write_run(tmp_path / "benchmark.json", TIMES)
+        assert saved_page(tmp_path) == saved_page(tmp_path / "benchmark.json")
+        assert "numba is the fastest" in saved_page(tmp_path)
+
+    def test_a_study_of_rates_by_folder_or_by_any_file(self, tmp_path: Path) -> None:
+        (tmp_path / "rates.json").write_text("{}", "utf-8")
+        (tmp_path / "report.html").write_text("the page", "utf-8")
+        for source in (tmp_path, tmp_path / "rates.json", tmp_path / "report.html"):
+            assert saved_page(source) == "the page"
+
+    def test_nothing(self, tmp_path: Path) -> None:
+        with pytest.raises(InputValueError, match="no such file or folder"):
+            saved_page(tmp_path / "nope")
+        with pytest.raises(InputValueError, match=r"has no benchmark\.json"):
+            saved_page(tmp_path)
 
 
 def test_the_slider_has_what_the_table_has(race: str) -> None:
