@@ -58,13 +58,18 @@ class _Command(typer.core.TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Repeat the option in front of every further word that belongs to it.
 
-        A word may also be a FILE, where the command takes one. So, until a FILE was given before
-        the option, only a number or a backend belongs to it.
+        A word may also be a FILE, where the command takes one. While a FILE is missing, a word
+        belongs to the option before it if it is a number or a backend, or if there are more words
+        than missing FILEs.
         """
         options = {name: option for option in self.params for name in option.opts}
         several = {name for name, option in options.items() if getattr(option, "multiple", False)}
         valued = {name for name, option in options.items() if not getattr(option, "is_flag", False)}
         missing = sum(option.param_type_name == "argument" for option in self.params)
+        waiting = sum(
+            not (word.startswith("-") or before in valued or _is_number(word) or _is_backend(word))
+            for before, word in zip(["", *args], args, strict=False)
+        )
         words: list[str] = []
         current = ""  # the repeatable option that further words may belong to
         for word in args:
@@ -76,20 +81,19 @@ class _Command(typer.core.TyperCommand):
                 current = before if before in several else ""
             elif word.startswith("-") and not _is_number(word):
                 current = ""
-            elif current and _belongs(current, word, missing):
-                words.append(current)
             else:
-                missing -= 1
-                current = ""
+                known = _is_number(word) or (current in _BACKENDS and _is_backend(word))
+                if current and (known or missing <= 0 or waiting > missing):
+                    words.append(current)
+                else:
+                    missing -= 1
+                    current = ""
+                waiting -= not (_is_number(word) or _is_backend(word))
             words.append(word)
         return super().parse_args(ctx, words)
 
 
-def _belongs(option: str, word: str, missing: int) -> bool:
-    """Whether a word is another value of an option, while `missing` arguments are yet to come."""
-    if missing <= 0 or _is_number(word):
-        return True
-    return option in ("--backend", "--backends") and _is_backend(word)
+_BACKENDS = ("--backend", "--backends")
 
 
 def _is_number(word: str) -> bool:

@@ -9,7 +9,7 @@ from bench.learning.rates_files import RATES
 from bench.report.page import PAGE
 from bench.report.race_page import race_page, scale_page
 
-_OF_LEARNING = {MODEL, RATES, PAGE}
+_OF_LEARNING = {MODEL, RATES}
 _SCALE = "scale-*.json"
 
 
@@ -27,7 +27,7 @@ def saved_page(source: Path) -> str:
     if not source.exists():
         raise InputValueError(f"{source}: no such file or folder")
     file = source / results.RESULT if source.is_dir() else source
-    if file.exists() and file.name not in _OF_LEARNING:
+    if file.exists() and file.suffix == ".json" and file.name not in _OF_LEARNING:
         return race_page(results.read(file), file)
     folder = source if source.is_dir() else source.parent
     scales = [(results.read(path), path) for path in folder.glob(_SCALE)]

@@ -133,10 +133,23 @@ class TestTrainOptions:
         assert "Left out: 1 row with a missing value." in done.stdout
         assert "1,000 epochs" in done.stdout
 
-    def test_features_may_be_separated_by_spaces(self, gradrace: Command, table: str) -> None:
-        for words in (["size", "age"], ["size,age"]):
-            done = gradrace("train", table, "--features", *words, "--epochs", "10")
-            assert "price from size, age" in done.stdout, done.stderr
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "FILE --features size age",
+            "FILE --features size age --target price",
+            "FILE --features size,age",
+            "--features size age FILE",
+            "--features size age --target price FILE",
+            "--target price --features=size age FILE",
+        ],
+    )
+    def test_features_may_be_separated_by_spaces(
+        self, gradrace: Command, table: str, words: str
+    ) -> None:
+        done = gradrace("train", *words.replace("FILE", table).split(), "--epochs", "10")
+        assert done.returncode == 0, done.stderr
+        assert ": price from size, age\n" in done.stdout
 
     def test_standard_input(self, tmp_path: Path) -> None:
         done = subprocess.run(

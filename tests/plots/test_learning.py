@@ -229,17 +229,18 @@ class TestPath:
         assert is_png(tmp_path / "p.png")
 
 
-class TestAnimation:
-    @pytest.fixture(params=[1, 3], scope="class")
-    def moving(
-        self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-    ) -> tuple[Dataset, Path]:
-        data, folder = synthetic(80, request.param), tmp_path_factory.mktemp("moving")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(animation, "FRAMES", 10)
-            list(save_study(study(data, [0.1, 2.0], epochs=400), folder, animate=True))
-        return data, folder
+@pytest.fixture(params=[1, 3], scope="module")
+def moving(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Dataset, Path]:
+    data, folder = synthetic(80, request.param), tmp_path_factory.mktemp("moving")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(animation, "FRAMES", 10)
+        list(save_study(study(data, [0.1, 2.0], epochs=400), folder, animate=True))
+    return data, folder
 
+
+class TestAnimation:
     def test_moves_from_epoch_0_to_the_last_and_rests_there(
         self, moving: tuple[Dataset, Path]
     ) -> None:
