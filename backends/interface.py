@@ -205,7 +205,7 @@ def _finite_array(name: str, value: ArrayLike, ndim: int, shape: str) -> Floats:
         raise InputTypeError(f"{name}: needs real numbers, got dtype {array.dtype}")
     if array.ndim != ndim:
         hints = {
-            (2, 1): "; for one feature, X.reshape(-1, 1)",
+            (2, 1): "; for one feature, X.reshape(-1, 1); for one sample, X.reshape(1, -1)",
             (1, 2): f"; for one column, np.ravel({name})",
         }
         hint = hints.get((ndim, array.ndim), "")

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from backends.interface import InputError
     from bench.api.estimator import GradientDescentRegressor
+    from bench.api.inputs import read_table
     from bench.api.models import Fit, UnfinishedWarning, fit, load
-    from bench.api.studies import Race, Rates, Verdicts, check, race, rates
+    from bench.api.studies import Race, Rates, Verdicts, advise, check, compare, race, rates
     from bench.data.samples import Dataset, reference_line
-    from bench.data.table_files import read_table
-    from bench.findings.advice import advise
-    from bench.findings.comparison import compare
     from bench.proof.isolation import BackendError
     from bench.proof.oracle import exact_trajectory
     from bench.race.run import resume, run
@@ -55,15 +53,15 @@ _HOMES = {
     "Rates": "bench.api.studies:Rates",
     "UnfinishedWarning": "bench.api.models:UnfinishedWarning",
     "Verdicts": "bench.api.studies:Verdicts",
-    "advise": "bench.findings.advice:advise",
+    "advise": "bench.api.studies:advise",
     "check": "bench.api.studies:check",
-    "compare": "bench.findings.comparison:compare",
+    "compare": "bench.api.studies:compare",
     "exact_trajectory": "bench.proof.oracle:exact_trajectory",
     "fit": "bench.api.models:fit",
     "load": "bench.api.models:load",
     "race": "bench.api.studies:race",
     "rates": "bench.api.studies:rates",
-    "read_table": "bench.data.table_files:read_table",
+    "read_table": "bench.api.inputs:read_table",
     "reference_line": "bench.data.samples:reference_line",
     "resume": "bench.race.run:resume",
     "run": "bench.race.run:run",
@@ -74,6 +72,6 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Import a name when it is first used, so that `gradrace --help` stays fast."""
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"gradrace has no {name!r}; it has {', '.join(__all__)}")
     module, _, attribute = _HOMES[name].partition(":")
     return getattr(import_module(module), attribute)

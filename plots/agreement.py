@@ -74,7 +74,7 @@ def _draw_panel(
             )
         x, error = _largest(epoch, columns[f"{quantity}_error"][rows])
         name = backend_label(backend, precision)
-        texts = [f"{name}, epoch {k:,.0f}: {e:.2g}" for k, e in zip(x, error, strict=True)]
+        texts = [f"{name}, epoch {k:,.0f}: error {e:.2g}" for k, e in zip(x, error, strict=True)]
         tell_along(axes, x, error, texts)
         axes.plot(
             x,

@@ -80,10 +80,9 @@ def scene(folder: Path) -> tuple[Figure, list[int], Move]:
     legend(drawn, panels[0])
     last = max(int(run.epoch[-1]) for run in runs)
     epochs = np.unique(np.append(0, np.geomspace(1, max(last, 1), FRAMES)).astype(int)).tolist()
-    written = drawn.text(0.01, 0.01, f"epoch {last:,}", fontsize=10, color=INK)
 
     def move(epoch: int) -> None:
-        written.set_text(f"epoch {epoch:,}")
+        panels[0].set_title(f"the fit at epoch {epoch:,}", fontsize=10, color=INK, pad=4)
         for each in moves:
             each(epoch)
 
@@ -121,7 +120,7 @@ def _draw_fit(axes: Axes, samples: pa.Table, runs: list[Run]) -> Move:
     else:
         axes.plot([low, high], [low, high], color=INK, lw=1)
         axes.set_xlabel(f"actual {label(target, 40)}")
-        axes.set_ylabel("predicted")
+        axes.set_ylabel(f"predicted {label(target, 30)}")
     ends = [int(np.argmin(X[:, 0])), int(np.argmax(X[:, 0]))]
     x, rows, look = (X[ends, 0], X[ends], "-") if straight else (y, X, ".")
     lines = [
@@ -131,7 +130,7 @@ def _draw_fit(axes: Axes, samples: pa.Table, runs: list[Run]) -> Move:
         for run in runs
     ]
     axes.set_ylim(low - room, high + room)
-    title(axes, "the fit")
+    title(axes, "the fit at epoch 0")
     tidy(axes)
 
     def move(epoch: int) -> None:

@@ -78,7 +78,7 @@ def _draw_lines(axes: Axes, case: "CaseFindings", about: "About") -> None:
         round_numbers = 10 ** np.arange(np.log10(runs[-1]) + 1e-9)
         total = (entry["cold"] if entry else 0.0) + row["run"] * round_numbers
         texts = [
-            f"{names[row['backend']]}, {count:,.0f} runs: {seconds(time)}"
+            f"{names[row['backend']]}, {count:,.0f} run{'s' * bool(count > 1)}: {seconds(time)}"
             for count, time in zip(round_numbers, total, strict=True)
         ]
         tell_along(axes, round_numbers, total, texts)

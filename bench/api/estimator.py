@@ -17,6 +17,7 @@ except ImportError as error:
 
 import backends
 from backends.interface import Floats
+from bench.api.wording import arguments
 from bench.data.samples import Dataset, unnamed
 from bench.learning.rate_choice import Rate
 from bench.learning.training import train
@@ -95,9 +96,9 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
             tol=self.tol,
         )
         if fit.diverged:
-            raise ValueError(fit.failure)
-        if unfinished := not_there_yet(fit, "standardize=True"):
-            warnings.warn(unfinished, ConvergenceWarning, stacklevel=2)
+            raise ValueError(arguments(fit.failure))
+        if unfinished := not_there_yet(fit):
+            warnings.warn(arguments(unfinished), ConvergenceWarning, stacklevel=2)
         self.coef_, self.intercept_ = fit.w, fit.b
         self.loss_curve_ = fit.trajectory.loss
         self.n_iter_ = int(fit.trajectory.epoch[-1])

@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import backends as registry
-from backends.interface import InputTypeError
+from backends.interface import InputTypeError, InputValueError
+from bench.api.wording import in_python
+from bench.data import table_files
 from bench.data.frames import samples_of
 from bench.data.samples import Dataset, Samples
 from bench.data.table import PLAIN, Reading
@@ -31,9 +35,13 @@ def samples_from(
     if isinstance(source, Dataset):
         return source, ""
     if not isinstance(source, str | Path):
+        if (reading.decimal, reading.encoding) != (PLAIN.decimal, PLAIN.encoding):
+            raise InputValueError("decimal and encoding: are for files, but X is in memory")
         return samples_of(source, y, target, features, reading), ""
     if y is not None:
         raise InputTypeError("y: cannot be given with a file; target names one of its columns")
+    if not str(source).strip():
+        raise InputValueError("X: needs the name of a file, got an empty one")
     from bench.data.folders import Files, open_samples
     from bench.learning.summary import summarize
 
@@ -67,3 +75,32 @@ def named(backends: Any) -> list[str]:
             raise InputTypeError(f"backends: needs names, got {type(spec).__name__}")
         registry.require(spec)
     return specs
+
+
+def rate(lr: Any) -> Any:
+    """Return a learning rate as it was given.
+
+    Raises:
+        InputTypeError: it is neither a number nor "auto".
+
+    """
+    if isinstance(lr, str) and lr != "auto":
+        raise InputTypeError(f'lr: needs a number or "auto", got {lr!r}')
+    if isinstance(lr, list | tuple | np.ndarray):
+        raise InputTypeError("lr: needs one number; gradrace.rates compares several")
+    return lr
+
+
+def require_flags(**flags: Any) -> None:
+    """Make sure that arguments are True or False.
+
+    Raises:
+        InputTypeError: one is something else, such as "no", which Python takes for true.
+
+    """
+    for name, flag in flags.items():
+        if not isinstance(flag, bool | np.bool_):
+            raise InputTypeError(f"{name}: needs True or False, got {flag!r}")
+
+
+read_table = in_python(table_files.read_table)

@@ -12,13 +12,13 @@ from numpy.typing import ArrayLike
 import backends
 from backends.interface import Floats, InputTypeError, InputValueError, Trajectory
 from bench.api import display
-from bench.api.inputs import Source, samples_from, whole
-from bench.api.wording import in_python
+from bench.api.inputs import Source, rate, require_flags, samples_from, whole
+from bench.api.wording import arguments, in_python
 from bench.data.frames import columns_of
 from bench.data.table import Reading
 from bench.learning import model as saved
 from bench.learning.convergence import regime
-from bench.learning.prediction import labeled, r_squared
+from bench.learning.prediction import FAR, Model, far_from_training, labeled, r_squared
 from bench.learning.rate_choice import Rate
 from bench.learning.training import Fit as Training
 from bench.learning.training import train
@@ -26,7 +26,6 @@ from bench.report.tables import epochs as counted
 from bench.report.training import fit_table, not_there_yet, report
 
 if TYPE_CHECKING:
-    from bench.learning.prediction import Model
     from plots.canvas import Figure
 
 _SHOWN = 5  # weights
@@ -56,7 +55,27 @@ class Fit(Training):
             OSError: a file cannot be read.
 
         """
-        return super().predict(columns_of(X, self.data.features))
+        samples = columns_of(X, self.features)
+        predicted = super().predict(samples)
+        if far := far_from_training(self._as_model(), samples):
+            warnings.warn(f"{FAR}: {far}", stacklevel=3)
+        return predicted
+
+    def _as_model(self) -> "Model":
+        (low, high), data = self.data.extremes, self.data
+        return Model(
+            data.features, data.target, self.w, self.center, self.height, low[:-1], high[:-1]
+        )
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the d features."""
+        return self.data.features
+
+    @property
+    def target(self) -> str:
+        """The name of the target."""
+        return self.data.target
 
     @in_python
     def score(self, X: Any = None, y: Any = None) -> float:
@@ -179,7 +198,8 @@ class Fit(Training):
         return [
             f"Fit of {self.data.target} by {features}: {made} at α = {self.lr:.4g}, {self.backend}",
             f"w: {', '.join(shown[:_SHOWN])}{more}; b: {self.b:.6g}",
-            f"loss: {self.loss:.6g}; the least possible is {self.least_squares.loss:.6g}",
+            f"loss: {self.loss:.6g}; the least possible is {self.least_squares.loss:.6g}; "
+            f"R² = {self.score():.4g}",
         ]
 
     def _repr_html_(self) -> str:
@@ -254,7 +274,9 @@ def fit(
         The loss is more than 1 % above the least possible; the message says what helps.
 
     """
+    require_flags(standardize=standardize, drop_missing=drop_missing)
     reading = Reading.of(decimal, encoding, drop_missing=drop_missing)
+    lr = rate(lr)
     data, large = samples_from(X, y, target, features, reading)
     epochs = whole(epochs)
     with display.progress() as on_progress:
@@ -269,9 +291,9 @@ def fit(
         )
     result = Fit(**vars(trained))
     for note in filter(None, (result.least_squares.ambiguity, result.failure)):
-        warnings.warn(note, stacklevel=2)
-    if not result.diverged and (unfinished := not_there_yet(result, "standardize=True")):
-        warnings.warn(unfinished, UnfinishedWarning, stacklevel=2)
+        warnings.warn(arguments(note), stacklevel=3)
+    if not result.diverged and (unfinished := not_there_yet(result)):
+        warnings.warn(arguments(unfinished), UnfinishedWarning, stacklevel=3)
     return result
 
 

@@ -10,9 +10,11 @@ from rich.table import Table
 import backends as registry
 from backends.interface import InputValueError
 from bench.api import display
-from bench.api.inputs import Source, listed, named, samples_from, whole
+from bench.api.inputs import Source, listed, named, rate, require_flags, samples_from, whole
 from bench.api.wording import in_python
 from bench.data.table import Reading
+from bench.findings import advice as advising
+from bench.findings import comparison as comparing
 from bench.findings import results
 from bench.learning import rates as learning_rates
 from bench.learning import rates_files
@@ -22,8 +24,12 @@ from bench.race import run as racing
 from bench.race.cases import parse
 from bench.race.settings import choose, with_earlier
 from bench.race.state import RESULT
+from bench.report.advice import advice_report
+from bench.report.comparison import comparison_report
 from bench.report.race import race_details, race_summary
-from bench.report.rates import report as rates_report
+from bench.report.rates import about_study, figures
+from bench.report.rates import advice as study_advice
+from bench.report.training import MOST_WEIGHTS
 from bench.report.verdicts import check_report
 
 if TYPE_CHECKING:
@@ -76,7 +82,10 @@ class Rates(display.Shown, learning_rates.Study):
         return [*written, write(rates_page(self), place / PAGE)]
 
     def _parts(self) -> Iterator[str | Table]:
-        return rates_report(self)
+        yield from about_study(self)
+        yield ""
+        yield from study_advice(self)
+        yield from figures(self, MOST_WEIGHTS)
 
     def _pictures(self) -> "Iterator[tuple[Figure, str]]":
         if len(self.directions) > 1:
@@ -87,7 +96,10 @@ class Rates(display.Shown, learning_rates.Study):
 
 
 class Verdicts(display.Shown, checking.Check):
-    """The verdict on each backend; `agree` is whether all agree."""
+    """The verdict on each backend; it counts as true, and `agree` is, if all agree."""
+
+    def __bool__(self) -> bool:
+        return self.agree
 
     def _parts(self) -> list[str | Table]:
         return check_report(self)
@@ -96,16 +108,17 @@ class Verdicts(display.Shown, checking.Check):
 class Race(display.Shown):
     """The result of a race: `content` is that of its result file, `file`."""
 
-    def __init__(self, file: Path) -> None:
-        """Read a result file.
+    @in_python
+    def __init__(self, file: str | Path) -> None:
+        """Read a result file, or the one in a folder.
 
         Raises:
             InputValueError: it is not a result file.
             OSError: it cannot be read.
 
         """
-        self.file = file
-        self.content = results.read(file)
+        self.file = Path(file)
+        self.content = results.read(self.file)
 
     def details(self) -> display.Report:
         """Return all that is known: intervals, limits, compile times, memory."""
@@ -125,6 +138,23 @@ class Race(display.Shown):
 
         if speed.drawable(self.content["gradrace"]):
             yield self.plot(), "The time per epoch of each backend against the number of samples."
+
+
+class Advice(display.Shown, advising.Advice):
+    """What a job takes with each backend; `best` is the one to use once all are compiled."""
+
+    file: Path
+
+    def _parts(self) -> list[str | Table]:
+        return advice_report(self, results.read(self.file))
+
+
+class Comparison(display.Shown, comparing.Comparison):
+    """What became faster or slower between two races, in `changes`."""
+
+    def _parts(self) -> list[str | Table]:
+        said = [f"The runs differ ({difference})." for difference in self.differences]
+        return [*comparison_report(self), *said]
 
 
 @in_python
@@ -155,13 +185,14 @@ def rates(
         OSError: a file cannot be read.
 
     """
+    require_flags(standardize=standardize, drop_missing=drop_missing)
     reading = Reading.of(decimal, encoding, drop_missing=drop_missing)
     samples, large = samples_from(X, y, target, features, reading)
-    specs = named(backends)
+    chosen, specs = [rate(one) for one in listed(lr)], named(backends)
     with display.progress() as on_progress:
         found = learning_rates.study(
             samples,
-            listed(lr),
+            chosen,
             backends=[large] if large else specs or [registry.DEFAULT],
             epochs=whole(epochs),
             standardize=standardize,
@@ -197,12 +228,18 @@ def check(
         OSError: a file cannot be read.
 
     """
+    require_flags(drop_missing=drop_missing)
     specs = named(backends)
     reading = Reading.of(decimal, encoding, drop_missing=drop_missing)
     samples, _ = samples_from(X, y, target, features, reading)
     with display.progress() as on_progress:
         found = checking.check(
-            samples, specs, lr=lr, epochs=whole(epochs), timeout=timeout, on_progress=on_progress
+            samples,
+            specs,
+            lr=rate(lr),
+            epochs=whole(epochs),
+            timeout=timeout,
+            on_progress=on_progress,
         )
     return Verdicts(**vars(found))
 
@@ -216,7 +253,7 @@ def race(
     sizes: Sequence[int] = (),
     features: Sequence[int] = (),
     epochs: int | None = None,
-    cases: Sequence[str] = (),
+    cases: Sequence[str] | str = (),
     against: str | None = None,
     baseline: str | None = None,
     sessions: int | None = None,
@@ -271,7 +308,7 @@ def race(
         sizes=[whole(n) for n in sizes],
         features=features,
         epochs=whole(epochs),
-        jobs=[parse(case) for case in cases],
+        jobs=[parse(case) for case in listed(cases)],
         backends=specs,
         baseline=baseline,
         sessions=sessions,
@@ -283,3 +320,33 @@ def race(
     if done.interrupted:
         raise KeyboardInterrupt
     return Race(Path(folder, RESULT))
+
+
+@in_python
+def advise(file: str | Path, *, n: int, d: int, epochs: int, runs: int = 1) -> Advice:
+    """Say which backend to use for `runs` trainings of `epochs` epochs on n samples of d features.
+
+    The times are estimated from the result file of a race on this machine.
+
+    Raises:
+        InputValueError: it is not a result file, a number is below 1, or a size is more than ten
+            times beyond what was measured.
+        OSError: the file cannot be read.
+
+    """
+    job = {"n": whole(n), "d": whole(d), "epochs": whole(epochs), "runs": whole(runs)}
+    found = Advice(**vars(advising.advise(Path(file), **job)))
+    object.__setattr__(found, "file", Path(file))
+    return found
+
+
+@in_python
+def compare(old: str | Path, new: str | Path) -> Comparison:
+    """Say what became faster or slower between two races, from their result files or folders.
+
+    Raises:
+        InputValueError: one is not a result file, or they have no backend and size in common.
+        OSError: one cannot be read.
+
+    """
+    return Comparison(**vars(comparing.compare(Path(old), Path(new))))

@@ -5,13 +5,13 @@ import re
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from backends.interface import InputError
+from backends.interface import InputError, InputTypeError, InputValueError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _FLAGS = re.compile(r"--(drop-missing|standardize)\b")
-_VALUES = re.compile(r"--(lr|encoding|decimal|backend) (?!and |or |with )([^\s;:)]+)")
+_VALUES = re.compile(r"--(lr|encoding|decimal|backend) (?!and |or |with )(,|[^\s;:),]+)")
 _NAMES = re.compile(r"--(?=[a-z])")
 
 
@@ -30,8 +30,7 @@ def in_python(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except InputError as error:
-            if (said := arguments(str(error))) == str(error):
-                raise
-            raise type(error)(said) from None
+            kind = InputTypeError if isinstance(error, TypeError) else InputValueError
+            raise kind(arguments(str(error))) from None  # one line, without our own calls
 
     return speaking

@@ -64,7 +64,10 @@ Encoding = Annotated[
 ]
 
 DropMissing = Annotated[
-    bool, typer.Option("--drop-missing", help="Leave out rows with a missing value.")
+    bool,
+    typer.Option(
+        "--drop-missing", help="Leave out rows with a missing value: an empty cell, NA, ? or -."
+    ),
 ]
 
 RateText = Annotated[

@@ -309,7 +309,7 @@ def predict(
     """
     from backends.interface import InputValueError
     from bench.data.folders import read_in_parts
-    from bench.learning.prediction import predict_table
+    from bench.learning.prediction import FAR, predict_table
 
     reading = reading_of(decimal, encoding)
     if scheduler is not None:
@@ -321,7 +321,7 @@ def predict(
         return
     found = predict_table(model, file, out, reading)
     if found.far:
-        warn(f"far outside the training samples, so the units may differ: {found.far}")
+        warn(f"{FAR}: {found.far}")
     if found.unused:
         note(f"columns not used: {', '.join(found.unused)}")
     if found.loss is not None:
@@ -333,12 +333,13 @@ def predict(
 
 
 def _predict_in_parts(model: Path, file: Path, out: Path, reading: "Reading") -> None:
+    from bench.learning.prediction import FAR
     from bench.learning.prediction_in_parts import predict_files
 
     with progress_bar() as on_progress:
         found = predict_files(model, file, out, reading, on_progress=on_progress)
     if found.far:
-        warn(f"far outside the training samples, so the units may differ: {found.far}")
+        warn(f"{FAR}: {found.far}")
     if found.unused:
         note(f"columns not used: {', '.join(found.unused)}")
     count = len(found.files)

@@ -115,7 +115,8 @@ def run(
     equals `numba-simd`.
 
     Writes benchmark.json, agreement.png, speed.png, speedup.png, breakeven.png, fastest.png,
-    roofline.png, and the files of `gradrace train`.
+    roofline.png, report.html, and the files of `gradrace train`. An earlier benchmark.json is kept
+    as benchmark.previous.json; `gradrace compare` compares the two.
 
     With --against main, races only the backends that have changed since the git revision main, each
     against its earlier version, and says how much slower or faster it has become. NAME@REV, such as
@@ -191,8 +192,11 @@ def _run(out: Path, chosen: "Settings") -> "Race":
     from bench.data.files import writable_folder
     from bench.race.duration import announcement
     from bench.race.run import run
+    from bench.race.state import PREVIOUS, RESULT
 
     writable_folder(out)
+    if (out / RESULT).exists():
+        note(f"the earlier result is kept as {out / PREVIOUS}")
     note(announcement(chosen))
     with progress_bar() as on_progress:
         return run(out, chosen, on_progress)

@@ -104,9 +104,9 @@ def writable_folder(folder: Path) -> Path:
         InputValueError: it is a file, or cannot be created or written to.
 
     """
+    if folder.exists() and not folder.is_dir():
+        raise InputValueError(f"{folder}: cannot write here: is a file, not a folder")
     try:
-        if folder.exists():
-            folder.mkdir(exist_ok=True)  # raises if it is a file
         places = (folder, *folder.absolute().parents)
         with tempfile.TemporaryFile(dir=next(place for place in places if place.exists())):
             pass

@@ -24,6 +24,7 @@ from bench.data.table import (
     choose,
     dataset_of,
     left_out,
+    remedied,
     require_columns,
     without_index,
 )
@@ -124,7 +125,15 @@ class Files:
             block = blocks.pop()
             X[n - len(block) : n], y[n - len(block) : n] = block[:, :-1], block[:, -1]
             n -= len(block)
-        return Dataset(self.name, self.features, self.target, X, y, remarks=self.remarks(len(y)))
+        return Dataset(
+            self.name,
+            self.features,
+            self.target,
+            X,
+            y,
+            remarks=self.remarks(len(y)),
+            options=self.reading.options,
+        )
 
     def scaled(self, mean: Floats, deviation: Floats) -> "Files":
         """Return the same samples, whose columns, when read, become (x − mean)/deviation."""
@@ -229,7 +238,7 @@ def open_files(
             try:
                 open_table(paths[0], reading).rows([*chosen, target])
             except ColumnError as found:
-                raise InputValueError(f"{found} ({found.remedy})") from None
+                raise InputValueError(remedied(found, target)) from None
         names_file = str(error).startswith(tuple(str(file.absolute()) for file in paths))
         if names_file:
             raise

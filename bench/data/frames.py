@@ -12,6 +12,7 @@ from backends.interface import Floats, InputTypeError, InputValueError, check_sa
 from bench.data.samples import Dataset, unnamed
 from bench.data.table import (
     PLAIN,
+    ColumnError,
     Reading,
     Table,
     dataset_of,
@@ -51,14 +52,20 @@ def samples_of(
     if isinstance(y, str):
         raise InputTypeError(f"y: needs one value per row; target={y!r} names a column of a table")
     if not has_columns(X):
+        _require_no_series(X)
         if y is None:
             raise InputTypeError(
-                "y: is missing; X is not a table of pandas, Polars or pyarrow with named columns"
+                f"y: is missing; X is of type {type(X).__name__}, not a table of pandas, Polars or "
+                "pyarrow"
             )
+        if target is not None or len(features):
+            raise InputValueError("target and features: name columns, but X is an array")
         X, y = check_samples(*(_complete(X, y) if reading.drop_missing else (X, y)))
         return Dataset("the samples", unnamed(X.shape[1]), "y", X, y, headless=True)
     table = table_of(X, reading)
     names = (str(features),) if isinstance(features, str) else tuple(map(str, features))
+    if isinstance(target, list | np.ndarray) or hasattr(target, "to_frame"):
+        raise InputTypeError("target: needs the name of a column; its values can be given as y")
     if y is None:
         return dataset_of(table, None if target is None else str(target), names)
     if target is not None:
@@ -67,6 +74,15 @@ def samples_of(
     candidates = (str(getattr(y, "name", None) or "y"), "y", "target", "the target")
     name = next(name for name in candidates if name not in names)
     return dataset_of(_beside(table, name, y), name, names)
+
+
+def _require_no_series(X: Any) -> None:
+    """Say how to make a table of what nearly is one."""
+    kind = type(X).__name__
+    if hasattr(X, "to_frame"):
+        raise InputTypeError(f"X: is a {kind}, not a table; X.to_frame() makes one of it")
+    if hasattr(X, "collect_schema"):
+        raise InputTypeError(f"X: is a {kind}; X.collect() makes a table of it")
 
 
 def _complete(X: Any, y: Any) -> tuple[Any, Any]:
@@ -89,6 +105,9 @@ def table_of(data: Any, reading: Reading = PLAIN) -> Table:
 
     def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
         found = {name: _column(data, names, name) for name in columns}
+        if len({len(column) for column in found.values()}) > 1:
+            counts = ", ".join(f"{name!r} {len(column):,}" for name, column in found.items())
+            raise InputValueError(f"the table: columns have unequal numbers of rows: {counts}")
         yield from pa.table(found).combine_chunks().to_batches()
 
     used = without_index(names)
@@ -147,7 +166,10 @@ def _column(data: Any, names: Sequence[str], name: str) -> "pa.ChunkedArray[Any]
     kind = type(data).__module__.partition(".")[0]
     try:
         if isinstance(data, dict):
-            return pa.chunked_array([pa.array(list(data.values())[place])])
+            values = list(data.values())[place]
+            if np.ndim(values) == 0:
+                raise InputTypeError(f"the table: column {name!r} needs a list, got {values!r}")
+            return pa.chunked_array([pa.array(values)])
         if kind == "pandas":
             one = data.iloc[:, [place]].set_axis(["x"], axis=1)
             return pa.Table.from_pandas(one, preserve_index=False).column(0)
@@ -168,6 +190,8 @@ def columns_of(data: Any, names: Sequence[str]) -> Floats:
         InputTypeError, InputValueError: it is not a table, or has no such columns of numbers.
 
     """
+    if not has_columns(data):
+        _require_no_series(data)
     if isinstance(data, str | Path):
         from bench.data.table_files import open_table
 
@@ -177,4 +201,7 @@ def columns_of(data: Any, names: Sequence[str]) -> Floats:
     else:
         return data  # type: ignore[no-any-return]  # its caller checks what this is
     require_columns(table.name, table.columns, names)
-    return np.concatenate(table.rows(names) or [np.empty((0, len(names)))])
+    try:
+        return np.concatenate(table.rows(names) or [np.empty((0, len(names)))])
+    except ColumnError as error:
+        raise InputValueError(f"{error}; the model needs it") from None

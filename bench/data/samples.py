@@ -50,6 +50,10 @@ class Samples(Protocol):
         """What generated the targets, if that is known."""
 
     @property
+    def options(self) -> tuple[str, ...]:
+        """The options of a command that reads the file the same way."""
+
+    @property
     def remarks(self) -> tuple[str, ...]:
         """What was left out when they were read, in sentences."""
 
@@ -107,6 +111,8 @@ class Dataset:
     """What generated the targets, if that is known"""
     remarks: tuple[str, ...] = ()
     """What was left out when they were read, in sentences"""
+    options: tuple[str, ...] = ()
+    """The options of a command that reads the file the same way"""
 
     @property
     def n(self) -> int:

@@ -44,6 +44,15 @@ class Reading(NamedTuple):
             raise InputValueError(f"--decimal: must be . or a comma, got {decimal!r}")
         return cls(decimal, encoding, drop_missing)
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options of a command that reads the same way."""
+        return (
+            *(("--decimal", self.decimal) if self.decimal != "." else ()),
+            *(("--encoding", self.encoding) if self.encoding != "utf-8" else ()),
+            *(("--drop-missing",) if self.drop_missing else ()),
+        )
+
 
 PLAIN = Reading()
 
@@ -51,10 +60,10 @@ PLAIN = Reading()
 class ColumnError(InputValueError):
     """A column holds what is not a finite number; in training, there is a remedy for that."""
 
-    def __init__(self, problem: str, remedy: str) -> None:
-        """Take the problem as a sentence, and the option that helps."""
+    def __init__(self, problem: str, remedy: str, column: str = "") -> None:
+        """Take the problem as a sentence, the option that helps, and the column to leave out."""
         super().__init__(problem)
-        self.remedy = remedy
+        self.remedy, self.column = remedy, column
 
 
 LEAVE_OUT = "--features can leave the column out"
@@ -154,7 +163,7 @@ def dataset_of(table: Table, target: str | None = None, features: Sequence[str] 
     try:
         blocks = table.rows([*chosen, target])
     except ColumnError as error:
-        raise InputValueError(f"{error} ({error.remedy})") from None
+        raise InputValueError(remedied(error, target)) from None
     n = sum(map(len, blocks))
     if n < 2:
         raise InputValueError(f"{table.name}: needs at least two rows, has {n}")
@@ -167,7 +176,21 @@ def dataset_of(table: Table, target: str | None = None, features: Sequence[str] 
     dropped = table.count([*chosen, target]) - len(y) if table.reading.drop_missing else 0
     unused = (f"Not used: {table.unnamed}.",) if table.unnamed else ()
     remarks = unused + left_out(dropped)
-    return Dataset(table.name, tuple(chosen), target, X, y, table.headless, remarks=remarks)
+    return Dataset(
+        table.name,
+        tuple(chosen),
+        target,
+        X,
+        y,
+        table.headless,
+        remarks=remarks,
+        options=table.reading.options,
+    )
+
+
+def remedied(error: ColumnError, target: str) -> str:
+    """Return the message of an error with its remedy; a target cannot be left out."""
+    return str(error) if error.column == target else f"{error} ({error.remedy})"
 
 
 def left_out(rows: int) -> tuple[str, ...]:
@@ -204,6 +227,8 @@ def choose(
             f"{table}: needs a feature and a target, has {', '.join(map(repr, names))} alone"
         )
     target = names[-1] if target is None else target
+    if target in _split(names, features):
+        raise InputValueError(f"{table}: {target!r} is the target, so it cannot be a feature, too")
     chosen = [*(_split(names, features) or [name for name in names if name != target]), target]
     if len(set(chosen)) < len(chosen):
         raise InputValueError(f"{table}: a column is used twice: {_listed(chosen)}")
@@ -228,8 +253,26 @@ def _require_numbers(name: str, batch: pa.RecordBatch) -> None:
     for column, values in zip(batch.schema.names, batch.columns, strict=True):
         if not is_numeric(values.type):
             kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
-            word = re.sub("large_string|string_view", "string", str(kind))
-            raise ColumnError(f"{name}: column {column!r} holds {word}, not numbers", LEAVE_OUT)
+            word = re.sub("large_string|string_view", "string", str(kind)) + _example(values, kind)
+            problem = f"{name}: column {column!r} holds {word}, not numbers"
+            raise ColumnError(problem, LEAVE_OUT, column)
+
+
+def _example(values: Any, kind: pa.DataType) -> str:
+    """Quote the first text of a column that is not a number, if there is one."""
+    if not str(kind).endswith(("string", "string_view")):
+        return ""
+    texts = (text for text in values.to_pylist() if text is not None and not _is_number(text))
+    found = next(texts, "")
+    return f" such as {found[:30]!r}" if found else ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_numeric(kind: pa.DataType) -> bool:

@@ -119,7 +119,7 @@ def refuse_text(
                 where = f"{name}: column {column!r}, row {done + row}: {text!r}"
                 if column in flags:
                     raise InputValueError(f"{where} is neither true nor false")
-                raise _not_a_number(where, text, decimal)
+                raise _not_a_number(where, column, text, decimal)
         done += batch.num_rows
 
 
@@ -176,9 +176,11 @@ def _is_flag(text: str) -> bool:
     return text.strip().lower() in ("true", "false", "0", "1")
 
 
-def _not_a_number(where: str, text: str, decimal: str) -> InputValueError:
+def _not_a_number(where: str, column: str, text: str, decimal: str) -> InputValueError:
     if decimal == "." and re.fullmatch(r"\s*[+-]?[\d.]*,\d+\s*", text):
         comma = "has a comma; write thousands without it; if it is the decimal point: --decimal ,"
         return InputValueError(f"{where} {comma}")
+    if decimal == "," and re.fullmatch(r"\s*[+-]?[\d.]*\.\d{3},\d+\s*", text):
+        return InputValueError(f"{where} has a dot; write thousands without it")
     is_date = re.match(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", text)
-    return ColumnError(f"{where} is {'a date, ' * bool(is_date)}not a number", LEAVE_OUT)
+    return ColumnError(f"{where} is {'a date, ' * bool(is_date)}not a number", LEAVE_OUT, column)

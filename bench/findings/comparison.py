@@ -92,7 +92,7 @@ def compare(old: Path, new: Path) -> Comparison:
     before, after = (_arms(content) for content in contents)
     changes = []
     for key in before:
-        if key in after:
+        if key in after and _comparable(before[key], after[key]):
             changes.append(_change(before[key], after[key]))
     if not changes:
         raise InputValueError(f"{old} and {new}: have no backend and size in common")
@@ -166,6 +166,12 @@ def _arms(content: ResultFile) -> dict[tuple[str, str], tuple[CaseFindings, Row]
         for case in content["gradrace"]["cases"]
         for row in case["arms"]
     }
+
+
+def _comparable(before: tuple[CaseFindings, Row], after: tuple[CaseFindings, Row]) -> bool:
+    """Whether a time per epoch means the same: a set-up is spread over the epochs of a call."""
+    same = before[0]["epochs"] == after[0]["epochs"]
+    return same or not after[1]["passes_once"]
 
 
 def _change(before: tuple[CaseFindings, Row], after: tuple[CaseFindings, Row]) -> Change:
@@ -272,6 +278,11 @@ def _cases(
     }
     if jobs:
         found.append(f"different epochs or learning rates: {', '.join(sorted(jobs))}")
+    left = sorted(
+        {key[1] for key in before.keys() & after.keys() if not _comparable(before[key], after[key])}
+    )
+    if left:
+        found.append(f"not compared, because the set-up counts: {', '.join(left)}")
     return found
 
 

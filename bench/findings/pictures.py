@@ -64,7 +64,8 @@ def draw(source: Path, folder: Path, kind: Kind = "png") -> Iterator[Path]:
                 style.save(figure, target, kind)
             yield picture
         elif folder == source.parent:
-            picture.unlink(missing_ok=True)  # a picture of an earlier run would mislead
+            for kind_of_old in ("png", "svg", "pdf"):  # one of an earlier run would mislead
+                picture.with_suffix(f".{kind_of_old}").unlink(missing_ok=True)
 
 
 def draw_book(source: Path, target: Path) -> Path:

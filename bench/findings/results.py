@@ -26,7 +26,10 @@ def read(path: Path) -> ResultFile:
         OSError: it cannot be read.
 
     """
-    path = path / RESULT if (path / RESULT).exists() else path
+    if path.is_dir():
+        if not (path / RESULT).exists():
+            raise InputValueError(f"{path}: has no {RESULT}")
+        path = path / RESULT
     content = reading.decoded(path)
     about = content.get("gradrace") if isinstance(content, dict) else None
     if not isinstance(about, dict) or "benchmarks" not in content:

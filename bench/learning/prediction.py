@@ -1,6 +1,7 @@
 """A saved model, and its predictions for other tables."""
 
 import reprlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,12 @@ import pyarrow.csv
 from backends.interface import Floats, InputTypeError, InputValueError, check_samples
 from bench.data.files import replacing, writable_file, write_table
 from bench.data.frames import columns_of, has_columns
-from bench.data.table import PLAIN, Reading, Table
+from bench.data.table import PLAIN, ColumnError, Reading, Table
 from bench.data.table_files import open_table
 from bench.learning.model import FORMAT, MODEL, SCHEMA
 
 _SHOWN = 5  # weights
+FAR = "far outside the training samples, so the units may differ"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -57,6 +59,8 @@ class Model:
         X, _ = check_samples(X, np.zeros(np.shape(X)[:1]))
         if X.shape[1] != len(self.w):
             raise InputValueError(f"X: needs {len(self.w)} columns, got {X.shape[1]}")
+        if far := far_from_training(self, X):
+            warnings.warn(f"{FAR}: {far}", stacklevel=3)
         return self.values(X)
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -136,6 +140,8 @@ def read_model(path: Path) -> Model:
     if not path.exists():
         raise InputValueError(f"{path}: no such file or folder")
     path = path / MODEL if path.is_dir() else path
+    if path.suffix != ".json":
+        raise InputValueError(f"{path}: is not a model; `gradrace train` writes one as {MODEL}")
     content = reading.decoded(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputValueError(f"{path}: is not a model; `gradrace train` writes one as model.json")
@@ -189,7 +195,10 @@ def predict(model: Model, path: Path, reading: Reading = PLAIN) -> Predictions:
             f"{table.name}: has no column {missing[0][:100]!r}, which the model needs; "
             f"it has {table.listing}"
         )
-    X = np.concatenate(table.rows(model.features) or [np.empty((0, len(model.features)))])
+    try:
+        X = np.concatenate(table.rows(model.features) or [np.empty((0, len(model.features)))])
+    except ColumnError as error:
+        raise InputValueError(f"{error}; the model needs it") from None
     values = model.values(X)
     if not np.isfinite(values).all():
         row = int(np.argmin(np.isfinite(values))) + 1
@@ -198,6 +207,12 @@ def predict(model: Model, path: Path, reading: Reading = PLAIN) -> Predictions:
     unused = tuple(name for name in table.columns if name not in used)
     far = far_columns(model, X.min(axis=0), X.max(axis=0)) if len(X) else ""
     return Predictions(model.target, values, unused, far, _loss(model, table, values))
+
+
+def far_from_training(model: Model, X: Any) -> str:
+    """Name the columns of X (m, d) that are far outside the training samples, as `far_columns`."""
+    values = np.asarray(X, dtype=np.float64)
+    return far_columns(model, values.min(axis=0), values.max(axis=0))
 
 
 def far_columns(model: Model, low: Floats, high: Floats) -> str:

@@ -68,6 +68,11 @@ class Summary:
         return self.files.target
 
     @property
+    def options(self) -> tuple[str, ...]:
+        """The options of a command that reads the files the same way."""
+        return self.files.reading.options
+
+    @property
     def remarks(self) -> tuple[str, ...]:
         """What is left out."""
         return self.files.remarks(self.n)

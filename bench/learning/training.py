@@ -53,6 +53,8 @@ class Fit:
     """ŷ at `center`: b, or, if standardized, a value that keeps its digits far away from 0"""
     precision: str
     """What the backend declares to compute in: float64 or float32"""
+    planned: int
+    """The epochs that were asked for; it may have ended earlier"""
 
     @property
     def data(self) -> Samples:
@@ -132,7 +134,7 @@ class Fit:
             return f"{what}: the values are too large for {self.precision}; scale them"
         return (
             f"diverged: {what}, because α = {self.lr:g} exceeds 2/λmax = {limit:.6g}; "
-            "choose a rate below that"
+            "choose a rate below that, or --lr auto"
         )
 
     @property
@@ -223,7 +225,9 @@ def train(
             height = scaling.target_mean + scaling.target_deviation * height
         whole = until_not_finite(scaling.restore(whole))
     precision = precision_of(module).name
-    return Fit(known, backend, rate, whole, interrupted, stopped, tol, height, precision)
+    return Fit(
+        known, backend, rate, whole, interrupted, stopped, tol, height, precision, int(epochs)
+    )
 
 
 def _pieces(

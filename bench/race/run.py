@@ -19,7 +19,7 @@ from bench.race.cases import REFERENCE, parse
 from bench.race.record import fingerprints, new_content, settings_of
 from bench.race.sessions import arms_of, fill_cache, time_sessions, write
 from bench.race.settings import QUICK_SETTINGS, Settings
-from bench.race.state import RESULT, Race, Steps
+from bench.race.state import PREVIOUS, RESULT, Race, Steps
 from bench.race.timed_backend import write_steps
 from bench.race.trial import Conditions, try_out
 from bench.race.verification import check
@@ -46,7 +46,8 @@ def run(
     Writes agreement.parquet, agreement.png, benchmark.json, what `draw` writes, and what
     `model.save` writes for the reference line. `on_progress` gets what is being done, the
     number of steps that are done, and their total, which is 0 before the sessions. Ctrl-C keeps
-    the finished sessions and sets `interrupted`; `resume` can complete the file.
+    the finished sessions and sets `interrupted`; `resume` can complete the file. An earlier
+    benchmark.json is kept as benchmark.previous.json.
 
     Raises:
         InputValueError: as `Settings.resolved`, or a backend cannot be imported or lacks a
@@ -60,6 +61,7 @@ def run(
     try:
         agreeing = check(race, folder, steps)
         if agreeing:
+            _keep(folder / RESULT)
             _measure(race, agreeing, folder / RESULT, steps)
         _finish(race, folder)
         _train(race, folder, steps)
@@ -67,6 +69,12 @@ def run(
         race.interrupted = True
         _finish(race, folder)
     return race
+
+
+def _keep(path: Path) -> None:
+    """Keep the result of an earlier race."""
+    if path.exists():
+        path.replace(path.with_name(PREVIOUS))
 
 
 def measure(

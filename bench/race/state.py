@@ -9,6 +9,8 @@ from bench.machine.progress import Progress
 from bench.race.settings import Settings
 
 RESULT = results.RESULT
+PREVIOUS = "benchmark.previous.json"
+"""What an earlier result is called from then on"""
 
 
 @dataclass

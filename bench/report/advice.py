@@ -8,7 +8,7 @@ from rich.table import Table
 import backends
 from bench.findings.advice import LEAST_TIME
 from bench.report.summary import about_race
-from bench.report.tables import NONE, empty_table
+from bench.report.tables import NONE, empty_table, epochs
 from plots.numbers import seconds, short, three_digits
 
 if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
@@ -94,7 +94,7 @@ def advice_lines(advice: "Advice") -> list[str]:
     """Say which backend to use, and from how many runs on another one is faster."""
     best, cold, cached = advice.best, advice.best_cold, advice.best_cached
     runs = "one run" if advice.runs == 1 else f"{advice.runs:,} runs"
-    job = f"{runs} of {advice.epochs:,} epochs on {advice.n:,} × {advice.d:,}"
+    job = f"{runs} of {epochs(advice.epochs)} on {advice.n:,} × {advice.d:,}"
     low, high = seconds(cached.steady.low), seconds(cached.steady.high)
     total = seconds(cached.steady.value + cached.cached)
     with_load = f", {seconds(cached.cached)} of them to load its machine code" * (cached.cached > 0)
@@ -106,8 +106,9 @@ def advice_lines(advice: "Advice") -> list[str]:
     lines += _in_float64(advice)
     if cold is not cached:
         with_compiling = f", {seconds(cold.cold)} of them to compile" * (cold.cold > 0)
+        close = cold.steady.high + cold.cold > cached.steady.low + cached.cold
         lines.append(
-            f"If nothing is compiled yet, {_name(cold)} is faster: "
+            f"If nothing is compiled yet, {_name(cold)} is {'about as fast' * close or 'faster'}: "
             f"{seconds(cold.steady.value + cold.cold)}{with_compiling}, where "
             f"{_name(cached)} takes {seconds(cached.steady.value + cached.cold)}."
         )

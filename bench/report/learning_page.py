@@ -43,7 +43,7 @@ def training_page(fit: "Fit", *, auto: bool) -> str:
                 (weights, model.write_model(fit, folder), "How far each weight has come."),
             ):
                 result.draw(svg(plot.figure(source), words), words)
-    options = ["--lr", repr(fit.lr), "--epochs", str(fit.trajectory.epoch[-1])]
+    options = ["--lr", repr(fit.lr), "--epochs", str(fit.planned)]
     options += ["--standardize"] * (fit.scaling is not None)
     options += [] if fit.tol is None else ["--tol", repr(fit.tol)]
     again = _again("train", fit.data, [*options, "--backend", fit.backend])
@@ -79,14 +79,15 @@ def rates_page(found: "Study") -> str:
 
 def _again(command: str, data: "Samples", options: Sequence[str]) -> Section:
     """Say where and with what a result was found, and how to repeat it."""
-    section = Section("Where, with what, and how to repeat it")
-    section.add("; ".join(origin.origin().values()))
     table: list[str] | None = None
     if Path(data.name).exists():
         table = [data.name, "--target", data.target]
         table += [word for name in data.features for word in ("--features", name)]
+        table += data.options
     elif data.name == reference_line().name:
         table = []
+    again = ", and how to repeat it" * (table is not None)
+    section = Section(f"Where and with what{again}").add("; ".join(origin.origin().values()))
     if table is not None:
         section.code(shlex.join(["gradrace", command, *table, *options]))
     return section

@@ -32,8 +32,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 
 function seconds(value) {
-  const [unit, size] = [["s", 1], ["ms", 1e-3], ["µs", 1e-6], ["ns", 1e-9]].find(
-    ([, size]) => value >= size) || ["ns", 1e-9];
+  const [unit, size] = [["h", 3600], ["min", 60], ["s", 1], ["ms", 1e-3], ["µs", 1e-6], ["ns", 1e-9]]
+    .find(([unit, size]) => value >= (unit === "min" ? 180 : unit === "h" ? 7200 : size)) || ["ns", 1e-9];
   return `${Number((value / size).toPrecision(3)).toLocaleString("en")} ${unit}`;
 }
 function make(name, attributes = {}, text = "") {
@@ -44,16 +44,30 @@ function make(name, attributes = {}, text = "") {
   element.textContent = text;
   return element;
 }
+// A slider on a logarithmic scale, and beside it a field for an exact number.
 function slider(label, low, high, start, write, onInput) {
-  const input = make("input", {type: "range", min: 0, max: 1000, step: "any"});
-  const output = make("output");
-  const value = () => low * Math.pow(high / low, input.value / 1000);
-  input.value = 1000 * Math.log(start / low) / Math.log(high / low);
+  const input = make("input", {type: "range", min: 0, max: 1000, step: "any", "aria-label": label});
+  const field = make("input", {type: "number", min: low, max: high, step: "any"});
   const row = make("label", {}, `${label}: `);
-  const update = () => { output.textContent = write(value()); onInput(); };
-  input.addEventListener("input", update);
-  row.append(output, make("br"), input);
-  return {row, value, show: () => { output.textContent = write(value()); }};
+  let chosen = start;
+  const show = () => {
+    input.value = 1000 * Math.log(chosen / low) / Math.log(high / low);
+    input.setAttribute("aria-valuetext", write(chosen));
+    if (document.activeElement !== field) field.value = write(chosen).replace(/,/g, "");
+  };
+  input.addEventListener("input", () => {
+    chosen = low * Math.pow(high / low, input.value / 1000);
+    show(); onInput();
+  });
+  field.addEventListener("input", () => {
+    if (!(Number(field.value) > 0)) return;
+    chosen = Math.min(high, Math.max(low, Number(field.value)));
+    show(); onInput();
+  });
+  row.append(field);
+  const both = make("div");
+  both.append(row, input);
+  return {row: both, value: () => chosen, set: (value) => { chosen = value; show(); }, show};
 }
 // The powers of ten between two logarithms, at most seven of them.
 function powers(low, high) {
@@ -66,32 +80,37 @@ const whole = (value) => Math.round(value).toLocaleString("en");
 const tools = {
   // What does a job take, compiling included? Total = first + runs · (set-up + passes · time).
   total(box, data) {
-    const table = make("table");
+    const table = make("table"), choice = make("select"), sizes = make("label", {}, "Size: ");
+    data.jobs.forEach((job, i) => choice.append(make("option", {value: i}, job.size)));
+    sizes.append(choice);
     const draw = () => {
       const count = Math.round(runs.value()), passes = Math.round(epochs.value()) + 1;
-      const rows = data.backends.map((entry) => ({
+      const rows = data.jobs[choice.value].backends.map((entry) => ({
         name: entry.name,
         fresh: entry.cold + count * (entry.setup + passes * entry.pass),
         cached: entry.cached + count * (entry.setup + passes * entry.pass),
-      })).sort((a, b) => a.fresh - b.fresh);
+      })).sort((a, b) => a.cached - b.cached);
       table.replaceChildren();
       const head = table.createTHead().insertRow();
-      for (const text of ["backend", "first time ever", "once compiled"]) {
+      for (const text of ["backend", "with saved machine code", "compiling first"]) {
         head.append(make("th", {scope: "col"}, text));
       }
       const body = table.createTBody();
       for (const row of rows) {
         const line = body.insertRow();
-        for (const text of [row.name, seconds(row.fresh), seconds(row.cached)]) {
+        for (const text of [row.name, seconds(row.cached), seconds(row.fresh)]) {
           line.insertCell().textContent = text;
         }
       }
     };
+    const last = data.jobs.length - 1;
     const runs = slider("Training runs", 1, 1e6, 1, whole, draw);
-    const epochs = slider("Epochs per run", 1, 1e6, data.epochs, whole, draw);
+    const epochs = slider("Epochs per run", 1, 1e6, data.jobs[last].epochs, whole, draw);
+    choice.value = last;
+    choice.addEventListener("input", () => { epochs.set(data.jobs[choice.value].epochs); draw(); });
     const wide = make("div", {class: "wide"});
     wide.append(table);
-    box.append(runs.row, epochs.row, wide);
+    box.append(sizes, runs.row, epochs.row, wide);
     runs.show(); epochs.show(); draw();
   },
   // What does a rate do? In the eigenbasis, an error c becomes c·(1 − αλ)ᵏ.

@@ -11,7 +11,7 @@ from bench.report.details import details
 from bench.report.page import Bar, Section, page
 from bench.report.race import race_summary
 from bench.report.scale import crossover_lines, exponent_table
-from bench.report.summary import about_race, sentences
+from bench.report.summary import about_race, joined, sentences
 from bench.report.summary_table import summary_heading, summary_legend, summary_tables
 from bench.report.tables import NONE, named, size
 from bench.report.text import visible
@@ -20,13 +20,14 @@ from plots.numbers import seconds, short, three_digits
 from plots.svg import svg
 
 if TYPE_CHECKING:
-    from bench.findings.schema import About, ResultFile, Row
+    from bench.findings.schema import About, CaseFindings, ResultFile, Row
 
 
 def race_page(content: "ResultFile", source: Path) -> str:
     """Return the page of a race, from its result file and what lies beside it."""
     answer = [*version_lines(content), *sentences(content)]
     sections = [
+        Section("What was raced?").add(_words(content)),
         _speed(content, source),
         _total(content),
         _proof(source.parent),
@@ -34,7 +35,10 @@ def race_page(content: "ResultFile", source: Path) -> str:
         Section("All figures").add(*(details(content) if content["benchmarks"] else ())),
         _again(content),
     ]
-    return page("Which backend is the fastest, and do all agree?", answer, sections)
+    about = content["gradrace"]
+    sizes = _few([size(case) for case in about["cases"]], "sizes")
+    names = _few([named(name, about) for name in about["settings"]["backends"]], "backends")
+    return page(f"Which of {names} is the fastest on {sizes}?", answer, sections)
 
 
 def scale_page(contents: "Sequence[ResultFile]", files: Sequence[Path]) -> str:
@@ -54,6 +58,27 @@ def scale_page(contents: "Sequence[ResultFile]", files: Sequence[Path]) -> str:
     ]
     answer = crossover_lines(crossovers(first))
     return page("How does the time grow with the job?", answer, [growth, *races])
+
+
+_MOST_NAMED = 3
+
+
+def _few(names: Sequence[str], kind: str) -> str:
+    return joined(names) if len(names) <= _MOST_NAMED else f"{len(names)} {kind}"
+
+
+def _words(content: "ResultFile") -> str:
+    """Explain what was raced to those who have not read the README."""
+    baseline = short(content["gradrace"]["settings"]["baseline"])
+    return (
+        "Linear regression by gradient descent: y is predicted as Xw + b, and every epoch moves w "
+        "and b a step against the gradient of the mean squared error. A backend is one way to "
+        "program this same loop. n × d means n samples of d features. A call is a whole training "
+        "from the start; the times are those of calls, divided by their epochs. Others are "
+        f"compared with the baseline, {baseline}. Before it was timed, every backend had to "
+        "compute w, b and the loss of every epoch as exactly as rounding allows: the exact "
+        "trajectory is known from sums without rounding and 50-digit arithmetic."
+    )
 
 
 def _speed(content: "ResultFile", source: Path) -> Section:
@@ -82,51 +107,64 @@ def _speed(content: "ResultFile", source: Path) -> Section:
 def _add_intervals(section: Section, about: "About") -> None:
     """Add a row per size and backend, to be sorted by any column, with its interval as a bar."""
     rows = [
-        [size(case), named(row["backend"], about), seconds(row["per_pass"]), *_speed_up(row)]
+        [
+            size(case),
+            named(row["backend"], about),
+            *_speed_up(row),
+            seconds(row["per_pass"]),
+            seconds(row["setup"]) if row["setup"] else NONE,
+            f"{row['epochs']:,}",
+        ]
         for case in about["cases"]
         for row in case["arms"]
     ]
-    if any(isinstance(row[-1], Bar) for row in rows):
+    if any(isinstance(cell, Bar) for row in rows for cell in row):
         ratio = f"times as fast as {short(about['settings']['baseline'])}"
         section.add(
-            "The same, to be sorted by any column; the bars have a logarithmic scale, and their "
-            "line is where both are equally fast."
+            "The same, to be sorted by any column. The speed-ups are those of whole calls, with "
+            "their set-up, so they depend on the epochs per call. The bars are the intervals on a "
+            "logarithmic scale; their line is where both are equally fast."
         )
-        heads = ["n × d", "backend", "time per epoch", ratio, "95 % interval", ""]
+        heads = ["n × d", "backend", ratio, "", "95 % interval", "time per epoch", "set-up"]
+        heads += ["epochs per call"]
         section.grid(heads, rows, words=2)
 
 
 def _speed_up(row: "Row") -> list[str | Bar]:
-    """Return a speed-up, its 95 % interval, and both as a bar."""
+    """Return a speed-up, its 95 % interval as a bar, and as text."""
     ratio = row["speed_up"]
     if ratio is None:
         return ["1" if row["verdict"] == "baseline" else NONE, "", ""]
     low, high = ratio["low"], ratio["high"]
     value = three_digits(ratio["value"])
     if low is None or high is None:
-        return [value, NONE, ""]
+        return [value, "", NONE]
     interval = f"{three_digits(low)} to {three_digits(high)}"
-    return [value, interval, Bar(low, ratio["value"], high)]
+    return [value, Bar(low, ratio["value"], high), interval]
 
 
 def _total(content: "ResultFile") -> Section:
     section = Section("What does a job of mine take?")
-    if data := _totals(content):
-        section.add(f"For {data['job']}, compiling included; choose the number of runs and epochs:")
-        section.tool("total", data)
+    jobs = [job for case in content["gradrace"]["cases"] if (job := _job(case, content))]
+    if jobs:
+        section.add(
+            "Choose a size, the number of training runs in one process, and the epochs of each. A "
+            "compiled backend compiles the first time it is used on a machine; later processes "
+            "load its saved machine code."
+        )
+        section.tool("total", {"jobs": jobs})
     return section
 
 
-def _totals(content: "ResultFile") -> dict[str, Any]:
-    """Return what each backend takes on the last case that was timed, for the slider."""
+def _job(case: "CaseFindings", content: "ResultFile") -> dict[str, Any]:
+    """Return what each backend takes on a case, for the sliders; empty if nothing was timed."""
     about = content["gradrace"]
-    timed = [case for case in about["cases"] if case["arms"]]
-    if not timed:
+    if not case["arms"]:
         return {}
-    case, starts = timed[-1], {entry["backend"]: entry for entry in about["compile"]}
+    starts = {entry["backend"]: entry for entry in about["compile"]}
     return {
-        "job": size(case),
-        "epochs": case["run_epochs"],
+        "size": size(case),
+        "epochs": case["epochs"],
         "backends": [
             {
                 "name": visible(named(row["backend"], about)),
@@ -146,7 +184,11 @@ def _proof(folder: Path) -> Section:
 
     section = Section("Do all compute the same thing?")
     if (folder / ERRORS).is_file():
-        words = "The error of each backend in every epoch, below the largest that rounding causes."
+        words = (
+            "The error of each backend in every epoch on the reference line, 100 points of "
+            "y = 3x + 2 plus noise, beside the largest error that rounding can cause. Each is also "
+            "tried on small problems that expose mistakes, and on the sizes that were raced."
+        )
         section.draw(svg(agreement.figure(folder / ERRORS), words), words)
     return section
 

@@ -11,10 +11,19 @@ from bench.data.samples import Samples
 from bench.learning.convergence import Direction
 from bench.learning.rates import Run, Study, lag
 from bench.report.learning import LONGEST, MEANING, heading, underflow
-from bench.report.tables import NONE, condition, count, empty_table, epochs, factor, yes_no
+from bench.report.tables import (
+    NONE,
+    condition,
+    count,
+    empty_table,
+    epochs,
+    factor,
+    more_weights,
+    yes_no,
+)
 from plots.numbers import distinct, short
 
-MOST_WEIGHTS = 2
+MOST_WEIGHTS = 3
 MOST_DIRECTIONS = 5
 MOST_PARTS = 2
 MOST_CONSTANTS = 3
@@ -186,7 +195,7 @@ def result_table(found: Study, most_weights: int = MOST_WEIGHTS) -> Table:
     best = found.landscape.original_least_squares
     table.add_row("least", *_five_digits(best.w[:shown], best.b, best.loss))
     if shown < d:
-        table.caption = f"{d - shown} more weights are in history.parquet"
+        table.caption = f"{more_weights(d - shown)} in history.parquet"
     return table
 
 

@@ -107,6 +107,11 @@ def factor(value: float) -> str:
     return f"{value:.6f}" if value < 10 else f"{value:.4g}"
 
 
+def more_weights(number: int) -> str:
+    """Begin to say where the weights are that a table leaves out."""
+    return f"{number:,} more weight{'s are' if number != 1 else ' is'}"
+
+
 def epochs(number: int) -> str:
     """Write a number of epochs with its unit: 1 epoch, 1,038 epochs."""
     return f"{number:,} epoch" + ("s" if number != 1 else "")

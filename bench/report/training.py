@@ -7,11 +7,12 @@ from rich.table import Table
 
 from bench.learning.convergence import close_enough
 from bench.learning.least_squares import digits
+from bench.learning.rate_choice import best_rate
 from bench.learning.training import Fit
 from bench.learning.trajectories import milestones
 from bench.learning.uncertainty import noise
 from bench.report.learning import LONGEST, MEANING, heading, underflow
-from bench.report.tables import NONE, condition, empty_table, epochs
+from bench.report.tables import NONE, condition, empty_table, epochs, more_weights
 from plots.numbers import distinct, percent, short, three_digits
 
 MOST_WEIGHTS = 20
@@ -48,7 +49,7 @@ def way_table(fit: Fit) -> Table:
         weights = (f"{value:.5g}" for value in w[:shown])
         table.add_row(f"{epoch:,}", f"{loss:.5g}", *weights, f"{b:.5g}")
     if shown < len(fit.w):
-        table.caption = f"{len(fit.w) - shown} more weights are in history.parquet"
+        table.caption = f"{more_weights(len(fit.w) - shown)} in history.parquet"
     return table
 
 
@@ -67,7 +68,7 @@ def fit_table(fit: Fit) -> Table:
     for row in [*rows[:-1][:MOST_WEIGHTS], rows[-1]]:
         table.add_row(*row)
     if len(fit.w) > MOST_WEIGHTS:
-        table.caption = f"{len(fit.w) - MOST_WEIGHTS} more weights are in model.json"
+        table.caption = f"{more_weights(len(fit.w) - MOST_WEIGHTS)} in model.json"
     rounding = max(fit.loss, best.loss) < close_enough(0.0, float(fit.trajectory.loss[0]))
     right = NONE if rounding else str(digits(fit.loss, best.loss))
     table.add_row("loss", f"{fit.loss:.10g}", f"{best.loss:.10g}", right)
@@ -104,14 +105,14 @@ def remarks(fit: Fit) -> Iterator[str]:
     yield from _why_b_is_not_the_truth(fit)
 
 
-def not_there_yet(fit: Fit, standardizing: str = "--standardize") -> str:
+def not_there_yet(fit: Fit) -> str:
     """Say how much of the way to the least loss is left, and what helps; empty if it is there."""
     exact = fit.loss <= _EXACT * float(fit.trajectory.loss[0])
     if fit.is_there or exact or fit.lr >= fit.hessian.limit or underflow(fit.data):
         return ""
     return (
         f"Not there yet: the loss is {fit.loss:.4g}; the least possible is "
-        f"{fit.least_squares.loss:.4g}. {_way_left(fit)}{_what_helps(fit, standardizing)}"
+        f"{fit.least_squares.loss:.4g}. {_way_left(fit)}{_what_helps(fit)}"
     )
 
 
@@ -132,22 +133,36 @@ def _way_left(fit: Fit) -> str:
     return f"{name} has {percent(float(share[j]))} of its way left. "
 
 
-def _what_helps(fit: Fit, standardizing: str) -> str:
+def _what_helps(fit: Fit) -> str:
     """Say how many more epochs are needed, and whether standardized columns need fewer."""
     missing = fit.epochs_missing()
-    if missing is None or missing > LONGEST:
-        helps = "More epochs would not change that in a reasonable time."
-    else:
-        helps = f"Another {epochs(missing)} will bring it within 1 %."
+    never = missing is None or missing > LONGEST
+    helps = (
+        "More epochs would not change that in a reasonable time."
+        if never
+        else f"Another {epochs(missing or 0)} will bring it within 1 %."
+    )
+    if not never and not fit.interrupted and (better := _better_rate(fit, missing or 0)):
+        helps += better
     if (
         fit.scaling is None
         and (scaled := fit.landscape.other_condition) < fit.hessian.condition / 2
     ):
         helps += (
-            f" With {standardizing}, fewer epochs are needed: it lowers the condition number "
+            f" With --standardize, fewer epochs are needed: it lowers the condition number "
             f"({MEANING}) from {condition(fit.hessian.condition)} to {condition(scaled)}."
         )
     return helps
+
+
+def _better_rate(fit: Fit, missing: int) -> str:
+    """Say that the automatic rate is much faster, if it is."""
+    made = int(fit.trajectory.epoch[-1])
+    auto = best_rate(fit.landscape, made)
+    needed = fit.landscape.epochs_needed(auto)
+    if needed is None or needed > (made + missing) / 2:
+        return ""
+    return f" With --lr auto, which is {auto!r}, {epochs(needed)} are enough from the start."
 
 
 def _late(fit: Fit) -> str:

@@ -36,6 +36,10 @@ def _answer(found: "Check") -> Iterator[str]:
     """Say how many backends agree, and what is wrong with the others."""
     agreeing, judged = sum(v.agrees for v in found.verdicts), len(found.verdicts)
     count = f"{agreeing} of {judged} backends" if agreeing else "No backend"
+    if judged == 1 and not agreeing:
+        yield f"{short(found.verdicts[0].backend)} does not agree with the exact trajectory:"
+        yield found.verdicts[0].reason
+        return
     if agreeing == judged:
         count = {1: "The backend", 2: "Both backends"}.get(judged, f"All {judged} backends")
     yield (

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from backends.interface import InputTypeError, InputValueError
+from backends.interface import InputError, InputTypeError, InputValueError
 from plots.canvas import Figure
 
 COLUMNS = {
@@ -121,6 +121,13 @@ class TestColumns:
             (COLUMNS, pd.DataFrame({"y": [1.0] * 5}), InputValueError, r"np.ravel\(y\)"),
             (COLUMNS, list("abcde"), InputTypeError, "y: needs real numbers, got string"),
             (COLUMNS, [1.0], InputValueError, "y: needs one value per row of X, 5, got 1"),
+            (pd.Series([1.0, 2]), [1.0, 2], InputTypeError, r"is a Series.*X\.to_frame\(\)"),
+            (pl.LazyFrame(COLUMNS), None, InputTypeError, r"is a LazyFrame; X\.collect\(\)"),
+            ({"a": [1.0, 2], "y": [1.0]}, None, InputValueError, "unequal numbers of rows: 'a' 2"),
+            ({"a": 1.0, "y": 2.0}, None, InputTypeError, "column 'a' needs a list, got 1.0"),
+            ({"a": ["1", "?"], "y": [1, 2]}, None, InputValueError, r"such as '\?'"),
+            ({"a": [1, 2], "y": ["u", "v"]}, None, InputValueError, "not numbers$"),
+            ("", None, InputValueError, "X: needs the name of a file"),
             ({"a": ["x", 1], "y": [1, 2]}, None, InputTypeError, "column 'a' cannot be read"),
             ({"a": [2**70, 1], "y": [1, 2]}, None, InputTypeError, "column 'a' cannot be read"),
             (
@@ -129,7 +136,7 @@ class TestColumns:
                 ),
                 None,
                 InputValueError,
-                r"column 'a' holds string, not numbers \(features can leave",
+                r"column 'a' holds string such as 'u', not numbers \(features can leave",
             ),
             (pd.DataFrame({"a": [1, None], "y": [1, 2]}), None, InputValueError, "row 2: a value"),
             (pd.DataFrame({"a": ["x", "z"], "y": [1, 2]}), None, InputValueError, "not numbers"),
@@ -142,6 +149,39 @@ class TestColumns:
     ) -> None:
         with pytest.raises(error, match=message):
             gradrace.fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lr": "fast"}, 'lr: needs a number or "auto"'),
+        ({"lr": [0.1, 0.2]}, "lr: needs one number; gradrace.rates compares several"),
+        ({"standardize": "no"}, "standardize: needs True or False"),
+        ({"drop_missing": "no"}, "drop_missing: needs True or False"),
+        ({"target": ["price"]}, "target: needs the name of a column"),
+        ({"decimal": ","}, "decimal and encoding: are for files"),
+        ({"features": ["size", "price"]}, "'price' is the target, so it cannot be a feature"),
+    ],
+)
+def test_arguments_that_cannot_be_used(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        gradrace.fit(COLUMNS, **options)
+
+
+def test_names_of_columns_need_a_table() -> None:
+    X, y = [[1.0], [2.0], [4.0]], [1.0, 2.0, 3.0]
+    for options in ({"target": "price"}, {"features": ["size"]}):
+        with pytest.raises(InputValueError, match="target and features: name columns, but X is"):
+            gradrace.fit(X, y, **options)
+
+
+def test_errors_and_warnings_name_the_line_of_the_caller() -> None:
+    with pytest.warns(gradrace.UnfinishedWarning) as found:
+        gradrace.fit(COLUMNS, epochs=3)
+    assert found[0].filename == __file__
+    with pytest.raises(InputValueError) as caught:
+        gradrace.fit(COLUMNS, target="prize")
+    assert len(caught.traceback) == 2  # this function, and the one that words the message
 
 
 def test_epochs_may_be_written_1e2() -> None:
@@ -164,6 +204,10 @@ class TestUnfinished:
     def test_what_went_the_wrong_way_is_said(self) -> None:
         with pytest.warns(gradrace.UnfinishedWarning, match="is further from there than at"):
             gradrace.fit([[1.0, 1.01], [2.0, 2.0], [3.0, 3.1]], [1.0, 2.0, 2.0], epochs=20)
+
+    def test_a_rate_that_is_too_small(self) -> None:
+        with pytest.warns(gradrace.UnfinishedWarning, match=r'With lr="auto", which is 0\.\d+, '):
+            gradrace.fit(COLUMNS, lr=1e-5, standardize=True)
 
     def test_silent_once_it_is_there(self) -> None:
         with warnings.catch_warnings():
@@ -194,6 +238,15 @@ class TestModel:
             model.score(y=y)
         with pytest.raises(InputTypeError, match="y: is missing"):
             model.score(frame.to_numpy())
+
+    def test_predictions_far_from_the_training_samples(
+        self, model: gradrace.Fit, tmp_path: Path
+    ) -> None:
+        far = pd.DataFrame(COLUMNS).assign(size=1e3)
+        model.save(tmp_path)
+        for known in (model, gradrace.load(tmp_path)):
+            with pytest.warns(UserWarning, match="the units may differ: 'size' is 1000"):
+                known.predict(far)
 
     def test_summary_beside_the_least_squares(self, model: gradrace.Fit) -> None:
         assert "least squares" in str(model.summary())

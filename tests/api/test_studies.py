@@ -10,6 +10,7 @@ import pytest
 from backends.interface import InputTypeError, InputValueError
 from bench.api import display
 from plots.canvas import Figure
+from tests.conftest import FOREIGN
 from tests.runs import write_run
 
 HOUSES = pd.DataFrame(
@@ -53,6 +54,27 @@ def test_an_unknown_backend_is_an_error() -> None:
         gradrace.check(HOUSES, backends=HOUSES["price"])
 
 
+def test_a_verdict_counts_as_true_if_all_agree() -> None:
+    good, wrong = (str(FOREIGN / name) for name in ("good.py", "bad.py"))
+    assert gradrace.check(HOUSES, backends=good, epochs=20)
+    assert not gradrace.check(HOUSES, backends=[good, wrong], epochs=20)
+
+
+def test_advice_and_comparison_show_themselves(tmp_path: Path) -> None:
+    times = {"100x1": {"python": 4e-5, "numpy": 8e-6, "numba": 1e-7}}
+    write_run(tmp_path / "old.json", times)
+    write_run(tmp_path / "new.json", {"100x1": {**times["100x1"], "numba": 2e-7}})
+    advice = gradrace.advise(str(tmp_path / "old.json"), n=100, d=1, epochs=1_000)
+    assert advice.best.backend == "numba"
+    assert str(advice).startswith(
+        "Use numpy: one run of 1,000 epochs on 100 × 1"
+    )  # in a new process
+    found = gradrace.compare(str(tmp_path / "old.json"), tmp_path / "new.json")
+    assert [change.backend for change in found.changes] == ["python", "numpy", "numba"]
+    assert "speed-up" in str(found)
+    assert "<table>" in found._repr_html_()
+
+
 @pytest.mark.slow
 def test_race(tmp_path: Path) -> None:
     found = gradrace.race(
@@ -65,7 +87,7 @@ def test_race(tmp_path: Path) -> None:
 
 def test_a_saved_race_shows_itself(tmp_path: Path) -> None:
     write_run(tmp_path / "run.json", {"100x1": {"python": 4e-5, "numba": 1e-7}})
-    found = gradrace.Race(tmp_path / "run.json")
+    found = gradrace.Race(str(tmp_path / "run.json"))
     assert repr(found).startswith("numba is the fastest at 100 × 1")
     assert "share of limit" not in str(found)
     assert "Set-up: what a call takes" in " ".join(str(found.details()).split())

@@ -34,7 +34,7 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
     "tol": (["train", "--tol", "2"], "tol: must be at least 0 and less than 1, got 2.0"),
     "target too large": (["train", "far.csv", "--standardize"], "far.csv: 'y' is so large that"),
     "no model": (["predict", "no.json", "houses.csv"], "no.json: no such file or folder"),
-    "foreign model": (["predict", "text.csv", "houses.csv"], "text.csv: is not JSON, or cut off"),
+    "foreign model": (["predict", "text.csv", "houses.csv"], "text.csv: is not a model"),
     "no table to predict": (["predict", "model.json", "no.csv"], "no.csv: no such file"),
     "missing column": (["predict", "model.json", "text.csv"], "text.csv: has no column 'size'"),
     "predictions": (
@@ -128,7 +128,10 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
         "one.csv: is not JSON, or cut off",
     ),
     "backend, run": (["run", "--backend", "no.py"], "backend no.py: no such file"),
-    "no folder": (["train", "--out", "houses.csv"], "houses.csv: cannot write here: File exists"),
+    "no folder": (
+        ["train", "--out", "houses.csv"],
+        "houses.csv: cannot write here: is a file, not a folder",
+    ),
     "below a file": (["run", "--out", "one.csv/x"], "one.csv/x: cannot write here: Not a dir"),
     "no folder to write": (["train", "--out", "/proc/no"], "/proc/no: cannot write here: "),
     "no JSON folder": (["check", "--json", "/proc/no/x"], "/proc/no: cannot write here: "),

@@ -47,7 +47,7 @@ class TestTrain:
         assert done.returncode == 1
         assert done.stderr == (
             "gradrace: diverged: the loss overflows at epoch 186, because α = 0.1 exceeds "
-            "2/λmax = 0.026347; choose a rate below that\n"
+            "2/λmax = 0.026347; choose a rate below that, or --lr auto\n"
         )
         assert listing(tmp_path) == {
             f"results/train/{name}" for name in ("history.parquet", "loss.png", "report.html")

@@ -138,6 +138,7 @@ class TestTables:
             "α",
             "w[x1]",
             "w[x2]",
+            "w[x3]",
             "b",
             "loss",
         ]

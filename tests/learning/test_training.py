@@ -73,7 +73,7 @@ def test_why_it_diverged(line: Dataset) -> None:
     limit = hessian(line.X).limit
     assert fit.failure == (
         "diverged: the loss overflows at epoch 186, because α = 0.1 exceeds 2/λmax = "
-        f"{limit:.6g}; choose a rate below that"
+        f"{limit:.6g}; choose a rate below that, or --lr auto"
     )
     assert not train(line, lr=0.999 * limit, epochs=20_000).diverged
     assert train(line, lr=1.001 * limit, epochs=400_000, backend="numba").diverged

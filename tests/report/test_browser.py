@@ -90,12 +90,17 @@ def test_the_slider_answers_for_ones_own_job(browser: Any, pages: Path) -> None:
     tab, _ = opened(browser, pages / "race.html")
     box = tab.locator("[data-tool=total]")
     first = "rows => rows[0].cells[0].textContent"
-    epochs = box.locator("input").nth(1)
-    epochs.fill("0")
+    epochs = box.get_by_label("Epochs per run")
+    epochs.nth(0).fill("1")  # the field; the slider follows
     assert box.locator("tbody tr").evaluate_all(first) == "numpy"
-    epochs.fill("1000")
+    assert epochs.nth(1).input_value() == "0"
+    epochs.nth(1).fill("1000")
     assert box.locator("tbody tr").evaluate_all(first) == "numba"
-    assert "1,000,000" in box.inner_text()
+    assert epochs.nth(0).input_value() == "1000000"
+    assert epochs.nth(1).get_attribute("aria-valuetext") == "1,000,000"
+    times = box.locator("tbody tr").first.inner_text()
+    box.get_by_label("Size").select_option("100 × 1")
+    assert box.locator("tbody tr").first.inner_text() != times
 
 
 def test_a_rate_can_be_played_with(browser: Any, pages: Path) -> None:
@@ -107,7 +112,7 @@ def test_a_rate_can_be_played_with(browser: Any, pages: Path) -> None:
     (run,) = study(synthetic(50, 3), [0.1], epochs=200).runs
     assert run.trajectory is not None
     assert (epoch, loss) == (200, pytest.approx(run.trajectory.loss[-1], rel=1e-6))
-    box.locator("input").fill("1000")
+    box.locator("input[type=range]").fill("1000")
     assert "diverges: it is above 2/λmax" in box.inner_text()
     assert said == []
 

@@ -4,6 +4,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def test_small_and_without_repeated_ids(page: str) -> None:
 
 
 def test_the_answer_comes_first(race: str) -> None:
-    answer = race.index("numba is the fastest")
+    answer = race.index("numba is the fastest at all 3 sizes")
     assert race.index("<h1>") < answer < race.index("<h2>")
     for text in ("<svg", "Set-up: what a call takes", "gradrace run --case 100x1@10000"):
         assert text in race
@@ -151,11 +152,16 @@ class TestOfWhatIsSaved:
         assert saved_page(tmp_path) == saved_page(tmp_path / "benchmark.json")
         assert "numba is the fastest" in saved_page(tmp_path)
 
-    def test_a_study_of_rates_by_folder_or_by_any_file(self, tmp_path: Path) -> None:
-        (tmp_path / "rates.json").write_text("{}", "utf-8")
-        (tmp_path / "report.html").write_text("the page", "utf-8")
-        for source in (tmp_path, tmp_path / "rates.json", tmp_path / "report.html"):
-            assert saved_page(source) == "the page"
+    def test_a_study_of_rates(self, tmp_path: Path) -> None:
+        folder = tmp_path / "rates"
+        folder.mkdir()
+        (folder / "rates.json").write_text("{}", "utf-8")
+        (folder / "report.html").write_text("the page", "utf-8")
+        assert saved_page(folder) == "the page"
+        with pytest.raises(InputValueError, match="is not the result of a race; give its folder"):
+            saved_page(folder / "rates.json")
+        with pytest.raises(InputValueError, match=f"there is one in {folder}"):
+            saved_page(tmp_path)
 
     def test_nothing(self, tmp_path: Path) -> None:
         with pytest.raises(InputValueError, match="no such file or folder"):
@@ -165,10 +171,10 @@ class TestOfWhatIsSaved:
 
 
 def test_the_slider_has_what_the_table_has(race: str) -> None:
-    (data,) = (tool for tool in Page(race).tools if "backends" in tool)
-    names = [entry["name"] for entry in data["backends"]]  # type: ignore[attr-defined]
-    assert names == ["python", "numpy", "numba"]
-    assert data["job"] == "10,000 × 1"
+    (data,) = Page(race).tools
+    jobs: Any = data["jobs"]
+    assert [job["size"] for job in jobs] == ["100 × 1", "1,000 × 1", "10,000 × 1"]
+    assert [entry["name"] for entry in jobs[0]["backends"]] == ["python", "numpy", "numba"]
 
 
 @pytest.mark.parametrize("standardize", [False, True])
