@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backends import dask_files, dask_reading, gram, interface
+from backends import dask_files, dask_reading, gram, gram_passes, interface
 from backends.dask_reading import Batches, Partitions
 from backends.dask_tasks import MOST_JOINS, over
 from backends.gram import Condensed
@@ -145,7 +145,7 @@ def scaled(data: Partitions, mean: Floats, deviation: Floats) -> Partitions:
 def condensed(whole: Part) -> Condensed:
     """Return what an epoch needs from the samples, from what they contribute together."""
     n, S, *_, shift, center = whole
-    units = np.where(np.diag(S)[1:-1] < gram.TINY, gram.ENLARGED, 1.0)
+    units = np.where(np.diag(S)[1:-1] < gram_passes.TINY, gram_passes.ENLARGED, 1.0)
     exponents = np.log2([1.0, *units, 1.0]).astype(np.int64)
     R = _moved(whole, shift, np.zeros_like(center))
     columns = np.ldexp(R, exponents - np.where(shift == _NO_VALUE, 0, shift)).T

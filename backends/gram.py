@@ -14,7 +14,6 @@ gradients: where an outlier in x meets a zero in y, the product of the two is 0,
 lengths is large.
 """
 
-import math
 from functools import cache
 from typing import NamedTuple
 
@@ -22,7 +21,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
 
-from backends import interface
+from backends import gram_passes, interface
+from backends.gram_passes import PART
 from backends.interface import Floats, Samples, Start, Trajectory
 from backends.numba_simd import REORDER, gradients, loss, predict, update
 
@@ -39,11 +39,6 @@ __all__ = [
 
 ONE_CORE = True
 PASSES_ONCE = True
-
-_BLOCK = 256  # samples that are condensed at once; more if there are many features
-_PART = 1024  # samples that are multiplied at once
-# columns whose sum of squares is below TINY would lose digits; they are multiplied by ENLARGED
-TINY, ENLARGED = 2.0**-960, 2.0**500
 
 
 class Condensed(NamedTuple):
@@ -67,12 +62,17 @@ def prepare(X: ArrayLike, y: ArrayLike) -> Samples:
 def condense(data: Samples) -> Condensed:
     """Make the two passes over the samples: one computes S, the other R."""
     X, y = data
-    return Condensed(len(y), *_condense(X.T, y))
+    if X.shape[1] > gram_passes.MANY:
+        return Condensed(len(y), *gram_passes.by_lapack(X, y))
+    S, units = gram_passes.products(X.T, y)
+    if X.shape[1] == 1 and gram_passes.is_safe(S):
+        return Condensed(len(y), S, gram_passes.triangle_of_line(X[:, 0], y), units)
+    return Condensed(len(y), S, gram_passes.triangle(X.T, y, units), units)
 
 
 def longest_chain(n: int, _d: int) -> int:
     """Return how many additions a sample takes part in, at most: within a block, and after it."""
-    return min(n, _PART) + -(-n // _PART)
+    return min(n, PART) + -(-n // PART)
 
 
 def train(
@@ -91,36 +91,19 @@ def train(
     d = len(data.units) if isinstance(data, Condensed) else data[0].shape[1]
     lr, epochs, w, b, every = interface.check_schedule(d, lr, epochs, w0, b0, every)
     epoch = interface.recorded_epochs(epochs, every)
-    if isinstance(data, Condensed):
-        path = _descend(*data, w, b, lr, epochs, every, len(epoch), _fuses())
+    sums = data if isinstance(data, Condensed) else condense(data)
+    if d == 1 and _fuses() and _fits_a_line(sums, lr):
+        path = _train_line(sums.S, sums.R, sums.n, w[0], b, lr, epochs, every, len(epoch))
     else:
-        X, y = data
-        path = _train(X.T, y, w, b, lr, epochs, every, len(epoch), _fuses())
+        path = _descend(*sums, w, b, lr, epochs, every, len(epoch))
     return Trajectory(epoch, *path)
 
 
-@njit(cache=True, fastmath=REORDER)
-def _train(
-    columns: Floats,
-    y: Floats,
-    w: Floats,
-    b: float,
-    lr: float,
-    epochs: int,
-    every: int,
-    rows: int,
-    fuses: bool,
-) -> tuple[Floats, Floats, Floats]:
-    S, R, units = _condense(columns, y)
-    return _descend(len(y), S, R, units, w, b, lr, epochs, every, rows, fuses)
-
-
-@njit(cache=True, fastmath=REORDER)
-def _condense(columns: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    S, units = _products(columns, y), np.empty(len(columns))
-    for j in range(len(columns)):
-        units[j] = ENLARGED if S[j + 1, j + 1] < TINY else 1.0
-    return S, _triangle(columns, y, units), units
+def _fits_a_line(sums: Condensed, lr: float) -> bool:
+    """Whether `_train_line` may be used: see there."""
+    step = lr * 2.0 / sums.n
+    h_b, h_w = step * sums.n, step * float(sums.S[1, 1])
+    return h_b + h_w < 2.0 and min(sums.n, PART) * min(h_b, h_w) >= 0.5
 
 
 @njit(cache=True, fastmath=REORDER)
@@ -135,14 +118,9 @@ def _descend(
     epochs: int,
     every: int,
     rows: int,
-    fuses: bool,
 ) -> tuple[Floats, Floats, Floats]:
     """Make the epochs, each of which needs S and R only."""
     d = len(w)
-    if d == 1 and fuses:
-        h_b, h_w = lr * 2.0 / n * S[0, 0], lr * 2.0 / n * S[1, 1]
-        if h_b + h_w < 2.0 and min(n, _PART) * min(h_b, h_w) >= 0.5:
-            return _train_line(S, R, n, w[0], b, lr, epochs, every, rows)
     path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
     residuals, sums, grad_w = np.empty(d + 2), np.empty(d + 1), np.empty(d)
     row = 0
@@ -179,7 +157,7 @@ def _descend(
     return path_w, path_b, path_loss
 
 
-@njit(cache=True, forceinline=True, fastmath={"contract", "nsz"})
+@njit(cache=True, fastmath={"contract", "nsz"})
 def _train_line(
     S: Floats, R: Floats, n: int, w: float, b: float, lr: float, epochs: int, every: int, rows: int
 ) -> tuple[Floats, Floats, Floats]:
@@ -224,90 +202,3 @@ def _fuses() -> bool:
 @njit(cache=True, fastmath={"contract", "nsz"})
 def _multiply_add(a: float, b: float, c: float) -> float:
     return a * b + c
-
-
-@njit(cache=True, forceinline=True, fastmath=REORDER)
-def _products(columns: Floats, y: Floats) -> Floats:
-    """Return AᵀA (d + 2, d + 2) for A = [1 X y], block by block."""
-    d, n = columns.shape
-    S = np.zeros((d + 2, d + 2))
-    for start in range(0, n, _PART):
-        targets = y[start : start + _PART]
-        for j in range(d + 1):
-            left = columns[j, start : start + _PART] if j < d else targets
-            sum_x, sum_xy = 0.0, 0.0
-            for i in range(len(targets)):
-                sum_x += left[i]
-                sum_xy += left[i] * targets[i]
-            S[0, j + 1] += sum_x
-            S[j + 1, d + 1] += sum_xy
-            for k in range(j, d):
-                right, dot = columns[k, start : start + _PART], 0.0
-                for i in range(len(targets)):
-                    dot += left[i] * right[i]
-                S[j + 1, k + 1] += dot
-    S[0, 0] = n
-    for j in range(d + 2):
-        for k in range(j):
-            S[j, k] = S[k, j]
-    return S
-
-
-@njit(cache=True, forceinline=True, fastmath=REORDER)
-def _triangle(columns: Floats, y: Floats, units: Floats) -> Floats:
-    """Return R (d + 2, d + 2), triangular, with RᵀR = AᵀA for A = [1 X y]; its columns are rows.
-
-    Block by block, modified Gram-Schmidt is applied to the R of the previous blocks with the next
-    block below it. Column j of X is multiplied by units[j], because subnormal numbers have too few
-    digits for unit vectors.
-    """
-    d, n = columns.shape
-    p = d + 2
-    R = np.zeros((p, p))
-    block = max(_BLOCK, 4 * p)
-    A = np.empty((p, p + block))  # columns
-    for start in range(0, n, block):
-        m = min(block, n - start)
-        for k in range(p):
-            for i in range(p):
-                A[k, i] = R[k, i]
-        for i in range(m):
-            A[0, p + i] = 1.0
-            A[d + 1, p + i] = y[start + i]
-        for j in range(d):
-            for i in range(m):
-                A[j + 1, p + i] = columns[j, start + i] * units[j]
-        for j in range(p):
-            q = A[j, : p + m]
-            R[j, j] = norm = _norm(q)
-            if norm > 0.0:
-                for i in range(p + m):
-                    q[i] /= norm
-            for k in range(j + 1, p):
-                column = A[k, : p + m]
-                dot = 0.0
-                for i in range(p + m):
-                    dot += q[i] * column[i]
-                R[k, j] = dot
-                for i in range(p + m):
-                    column[i] -= dot * q[i]
-    return R
-
-
-@njit(cache=True, forceinline=True, fastmath=REORDER)
-def _norm(v: Floats) -> float:
-    """Return √Σ vᵢ², even if the squares overflow or underflow."""
-    squares = 0.0
-    for i in range(len(v)):
-        squares += v[i] * v[i]
-    if 1e-280 < squares < 1e300:
-        return math.sqrt(squares)
-    largest = 0.0
-    for i in range(len(v)):
-        largest = max(largest, abs(v[i]))
-    if largest == 0.0:
-        return 0.0
-    squares = 0.0
-    for i in range(len(v)):
-        squares += (v[i] / largest) ** 2
-    return largest * math.sqrt(squares)

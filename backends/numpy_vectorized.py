@@ -6,9 +6,9 @@ bits differ from `python`; `gradrace check` shows that they stay within the roun
 Every NumPy call costs about half a microsecond whatever it does, so `train` makes few calls. With A
 = [y X 1 r], two products are enough. The product of θ = (−1, w, b) and the first d + 2 columns is
 r. The product of r and the last d + 2 columns gives all sums at once: Xᵀr, Σ rᵢ and Σ rᵢ². A is
-stored by columns, which BLAS reads fastest. If it is larger than 4 MB, it is cut into blocks of
-that size, so that the second product finds a block in the last cache. (Then r is a separate array,
-because a copy of A would cost more.)
+stored by columns, which BLAS reads fastest. If it is larger than 128 kB, r is a separate array,
+because a copy of A would cost more than a third product, rᵀr. If it is larger than 4 MB, it is cut
+into blocks of that size, so that the second product finds a block in the last cache.
 
 BLAS processes columns in groups of four, which is wasteful if there are only a few. With one
 feature and many samples, six calls on x and y themselves are faster, and A is not needed.
@@ -23,6 +23,7 @@ from backends import interface
 from backends.interface import Floats, Start, Trajectory
 
 _BLOCK = 2**19  # numbers, 4 MB
+_COPIED = 2**14  # numbers; copying more takes longer than a few epochs save
 _MANY = 2**14  # samples
 _STRIP = 2**18  # samples
 
@@ -127,7 +128,7 @@ def train(
 
 def _products(blocks: list[Floats], sums: Floats) -> Iterator[tuple[Floats, ...]]:
     """Yield each block's [y X 1] and r, what r is multiplied by, the sums this gives, all sums."""
-    if len(blocks) == 1:
+    if len(blocks) == 1 and blocks[0].size <= _COPIED:
         A, row = np.vstack([blocks[0], np.empty(blocks[0].shape[1])]), sums[0]
         yield A[:-1], A[-1], A[1:], row, row
         return
