@@ -143,7 +143,7 @@ def triangle_of_line(x: Floats, y: Floats) -> Floats:
 
     In a block of m samples, x = x̄ + a and y = ȳ + s·a + r, where s is about the slope. With u the
     vector of ones divided by √m, its three rows of R follow from the components of a and r along u
-    and each other, which are nearly 0.
+    and each other, which are nearly 0. The rows of all blocks are then condensed like samples.
     """
     n, p = len(y), 3
     R = np.zeros((p, p))

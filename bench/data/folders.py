@@ -10,7 +10,6 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.dataset
 
 import backends
 from backends.interface import Floats, InputValueError
@@ -332,6 +331,8 @@ def open_dataset(path: Path, paths: Sequence[Path], reading: Reading = PLAIN) ->
         InputValueError: they are of different kinds, or cannot be read.
 
     """
+    from pyarrow import dataset  # here: it imports pandas, if that is installed
+
     kinds = {file: sources.kind_of(file) for file in paths}
     if any(sources.is_other_feather(file) for file, kind in kinds.items() if kind == "Feather"):
         raise InputValueError(f"{path}: is a Feather stream or of version 1; save it as Parquet")
@@ -343,13 +344,15 @@ def open_dataset(path: Path, paths: Sequence[Path], reading: Reading = PLAIN) ->
             raise InputValueError(f"{path}: mixes kinds: {first} is {kind}, {file} is {other}")
     with sources.readable(str(first), kind):
         reads: Any = kind.lower() if kind != "CSV" else _text_format(first, reading)
-        return kind, pa.dataset.dataset([str(file.absolute()) for file in paths], format=reads)
+        return kind, dataset.dataset([str(file.absolute()) for file in paths], format=reads)
 
 
 def _text_format(path: Path, reading: Reading) -> Any:
     """Return how text files are read: as the first one looks."""
+    from pyarrow.dataset import CsvFileFormat
+
     layout = text_tables.layout(str(path), path, reading.decimal, reading.encoding)
-    return pa.dataset.CsvFileFormat(
+    return CsvFileFormat(
         parse_options=layout.parse_options(),
         convert_options=text_tables.convert_options(reading.decimal),
         read_options=pa.csv.ReadOptions(

@@ -12,7 +12,6 @@ from bench.learning import model, rates_files
 from bench.report.page import Section, page
 from bench.report.rates import about_study, advice, figures
 from bench.report.training import MOST_WEIGHTS, about_fit, fit_table, remarks, way_table
-from plots.svg import svg
 
 if TYPE_CHECKING:
     from bench.data.samples import Samples
@@ -24,6 +23,7 @@ def training_page(fit: "Fit", *, auto: bool) -> str:
     """Return the page of a training run."""
     from plots import fit as fit_plot
     from plots import loss, residuals, weights
+    from plots.svg import svg
 
     about = about_fit(fit, auto=auto)
     answer = [*about, fit.failure] if fit.diverged else [*about, *remarks(fit)]
@@ -53,6 +53,7 @@ def training_page(fit: "Fit", *, auto: bool) -> str:
 def rates_page(found: "Study") -> str:
     """Return the page of a study of learning rates, with a rate to play with."""
     from plots import loss, path
+    from plots.svg import svg
 
     play = Section("Try a rate")
     if len(found.directions) > 1:

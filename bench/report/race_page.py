@@ -17,7 +17,6 @@ from bench.report.tables import NONE, named, size
 from bench.report.text import visible
 from bench.report.versions import version_lines, version_parts
 from plots.numbers import seconds, short, three_digits
-from plots.svg import svg
 
 if TYPE_CHECKING:
     from bench.findings.schema import About, CaseFindings, ResultFile, Row
@@ -44,6 +43,7 @@ def race_page(content: "ResultFile", source: Path) -> str:
 def scale_page(contents: "Sequence[ResultFile]", files: Sequence[Path]) -> str:
     """Return the page of `gradrace scale`, from its result files, that of one thread first."""
     from plots import scale
+    from plots.svg import svg
 
     first = contents[0]
     words = "Time against samples and features, and the speed-up by threads."
@@ -84,6 +84,7 @@ def _words(content: "ResultFile") -> str:
 def _speed(content: "ResultFile", source: Path) -> Section:
     from plots import breakeven, fastest, roofline, speed, speedup
     from plots.sources import read_race
+    from plots.svg import svg
 
     about = content["gradrace"]
     section = Section("How fast is each backend?").add(*version_parts(content))
@@ -181,6 +182,7 @@ def _job(case: "CaseFindings", content: "ResultFile") -> dict[str, Any]:
 
 def _proof(folder: Path) -> Section:
     from plots import agreement
+    from plots.svg import svg
 
     section = Section("Do all compute the same thing?")
     if (folder / ERRORS).is_file():
