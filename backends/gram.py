@@ -9,9 +9,9 @@ Computing the loss as θᵀSθ/n would be inaccurate: it is a small difference o
 second pass condenses the samples to d + 2 that have the same S, the rows of the triangular factor R
 of A = QR. From these, the loss is a sum of squares as in the other rungs, L = ‖Rθ‖²/n. The error of
 R is a rounding error relative to the length of each column (Higham, *Accuracy and Stability of
-Numerical Algorithms*, 2nd ed., §19.3 and §19.8). `gram_passes.py` makes both passes. This is small enough for the loss, but not for the
+Numerical Algorithms*, 2nd ed., §19.3 and §19.8). This is small enough for the loss, but not for the
 gradients: where an outlier in x meets a zero in y, the product of the two is 0, but that of the
-lengths is large.
+lengths is large. Both passes are in `gram_passes.py`.
 """
 
 from functools import cache
