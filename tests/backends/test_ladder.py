@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import backends
+from backends.gram_passes import MANY
 from backends.interface import Backend, Floats, Trajectory, recorded_epochs
 from bench.data.samples import synthetic
 from bench.learning.curvature import hessian
@@ -83,6 +84,33 @@ class TestGram:
         lr = 0.5 * hessian(data.X).limit
         found = verdict(trained(backends.load("gram"), data.X, data.y, lr, 40), data.X, data.y, lr)
         assert found.agrees, found.reason
+
+    @pytest.mark.parametrize("n", [2, 250, 900])
+    def test_many_features(self, n: int) -> None:
+        """Where BLAS and LAPACK make the passes; a column is 0, one subnormal, two are equal."""
+        rng, gram = np.random.default_rng(n), backends.load("gram")
+        X, y = rng.standard_normal((n, MANY + 1)), rng.standard_normal(n)
+        X[:, 0], X[:, 1], X[:, 2] = 0.0, X[:, 1] * 1e-310, X[:, 3]
+        start = np.where(np.arange(MANY + 1) == 1, 1e300, 0.0)
+        job: dict[str, Any] = {"lr": 0.5 * hessian(X).limit, "epochs": 2, "w0": start}
+        exact = exact_trajectory(X, y, **job)
+        found = judge("", gram.train(gram.prepare(X, y), **job), exact)
+        assert found.agrees, found.reason
+
+    @pytest.mark.parametrize("n", [1024, 1025, 5000])
+    @pytest.mark.parametrize("offset", [0.0, 1e4, 1e8])
+    @pytest.mark.parametrize("noise", [0.0, 1e-9, 1.0])
+    def test_a_line_far_from_its_origin(self, n: int, offset: float, noise: float) -> None:
+        """Around the means of parts, its loss keeps its digits."""
+        rng, gram = np.random.default_rng(n), backends.load("gram")
+        x = offset + rng.standard_normal((n, 1))
+        y = 3 * x[:, 0] - 2 * offset + noise * rng.standard_normal(n)
+        job: dict[str, Any] = {"lr": 0.4 * hessian(x).limit, "epochs": 3}
+        for w0, b0 in ((0.0, 0.0), (3.0, -2 * offset), (-1e3, 7.0)):
+            job |= {"w0": [w0], "b0": b0}
+            exact = exact_trajectory(x, y, **job)
+            found = judge("", gram.train(gram.prepare(x, y), **job), exact)
+            assert found.agrees, found.reason
 
     @pytest.mark.parametrize("n", [1, 2, 3, 30, 300])
     @pytest.mark.parametrize("share", [1e-9, 1e-4, 1e-2, 0.5, 0.999, 1.001, 100.0])
