@@ -36,19 +36,18 @@ def is_safe(S: Floats) -> bool:
 
 
 def by_lapack(X: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return S, R and the units of the columns of X, for many features."""
+    """Return S, R and units of 1 for many features; reflections need no others."""
     p = X.shape[1] + 2
-    S, R, units = np.zeros((p, p)), np.zeros((p, p)), np.ones(p)
+    S, R = np.zeros((p, p)), np.zeros((p, p))
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(y), PART):
             A = _with_ones(X[start : start + PART], y[start : start + PART])
             S += A.T @ A
-        units[1:-1][np.diag(S)[1:-1] < TINY] = ENLARGED
         for start in range(0, len(y), 4 * p):
-            A = _with_ones(X[start : start + 4 * p], y[start : start + 4 * p]) * units
+            A = _with_ones(X[start : start + 4 * p], y[start : start + 4 * p])
             rows = np.linalg.qr(np.vstack([R, A]) if start else A, mode="r")
             R[: len(rows)] = rows
-    return S, np.ascontiguousarray(R.T), units[1:-1].copy()
+    return S, np.ascontiguousarray(R.T), np.ones(p - 2)
 
 
 def _with_ones(X: Floats, y: Floats) -> Floats:
