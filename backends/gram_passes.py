@@ -4,8 +4,8 @@ A = [1 X y] has n rows and p = d + 2 columns. `products` returns S = AᵀA; `tri
 A = QR, computed block by block by modified Gram-Schmidt, in which the result so far takes the place
 of the rows before. R is stored by columns, so row k of the array is column k.
 
-A pass would wait for the memory of the first cache if every product of two columns were computed by
-itself, which takes two loads per multiply-add. So two columns are multiplied with two others at a
+A pass would wait for the first-level cache if every product of two columns were computed by itself,
+which takes two loads per multiply-add. So two columns are multiplied with two others at a
 time, one load per multiply-add; and Gram-Schmidt subtracts from one column and multiplies the next
 one in the same loop: three loads and a store for two multiply-adds.
 
@@ -22,7 +22,7 @@ from backends.interface import Floats
 from backends.numba_simd import REORDER
 
 PART = 1024  # samples that are added at once
-MANY = 200  # features; the column of a block no longer stays in the second cache
+MANY = 200  # features; a block no longer stays in the second-level cache
 _ROWS = 512  # of a block; at 256 and 1,024 the times differ by less than a tenth
 # columns whose sum of squares is below TINY would lose digits; they are multiplied by ENLARGED
 TINY, ENLARGED = 2.0**-960, 2.0**500

@@ -1,4 +1,4 @@
-"""A figure as SVG: text stays text, and points tell their values where a mouse points at them."""
+"""A figure as SVG: text stays text, and points show their values on hover."""
 
 import io
 import json

@@ -39,7 +39,7 @@ def figure(source: Path) -> Figure:
         share = float(np.clip(np.nan_to_num(shares[j]), -_WIDEST, _WIDEST))
         axes.plot([0, share], [y, y], color=CURVES[0], lw=2)
         (point,) = axes.plot([share], [y], "o", color=CURVES[0], ms=5)
-        tell(point, [f"{names[j]}: {percent(float(shares[j]))} of the least squares"])
+        tell(point, [f"{names[j]}: {percent(float(shares[j]))} of the least-squares value"])
         axes.text(
             1.02,
             y,

@@ -36,12 +36,12 @@ def samples_from(
         return source, ""
     if not isinstance(source, str | Path):
         if (reading.decimal, reading.encoding) != (PLAIN.decimal, PLAIN.encoding):
-            raise InputValueError("decimal and encoding: are for files, but X is in memory")
+            raise InputValueError("decimal and encoding: apply only to files, but X is in memory")
         return samples_of(source, y, target, features, reading), ""
     if y is not None:
         raise InputTypeError("y: cannot be given with a file; target names one of its columns")
     if not str(source).strip():
-        raise InputValueError("X: needs the name of a file, got an empty one")
+        raise InputValueError("X: needs the name of a file, got an empty string")
     from bench.data.folders import Files, open_samples
     from bench.learning.summary import summarize
 

@@ -96,7 +96,7 @@ class Rates(display.Shown, learning_rates.Study):
 
 
 class Verdicts(display.Shown, checking.Check):
-    """The verdict on each backend; it counts as true, and `agree` is, if all agree."""
+    """The verdict on each backend; `agree`, and its truth value, is True if all agree."""
 
     def __bool__(self) -> bool:
         return self.agree

@@ -212,7 +212,9 @@ def rates(
     animate: Annotated[
         bool,
         typer.Option(
-            "--animate", help="Also write descent.gif: the fit and its path, epoch by epoch."
+            "--animate",
+            help="Also write samples.parquet, and descent.gif, which shows the fit and its path "
+            "epoch by epoch.",
         ),
     ] = False,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path(

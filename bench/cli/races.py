@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def run(
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="4 sizes, 3 sessions, about a minute.  [default]"),
+        typer.Option("--quick", help="4 sizes, 3 sessions, about 90 seconds.  [default]"),
     ] = False,
     full: Annotated[
         bool,

@@ -254,10 +254,10 @@ def report(
         Path, typer.Option("--out", "-o", metavar="FILE.html", help="Where to write the page.")
     ] = Path("report.html"),
 ) -> None:
-    """Write a result as one page of HTML to hand around.
+    """Write a result as one page of HTML to share.
 
-    The page loads nothing from anywhere. It has the answer in words, sortable tables, the pictures,
-    and sliders for your own number of epochs and runs, or your own learning rate.
+    The page is self-contained. It has the answer in words, sortable tables, the pictures, and
+    sliders for your own number of epochs and runs, or your own learning rate.
     """
     from bench.data.files import writable_file
     from bench.report.page import write

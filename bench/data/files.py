@@ -105,7 +105,7 @@ def writable_folder(folder: Path) -> Path:
 
     """
     if folder.exists() and not folder.is_dir():
-        raise InputValueError(f"{folder}: cannot write here: is a file, not a folder")
+        raise InputValueError(f"{folder}: cannot write here: it is a file, not a folder")
     try:
         places = (folder, *folder.absolute().parents)
         with tempfile.TemporaryFile(dir=next(place for place in places if place.exists())):

@@ -80,9 +80,9 @@ def _require_no_series(X: Any) -> None:
     """Say how to make a table of what nearly is one."""
     kind = type(X).__name__
     if hasattr(X, "to_frame"):
-        raise InputTypeError(f"X: is a {kind}, not a table; X.to_frame() makes one of it")
+        raise InputTypeError(f"X: is a {kind}, not a table; X.to_frame() turns it into one")
     if hasattr(X, "collect_schema"):
-        raise InputTypeError(f"X: is a {kind}; X.collect() makes a table of it")
+        raise InputTypeError(f"X: is a {kind}; X.collect() turns it into a table")
 
 
 def _complete(X: Any, y: Any) -> tuple[Any, Any]:

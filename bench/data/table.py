@@ -23,7 +23,7 @@ _NUMERIC = (
 
 
 class Reading(NamedTuple):
-    """How a table is read, as far as it cannot say itself."""
+    """How a table is read, as far as the file itself does not say."""
 
     decimal: str = "."
     """The decimal point of text"""

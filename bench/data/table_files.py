@@ -155,7 +155,7 @@ def _open_npz(name: str, source: Source) -> Table:
     with arrays() as file:
         names = list(file.files)
         if any("/" in column for column in names):
-            raise InputValueError(f"{name}: is no NPZ file; save an Excel table as CSV")
+            raise InputValueError(f"{name}: is not an NPZ file; save an Excel table as CSV")
         if set(names) <= {"X", "y"} and "X" in names and (X := file["X"]).ndim == 2:
             matrix = dict(zip(unnamed(X.shape[1]), X.T, strict=True))
             others = {"y": file["y"]} if "y" in names else {}

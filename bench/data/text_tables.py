@@ -18,7 +18,7 @@ from bench.data.table import LEAVE_OUT, ColumnError
 
 MOST_OF_LINE = 2**26  # bytes of text
 NO_VALUE = ("?", "-")
-"""What else than pyarrow knows, such as NA, means that a value is missing"""
+"""Further marks of a missing value, besides those that pyarrow knows, such as NA"""
 _SNIFFED_LINES = 10
 
 

@@ -29,7 +29,7 @@ def training_page(fit: "Fit", *, auto: bool) -> str:
     answer = [*about, fit.failure] if fit.diverged else [*about, *remarks(fit)]
     answer.append(fit.least_squares.ambiguity)
     result = Section("What was learned?")
-    way = Section("The way there").add(way_table(fit))
+    way = Section("How the loss fell").add(way_table(fit))
     with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
         folder = Path(name)
         words = "The loss against the epoch."
@@ -38,7 +38,7 @@ def training_page(fit: "Fit", *, auto: bool) -> str:
             result.add(fit_table(fit))
             points = model.write_points(fit, folder)
             for plot, source, words in (
-                (fit_plot, points, "The samples, the learned model and the least squares."),
+                (fit_plot, points, "The samples, the learned model and the least-squares fit."),
                 (residuals, points, "What the model misses: actual minus predicted."),
                 (weights, model.write_model(fit, folder), "How far each weight has come."),
             ):
@@ -87,8 +87,8 @@ def _again(command: str, data: "Samples", options: Sequence[str]) -> Section:
         table += data.options
     elif data.name == reference_line().name:
         table = []
-    again = ", and how to repeat it" * (table is not None)
-    section = Section(f"Where and with what{again}").add("; ".join(origin.origin().values()))
+    again = ", and how to repeat this" * (table is not None)
+    section = Section(f"Environment{again}").add("; ".join(origin.origin().values()))
     if table is not None:
         section.code(shlex.join(["gradrace", command, *table, *options]))
     return section

@@ -12,7 +12,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     if ([...table.tBodies[0].rows].some((row) => row.cells[column].matches(".bar"))) return;
     const button = document.createElement("button");
     button.type = "button";
-    if (!head.textContent) button.setAttribute("aria-label", "name of the row");
+    if (!head.textContent) button.setAttribute("aria-label", "Sort by the name of the row");
     button.append(...head.childNodes);
     head.append(button);
     button.addEventListener("click", () => {
@@ -154,7 +154,7 @@ const tools = {
       const last = points[points.length - 1][1];
       const limit = data.limit.toPrecision(4);
       said.textContent = alpha >= data.limit
-        ? `α = ${alpha.toPrecision(4)} diverges: it is above 2/λmax = ${limit}.`
+        ? `α = ${alpha.toPrecision(4)} diverges: the limit is 2/λmax = ${limit}, where λmax is the largest curvature of the loss.`
         : `α = ${alpha.toPrecision(4)}: the loss after ${whole(data.epochs)} epochs is ` +
           `${last.toPrecision(6)}; the least is ${data.least.toPrecision(6)}.`;
     };
@@ -170,7 +170,7 @@ function drawPath(view, data, alpha) {
   const at = (u, v) => `${140 + 140 * u / reach},${140 - 140 * v / reach}`;
   const inner = make("svg", {x: 340, y: 20, width: 280, height: 280, viewBox: "0 0 280 280"});
   view.append(inner, make("text", {x: 340, y: 14, "font-size": 11},
-    "path: the flattest direction across, the steepest up"));
+    "path; across: the flattest direction, up: the steepest"));
   for (const level of [0.05, 0.2, 0.5, 1]) {
     const ellipse = [];
     const radius = level * (data.values[first] * data.errors[first] ** 2

@@ -73,11 +73,12 @@ def _words(content: "ResultFile") -> str:
     return (
         "Linear regression by gradient descent: y is predicted as Xw + b, and every epoch moves w "
         "and b a step against the gradient of the mean squared error. A backend is one way to "
-        "program this same loop. n × d means n samples of d features. A call is a whole training "
-        "from the start; the times are those of calls, divided by their epochs. Others are "
-        f"compared with the baseline, {baseline}. Before it was timed, every backend had to "
-        "compute w, b and the loss of every epoch as exactly as rounding allows: the exact "
-        "trajectory is known from sums without rounding and 50-digit arithmetic."
+        "program this same loop. n × d means n samples of d features. A call is one training run "
+        "from the start, and speed-ups compare whole calls; the time per epoch leaves out the "
+        "set-up, which is what a call does before its first epoch. Every backend is compared with "
+        f"the baseline, {baseline}. Before it was timed, it had to compute w, b and the loss of "
+        "every epoch to within the error that rounding can cause. The exact values come from sums "
+        "without rounding and 50-digit arithmetic."
     )
 
 
@@ -122,9 +123,9 @@ def _add_intervals(section: Section, about: "About") -> None:
     if any(isinstance(cell, Bar) for row in rows for cell in row):
         ratio = f"times as fast as {short(about['settings']['baseline'])}"
         section.add(
-            "The same, to be sorted by any column. The speed-ups are those of whole calls, with "
-            "their set-up, so they depend on the epochs per call. The bars are the intervals on a "
-            "logarithmic scale; their line is where both are equally fast."
+            "The same figures; click a heading to sort. The speed-ups are those of whole calls, "
+            "with their set-up, so they depend on the epochs per call. Each bar is a 95 % interval "
+            "on a logarithmic scale; the thin line marks equal speed."
         )
         heads = ["n × d", "backend", ratio, "", "95 % interval", "time per epoch", "set-up"]
         heads += ["epochs per call"]
@@ -145,7 +146,7 @@ def _speed_up(row: "Row") -> list[str | Bar]:
 
 
 def _total(content: "ResultFile") -> Section:
-    section = Section("What does a job of mine take?")
+    section = Section("How long would my job take?")
     jobs = [job for case in content["gradrace"]["cases"] if (job := _job(case, content))]
     if jobs:
         section.add(
@@ -184,7 +185,7 @@ def _proof(folder: Path) -> Section:
     from plots import agreement
     from plots.svg import svg
 
-    section = Section("Do all compute the same thing?")
+    section = Section("Do all backends compute the same thing?")
     if (folder / ERRORS).is_file():
         words = (
             "The error of each backend in every epoch on the reference line, 100 points of "
@@ -205,7 +206,7 @@ def _warnings(about: "About") -> Section:
 def _again(content: "ResultFile") -> Section:
     """Say on which machine and when a race was run, and how to repeat it."""
     commit = content["commit_info"].get("id", "") if content["commit_info"] else ""
-    section = Section("Where, with what, and how to repeat it").add(about_race(content))
+    section = Section("Environment, and how to repeat this").add(about_race(content))
     section.add(
         f"Commit: {commit}" * (commit not in ("", "unversioned")),
         f"Date: {content['datetime'][:19]}",

@@ -159,7 +159,7 @@ class TestColumns:
         ({"standardize": "no"}, "standardize: needs True or False"),
         ({"drop_missing": "no"}, "drop_missing: needs True or False"),
         ({"target": ["price"]}, "target: needs the name of a column"),
-        ({"decimal": ","}, "decimal and encoding: are for files"),
+        ({"decimal": ","}, "decimal and encoding: apply only to files"),
         ({"features": ["size", "price"]}, "'price' is the target, so it cannot be a feature"),
     ],
 )

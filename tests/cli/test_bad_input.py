@@ -130,7 +130,7 @@ UNUSABLE: dict[str, tuple[list[str], str]] = {
     "backend, run": (["run", "--backend", "no.py"], "backend no.py: no such file"),
     "no folder": (
         ["train", "--out", "houses.csv"],
-        "houses.csv: cannot write here: is a file, not a folder",
+        "houses.csv: cannot write here: it is a file, not a folder",
     ),
     "below a file": (["run", "--out", "one.csv/x"], "one.csv/x: cannot write here: Not a dir"),
     "no folder to write": (["train", "--out", "/proc/no"], "/proc/no: cannot write here: "),

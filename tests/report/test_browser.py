@@ -113,7 +113,7 @@ def test_a_rate_can_be_played_with(browser: Any, pages: Path) -> None:
     assert run.trajectory is not None
     assert (epoch, loss) == (200, pytest.approx(run.trajectory.loss[-1], rel=1e-6))
     box.locator("input[type=range]").fill("1000")
-    assert "diverges: it is above 2/λmax" in box.inner_text()
+    assert "diverges: the limit is 2/λmax" in box.inner_text()
     assert said == []
 
 

@@ -125,7 +125,11 @@ def test_points_of_every_picture_tell_their_values(race: str, found: Study) -> N
     for text in (r"α = 0\.01, epoch 0: ", r"epoch 1: "):
         assert any(re.match(text, title) for title in told), text
     told = re.findall("<title>([^<]+)</title>", training_page(train(reference_line()), auto=True))
-    for text in (r"actual ", r"predicted .*, residual ", r"w\[x\]: 100 % of the least squares"):
+    for text in (
+        r"actual ",
+        r"predicted .*, residual ",
+        r"w\[x\]: 100 % of the least-squares value",
+    ):
         assert any(re.match(text, title) for title in told), text
 
 
