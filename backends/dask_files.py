@@ -249,8 +249,8 @@ def _mended(file: Any, encoding: str) -> Any:
     return _text_format(file, encoding).make_fragment(file.path, filesystem=file.filesystem)
 
 
-def _text_format(file: Any, encoding: str) -> Any:
-    """Return the format of a text file, with new options.
+def _text_format(file: Any, encoding: str, comments: int | None = None) -> Any:
+    """Return the format of a text file, with new options, maybe for another number of comments.
 
     Pickled ones call a handler of bad rows that is None, and a file does not tell its encoding.
     """
@@ -263,6 +263,8 @@ def _text_format(file: Any, encoding: str) -> Any:
         setattr(options, name, getattr(file.format.parse_options, name))
     for name in _READ_BY:
         setattr(reads, name, getattr(like.read_options, name))
+    if comments is not None:
+        reads.skip_rows = comments
     return CsvFileFormat(
         parse_options=options, convert_options=like.convert_options, read_options=reads
     )
@@ -359,7 +361,8 @@ def _lines(fragment: Any, encoding: str, start: int, end: int) -> Any:
             )
     if not lines:
         return None
-    return _text_format(fragment, encoding).make_fragment(pa.py_buffer(head + lines))
+    comments = None if begin == 0 else 0
+    return _text_format(fragment, encoding, comments).make_fragment(pa.py_buffer(head + lines))
 
 
 def _rows_before(fragment: Any, skipped: int | tuple[int, int]) -> int:
@@ -367,6 +370,7 @@ def _rows_before(fragment: Any, skipped: int | tuple[int, int]) -> int:
     if not isinstance(skipped, tuple):
         return skipped
     rows, blanks = 0, fragment.format.parse_options.ignore_empty_lines
+    comments = fragment.format.default_fragment_scan_options.read_options.skip_rows
     with fragment.filesystem.open_input_file(fragment.path) as file:
         begin = _next_line(file, skipped[0])
         at = 0 if _is_named(fragment) else _end_of_names(file)
@@ -374,7 +378,7 @@ def _rows_before(fragment: Any, skipped: int | tuple[int, int]) -> int:
             end = _line_end(file, min(at + _TEXT_PART, begin - 1))
             lines = file.read_at(end - at, at).splitlines()
             rows, at = rows + sum(1 for line in lines if line or not blanks), end
-    return rows
+    return rows - comments if begin else 0
 
 
 def _next_line(file: Any, start: int) -> int:

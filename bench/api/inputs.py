@@ -32,6 +32,7 @@ def samples_from(
         OSError: a file cannot be read.
 
     """
+    features = listed("features", features)
     if isinstance(source, Dataset):
         return source, ""
     if not isinstance(source, str | Path):
@@ -45,8 +46,9 @@ def samples_from(
     from bench.data.folders import Files, open_samples
     from bench.learning.summary import summarize
 
-    names = [features] if isinstance(features, str) else features
-    table = open_samples(Path(source), target, names, reading=reading)
+    names = list(map(str, features))
+    column = None if target is None else str(target)
+    table = open_samples(Path(source), column, names, reading=reading)
     if isinstance(table, Files):
         return summarize(table), registry.for_large_data()
     return table, ""
@@ -57,9 +59,35 @@ def whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def listed(values: Any) -> list[Any]:
-    """Return a list of several values or of a single one."""
-    return [values] if isinstance(values, str | int | float) else list(values)
+def listed(name: str, values: Any) -> list[Any]:
+    """Return a list of several values, of a single one, or of none.
+
+    Raises:
+        InputTypeError: the argument of this name is none of these.
+
+    """
+    if values is None:
+        return []
+    if isinstance(values, str | int | float | np.generic):
+        return [values]
+    try:
+        return list(values)
+    except TypeError:
+        raise InputTypeError(f"{name}: needs a list, got {type(values).__name__}") from None
+
+
+def wholes(name: str, values: Any) -> list[int]:
+    """Return a list of whole numbers, which may be written 1e5.
+
+    Raises:
+        InputTypeError: one is something else.
+
+    """
+    found = [whole(value) for value in listed(name, values)]
+    for value in found:
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise InputTypeError(f"{name}: needs a whole number, got {value!r}")
+    return found
 
 
 def named(backends: Any) -> list[str]:
@@ -69,7 +97,7 @@ def named(backends: Any) -> list[str]:
         InputTypeError, InputValueError: something else was given, or there is no such backend.
 
     """
-    specs = listed(backends)
+    specs = listed("backends", backends)
     for spec in specs:
         if not isinstance(spec, str):
             raise InputTypeError(f"backends: needs names, got {type(spec).__name__}")
@@ -86,7 +114,7 @@ def rate(lr: Any) -> Any:
     """
     if isinstance(lr, str) and lr != "auto":
         raise InputTypeError(f'lr: needs a number or "auto", got {lr!r}')
-    if isinstance(lr, list | tuple | np.ndarray):
+    if np.ndim(lr):
         raise InputTypeError("lr: needs one number; gradrace.rates compares several")
     return lr
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 import backends
 from backends.interface import Floats, InputTypeError, InputValueError, Trajectory
 from bench.api import display
-from bench.api.inputs import Source, rate, require_flags, samples_from, whole
+from bench.api.inputs import Source, named, rate, require_flags, samples_from, whole
 from bench.api.wording import arguments, in_python
 from bench.data.frames import columns_of
 from bench.data.table import Reading
@@ -100,6 +100,7 @@ class Fit(Training):
         """Return the course of the training, and w, b and loss beside the least squares."""
         return display.Report(report(self, auto=False))
 
+    @in_python
     def plot(self) -> "Figure":
         """Return a picture of the fit: the line, or, of several features, predicted and actual.
 
@@ -111,6 +112,7 @@ class Fit(Training):
 
         return self._of_points(fit_plot.figure)
 
+    @in_python
     def residual_plot(self) -> "Figure":
         """Return a picture of actual minus predicted, against the prediction.
 
@@ -135,6 +137,7 @@ class Fit(Training):
         with tempfile.TemporaryDirectory(prefix="gradrace-") as folder:
             return loss_plot.figure([saved.write_history(self, Path(folder))])
 
+    @in_python
     def path_plot(self) -> "Figure":
         """Return a picture of the path that descent takes over the contours of the loss.
 
@@ -277,12 +280,13 @@ def fit(
     require_flags(standardize=standardize, drop_missing=drop_missing)
     reading = Reading.of(decimal, encoding, drop_missing=drop_missing)
     lr = rate(lr)
+    (chosen,) = named(backend) or [backends.DEFAULT]
     data, large = samples_from(X, y, target, features, reading)
     epochs = whole(epochs)
     with display.progress() as on_progress:
         trained = train(
             data,
-            backend=large or backend,
+            backend=large or chosen,
             lr=lr,
             epochs=epochs,
             standardize=standardize,

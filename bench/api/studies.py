@@ -10,7 +10,7 @@ from rich.table import Table
 import backends as registry
 from backends.interface import InputValueError
 from bench.api import display
-from bench.api.inputs import Source, listed, named, rate, require_flags, samples_from, whole
+from bench.api.inputs import Source, listed, named, rate, require_flags, samples_from, whole, wholes
 from bench.api.wording import in_python
 from bench.data.table import Reading
 from bench.findings import advice as advising
@@ -188,7 +188,7 @@ def rates(
     require_flags(standardize=standardize, drop_missing=drop_missing)
     reading = Reading.of(decimal, encoding, drop_missing=drop_missing)
     samples, large = samples_from(X, y, target, features, reading)
-    chosen, specs = [rate(one) for one in listed(lr)], named(backends)
+    chosen, specs = [rate(one) for one in listed("lr", lr)], named(backends)
     with display.progress() as on_progress:
         found = learning_rates.study(
             samples,
@@ -298,17 +298,20 @@ def race(
     """
     from bench.data.files import writable_folder
 
-    specs = named(backends)
+    require_flags(full=full)
+    specs, jobs = named(backends), listed("cases", cases)
+    if jobs and (listed("sizes", sizes) or listed("features", features) or epochs is not None):
+        raise InputValueError("cases: cannot be combined with sizes, features or epochs")
     if against is not None:
         specs = with_earlier(specs or registry.installed(), against)
         if not specs:
             raise InputValueError(f"against: no backend has changed since {against}")
     chosen = choose(
         full=full,
-        sizes=[whole(n) for n in sizes],
-        features=features,
+        sizes=wholes("sizes", sizes),
+        features=wholes("features", features),
         epochs=whole(epochs),
-        jobs=[parse(case) for case in listed(cases)],
+        jobs=[parse(str(case)) for case in jobs],
         backends=specs,
         baseline=baseline,
         sessions=sessions,
@@ -334,7 +337,8 @@ def advise(file: str | Path, *, n: int, d: int, epochs: int, runs: int = 1) -> A
         OSError: the file cannot be read.
 
     """
-    job = {"n": whole(n), "d": whole(d), "epochs": whole(epochs), "runs": whole(runs)}
+    given = {"n": n, "d": d, "epochs": epochs, "runs": runs}
+    job = {name: wholes(name, [value])[0] for name, value in given.items()}
     found = Advice(**vars(advising.advise(Path(file), **job)))
     object.__setattr__(found, "file", Path(file))
     return found

@@ -66,8 +66,13 @@ class _Command(typer.core.TyperCommand):
         several = {name for name, option in options.items() if getattr(option, "multiple", False)}
         valued = {name for name, option in options.items() if not getattr(option, "is_flag", False)}
         missing = sum(option.param_type_name == "argument" for option in self.params)
+        races = not several.isdisjoint(_BACKENDS)
+
+        def is_known(word: str) -> bool:
+            return _is_number(word) or (races and _is_backend(word))
+
         waiting = sum(
-            not (word.startswith("-") or before in valued or _is_number(word) or _is_backend(word))
+            not (word.startswith("-") or before in valued or is_known(word))
             for before, word in zip(["", *args], args, strict=False)
         )
         words: list[str] = []
@@ -88,7 +93,7 @@ class _Command(typer.core.TyperCommand):
                 else:
                     missing -= 1
                     current = ""
-                waiting -= not (_is_number(word) or _is_backend(word))
+                waiting -= not is_known(word)
             words.append(word)
         return super().parse_args(ctx, words)
 

@@ -196,7 +196,7 @@ def _run(out: Path, chosen: "Settings") -> "Race":
 
     writable_folder(out)
     if (out / RESULT).exists():
-        note(f"the earlier result is kept as {out / PREVIOUS}")
+        note(f"the earlier result will be kept as {out / PREVIOUS}")
     note(announcement(chosen))
     with progress_bar() as on_progress:
         return run(out, chosen, on_progress)

@@ -352,6 +352,11 @@ def _text_format(path: Path, reading: Reading) -> Any:
     from pyarrow.dataset import CsvFileFormat
 
     layout = text_tables.layout(str(path), path, reading.decimal, reading.encoding)
+    if layout.comments and not layout.headless:
+        raise InputValueError(
+            f"{path}: has comments above the names, so it cannot be read in parts; remove them, or "
+            "save it as Parquet"
+        )
     return CsvFileFormat(
         parse_options=layout.parse_options(),
         convert_options=text_tables.convert_options(reading.decimal),

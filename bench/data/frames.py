@@ -58,12 +58,12 @@ def samples_of(
                 f"y: is missing; X is of type {type(X).__name__}, not a table of pandas, Polars or "
                 "pyarrow"
             )
-        if target is not None or len(features):
+        if target is not None or features:
             raise InputValueError("target and features: name columns, but X is an array")
         X, y = check_samples(*(_complete(X, y) if reading.drop_missing else (X, y)))
         return Dataset("the samples", unnamed(X.shape[1]), "y", X, y, headless=True)
     table = table_of(X, reading)
-    names = (str(features),) if isinstance(features, str) else tuple(map(str, features))
+    names = tuple(map(str, features))
     if isinstance(target, list | np.ndarray) or hasattr(target, "to_frame"):
         raise InputTypeError("target: needs the name of a column; its values can be given as y")
     if y is None:
@@ -87,11 +87,18 @@ def _require_no_series(X: Any) -> None:
 
 def _complete(X: Any, y: Any) -> tuple[Any, Any]:
     """Return the rows of two arrays in which no value is NaN; what is no array stays as it is."""
-    X, y = np.asarray(X), np.asarray(y)
+    X, y = _unmasked(X), _unmasked(y)
     if X.ndim != 2 or y.shape != (len(X),) or not {X.dtype.kind, y.dtype.kind} <= set("biuf"):
         return X, y
     whole = ~(np.isnan(X).any(axis=1) | np.isnan(y))
     return X[whole], y[whole]
+
+
+def _unmasked(values: Any) -> Any:
+    """Return an array, in which what was masked is NaN."""
+    if isinstance(values, np.ma.MaskedArray):
+        return np.ma.filled(values.astype(np.float64), np.nan)
+    return np.asarray(values)
 
 
 def table_of(data: Any, reading: Reading = PLAIN) -> Table:
@@ -120,7 +127,10 @@ def _beside(table: Table, name: str, y: Any) -> Table:
 
     def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
         others = [other for other in columns if other != name]
-        found = pa.Table.from_batches(list(table._batches(others)))
+        parts = list(table._batches(others))
+        if not parts:
+            return
+        found = pa.Table.from_batches(parts)
         if len(column) != found.num_rows:
             raise InputValueError(
                 f"y: needs one value per row of X, {found.num_rows:,}, got {len(column):,}"
@@ -164,12 +174,12 @@ def _column(data: Any, names: Sequence[str], name: str) -> "pa.ChunkedArray[Any]
         raise InputValueError(f"the table: has more than one column {name!r}")
     place = names.index(name)
     kind = type(data).__module__.partition(".")[0]
+    if isinstance(data, dict) and np.isscalar(list(data.values())[place]):
+        value = list(data.values())[place]
+        raise InputTypeError(f"the table: column {name!r} needs a list, got {value!r}")
     try:
         if isinstance(data, dict):
-            values = list(data.values())[place]
-            if np.ndim(values) == 0:
-                raise InputTypeError(f"the table: column {name!r} needs a list, got {values!r}")
-            return pa.chunked_array([pa.array(values)])
+            return pa.chunked_array([pa.array(list(data.values())[place])])
         if kind == "pandas":
             one = data.iloc[:, [place]].set_axis(["x"], axis=1)
             return pa.Table.from_pandas(one, preserve_index=False).column(0)

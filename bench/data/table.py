@@ -108,7 +108,7 @@ class Table:
                 if missing.any() and not self.reading.drop_missing:
                     raise self._what_is_missing(columns)
                 kept = chosen.filter(pa.array(~missing)) if missing.any() else chosen
-                blocks.append(_numbers(self.name, kept, done))
+                blocks.append(_numbers(self.name, kept, done + 1 + np.flatnonzero(~missing)))
                 done += batch.num_rows
         return blocks
 
@@ -282,14 +282,14 @@ def is_numeric(kind: pa.DataType) -> bool:
     return any(is_kind(kind) for is_kind in _NUMERIC)
 
 
-def _numbers(name: str, batch: pa.RecordBatch, done: int) -> Floats:
-    """Return a batch as one array of finite numbers; `done` rows precede it in the file."""
+def _numbers(name: str, batch: pa.RecordBatch, places: NDArray[np.int64]) -> Floats:
+    """Return a batch as one array of finite numbers; `places` are the rows in the file."""
     rows = np.empty((batch.num_rows, batch.num_columns))
     for j, values in enumerate(batch.columns):
         rows[:, j] = _plain(values).to_numpy(zero_copy_only=False)
     if not np.isfinite(rows).all():
         i, j = (int(k) for k in np.argwhere(~np.isfinite(rows))[0])
-        place = f"column {batch.schema.names[j]!r}, row {done + i + 1}"
+        place = f"column {batch.schema.names[j]!r}, row {places[i]}"
         raise InputValueError(f"{name}: {place}: {rows[i, j]} is not finite")
     return rows
 

@@ -83,7 +83,8 @@ def open_table(path: Path, reading: Reading = PLAIN) -> Table:
 def _open_csv(name: str, source: Source, reading: Reading) -> Table:
     layout = text_tables.layout(name, source, reading.decimal, reading.encoding)
     parse, read = layout.parse_options(), layout.read_options()
-    with pyarrow.csv.open_csv(arrow(source), read, parse) as reader:
+    infer = text_tables.convert_options(reading.decimal)
+    with pyarrow.csv.open_csv(arrow(source), read, parse, infer) as reader:
         inferred = reader.schema
     flags = {field.name for field in inferred if pa.types.is_boolean(field.type)}
     original = {column.strip(): column for column in inferred.names}

@@ -114,6 +114,7 @@ def resume(path: Path, on_progress: Progress = silent) -> Race:
         OSError: it cannot be read or written.
 
     """
+    path = Path(path)
     content = results.read(path)
     about = content["gradrace"]
     settings = settings_of(about["settings"]).resolved()

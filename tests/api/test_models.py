@@ -107,6 +107,11 @@ class TestColumns:
             fit = gradrace.fit(X, y, drop_missing=True, standardize=True)
             np.testing.assert_array_equal(fit.w, expected.w)
             assert "Left out: 2 rows with a missing value." in " ".join(str(fit.summary()).split())
+        masked = np.ma.masked_invalid(frame.fillna(np.nan).to_numpy(float))
+        with pytest.raises(InputTypeError, match="is a masked array"):
+            gradrace.fit(masked[:, :2], masked[:, 2])
+        fit = gradrace.fit(masked[:, :2], masked[:, 2], drop_missing=True, standardize=True)
+        np.testing.assert_array_equal(fit.w, expected.w)
         if missing is np.nan:
             values = frame.to_numpy(float)
             fit = gradrace.fit(values[:, :2], values[:, 2], drop_missing=True, standardize=True)
@@ -161,6 +166,8 @@ class TestColumns:
         ({"target": ["price"]}, "target: needs the name of a column"),
         ({"decimal": ","}, "decimal and encoding: apply only to files"),
         ({"features": ["size", "price"]}, "'price' is the target, so it cannot be a feature"),
+        ({"backend": 7}, "backends: needs names, got int"),
+        ({"features": object()}, "features: needs a list, got object"),
     ],
 )
 def test_arguments_that_cannot_be_used(options: dict[str, Any], message: str) -> None:
@@ -213,6 +220,12 @@ class TestUnfinished:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             gradrace.fit(self.X, self.y, epochs=100, standardize=True)
+
+    def test_messages_of_pictures_name_arguments(self) -> None:
+        with pytest.warns(UserWarning, match='or lr="auto"'):
+            fit = gradrace.fit(self.X, self.y, lr=1.0, epochs=100)
+        with pytest.raises(InputValueError, match='or lr="auto"'):
+            fit.plot()
 
     def test_divergence_is_said_once(self) -> None:
         with pytest.warns(UserWarning, match="diverged") as found:

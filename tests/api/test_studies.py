@@ -94,6 +94,13 @@ def test_a_saved_race_shows_itself(tmp_path: Path) -> None:
     assert "<img alt='The time per epoch" in found._repr_html_()
 
 
+def test_a_race_of_two_minds_is_refused() -> None:
+    with pytest.raises(InputValueError, match="cases: cannot be combined with sizes"):
+        gradrace.race("numpy", cases="5x1", sizes=[4])
+    with pytest.raises(InputTypeError, match="sizes: needs a whole number, got '100'"):
+        gradrace.race("numpy", sizes="100")
+
+
 def test_nothing_has_changed_is_an_error() -> None:
     with pytest.raises(InputValueError, match="no backend has changed since HEAD"):
         gradrace.race("numpy", against="HEAD")

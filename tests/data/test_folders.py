@@ -414,3 +414,39 @@ def test_parts_of_a_large_text_keep_their_encoding(
     files = open_files(path, reading=GERMAN)
     assert len(files.partitions.recipes) > 5
     np.testing.assert_array_equal(rows_of(files), [[1.5, 2.0]] * 50)
+
+
+def test_comments_above_numbers_cost_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the first part of a file has them."""
+    path = tmp_path / "t.csv"
+    path.write_text("# made\n# by me\n" + "".join(f"{i},{2 * i}\n" for i in range(40)), "utf-8")
+    monkeypatch.setattr(dask_files, "_TEXT_PART", 20)
+    files = open_files(path)
+    assert len(files.partitions.recipes) > 5
+    np.testing.assert_array_equal(rows_of(files), [[i, 2 * i] for i in range(40)])
+    path.write_text("# made by me\na,b\n1,2\n3,4\n", "utf-8")
+    with pytest.raises(InputValueError, match="has comments above the names"):
+        open_files(path)
+
+
+def test_a_flag_may_be_missing(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\ntrue,0\nfalse,1\ntrue,2\n-,3\n", "utf-8")
+    reading = Reading(drop_missing=True)
+    for in_parts in (True, False):
+        found = open_samples(path, in_parts=in_parts, reading=reading)
+        data = found.read() if isinstance(found, Files) else found
+        np.testing.assert_array_equal(data.X[:, 0], [1, 0, 1])
+
+
+def test_rows_are_counted_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n,1\n,2\n3,4\ninf,5\n6,7\n", "utf-8")
+    reading = Reading(drop_missing=True)
+    files = open_files(path, reading=reading)
+    with pytest.raises(InputValueError, match="row 4: inf is not finite"):
+        files.read()
+    with pytest.raises(InputValueError, match="row 4: inf is not finite"):
+        open_samples(path, in_parts=False, reading=reading)
