@@ -11,6 +11,7 @@ from bench.data.samples import reference_line
 from bench.learning import model, rates_files
 from bench.report.page import Section, page
 from bench.report.rates import about_study, advice, figures
+from bench.report.tables import epochs
 from bench.report.training import MOST_WEIGHTS, about_fit, fit_table, remarks, way_table
 
 if TYPE_CHECKING:
@@ -26,7 +27,11 @@ def training_page(fit: "Fit", *, auto: bool) -> str:
     from plots.svg import svg
 
     about = about_fit(fit, auto=auto)
-    answer = [*about, fit.failure] if fit.diverged else [*about, *remarks(fit)]
+    reached = (
+        f"After {epochs(int(fit.trajectory.epoch[-1]))}, the loss is {fit.loss:.6g}; the least "
+        f"possible is {fit.least_squares.loss:.6g}."
+    )
+    answer = [fit.failure, *about] if fit.diverged else [reached, *remarks(fit), *about]
     answer.append(fit.least_squares.ambiguity)
     result = Section("What was learned?")
     way = Section("How the loss fell").add(way_table(fit))
