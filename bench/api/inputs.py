@@ -55,7 +55,7 @@ def samples_from(
 
 
 def whole(value: Any) -> Any:
-    """Return 100000 for 1e5; what is no whole number is refused where it is used."""
+    """Return 1e5 as 100000; anything else is returned unchanged, and checked where it is used."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -91,10 +91,11 @@ def wholes(name: str, values: Any) -> list[int]:
 
 
 def named(backends: Any) -> list[str]:
-    """Return names of backends that there are.
+    """Return a list of the names of backends, all of which exist.
 
     Raises:
-        InputTypeError, InputValueError: something else was given, or there is no such backend.
+        InputTypeError: a name is not a string.
+        InputValueError: there is no backend of that name.
 
     """
     specs = listed("backends", backends)

@@ -327,7 +327,7 @@ def race(
 
 @in_python
 def advise(file: str | Path, *, n: int, d: int, epochs: int, runs: int = 1) -> Advice:
-    """Say which backend to use for `runs` trainings of `epochs` epochs on n samples of d features.
+    """Say which backend to use for `runs` runs of `epochs` epochs on n samples of d features.
 
     The times are estimated from the result file of a race on this machine.
 

@@ -86,7 +86,7 @@ def _require_no_series(X: Any) -> None:
 
 
 def _complete(X: Any, y: Any) -> tuple[Any, Any]:
-    """Return the rows of two arrays in which no value is NaN; what is no array stays as it is."""
+    """Return the rows of X (n, d) and y (n,) without NaN; unusable arrays are left for a check."""
     X, y = _unmasked(X), _unmasked(y)
     if X.ndim != 2 or y.shape != (len(X),) or not {X.dtype.kind, y.dtype.kind} <= set("biuf"):
         return X, y

@@ -92,8 +92,8 @@ class Table:
         """Return these columns as float64, in consecutive blocks (rows, len(columns)).
 
         Raises:
-            InputValueError: there is no such column, or it holds anything but finite
-                numbers; the message names the column and, where it can, the row.
+            InputValueError: a column is missing, or has values that are not finite numbers; the
+                message names the column and, if possible, the row.
             ColumnError: the same, where leaving out a column or rows would help.
 
         """

@@ -83,9 +83,10 @@ def layout(name: str, source: Source, decimal: str = ".", encoding: str = "utf-8
 
 def convert_options(decimal: str) -> pyarrow.csv.ConvertOptions:
     """Return how cells become values."""
-    options = pyarrow.csv.ConvertOptions(strings_can_be_null=True, decimal_point=decimal)
-    options.null_values = [*options.null_values, *NO_VALUE]  # type: ignore[misc]  # a list of str
-    return options
+    missing = [*(pyarrow.csv.ConvertOptions().null_values or ()), *NO_VALUE]
+    return pyarrow.csv.ConvertOptions(
+        null_values=missing, strings_can_be_null=True, decimal_point=decimal
+    )
 
 
 def _decoded(name: str, line: bytes, encoding: str) -> str:

@@ -19,7 +19,7 @@ def saved_page(source: Path) -> str:
     `gradrace rates` have written theirs into the folder.
 
     Raises:
-        InputValueError: there is no result, or it is damaged.
+        InputValueError: the path has no result, or a damaged one.
         OSError: it cannot be read.
 
     """

@@ -184,7 +184,7 @@ def _gram(content: ResultFile) -> Iterator[Figure]:
 
 
 def _passes(content: ResultFile, name: str, passes: int) -> float | None:
-    """Return the time of so many passes of `numba-simd`, divided by the set-up of `gram`."""
+    """Return how long `passes` passes of `numba-simd` take, in units of the set-up of `gram`."""
     rows = {
         row["backend"]: row
         for case in content["gradrace"]["cases"]
@@ -198,12 +198,12 @@ def _passes(content: ResultFile, name: str, passes: int) -> float | None:
 
 def _libraries_over_setup(n: int, d: int) -> float:
     """Return the time of AᵀA and of R by NumPy, A = [1 X y], divided by the set-up of `gram`."""
-    data, gram = synthetic(n, d), backends.load("gram")
+    data = synthetic(n, d)
+    gram: Any = backends.load("gram")  # which has `condense`, unlike other backends
     A, samples = np.column_stack([np.ones(n), data.X, data.y]), gram.prepare(data.X, data.y)
-    condense: Any = gram.condense  # type: ignore[attr-defined]  # of this backend
-    condense(samples)
+    gram.condense(samples)
     product, triangle, own = _best(
-        lambda: A.T @ A, lambda: np.linalg.qr(A, mode="r"), lambda: condense(samples)
+        lambda: A.T @ A, lambda: np.linalg.qr(A, mode="r"), lambda: gram.condense(samples)
     )
     return (product + triangle) / own
 

@@ -131,3 +131,13 @@ def test_markdown(pair: Pair) -> None:
     assert {line.count("|") for line in lines} == {8}
     assert lines[1] == "| --- | --- | --- | --- | --- | --- | --- |"
     assert "| slower |" in next(line for line in lines if "100 × 1 | numba" in line)
+
+
+def test_a_set_up_is_not_compared_over_other_epochs(tmp_path: Path) -> None:
+    """Its share of the time per epoch depends on the epochs of a call."""
+    times = {"numpy": 8e-6, "gram": 1e-8}
+    for name, epochs in (("old", 500), ("new", 5_000)):
+        write_run(tmp_path / f"{name}.json", {f"100x1@{epochs}": times}, once=["gram"])
+    found = compare(tmp_path / "old.json", tmp_path / "new.json")
+    assert [change.backend for change in found.changes] == ["numpy"]
+    assert "not compared, because the set-up counts: gram" in found.differences

@@ -21,7 +21,7 @@ from bench.race import record, state, trial
 from bench.race import run as race
 from bench.race.cases import FULL, QUICK, grid
 from bench.race.settings import Settings, choose
-from bench.race.state import Race
+from bench.race.state import PREVIOUS, RESULT, Race
 from bench.report.details import race_table
 from tests.conftest import FOREIGN
 from tests.runs import write_run
@@ -371,3 +371,12 @@ class TestResume:
         monkeypatch.setattr(facts, "machine_info", lambda: {**here, "memory": 1})
         with pytest.raises(InputValueError, match="was begun on another machine"):
             race.resume(partial)
+
+
+def test_the_result_of_an_earlier_race_is_kept(tmp_path: Path) -> None:
+    race._keep(tmp_path / RESULT)  # there is none
+    for content in ("first", "second"):
+        (tmp_path / RESULT).write_text(content, "utf-8")
+        race._keep(tmp_path / RESULT)
+        assert not (tmp_path / RESULT).exists()
+        assert (tmp_path / PREVIOUS).read_text("utf-8") == content

@@ -156,6 +156,13 @@ class TestOfWhatIsSaved:
         assert saved_page(tmp_path) == saved_page(tmp_path / "benchmark.json")
         assert "numba is the fastest" in saved_page(tmp_path)
 
+    def test_a_study_of_sizes_whatever_the_order_of_its_files(self, tmp_path: Path) -> None:
+        times = {"1000x1": TIMES["1000x1"], "10000x1": TIMES["10000x1"], "1000x10": {"numba": 1e-5}}
+        for threads in (1, 2, 16):
+            write_run(tmp_path / f"scale-{threads}.json", times, threads=threads)
+        found = re.findall(r"<h2>Threads: (\d+)</h2>", saved_page(tmp_path))
+        assert found == ["1", "2", "16"]
+
     def test_a_study_of_rates(self, tmp_path: Path) -> None:
         folder = tmp_path / "rates"
         folder.mkdir()
