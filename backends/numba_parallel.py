@@ -1,37 +1,40 @@
 """Rung `numba-parallel`: the fused pass of `numba-simd`, shared among all cores.
 
-Every thread passes over its share of the samples and leaves the sums in its own row, at least a
-cache line from the next. The rows are then added in order, so the result is the same to the last
-bit for a fixed number of threads, whichever thread finishes first.
+The samples are divided into shares. In every epoch, a thread claims one share after the other,
+beginning with those it had in the epoch before, whose samples may still be in its core's cache, and
+puts their sums on a board. Then every thread adds the sums on the board, in the order of the
+shares, and makes the update for itself. So all threads have the same (w, b) to the last bit,
+whichever thread summed which share, and nothing has to be handed out between two epochs.
 
-An epoch ends only when all threads have finished, and starting them again takes about 1.3 μs
-(OpenMP, 2 cores). One core passes over 5,000 to 25,000 numbers in that time. So every thread must
-get at least 32,768 numbers, and fewer threads are started if there are not enough. A problem of
-less than twice that size stays on one thread, where this rung is the same as `numba-simd`. With
-Numba's own threading layer, `workqueue`, starting takes 80 μs; there, every thread must get 2²⁰
-numbers.
+No thread waits for another one for long. If the system has stopped a thread in the middle of a
+share, because another program wants its core, those that go on sum this share again, after a while;
+both put the same numbers on the board. As long as one thread runs, the training goes on, and beside
+a busy program, a call takes about as long as with `numba-simd`. With a barrier at the end of every
+epoch, such as the one after a loop of `prange`, a call has taken 50 times as long.
 
-Beyond the last cache, all cores share one memory. On a virtual machine where one core reads 31 to
-37 GB/s, two cores read 36 to 62, depending on the hour, so they are at most 1.1 to 1.8 times as
-fast.
+Two cores are about as fast as one if a share has 8,192 numbers. A problem of less than twice that
+size stays on one thread, where this rung is the same as `numba-simd`.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 
 import numpy as np
-from numba import get_num_threads, njit, prange, set_num_threads
-from numba.np.ufunc.parallel import threading_layer
+from numba import get_num_threads, njit
 
-from backends import interface, numba_simd
-from backends.interface import Floats, Samples, Start, Trajectory
+from backends import atomic, interface, numba_simd
+from backends.interface import Floats, Integers, Samples, Start, Trajectory
 from backends.numba_simd import gradients, loss, predict, prepare, update
 
 __all__ = ["gradients", "loss", "predict", "prepare", "train", "update"]
 
-_SHARE = 2**15  # numbers (features and targets of all samples) that are worth a thread
-_SHARE_OF_A_QUEUE = 2**20  # the same where threads start slowly
+_SHARE = 2**13  # numbers (features and targets of all samples) that are worth a share
+_SAMPLES = 64  # samples that are worth a share: it leaves d + 2 sums to be added
+_EACH = 8  # shares per thread at most; the more there are, the less a thread waits for the last one
+_LINE = 8  # numbers in a cache line, which two threads should not write to at the same time
+_BOARD = 2**20  # numbers on a board at most; the epochs that follow get another one
+_CLAIMED, _DONE = 1, 2
 
 
 def train(
@@ -43,95 +46,122 @@ def train(
     threads as Numba is allowed to (NUMBA_NUM_THREADS), if that many pay off.
     """
     X, y = data
-    threads = _threads_worth_it(X.size + y.size)
+    shares, threads = _division(len(y), X.size + y.size)
     if threads == 1:
         return numba_simd.train(data, lr=lr, epochs=epochs, w0=w0, b0=b0, every=every)
     lr, epochs, w, b, every = interface.check_schedule(X.shape[1], lr, epochs, w0, b0, every)
     epoch = interface.recorded_epochs(epochs, every)
-    oriented = X if len(w) > numba_simd.FEW else X.T
-    with _team(threads):
-        path = _train_in_shares(oriented, y, w, b, lr, epochs, every, len(epoch), threads)
-    return Trajectory(epoch, *path)
+    rows, d = len(epoch), len(w)
+    path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
+    width = -(-(d + 3) // _LINE) * _LINE
+    length = max(_BOARD // (shares * width), 1)
+    team = _team(threads - 1, os.getpid())
+    for first in range(0, epochs + 1, length):
+        board = np.zeros((min(length, epochs + 1 - first), shares, width))
+        row = -(-first // every)
+        part = partial(
+            _take_part,
+            X if d > numba_simd.FEW else X.T,
+            y,
+            lr,
+            (threads, first, epochs, every),
+            (path_w[row:], path_b[row:], path_loss[row:]),
+            board,
+            board.view(np.int64).reshape(len(board), -1),
+        )
+        helpers = [team.submit(part, t, w.copy(), b) for t in range(1, threads)]
+        b = part(0, w, b)
+        for helper in helpers:
+            helper.cancel()  # if it has not even begun
+    return Trajectory(epoch, path_w, path_b, path_loss)
 
 
-def _threads_worth_it(numbers: int) -> int:
-    """Return how many threads Numba may use, or fewer, if their shares would be too small."""
-    threads = min(get_num_threads(), numbers // _SHARE)
-    if threads > 1 and _layer() == "workqueue":
-        threads = min(threads, numbers // _SHARE_OF_A_QUEUE)
-    return max(threads, 1)
+def _division(samples: int, numbers: int) -> tuple[int, int]:
+    """Return the number of shares, and of threads: those Numba may use, or fewer."""
+    shares = min(numbers // _SHARE, samples // _SAMPLES)
+    threads = min(get_num_threads(), shares) if shares > 1 else 1
+    return min(shares // threads, _EACH) * threads, threads
 
 
 @cache
-def _layer() -> str:
-    """Return the name of Numba's threading layer, which is known once threads were started."""
-    one = np.zeros((1, 1))
-    _sums_of_shares(one, one[0], one[0], 0.0, np.empty((1, 3)), one)
-    layer: Callable[[], str] = threading_layer
-    return layer()
+def _team(helpers: int, _process: int) -> ThreadPoolExecutor:
+    """Return threads that sleep between two calls; a process that was forked needs its own."""
+    return ThreadPoolExecutor(helpers, "numba-parallel")
 
 
-@contextmanager
-def _team(threads: int) -> Iterator[None]:
-    """Limit Numba to `threads`; the others sleep, because an epoch would wait for them, too."""
-    before = get_num_threads()
-    set_num_threads(threads)
-    try:
-        yield
-    finally:
-        set_num_threads(before)
-
-
-@njit(cache=True, fastmath=numba_simd.REORDER)
-def _train_in_shares(
+@njit(cache=True, nogil=True, fastmath=numba_simd.REORDER)
+def _take_part(
     X: Floats,
     y: Floats,
+    lr: float,
+    schedule: tuple[int, int, int, int],
+    path: tuple[Floats, Floats, Floats],
+    board: Floats,
+    marks: Integers,
+    me: int,
     w: Floats,
     b: float,
-    lr: float,
-    epochs: int,
-    every: int,
-    rows: int,
-    threads: int,
-) -> tuple[Floats, Floats, Floats]:
-    """Train as `numba_simd._train` does; each of the `threads` handles a share of the samples."""
+) -> float:
+    """Train as `numba_simd._train` does, through the epochs of a board; change w, and return b.
+
+    The rows of board[k] are those of the shares in epoch first + k: a mark, Σ rᵢxᵢ, Σ rᵢ and Σ rᵢ².
+    Only the thread `me` = 0 records the path; the others leave when it is about to finish.
+    """
+    threads, first, epochs, every = schedule
+    path_w, path_b, path_loss = path
     n, d = len(y), len(w)
-    path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
-    sums, grad_w = np.empty((threads, d + 2 + 8)), np.empty(d)  # 8: a cache line apart
-    strips = np.empty((threads, numba_simd.strip_length(X.size)))
+    length, shares, width = board.shape
+    even = 2 if d > numba_simd.FEW else 32  # samples that `numba_simd` adds at once
+    patience = 4 * (X.size // shares)  # reads of a mark; about as many as a share takes cycles
+    own, sums, grad_w = np.empty(d + 2), np.empty(d + 2), np.empty(d)
+    strip = np.empty(numba_simd.strip_length(X.size))
     row = 0
 
-    for k in range(epochs + 1):
-        _sums_of_shares(X, y, w, b, sums, strips)
-        for t in range(1, threads):
+    for k in range(length):
+        if me > 0 and atomic.read(marks[length - 1], 0) == _DONE:
+            break
+        for turn in range(2 * shares):
+            s = (me * shares // threads + turn) % shares
+            mark = s * width
+            if turn < shares:
+                mine = atomic.claim(marks[k], mark, _CLAIMED)
+            else:
+                mine = not _is_done(marks[k], mark, patience)
+            if mine:
+                start = n * s // shares // even * even
+                stop = n if s == shares - 1 else n * (s + 1) // shares // even * even
+                _sums_of_share(X, y, start, stop, w, b, own, strip)
+                for j in range(d + 2):
+                    board[k, s, j + 1] = own[j]
+                atomic.write(marks[k], mark, _DONE)
+        for j in range(d + 2):
+            sums[j] = 0.0
+        for s in range(shares):
             for j in range(d + 2):
-                sums[0, j] += sums[t, j]
-        sum_rx, sum_r, squares = sums[0], sums[0, d], sums[0, d + 1]
-        if k % every == 0 or k == epochs:
+                sums[j] += board[k, s, j + 1]
+        sum_r, squares = sums[d], sums[d + 1]
+        if me == 0 and ((first + k) % every == 0 or first + k == epochs):
             for j in range(d):
                 path_w[row, j] = w[j]
             path_b[row] = b
             path_loss[row] = squares / n  # L = (1/n) Σ rᵢ²
             row += 1
         for j in range(d):
-            grad_w[j] = 2.0 / n * sum_rx[j]  # ∂L/∂w = (2/n) Xᵀr
+            grad_w[j] = 2.0 / n * sums[j]  # ∂L/∂w = (2/n) Xᵀr
         grad_b = 2.0 / n * sum_r  # ∂L/∂b = (2/n) Σ rᵢ
         for j in range(d):
             w[j] -= lr * grad_w[j]  # w ← w − α ∂L/∂w
         b -= lr * grad_b  # b ← b − α ∂L/∂b
 
-    return path_w, path_b, path_loss
+    return b
 
 
-@njit(cache=True, fastmath=numba_simd.REORDER, parallel=True)
-def _sums_of_shares(
-    X: Floats, y: Floats, w: Floats, b: float, sums: Floats, strips: Floats
-) -> None:
-    """Put the sums of every thread's share of the samples into its row of `sums`."""
-    threads, n = len(sums), len(y)
-    for t in prange(threads):
-        start, stop = n * t // threads, n * (t + 1) // threads
-        _sums_of_share(X, y, start, stop, w, b, sums[t], strips[t])
+@njit(cache=True, forceinline=True)
+def _is_done(marks: Integers, mark: int, patience: int) -> bool:
+    """Whether the sums of this share are on the board, or will be soon enough."""
+    while patience > 0 and atomic.read(marks, mark) != _DONE:
+        patience -= 1
+    return patience > 0
 
 
 @njit(cache=True, forceinline=True, fastmath=numba_simd.REORDER)

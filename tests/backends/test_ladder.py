@@ -212,6 +212,7 @@ class TestSimd:
 
 
 SIZES = [(40_001, 1), (9_001, 9), (3_001, 30)]
+SMALL = (11_001, 1)
 Trained = dict[tuple[int, int], Trajectory]
 
 
@@ -234,11 +235,10 @@ def in_threads(
     sizes: list[tuple[int, int]],
     file: Path,
     threads: int = 2,
-    layer: str = "default",
     cache: Path | None = None,
 ) -> Trained:
     """Train in a process with this many threads, however many the machine has."""
-    variables = {"NUMBA_NUM_THREADS": str(threads), "NUMBA_THREADING_LAYER": layer}
+    variables = {"NUMBA_NUM_THREADS": str(threads)}
     if cache is not None:
         variables["NUMBA_CACHE_DIR"] = str(cache)
     subprocess.run(
@@ -277,24 +277,114 @@ class TestParallel:
         alone = trained(backends.load("numba-simd"), data.X, data.y, 0.1, 30)
         assert not np.array_equal(first.loss, alone.loss)  # the work was divided
 
-    def test_the_team_is_as_large_as_there_are_shares(self) -> None:
-        code = (
-            "import numba; from backends.numba_parallel import _team, _threads_worth_it as worth\n"
-            "with _team(worth(80_002)): assert numba.get_num_threads() == 2\n"
-            "assert (worth(80_002), worth(10**6), numba.get_num_threads()) == (2, 4, 4)"
+    def test_threads_that_would_get_too_little_stay_out(self, tmp_path: Path) -> None:
+        """11,001 samples are worth two shares, however many threads there are."""
+        two, four = (
+            in_threads([SMALL], tmp_path / f"{threads}.npz", threads)[SMALL] for threads in (2, 4)
         )
-        environment = {**os.environ, "NUMBA_NUM_THREADS": "4"}
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, env=environment)
+        np.testing.assert_array_equal(two.loss, four.loss)
 
-    def test_threads_that_would_get_too_little_stay_out(
-        self, twice: list[Trained], tmp_path: Path
+
+class TestShares:
+    """How `numba-parallel` divides an epoch, whichever thread gets to run."""
+
+    module: Any = backends.load("numba-parallel")
+
+    @pytest.fixture(autouse=True)
+    def three_threads(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(self.module, "get_num_threads", lambda: 3)
+
+    @pytest.mark.parametrize(
+        ("samples", "numbers", "shares", "threads"),
+        [
+            (8_191, 16_382, 0, 1),  # less than two shares
+            (8_192, 16_384, 2, 2),
+            (16_384, 32_768, 3, 3),  # as many for every thread
+            (10**6, 10**7, 24, 3),
+            (127, 10**6, 0, 1),  # few samples, of many features
+            (192, 10**6, 3, 3),
+        ],
+    )
+    def test_every_thread_gets_some_or_stays_out(
+        self, samples: int, numbers: int, shares: int, threads: int
     ) -> None:
-        """80,002 numbers are worth two threads, however many there are."""
-        four = in_threads(SIZES[:1], tmp_path / "4.npz", threads=4)
-        np.testing.assert_array_equal(twice[0][SIZES[0]].loss, four[SIZES[0]].loss)
+        found, team = self.module._division(samples, numbers)
+        assert team == threads
+        assert threads == 1 or found == shares
 
-    def test_where_threads_start_slowly_they_get_more(self, tmp_path: Path) -> None:
-        data = synthetic(40_001, 1)
-        path = in_threads(SIZES[:1], tmp_path / "slow.npz", layer="workqueue")[SIZES[0]]
-        alone = trained(backends.load("numba-simd"), data.X, data.y, 0.1, 30)
-        np.testing.assert_array_equal(path.loss, alone.loss)
+    def train(self, n: int, d: int, epochs: int = 30, every: int = 1) -> Trajectory:
+        data = synthetic(n, d)
+        prepared = self.module.prepare(data.X, data.y)
+        path: Trajectory = self.module.train(prepared, lr=0.1, epochs=epochs, every=every)
+        return path
+
+    def assert_same(self, p: Trajectory, q: Trajectory) -> None:
+        for a, b in zip(p, q, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+    @pytest.mark.parametrize(("n", "d"), SIZES)
+    def test_the_bits_are_the_same_if_no_other_thread_ever_runs(
+        self, n: int, d: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        together = self.train(n, d)
+        stopped = Stopped()
+        monkeypatch.setattr(self.module, "_team", lambda *_: stopped)
+        self.assert_same(self.train(n, d), together)
+        assert stopped.cancelled == 2
+
+    @pytest.mark.parametrize(("n", "d"), SIZES)
+    def test_shares_of_threads_that_have_stopped_are_taken_over(
+        self, n: int, d: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The others claim all they can, and never come back."""
+        together = self.train(n, d)
+        monkeypatch.setattr(self.module, "_team", lambda *_: Stopped(claims=True))
+        self.assert_same(self.train(n, d), together)
+
+    @pytest.mark.parametrize("every", [1, 7, 100])
+    def test_later_epochs_get_another_board(
+        self, every: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        together = self.train(9_001, 3, epochs=30, every=every)
+        monkeypatch.setattr(self.module, "_BOARD", 500)
+        self.assert_same(self.train(9_001, 3, epochs=30, every=every), together)
+
+    @pytest.mark.parametrize(("n", "d"), SIZES)
+    def test_any_thread_can_make_all_epochs_by_itself(
+        self, n: int, d: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Thread 2 begins, and thread 0 finds everything on the board."""
+        together = self.train(n, d)
+        monkeypatch.setattr(self.module, "_team", lambda *_: Stopped(runs=True))
+        self.assert_same(self.train(n, d), together)
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+    def test_a_forked_process_has_threads_of_its_own(self) -> None:
+        self.train(9_001, 9)
+        here = self.module._team(2, os.getpid())
+        assert self.module._team(2, os.getpid()) is here
+        assert self.module._team(2, -1) is not here
+
+    def test_callers_in_two_threads_do_not_disturb_each_other(self) -> None:
+        expected = self.train(9_001, 9)
+        with ThreadPoolExecutor(2) as callers:
+            for found in callers.map(lambda _: self.train(9_001, 9), range(8)):
+                self.assert_same(found, expected)
+
+
+class Stopped:
+    """A team whose threads never run; or claim every share and stop; or run before anyone else."""
+
+    def __init__(self, claims: bool = False, runs: bool = False) -> None:
+        self.claims, self.runs, self.cancelled = claims, runs, 0
+
+    def submit(self, part: Any, me: int, w: Floats, b: float) -> "Stopped":
+        if self.claims:
+            *_, board, marks = part.args
+            marks[:, :: board.shape[2]] = 1
+        if self.runs and me == 2:
+            part(me, w, b)
+        return self
+
+    def cancel(self) -> None:
+        self.cancelled += 1

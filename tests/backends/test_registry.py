@@ -76,7 +76,7 @@ def test_every_rung_has_a_color_of_its_own() -> None:
 SOURCES = {
     "python": {"pure_python", "interface"},
     "numpy": {"numpy_vectorized", "interface"},
-    "numba-parallel": {"numba_parallel", "numba_simd", "numba_jit", "interface"},
+    "numba-parallel": {"numba_parallel", "atomic", "numba_simd", "numba_jit", "interface"},
     "gram": {"gram", "gram_passes", "numba_simd", "numba_jit", "interface"},
     "dask": {
         "dask_partitions",
