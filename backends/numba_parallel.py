@@ -23,7 +23,7 @@ from functools import cache, partial
 import numpy as np
 from numba import get_num_threads, njit
 
-from backends import atomic, interface, numba_simd
+from backends import instructions, interface, numba_simd
 from backends.interface import Floats, Integers, Samples, Start, Trajectory
 from backends.numba_simd import gradients, loss, predict, prepare, update
 
@@ -65,6 +65,7 @@ def train(
             y,
             lr,
             (threads, first, epochs, every),
+            numba_simd.strip_and_lead(X.size // threads, d),
             (path_w[row:], path_b[row:], path_loss[row:]),
             board,
             board.view(np.int64).reshape(len(board), -1),
@@ -95,6 +96,7 @@ def _take_part(
     y: Floats,
     lr: float,
     schedule: tuple[int, int, int, int],
+    reading: tuple[int, int],
     path: tuple[Floats, Floats, Floats],
     board: Floats,
     marks: Integers,
@@ -107,33 +109,34 @@ def _take_part(
     The rows of board[k] are those of the shares in epoch first + k: a mark, Σ rᵢxᵢ, Σ rᵢ and Σ rᵢ².
     Only the thread `me` = 0 records the path; the others leave when it is about to finish.
     """
-    threads, first, epochs, every = schedule
+    (threads, first, epochs, every), (samples, lead) = schedule, reading
     path_w, path_b, path_loss = path
-    n, d = len(y), len(w)
-    length, shares, width = board.shape
+    n, d, (length, shares, width) = len(y), len(w), board.shape
     even = 2 if d > numba_simd.FEW else 32  # samples that `numba_simd` adds at once
     patience = 4 * (X.size // shares)  # reads of a mark; about as many as a share takes cycles
     own, sums, grad_w = np.empty(d + 2), np.empty(d + 2), np.empty(d)
-    strip = np.empty(numba_simd.strip_length(X.size))
+    strip = np.empty(samples)
     row = 0
 
     for k in range(length):
-        if me > 0 and atomic.read(marks[length - 1], 0) == _DONE:
+        if me > 0 and instructions.read(marks[length - 1], 0) == _DONE:
             break
         for turn in range(2 * shares):
             s = (me * shares // threads + turn) % shares
             mark = s * width
             if turn < shares:
-                mine = atomic.claim(marks[k], mark, _CLAIMED)
+                mine = instructions.read(marks[k], mark) == 0 and instructions.claim(
+                    marks[k], mark, _CLAIMED
+                )
             else:
                 mine = not _is_done(marks[k], mark, patience)
             if mine:
                 start = n * s // shares // even * even
                 stop = n if s == shares - 1 else n * (s + 1) // shares // even * even
-                _sums_of_share(X, y, start, stop, w, b, own, strip)
+                _sums_of_share(X, start, y[start:stop], w, b, own, strip, lead)
                 for j in range(d + 2):
                     board[k, s, j + 1] = own[j]
-                atomic.write(marks[k], mark, _DONE)
+                instructions.write(marks[k], mark, _DONE)
         for j in range(d + 2):
             sums[j] = 0.0
         for s in range(shares):
@@ -159,21 +162,21 @@ def _take_part(
 @njit(cache=True, forceinline=True)
 def _is_done(marks: Integers, mark: int, patience: int) -> bool:
     """Whether the sums of this share are on the board, or will be soon enough."""
-    while patience > 0 and atomic.read(marks, mark) != _DONE:
+    while patience > 0 and instructions.read(marks, mark) != _DONE:
         patience -= 1
     return patience > 0
 
 
 @njit(cache=True, forceinline=True, fastmath=numba_simd.REORDER)
 def _sums_of_share(
-    X: Floats, y: Floats, start: int, stop: int, w: Floats, b: float, sums: Floats, strip: Floats
+    X: Floats, start: int, y: Floats, w: Floats, b: float, sums: Floats, strip: Floats, lead: int
 ) -> None:
-    """Put Σ rᵢxᵢ, Σ rᵢ and Σ rᵢ² of the samples from `start` to `stop` into `sums`."""
-    d, y = len(w), y[start:stop]
+    """Put Σ rᵢxᵢ, Σ rᵢ and Σ rᵢ² of the samples from `start` on, with targets y, into `sums`."""
+    d, stop = len(w), start + len(y)
     if d == 1:
         squares, sums[0], sum_r = numba_simd.sums_of_line(X[0, start:stop], y, w[0], b)
     elif d > numba_simd.FEW:
-        squares, sum_r = numba_simd.sums_of_rows(X[start:stop], y, w, b, sums[:d])
+        squares, sum_r = numba_simd.sums_of_rows(X[start:stop], y, w, b, sums[:d], lead)
     else:
         squares, sum_r = numba_simd.sums_of_columns(X, start, y, w, b, sums[:d], strip)
     sums[d], sums[d + 1] = sum_r, squares

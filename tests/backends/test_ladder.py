@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import backends
+from backends import numba_simd
 from backends.gram_passes import MANY
 from backends.interface import Backend, Floats, Trajectory, recorded_epochs
 from bench.data.samples import synthetic
@@ -202,6 +203,42 @@ class TestSimd:
             path = trained(backends.load(name), data.X, data.y, lr, 40)
             found = verdict(path, data.X, data.y, lr)
             assert found.agrees, found.reason
+
+    @pytest.mark.parametrize("d", range(2, 12))
+    def test_columns_are_added_in_pairs_and_one_that_is_left_over(self, d: int) -> None:
+        data = synthetic(300, d)
+        X, y = data.X, data.y
+        w, sums, strip = np.linspace(1, 2, d), np.full(d, np.nan), np.empty(64)
+        columns = np.ascontiguousarray(X.T)
+        found = numba_simd.sums_of_columns(columns, 100, y[100:], w, 3.0, sums, strip)
+        r = X[100:] @ w + 3.0 - y[100:]
+        np.testing.assert_allclose(found, [r @ r, r.sum()], rtol=1e-12)
+        np.testing.assert_allclose(sums, X[100:].T @ r, rtol=1e-9, atol=1e-9)
+
+    @pytest.mark.parametrize("n", [1, 2, 101])
+    def test_rows_that_are_fetched_ahead_give_the_same_sums(self, n: int) -> None:
+        data, w = synthetic(n, 20), np.linspace(1, 2, 20)
+        sums = np.empty((2, 20))
+        alone, fetched = (
+            numba_simd.sums_of_rows(data.X, data.y, w, 3.0, sums[i], lead)
+            for i, lead in enumerate((0, 512))
+        )
+        assert alone == fetched
+        np.testing.assert_array_equal(*sums)
+
+    @pytest.mark.parametrize(
+        ("numbers", "d", "strip", "lead"),
+        [
+            (2**18, 512, 256, 0),
+            (2**18 + 1, 512, 256, 512),
+            (2**18 + 1, 513, 256, 0),
+            (2**21, 2, 64, 512),
+        ],
+    )
+    def test_larger_samples_are_fetched_ahead(
+        self, numbers: int, d: int, strip: int, lead: int
+    ) -> None:
+        assert numba_simd.strip_and_lead(numbers, d) == (strip, lead)
 
     def test_its_samples_begin_a_cache_line(self) -> None:
         for d in (1, 5, 20):

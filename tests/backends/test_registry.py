@@ -76,8 +76,8 @@ def test_every_rung_has_a_color_of_its_own() -> None:
 SOURCES = {
     "python": {"pure_python", "interface"},
     "numpy": {"numpy_vectorized", "interface"},
-    "numba-parallel": {"numba_parallel", "atomic", "numba_simd", "numba_jit", "interface"},
-    "gram": {"gram", "gram_passes", "numba_simd", "numba_jit", "interface"},
+    "numba-parallel": {"numba_parallel", "instructions", "numba_simd", "numba_jit", "interface"},
+    "gram": {"gram", "gram_passes", "instructions", "numba_simd", "numba_jit", "interface"},
     "dask": {
         "dask_partitions",
         "dask_files",
@@ -85,6 +85,7 @@ SOURCES = {
         "dask_tasks",
         "gram",
         "gram_passes",
+        "instructions",
         "numba_simd",
         "numba_jit",
         "interface",

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numba import njit
 
-from backends import atomic
+from backends import instructions
 from backends.interface import Integers
 
 MANY = 100_000
@@ -16,7 +16,7 @@ def claim_all(marks: Integers, me: int) -> int:
     """Return how many were free."""
     mine = 0
     for i in range(len(marks)):
-        mine += atomic.claim(marks, i, me)
+        mine += instructions.claim(marks, i, me)
     return mine
 
 
@@ -24,11 +24,11 @@ def claim_all(marks: Integers, me: int) -> int:
 def count_in_turn(numbers: Integers, turn: Integers, me: int) -> int:
     """Count up to 2 len(numbers), every other number by the other one of two threads."""
     for i in range(len(numbers)):
-        while atomic.read(turn, 0) != 2 * i + me:
+        while instructions.read(turn, 0) != 2 * i + me:
             pass
         numbers[0] += 1
-        atomic.write(turn, 0, 2 * i + me + 1)
-    return atomic.read(turn, 0)
+        instructions.write(turn, 0, 2 * i + me + 1)
+    return instructions.read(turn, 0)
 
 
 def test_every_mark_is_claimed_by_one_thread() -> None:
