@@ -11,7 +11,7 @@ differently. The process that compiles uses one copy, and later processes use th
 last bits may differ. With one feature, `forceinline` avoids this. With several features, it would
 cost a tenth or more of the speed beyond the last cache.
 
-Vector instructions need terms of a sum that are neighbors in memory. With up to 11 features, these
+Vector instructions need terms of a sum that are neighbors in memory. With up to 16 features, these
 terms are samples: `prepare` stores X column by column, and a strip of 256 samples is small enough
 to stay in the first cache while it is read twice, for ŷ and for the gradient. (If the data come
 from memory, a strip has 64 samples: the shorter the pause between two strips of a column, the
@@ -39,7 +39,7 @@ __all__ = ["gradients", "loss", "predict", "prepare", "train", "update"]
 
 ONE_CORE = True
 REORDER = {"reassoc", "contract", "nsz"}
-FEW = 11  # features; up to this many, each column is read as a stream
+FEW = 16  # features; up to this many, each column is read as a stream
 _ROUND = 32  # samples that are added at once: four vectors of eight
 _STRIP, _SHORT_STRIP = 256, 64  # samples
 _CACHED = 2**21  # numbers (16 MB) that fit in the last cache

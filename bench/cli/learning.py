@@ -33,6 +33,7 @@ from bench.report.terminal import (
     note,
     progress,
     progress_bar,
+    show,
     show_lines,
     show_saved,
     show_values,
@@ -108,9 +109,7 @@ def train(
     from bench.data.folders import Files
     from bench.learning import kept, model, training
     from bench.learning.model import OF_A_MODEL
-    from bench.report.learning_page import training_page
-    from bench.report.page import PAGE, write
-    from bench.report.training import report
+    from bench.report.learning import title
 
     usable([backend] if backend else [])
     rate = rate_of(lr, file)
@@ -151,9 +150,16 @@ def train(
             epochs=epochs,
             standardize=standardize,
             tol=tol,
+            on_start=lambda: show(title(samples)),
             on_progress=on_progress,
         )
-    show_lines(report(fit, auto=rate == "auto"))
+    from bench.report.learning_page import training_page
+    from bench.report.page import PAGE, write
+    from bench.report.training import report
+
+    said = report(fit, auto=rate == "auto")
+    next(said)  # the title
+    show_lines(said)
     warn(fit.least_squares.ambiguity)
     saved: list[Path] = []
     try:

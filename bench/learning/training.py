@@ -170,6 +170,7 @@ def train(
     epochs: int = 10_000,
     standardize: bool = False,
     tol: float | None = None,
+    on_start: Callable[[], None] = lambda: None,
     on_progress: Callable[[int, float], None] = lambda _epoch, _loss: None,
 ) -> Fit:
     """Train from zero in chunks of about 0.1 s; the trajectory is the same as in a single call.
@@ -177,8 +178,9 @@ def train(
     `lr="auto"` means `rate_choice.best_rate`. With `standardize`, the backend gets centered and
     scaled columns, including the target, so training starts at w = 0 and b = the mean of y. With
     `tol`, it may end earlier; see `Stopping`. Every epoch is kept, or every k-th one of more than
-    100,000, so that the history stays small. `on_progress` is called with (epoch, loss) after each
-    chunk. Ctrl-C ends the training and returns the result so far.
+    100,000, so that the history stays small. `on_start` is called when the arguments have been
+    checked, before the backend is imported, and `on_progress` with (epoch, loss) after each chunk.
+    Ctrl-C ends the training and returns the result so far.
 
     Raises:
         InputTypeError, InputValueError: an argument or the backend cannot be used.
@@ -188,13 +190,15 @@ def train(
     d = len(data.features)
     check_schedule(d, 1.0 if lr == "auto" else lr, epochs)
     stopping = None if tol is None else Stopping(tol, np.zeros(d + 1))
-    module = backends.load(backend)
+    backends.require(backend)
     known = Landscape.of(data, standardize=standardize)
     scaling, samples = known.scaling, known.samples
     rate = chosen_rate(lr, known, int(epochs))
     if scaling is not None:
         _ = known.original_least_squares  # rejects values beyond float64 in these units
     unit = 1.0 if scaling is None else scaling.target_deviation**2
+    on_start()
+    module = backends.load(backend)
     pieces: list[Trajectory] = []
     every = max(1, -(-int(epochs) // min(MOST_ROWS, MOST_VALUES // (d + 2))))
     interrupted, stopped = False, ""

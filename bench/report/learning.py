@@ -14,7 +14,7 @@ MEANING = "how many times more the loss curves in its steepest direction than in
 def heading(known: Landscape, how: str) -> list[str]:
     """Name the data, and compare the condition numbers if they were standardized."""
     data = known.data
-    lines = [f"{data.name}: {question(data)}", how]
+    lines = [title(data), how]
     lines += data.remarks
     if data.headless:
         lines.insert(1, "The columns have no names; they are called x1, x2, …")
@@ -26,6 +26,11 @@ def heading(known: Landscape, how: str) -> list[str]:
             else f"Standardizing leaves the condition number ({MEANING}) at {after}."
         )
     return lines
+
+
+def title(data: Samples) -> str:
+    """Name the data, and say what is predicted from what: houses.csv: price from size, age."""
+    return f"{data.name}: {question(data)}"
 
 
 def question(data: Samples) -> str:

@@ -14,6 +14,7 @@ import backends
 from backends import numba_simd
 from backends.gram_passes import MANY
 from backends.interface import Backend, Floats, Trajectory, recorded_epochs
+from backends.numba_simd import FEW
 from bench.data.samples import synthetic
 from bench.learning.curvature import hessian
 from bench.proof.agreement import Verdict, judge
@@ -194,7 +195,7 @@ def test_numpy_agrees_with_products_and_in_strips(n: int) -> None:
 
 
 class TestSimd:
-    @pytest.mark.parametrize("d", [1, 2, 11, 12, 13])
+    @pytest.mark.parametrize("d", [1, 2, 3, FEW - 1, FEW, FEW + 1])
     @pytest.mark.parametrize("n", [1, 63, 64, 255, 256, 257, 1001])
     def test_every_path_and_every_rest(self, n: int, d: int) -> None:
         data = synthetic(n, d)
@@ -204,7 +205,7 @@ class TestSimd:
             found = verdict(path, data.X, data.y, lr)
             assert found.agrees, found.reason
 
-    @pytest.mark.parametrize("d", range(2, 12))
+    @pytest.mark.parametrize("d", range(2, FEW + 1))
     def test_columns_are_added_in_pairs_and_one_that_is_left_over(self, d: int) -> None:
         data = synthetic(300, d)
         X, y = data.X, data.y
