@@ -39,10 +39,10 @@ __all__ = ["gradients", "loss", "predict", "prepare", "train", "update"]
 
 ONE_CORE = True
 REORDER = {"reassoc", "contract", "nsz"}
-FEW = 16  # features; up to this many, each column is read as a stream
+FEW = 16  # features; up to this many, columns are read as streams; with 24, it depends on the size
 _ROUND = 32  # samples that are added at once: four vectors of eight
-_STRIP, _SHORT_STRIP = 256, 64  # samples
-_CACHED = 2**21  # numbers (16 MB) that fit in the last cache
+_STRIP, _SHORT_STRIP = 256, 64  # samples; half or twice takes up to a fifth longer
+_CACHED = 2**21  # numbers (16 MB) that fit in the last cache; half or twice is a few percent
 _OWN = 2**18  # numbers (2 MB) that fit in a core's own cache
 _LONG = 512  # features; longer rows are fetched by the hardware itself
 _LEAD = 512  # numbers; twice and four times as many make no difference

@@ -187,7 +187,7 @@ def test_two_trainings_at_once_on_the_same_data(n: int) -> None:
         np.testing.assert_array_equal(one.loss, other.loss)
 
 
-@pytest.mark.parametrize("n", [2**14, 2**14 + 1, 2**18, 2**18 + 1])
+@pytest.mark.parametrize("n", [2**15, 2**15 + 1, 2**16, 2**16 + 1])
 def test_numpy_agrees_with_products_and_in_strips(n: int) -> None:
     data, numpy = synthetic(n, 1), backends.load("numpy")
     found = verdict(trained(numpy, data.X, data.y, 0.1, 8), data.X, data.y, 0.1)
@@ -338,7 +338,7 @@ class TestShares:
             (8_191, 16_382, 0, 1),  # less than two shares
             (8_192, 16_384, 2, 2),
             (16_384, 32_768, 3, 3),  # as many for every thread
-            (10**6, 10**7, 24, 3),
+            (10**6, 10**7, 12, 3),
             (127, 10**6, 0, 1),  # few samples, of many features
             (192, 10**6, 3, 3),
         ],
