@@ -143,7 +143,10 @@ def _print(console: "Console", what: "str | Table") -> None:
     if isinstance(what, str):
         console.print(what, soft_wrap=True)
     else:
-        console.print(what, width=max(console.width, least_width(what)) + 1, crop=False)
+        width = console.width
+        console.width = max(width, least_width(what)) + 1  # print(width=…) can only be less
+        console.print(what, crop=False)
+        console.width = width
 
 
 def show_values(lines: Iterable[str]) -> None:

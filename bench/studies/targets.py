@@ -370,7 +370,7 @@ def print_figures(
 
 def figure_table(found: Sequence[Figure]) -> Any:
     """Return a row per figure: its name, its target, its value, and whether it is reached."""
-    table = empty_table("figure", "at least", "found", "reached")
+    table = empty_table("target", "at least", "found", "reached", prose={"target"})
     for figure in found:
         value = "–" if figure.found is None else f"{figure.found:.3g}"
         reached = "yes" if figure.reached else "–" if figure.found is None else "no"

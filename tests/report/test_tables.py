@@ -51,6 +51,17 @@ def test_no_cell_is_broken(
     assert not [line for line in lines if line.endswith(" ")]
 
 
+def test_a_name_longer_than_a_line_does_not_push_out_its_values(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    table = empty_table("backend", "first", "second")
+    table.add_row("x" * 90, "1.5 ms", "2.5 ms")
+    show(table)
+    text = capsys.readouterr().out
+    assert [text.count(word) for word in ("x" * 90, "1.5 ms", "2.5 ms")] == [2, 1, 1]
+
+
 def test_prose_in_a_table_wraps_between_words(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
