@@ -2,8 +2,9 @@
 
 `read`, `write` and `claim` work on an element of a one-dimensional array of int64 in C order. What
 a thread stored before it wrote such a number, another one sees after it has read it: neither the
-compiler nor the processor moves other reads and writes across (acquire and release; LLVM Language
-Reference Manual, "Atomic Memory Ordering Constraints").
+compiler nor the processor moves what precedes such a write behind it, or what follows such a read
+before it (release and acquire; LLVM Language Reference Manual, "Atomic Memory Ordering
+Constraints").
 """
 
 from collections.abc import Callable
@@ -19,14 +20,20 @@ _BYTES = 8
 _Emit = Callable[[Any, Any, Any, Any], Any]
 
 
-def _emit_load(_: Any, array: Any, i: Any) -> tuple[Any, _Emit]:
+def _emit_load(_: Any, array: Any, i: Any) -> tuple[Any, _Emit] | None:
+    if not _fits(array, types.int64):
+        return None
+
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.load_atomic(_pointer(context, builder, signature, args), "acquire", _BYTES)
 
     return types.int64(array, i), emit
 
 
-def _emit_store(_: Any, array: Any, i: Any, _value: Any) -> tuple[Any, _Emit]:
+def _emit_store(_: Any, array: Any, i: Any, _value: Any) -> tuple[Any, _Emit] | None:
+    if not _fits(array, types.int64):
+        return None
+
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         at = _pointer(context, builder, signature, args)
         builder.store_atomic(args[2], at, "release", _BYTES)
@@ -35,7 +42,10 @@ def _emit_store(_: Any, array: Any, i: Any, _value: Any) -> tuple[Any, _Emit]:
     return types.void(array, i, types.int64), emit
 
 
-def _emit_exchange(_: Any, array: Any, i: Any, _value: Any) -> tuple[Any, _Emit]:
+def _emit_exchange(_: Any, array: Any, i: Any, _value: Any) -> tuple[Any, _Emit] | None:
+    if not _fits(array, types.int64):
+        return None
+
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         at, free = _pointer(context, builder, signature, args), context.get_constant(types.int64, 0)
         found = builder.cmpxchg(at, free, args[2], "acq_rel", "acquire")
@@ -44,7 +54,10 @@ def _emit_exchange(_: Any, array: Any, i: Any, _value: Any) -> tuple[Any, _Emit]
     return types.boolean(array, i, types.int64), emit
 
 
-def _emit_prefetch(_: Any, array: Any, i: Any) -> tuple[Any, _Emit]:
+def _emit_prefetch(_: Any, array: Any, i: Any) -> tuple[Any, _Emit] | None:
+    if not _fits(array, types.float64):
+        return None
+
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         int32, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [pointer, int32, int32, int32])
@@ -55,6 +68,11 @@ def _emit_prefetch(_: Any, array: Any, i: Any) -> tuple[Any, _Emit]:
         return context.get_dummy_value()
 
     return types.void(array, i), emit
+
+
+def _fits(array: Any, number: Any) -> bool:
+    """Whether a type is that of an array of such numbers in C order."""
+    return isinstance(array, types.Array) and array.layout == "C" and array.dtype == number
 
 
 def _pointer(context: Any, builder: Any, signature: Any, args: Any) -> Any:

@@ -1,30 +1,29 @@
 """Rung `numba-parallel`: the fused pass of `numba-simd`, shared among all cores.
 
 The samples are divided into shares. In every epoch, a thread claims one share after the other,
-beginning with those it had in the epoch before, whose samples may still be in its core's cache, and
-puts their sums on a board. Then every thread adds the sums on the board, in the order of the
-shares, and makes the update for itself. So all threads have the same (w, b) to the last bit,
-whichever thread summed which share, and nothing has to be handed out between two epochs.
+always beginning with the same one, whose samples may still be in its core's cache, and puts their
+sums on a board. Then every thread adds the sums of all shares, in order, and makes the update for
+itself. The sums of a share do not depend on who computes them, so all threads have the same (w, b)
+to the last bit, and nothing is handed out between two epochs.
 
 No thread waits for another one for long. If the system has stopped a thread in the middle of a
 share, because another program wants its core, those that go on sum this share again, after a while;
-both put the same numbers on the board. As long as one thread runs, the training goes on, and beside
-a busy program, a call takes about as long as with `numba-simd`. With a barrier at the end of every
-epoch, such as the one after a loop of `prange`, a call has taken 50 times as long.
+both put the same numbers on the board. So beside a busy program, a call takes about as long as with
+`numba-simd`. With a barrier after every epoch, as at the end of a loop of `prange`, it has taken 50
+times as long.
 
-Two cores are about as fast as one if a share has 8,192 numbers. A problem of less than twice that
-size stays on one thread, where this rung is the same as `numba-simd`. (At half and twice the sizes
-below, a call takes at most a tenth longer, except that shares must not be larger for 10,000 × 1.)
+Two cores are about as fast as one if each has 8,192 numbers of at least 64 samples. A smaller
+problem stays on one thread, where this rung is the same as `numba-simd`. (At half and twice the
+sizes below, a call takes at most a tenth longer; but at twice _SHARE, 10,000 × 1 takes a third.)
 """
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 from numba import get_num_threads, njit
 
 from backends import instructions, interface, numba_simd
+from backends.helping import helped_by
 from backends.interface import Floats, Integers, Samples, Start, Trajectory
 from backends.numba_simd import gradients, loss, predict, prepare, update
 
@@ -56,10 +55,9 @@ def train(
     path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
     width = -(-(d + 3) // _LINE) * _LINE
     length = max(_BOARD // (shares * width), 1)
-    team = _team(threads - 1, os.getpid())
     for first in range(0, epochs + 1, length):
-        board = np.zeros((min(length, epochs + 1 - first), shares, width))
-        row = -(-first // every)
+        board = numba_simd.zeros((min(length, epochs + 1 - first), shares, width))
+        marks, row = board.view(np.int64).reshape(len(board), -1), -(-first // every)
         part = partial(
             _take_part,
             X if d > numba_simd.FEW else X.T,
@@ -69,12 +67,14 @@ def train(
             numba_simd.strip_and_lead(X.size // threads, d),
             (path_w[row:], path_b[row:], path_loss[row:]),
             board,
-            board.view(np.int64).reshape(len(board), -1),
+            marks,
         )
-        helpers = [team.submit(part, t, w.copy(), b) for t in range(1, threads)]
-        b = part(0, w, b)
-        for helper in helpers:
-            helper.cancel()  # if it has not even begun
+        helping = [partial(part, t, w.copy(), b) for t in range(1, threads)]
+        with helped_by(helping):
+            try:
+                b = part(0, w, b)
+            finally:
+                marks[-1, 0] = _DONE  # so that the others leave
     return Trajectory(epoch, path_w, path_b, path_loss)
 
 
@@ -83,12 +83,6 @@ def _division(samples: int, numbers: int) -> tuple[int, int]:
     shares = min(numbers // _SHARE, samples // _SAMPLES)
     threads = min(get_num_threads(), shares) if shares > 1 else 1
     return min(shares // threads, _EACH) * threads, threads
-
-
-@cache
-def _team(helpers: int, _process: int) -> ThreadPoolExecutor:
-    """Return threads that sleep between two calls; a process that was forked needs its own."""
-    return ThreadPoolExecutor(helpers, "numba-parallel")
 
 
 @njit(cache=True, nogil=True, fastmath=numba_simd.REORDER)
@@ -108,13 +102,13 @@ def _take_part(
     """Train as `numba_simd._train` does, through the epochs of a board; change w, and return b.
 
     The rows of board[k] are those of the shares in epoch first + k: a mark, Σ rᵢxᵢ, Σ rᵢ and Σ rᵢ².
-    Only the thread `me` = 0 records the path; the others leave when it is about to finish.
+    Only the thread `me` = 0 records the path. The others leave once the last epoch has begun.
     """
     (threads, first, epochs, every), (samples, lead) = schedule, reading
     path_w, path_b, path_loss = path
     n, d, (length, shares, width) = len(y), len(w), board.shape
-    even = 2 if d > numba_simd.FEW else 32  # samples that `numba_simd` adds at once
-    patience = 4 * (X.size // shares)  # reads of a mark; about as many as a share takes cycles
+    even = 2 if d > numba_simd.FEW else numba_simd.ROUND  # samples that are added at once
+    patience = 4 * (X.size // shares)  # reads of a mark: for about as long as a share takes
     own, sums, grad_w = np.empty(d + 2), np.empty(d + 2), np.empty(d)
     strip = np.empty(samples)
     row = 0

@@ -1,10 +1,10 @@
 """Rung `numba-simd`: the compiled loop, but the compiler may reorder the sums; one fused pass.
 
 IEEE 754 fixes the order of a sum, so `numba` adds one number at a time. Three of LLVM's fast-math
-flags lift this restriction: `reassoc` allows adding eight numbers at a time in vector registers,
-and several such sums side by side; `contract` fuses multiply and add; `nsz` ignores the sign of
-zero. The other flags, which assume that inf and nan never occur, would break runs that diverge. The
-last bits differ from `python`; `gradrace check` shows that they stay within the rounding bound.
+flags lift this restriction: `reassoc` allows adding four or eight numbers at once in vectors, and
+several such sums side by side; `contract` fuses multiply and add; `nsz` ignores the sign of zero.
+The other flags, which assume that inf and nan never occur, would break runs that diverge. The last
+bits differ from `python`; `gradrace check` shows that they stay within the rounding bound.
 
 A function that is called by another one exists in two copies, whose sums LLVM may order
 differently. The process that compiles uses one copy, and later processes use the other, so their
@@ -17,15 +17,14 @@ to stay in the first cache while it is read twice, for ŷ and for the gradient. 
 from memory, a strip has 64 samples: the shorter the pause between two strips of a column, the
 better the hardware fetches it in advance.) With more features, a row is long enough by itself, and
 there are more columns than the hardware can follow at once. The hardware does not follow short rows
-well, either, because the loop comes back to each of them: so they are fetched 4 kB ahead, which
-made the loop 1.3 to 1.5 times as fast beyond a core's own cache, and up to a third slower within.
+well, either, because the loop comes back to each of them. Beyond a core's own cache, they are
+therefore fetched 4 kB ahead: 1.3 to 1.5 times as fast there, and up to a third slower within it.
 
-The limits on an AMD Zen 4: with one feature, the loop reads 16 bytes and makes three multiply-adds
-per sample. From the second cache on, it is as fast as the data arrive. A textbook loop in C,
-compiled by gcc with -ffast-math, keeps one vector per sum where LLVM keeps four. It therefore needs
-4 cycles for eight samples where LLVM needs 3, which is at most 1.33 times as long, and there is no
-difference where both wait for the data.
+A textbook loop in C, compiled by gcc with -ffast-math, keeps one vector per sum where LLVM keeps
+four, so each addition waits for the one before. From the second cache on, both wait for the data.
 """
+
+import math
 
 import numpy as np
 from numba import njit
@@ -40,7 +39,7 @@ __all__ = ["gradients", "loss", "predict", "prepare", "train", "update"]
 ONE_CORE = True
 REORDER = {"reassoc", "contract", "nsz"}
 FEW = 16  # features; up to this many, columns are read as streams; with 24, it depends on the size
-_ROUND = 32  # samples that are added at once: four vectors of eight
+ROUND = 32  # samples that are added at once: four vectors of up to eight
 _STRIP, _SHORT_STRIP = 256, 64  # samples; half or twice takes up to a fifth longer
 _CACHED = 2**21  # numbers (16 MB) that fit in the last cache; half or twice is a few percent
 _OWN = 2**18  # numbers (2 MB) that fit in a core's own cache
@@ -58,12 +57,17 @@ def prepare(X: ArrayLike, y: ArrayLike) -> Samples:
 
 def _aligned(array: Floats) -> Floats:
     """Return a copy in C order that starts at a cache line, so that no vector crosses two."""
-    line = 64 // array.itemsize
-    buffer = np.empty(array.size + line)
-    start = -(buffer.ctypes.data // array.itemsize) % line
-    copy = buffer[start : start + array.size].reshape(array.shape)
+    copy = zeros(array.shape)
     copy[:] = array
     return copy
+
+
+def zeros(shape: tuple[int, ...]) -> Floats:
+    """Return zeros in C order that start at a cache line."""
+    size, line = math.prod(shape), 64 // 8
+    buffer = np.zeros(size + line)
+    start = -(buffer.ctypes.data // 8) % line
+    return buffer[start : start + size].reshape(shape)
 
 
 def train(
@@ -108,7 +112,7 @@ def _train_line(
     not wait for them.
     """
     n = len(y)
-    rest = n - n % _ROUND
+    rest = n - n % ROUND
     path_w, path_b, path_loss = np.empty(rows), np.empty(rows), np.empty(rows)
     row = 0
 
@@ -130,9 +134,10 @@ def _train_line(
 
 
 def strip_and_lead(numbers: int, d: int) -> tuple[int, int]:
-    """Return the number of samples in a strip, and how many numbers ahead rows are fetched.
+    """Return the number of samples in a strip, and how many numbers ahead rows are fetched, if any.
 
-    They depend on whether a core has to read its `numbers` from beyond the caches.
+    A strip is shorter if X holds more `numbers` than the last cache; rows are fetched ahead if it
+    holds more than a core's own.
     """
     strip = _STRIP if numbers < _CACHED else _SHORT_STRIP
     return strip, _LEAD if numbers > _OWN and d <= _LONG else 0
@@ -153,7 +158,7 @@ def _train(
 ) -> tuple[Floats, Floats, Floats]:
     """Several features: X is (d, n) if there are few of them, otherwise (n, d).
 
-    A strip has as many `samples`; rows are fetched `lead` numbers ahead.
+    A strip has `samples` samples; rows are fetched `lead` numbers ahead if it is not 0.
     """
     n, d = len(y), len(w)
     path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
@@ -188,8 +193,7 @@ def sums_of_columns(
 ) -> tuple[float, float]:
     """Σ rᵢ² and Σ rᵢ, and Σ rᵢxᵢ into `sum_rx`, from the columns of X (d, n), d ≥ 2.
 
-    This is done strip by strip, and two columns at a time, so that r is read and written half as
-    often.
+    It takes two columns at a time, so that r is read and written half as often.
     y holds the targets of the samples; their features begin at column `first` of the array.
     """
     d, squares, sum_r = len(w), 0.0, 0.0
@@ -234,7 +238,7 @@ def sums_of_rows(
 ) -> tuple[float, float]:
     """Σ rᵢ² and Σ rᵢ, and Σ rᵢxᵢ into `sum_rx`, from the rows of X (n, d), two at a time.
 
-    If `lead` is not 0, they are fetched as many numbers before they are used.
+    They are fetched `lead` numbers ahead if it is not 0.
     """
     n, d = X.shape
     squares, sum_r = 0.0, 0.0

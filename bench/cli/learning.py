@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -137,8 +138,17 @@ def train(
                 f"{len(table.y):,} samples in each of {epochs:,} epochs may take long; "
                 f"--backend {LARGE} passes over them once"
             )
-    with progress("{task.fields[loss]}") as bar:
-        task = bar.add_task("epoch", total=epochs, loss="")
+    bar = progress("{task.fields[loss]}")
+    task = bar.add_task("epoch", total=epochs, loss="")
+    with ExitStack() as stack:
+
+        def on_start() -> None:
+            show(title(samples))
+            # imported now, so that nothing can fail between the training and its saving
+            import bench.report.learning_page
+            import bench.report.page  # noqa: F401 (used below)
+
+            stack.enter_context(bar)  # not before the title: it leads stdout to stderr
 
         def on_progress(epoch: int, loss: float) -> None:
             bar.update(task, completed=epoch, loss=f"loss {loss:.6g}")
@@ -150,7 +160,7 @@ def train(
             epochs=epochs,
             standardize=standardize,
             tol=tol,
-            on_start=lambda: show(title(samples)),
+            on_start=on_start,
             on_progress=on_progress,
         )
     from bench.report.learning_page import training_page

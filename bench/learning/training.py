@@ -179,8 +179,8 @@ def train(
     scaled columns, including the target, so training starts at w = 0 and b = the mean of y. With
     `tol`, it may end earlier; see `Stopping`. Every epoch is kept, or every k-th one of more than
     100,000, so that the history stays small. `on_start` is called when the arguments have been
-    checked, before the backend is imported, and `on_progress` with (epoch, loss) after each chunk.
-    Ctrl-C ends the training and returns the result so far.
+    checked, before a built-in backend is imported, and `on_progress` with (epoch, loss) after each
+    chunk. Ctrl-C ends the training and returns the result so far.
 
     Raises:
         InputTypeError, InputValueError: an argument or the backend cannot be used.
@@ -191,6 +191,8 @@ def train(
     check_schedule(d, 1.0 if lr == "auto" else lr, epochs)
     stopping = None if tol is None else Stopping(tol, np.zeros(d + 1))
     backends.require(backend)
+    built_in = backend in backends.names()
+    module = None if built_in else backends.load(backend)  # it may be broken: known first
     known = Landscape.of(data, standardize=standardize)
     scaling, samples = known.scaling, known.samples
     rate = chosen_rate(lr, known, int(epochs))
@@ -198,7 +200,8 @@ def train(
         _ = known.original_least_squares  # rejects values beyond float64 in these units
     unit = 1.0 if scaling is None else scaling.target_deviation**2
     on_start()
-    module = backends.load(backend)
+    if module is None:
+        module = backends.load(backend)
     pieces: list[Trajectory] = []
     every = max(1, -(-int(epochs) // min(MOST_ROWS, MOST_VALUES // (d + 2))))
     interrupted, stopped = False, ""

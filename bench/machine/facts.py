@@ -151,7 +151,7 @@ def libraries() -> Libraries:
         try:
             layer: Callable[[], str] = parallel.threading_layer
             found["numba_threading_layer"] = layer()
-        except ValueError:  # nothing has run in parallel
+        except ValueError:  # Numba itself has run nothing in parallel
             found["numba_threading_layer"] = None
     return found
 

@@ -143,10 +143,11 @@ def _print(console: "Console", what: "str | Table") -> None:
     if isinstance(what, str):
         console.print(what, soft_wrap=True)
     else:
-        width = console.width
-        console.width = max(width, least_width(what)) + 1  # print(width=…) can only be less
+        size = console.size
+        width = max(size.width, least_width(what)) + 1
+        console.size = size._replace(width=width)  # print(width=…) can only make it less
         console.print(what, crop=False)
-        console.width = width
+        console.size = size
 
 
 def show_values(lines: Iterable[str]) -> None:

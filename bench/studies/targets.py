@@ -145,7 +145,7 @@ def _simd(content: ResultFile) -> Iterator[Figure]:
             least = 1.3 if case.d == 1 else 1.0
             found = _ratio(content, case.name, path("c"), SIMD)
             yield Figure(f"{SIMD} over the C loop on {case.name}", least, found)
-    for name in ("10000x10", "100x100"):  # in the second and in the first cache
+    for name in ("10000x10", "100x100"):  # in a core's own caches
         yield Figure(f"{SIMD}, share of the limit on {name}", 0.7, _share(content, name, SIMD))
     for name in _beyond_the_caches(content):
         yield Figure(f"{SIMD}, share of the limit on {name}", 0.9, _share(content, name, SIMD))

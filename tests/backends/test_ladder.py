@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -335,20 +337,18 @@ class TestShares:
     @pytest.mark.parametrize(
         ("samples", "numbers", "shares", "threads"),
         [
-            (8_191, 16_382, 0, 1),  # less than two shares
+            (8_191, 16_382, 1, 1),  # less than two shares
             (8_192, 16_384, 2, 2),
             (16_384, 32_768, 3, 3),  # as many for every thread
             (10**6, 10**7, 12, 3),
-            (127, 10**6, 0, 1),  # few samples, of many features
+            (127, 10**6, 1, 1),  # few samples, of many features
             (192, 10**6, 3, 3),
         ],
     )
     def test_every_thread_gets_some_or_stays_out(
         self, samples: int, numbers: int, shares: int, threads: int
     ) -> None:
-        found, team = self.module._division(samples, numbers)
-        assert team == threads
-        assert threads == 1 or found == shares
+        assert self.module._division(samples, numbers) == (shares, threads)
 
     def train(self, n: int, d: int, epochs: int = 30, every: int = 1) -> Trajectory:
         data = synthetic(n, d)
@@ -365,10 +365,8 @@ class TestShares:
         self, n: int, d: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         together = self.train(n, d)
-        stopped = Stopped()
-        monkeypatch.setattr(self.module, "_team", lambda *_: stopped)
+        monkeypatch.setattr(self.module, "helped_by", lambda _: nullcontext())
         self.assert_same(self.train(n, d), together)
-        assert stopped.cancelled == 2
 
     @pytest.mark.parametrize(("n", "d"), SIZES)
     def test_shares_of_threads_that_have_stopped_are_taken_over(
@@ -376,7 +374,7 @@ class TestShares:
     ) -> None:
         """The others claim all they can, and never come back."""
         together = self.train(n, d)
-        monkeypatch.setattr(self.module, "_team", lambda *_: Stopped(claims=True))
+        monkeypatch.setattr(self.module, "helped_by", claim_and_stop)
         self.assert_same(self.train(n, d), together)
 
     @pytest.mark.parametrize("every", [1, 7, 100])
@@ -393,15 +391,44 @@ class TestShares:
     ) -> None:
         """Thread 2 begins, and thread 0 finds everything on the board."""
         together = self.train(n, d)
-        monkeypatch.setattr(self.module, "_team", lambda *_: Stopped(runs=True))
+        monkeypatch.setattr(self.module, "helped_by", run_first)
         self.assert_same(self.train(n, d), together)
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
     def test_a_forked_process_has_threads_of_its_own(self) -> None:
-        self.train(9_001, 9)
-        here = self.module._team(2, os.getpid())
-        assert self.module._team(2, os.getpid()) is here
-        assert self.module._team(2, -1) is not here
+        code = (
+            "import os, threading\n"
+            "from tests.backends.test_ladder import TestShares\n"
+            "here = TestShares().train(9_001, 9)\n"
+            "if os.fork() == 0:\n"
+            "    TestShares().assert_same(TestShares().train(9_001, 9), here)\n"
+            "    os._exit(threading.active_count())\n"
+            "print(os.waitstatus_to_exitcode(os.wait()[1]))\n"
+        )
+        variables = {**os.environ, "NUMBA_NUM_THREADS": "2"}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            check=True,
+            env=variables,
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout == "2\n"
+
+    def test_the_others_leave_if_it_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        found: Parts = []
+
+        def keep(parts: Parts) -> nullcontext[None]:
+            found.extend(parts)
+            return nullcontext()
+
+        monkeypatch.setattr(self.module, "helped_by", keep)
+        monkeypatch.setattr(self.module, "_take_part", failing)
+        with pytest.raises(MemoryError):
+            self.train(9_001, 9)
+        _, marks = found[0].args[6:8]
+        assert marks[-1, 0] == 2
 
     def test_callers_in_two_threads_do_not_disturb_each_other(self) -> None:
         expected = self.train(9_001, 9)
@@ -410,19 +437,24 @@ class TestShares:
                 self.assert_same(found, expected)
 
 
-class Stopped:
-    """A team whose threads never run; or claim every share and stop; or run before anyone else."""
+Parts = list[Any]
+"""partial(_take_part, …, board, marks, me, w, b) of every helping thread"""
 
-    def __init__(self, claims: bool = False, runs: bool = False) -> None:
-        self.claims, self.runs, self.cancelled = claims, runs, 0
 
-    def submit(self, part: Any, me: int, w: Floats, b: float) -> "Stopped":
-        if self.claims:
-            *_, board, marks = part.args
-            marks[:, :: board.shape[2]] = 1
-        if self.runs and me == 2:
-            part(me, w, b)
-        return self
+@contextmanager
+def claim_and_stop(parts: Parts) -> Iterator[None]:
+    """Claim every share of every epoch, and never sum any."""
+    board, marks = parts[0].args[6:8]
+    marks[:, :: board.shape[2]] = 1
+    yield
 
-    def cancel(self) -> None:
-        self.cancelled += 1
+
+@contextmanager
+def run_first(parts: Parts) -> Iterator[None]:
+    """Make all epochs before the thread that is being helped begins."""
+    parts[-1]()
+    yield
+
+
+def failing(*_: object) -> float:
+    raise MemoryError

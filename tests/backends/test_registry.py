@@ -76,7 +76,14 @@ def test_every_rung_has_a_color_of_its_own() -> None:
 SOURCES = {
     "python": {"pure_python", "interface"},
     "numpy": {"numpy_vectorized", "interface"},
-    "numba-parallel": {"numba_parallel", "instructions", "numba_simd", "numba_jit", "interface"},
+    "numba-parallel": {
+        "numba_parallel",
+        "helping",
+        "instructions",
+        "numba_simd",
+        "numba_jit",
+        "interface",
+    },
     "gram": {"gram", "gram_passes", "instructions", "numba_simd", "numba_jit", "interface"},
     "dask": {
         "dask_partitions",

@@ -37,16 +37,16 @@ def test_chunks_of_any_length_make_the_whole(
     assert (seen[0][0], seen[-1][0]) == (0, 300)
 
 
-def test_it_says_that_it_starts_before_it_imports_the_backend(
+def test_it_says_that_it_starts_when_everything_has_been_checked(
     line: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "slow.py"
     file.write_text("print('imported')\ndef prepare(X, y): ...\ndef train(data, **_): ...\n")
     with pytest.raises(BackendError):
         train(line, backend=str(file), lr=0.005, on_start=lambda: print("started"))
-    assert capsys.readouterr().out == "started\nimported\n"
+    assert capsys.readouterr().out == "imported\nstarted\n"
     with pytest.raises(InputError, match="lr: must be greater than 0"):
-        train(line, backend=str(file), lr=-1.0, on_start=lambda: print("started"))
+        train(line, lr=-1.0, on_start=lambda: print("started"))
     assert capsys.readouterr().out == ""
 
 

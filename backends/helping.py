@@ -1,0 +1,31 @@
+"""Threads that help with a part of a call, and sleep between two calls."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import cache
+
+
+@contextmanager
+def helped_by(parts: Iterable[Callable[[], object]]) -> Iterator[None]:
+    """Let other threads run these parts while the block runs, as far as there are threads.
+
+    They should release Python's lock. The block does not wait for them: what has not begun when it
+    ends is dropped, and what has begun goes on.
+    """
+    helpers: list[Future[object]] = []
+    try:
+        with suppress(RuntimeError):  # no more threads can be started
+            for part in parts:
+                helpers.append(_team(os.getpid()).submit(part))
+        yield
+    finally:
+        for helper in helpers:
+            helper.cancel()
+
+
+@cache
+def _team(_process: int) -> ThreadPoolExecutor:
+    """Return the threads of a process; one that was forked needs its own."""
+    return ThreadPoolExecutor(os.cpu_count(), "helper")
