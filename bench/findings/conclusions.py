@@ -36,6 +36,10 @@ _LEAST_GROWTH = 7 / 8
 """How much longer a call on all samples must take than one on an eighth of them, at least, in
 multiples of the time to read all samples once."""
 
+_CLEAR_GROWTH = 0.5
+"""The share of a call by which one on an eighth of the samples is so much shorter that it certainly
+goes through them, however fast the machine was at that moment."""
+
 _VISIBLE_READING = 0.05
 """The least share of a call that reading the samples must take for that growth to be visible."""
 
@@ -233,7 +237,8 @@ def _impossible(
         size = (case["n"], case["d"], _threads(info, about))
         least = roofline.least_pass(about["roofline"], *size, _bytes_of_number(about, info))
         visible = least > _VISIBLE_READING * growth["whole"]
-        if visible and growth["more"] < _LEAST_GROWTH * least / _LIMIT_ERROR:
+        little = min(_LEAST_GROWTH * least / _LIMIT_ERROR, _CLEAR_GROWTH * growth["whole"])
+        if visible and growth["more"] < little:
             return "its time hardly grows with the samples: it does not go through them in `train`"
     return ""
 
