@@ -7,7 +7,7 @@ import numpy as np
 
 from plots.canvas import Axes, Figure, own_settings
 from plots.numbers import plain_seconds, seconds, si
-from plots.placing import End, Mark, label_ends, label_marks
+from plots.placing import Label, label_ends, label_marks
 from plots.sources import race_origin, read_race
 from plots.style import (
     INK,
@@ -82,7 +82,7 @@ def _draw_lines(axes: Axes, case: "CaseFindings", about: "About") -> None:
             for count, time in zip(round_numbers, total, strict=True)
         ]
         tell_along(axes, round_numbers, total, texts)
-    for text, point in _marks(case["arms"]):
+    for text, point, _ in _marks(case["arms"]):
         (mark,) = axes.plot(*zip(point, strict=True), "o", ms=6, mfc="white", color=INK, zorder=5)
         tell(mark, [f"{text} runs: {seconds(point[1])}"])
     log_axes(axes, si, plain_seconds)
@@ -102,12 +102,12 @@ def _most_runs(case: "CaseFindings") -> int:
     return min(_MOST_RUNS, max(100, 10 * max(counts, default=1)))
 
 
-def _ends(case: "CaseFindings", about: "About") -> list[End]:
+def _ends(case: "CaseFindings", about: "About") -> list[Label]:
     """Return where the solid lines end."""
     cold, hues = {entry["backend"]: entry["cold"] for entry in about["compile"]}, colors(about)
     runs, names = _most_runs(case), labels(about)
     return [
-        End(
+        Label(
             names[row["backend"]],
             (runs, cold.get(row["backend"], 0.0) + row["run"] * runs),
             hues[row["backend"]],
@@ -116,7 +116,7 @@ def _ends(case: "CaseFindings", about: "About") -> list[End]:
     ]
 
 
-def _marks(rows: "Sequence[Row]") -> list[Mark]:
+def _marks(rows: "Sequence[Row]") -> list[Label]:
     """Return where compiled backends catch up with others, and after how many runs as text."""
     crossings = {
         (count, count * other["run"])
@@ -126,4 +126,4 @@ def _marks(rows: "Sequence[Row]") -> list[Mark]:
         for count in (kinds["cold"], kinds["cached"])
         if count is not None and 1 < count <= _MOST_RUNS  # ahead from the first run on: no crossing
     }
-    return [(f"{count:,}", (count, time)) for count, time in sorted(crossings)]
+    return [Label(f"{count:,}", (count, time)) for count, time in sorted(crossings)]

@@ -22,19 +22,15 @@ _VISIBLE = 3.0  # points that a label may be moved without a line to its end
 _CLEAR = 1.5  # points around a label that stay free
 
 
-Mark = tuple[str, tuple[float, float]]
-"""A text, and the point that it names."""
-
-
-class End(NamedTuple):
-    """The right end of a line, and its label."""
+class Label(NamedTuple):
+    """A text, and the point that it names."""
 
     text: str
     point: tuple[float, float]
-    color: str
+    color: str = INK
 
 
-def label_ends(*plots: tuple[Axes, Sequence[End]]) -> None:
+def label_ends(*plots: tuple[Axes, Sequence[Label]]) -> None:
     """Write the labels of lines at their right ends, moved apart where they would collide.
 
     Call it once for all plots of a figure, after their scales and limits are set. A label that is
@@ -46,7 +42,7 @@ def label_ends(*plots: tuple[Axes, Sequence[End]]) -> None:
             _label_ends(axes, ends)
 
 
-def _label_ends(axes: Axes, ends: Sequence[End]) -> None:
+def _label_ends(axes: Axes, ends: Sequence[Label]) -> None:
     scale = _points(axes)
     heights = np.array([axes.transData.transform(end.point)[1] for end in ends]) * scale
     box = axes.get_window_extent()
@@ -95,7 +91,7 @@ def _apart(heights: np.ndarray, gap: float, low: float, high: float) -> np.ndarr
     return places
 
 
-def label_marks(*plots: tuple[Axes, Sequence[Mark]]) -> None:
+def label_marks(*plots: tuple[Axes, Sequence[Label]]) -> None:
     """Write a text beside each point, in order, where no line and no other text is.
 
     Call it last, once for all plots of a figure. Points that touch share a label, which lies closer
@@ -106,16 +102,17 @@ def label_marks(*plots: tuple[Axes, Sequence[Mark]]) -> None:
         _label_marks(axes, marks)
 
 
-def _label_marks(axes: Axes, marks: Sequence[Mark]) -> None:
+def _label_marks(axes: Axes, marks: Sequence[Label]) -> None:
     scale = _points(axes)
     frame = axes.get_window_extent()
     inside = np.array([[frame.x0, frame.y0], [frame.x1, frame.y1]]) * scale
     lines = _drawn(axes) * scale
-    places = [axes.transData.transform(point) * scale for _, point in marks]
+    places = [axes.transData.transform(mark.point) * scale for mark in marks]
     boxes = [np.array([place - _RADIUS, place + _RADIUS]) for place in places]
     for group in _touching(places):
-        text = ", ".join(dict.fromkeys(marks[i][0] for i in group))
-        note = note_at(axes, text, marks[group[0]][1], va="center", ha="center", color=INK)
+        text = ", ".join(dict.fromkeys(marks[i].text for i in group))
+        hue = marks[group[0]].color
+        note = note_at(axes, text, marks[group[0]].point, va="center", ha="center", color=hue)
         extent = note.get_window_extent()
         size = np.array([extent.width, extent.height]) * scale
         note.remove()
@@ -126,9 +123,9 @@ def _label_marks(axes: Axes, marks: Sequence[Mark]) -> None:
             if nearest in group and _is_free(corners, lines, boxes, inside):
                 boxes.append(corners)
                 side = (0.5 - direction[0] / 2, 0.5 - direction[1] / 2)
-                look = {"arrowprops": _leader(INK, side)} if distance > _DISTANCES[0] else {}
-                at = marks[group[0]][1]
-                note_at(axes, text, at, tuple(offset), va="center", ha="center", color=INK, **look)
+                look = {"arrowprops": _leader(hue, side)} if distance > _DISTANCES[0] else {}
+                at = marks[group[0]].point
+                note_at(axes, text, at, tuple(offset), va="center", ha="center", color=hue, **look)
                 break
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from plots.canvas import Axes, Figure, own_settings
 from plots.numbers import si
-from plots.placing import End, label_ends
+from plots.placing import Label, label_ends
 from plots.sources import race_origin, read_race
 from plots.style import (
     INK,
@@ -113,7 +113,7 @@ def _multiply_adds(roofline: "Roofline", count: str, levels: list[int]) -> tuple
     return min(roofs), max(roofs)
 
 
-def _roof_ends(axes: Axes, roofline: "Roofline", levels: list[int]) -> list[End]:
+def _roof_ends(axes: Axes, roofline: "Roofline", levels: list[int]) -> list[Label]:
     """Return the labels of the roofs, at the right edge; dotted, reads beyond the largest size."""
     left, right = axes.get_xlim()
     ends = []
@@ -121,9 +121,9 @@ def _roof_ends(axes: Axes, roofline: "Roofline", levels: list[int]) -> list[End]
         cores = "1 core" if count == "1" else f"{count} cores"
         last = (roofline["sizes"][-1], rates[-1])
         axes.plot([last[0], right], [last[1]] * 2, ":", color=INK, lw=1, label="_")
-        ends.append(End(f"reads, {cores}", (right, last[1]), INK))
+        ends.append(Label(f"reads, {cores}", (right, last[1]), INK))
         _, high = _multiply_adds(roofline, count, levels)
-        ends.append(End(f"multiply-adds, {cores}", (right, high), MUTED))
+        ends.append(Label(f"multiply-adds, {cores}", (right, high), MUTED))
     axes.set_xlim(left, right)
     return ends
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from plots.canvas import Axes, Figure, FuncFormatter, own_settings
 from plots.numbers import plain_seconds, seconds, si, three_digits
-from plots.placing import End, label_ends
+from plots.placing import Label, label_ends, label_marks
 from plots.sources import race_origin, read_race
 from plots.style import (
     MUTED,
@@ -54,8 +54,17 @@ def figure(sources: Sequence[Path]) -> Figure:
     along_d.set_xlabel("features d")
     _draw_speed_ups(by_threads, [race["gradrace"] for race in races])
     legend(drawn, along_n)
-    label_ends((along_n, ends_n), (along_d, ends_d))
+    (last_n, early_n), (last_d, early_d) = _by_end(ends_n), _by_end(ends_d)
+    label_ends((along_n, last_n), (along_d, last_d))
+    label_marks((along_n, early_n), (along_d, early_d))
     return drawn
+
+
+def _by_end(ends: list[Label]) -> tuple[list[Label], list[Label]]:
+    """Separate the ends at the right edge from those where other lines go on."""
+    edge = max((end.point[0] for end in ends), default=0.0)
+    last = [end for end in ends if end.point[0] == edge]
+    return last, [end for end in ends if end.point[0] != edge]
 
 
 def _draw_times(
@@ -64,7 +73,7 @@ def _draw_times(
     names: dict[str, str],
     cases: "list[CaseFindings]",
     along: Literal["n", "d"],
-) -> list[End]:
+) -> list[Label]:
     """Draw the medians of every backend against n or d, and the limit of a pass.
 
     Returns the labels of the lines.
@@ -81,7 +90,7 @@ def _draw_times(
         (line,) = axes.plot(*zip(*points, strict=True), "o-", ms=4, lw=1.5, color=hues[name])
         texts = [f"{names[name]}, {along} = {k:,}: {seconds(time)}" for k, time in points]
         tell(line, texts)
-        ends.append(End(names[name], points[-1], hues[name]))
+        ends.append(Label(names[name], points[-1], hues[name]))
     draw_limit(axes, cases, along)
     log_axes(axes, si, plain_seconds)
     tidy(axes)

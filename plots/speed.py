@@ -7,7 +7,7 @@ import numpy as np
 
 from plots.canvas import Axes, Figure, own_settings
 from plots.numbers import plain_seconds, seconds, si
-from plots.placing import End, label_ends
+from plots.placing import Label, label_ends
 from plots.sources import race_origin, read_race
 from plots.style import (
     colors,
@@ -106,14 +106,14 @@ def _points(cases: "list[CaseFindings]", name: str) -> np.ndarray:
 
 def _ends_of(
     panels: "list[list[CaseFindings]]", hues: dict[str, str], names: dict[str, str]
-) -> list[list[End]]:
+) -> list[list[Label]]:
     """Return the line ends to label, per panel: each backend once, in its rightmost panel."""
-    found: list[list[End]] = []
+    found: list[list[Label]] = []
     unlabeled = list(hues)
     for cases in panels[::-1]:
         points = {name: _points(cases, name) for name in unlabeled}
         ends = {
-            name: End(names[name], (rows[-1, 0], rows[-1, 1]), hues[name])
+            name: Label(names[name], (rows[-1, 0], rows[-1, 1]), hues[name])
             for name, rows in points.items()
             if len(rows)
         }

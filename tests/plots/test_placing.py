@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.text import Annotation
 
-from plots.placing import End, _apart, label_ends, label_marks
+from plots.placing import Label, _apart, label_ends, label_marks
 from plots.style import new_figure
 from tests.plots.looks import box, crosses, inside, overlap
 
@@ -41,7 +41,7 @@ def test_a_label_that_moved_is_connected_with_its_end() -> None:
     figure = new_figure(6, 4)
     axes = figure.subplots()
     axes.set_ylim(0, 1)
-    label_ends((axes, [End("one", (1.0, 0.5), "red"), End("two", (1.0, 0.5), "blue")]))
+    label_ends((axes, [Label("one", (1.0, 0.5), "red"), Label("two", (1.0, 0.5), "blue")]))
     figure.draw_without_rendering()
     one, two = axes.texts
     assert not overlap(box(one), box(two))
@@ -54,7 +54,9 @@ def test_marks_get_labels_where_nothing_is() -> None:
     axes = figure.subplots()
     for slope in (1, 2, 4):
         axes.plot([0, 10], [0, slope * 10])
-    marks = [(f"{x},000", (float(x), float(slope * x))) for slope in (1, 2, 4) for x in (3, 5, 7)]
+    marks = [
+        Label(f"{x},000", (float(x), float(slope * x))) for slope in (1, 2, 4) for x in (3, 5, 7)
+    ]
     label_marks((axes, marks))
     figure.draw_without_rendering()
     assert len(axes.texts) == len(marks)
@@ -67,7 +69,7 @@ def test_marks_get_labels_where_nothing_is() -> None:
 def test_marks_that_touch_share_a_label() -> None:
     axes = new_figure(6, 4).subplots()
     axes.plot([0, 10], [0, 10])
-    label_marks((axes, [("1", (5.0, 5.0)), ("2", (5.05, 5.05)), ("9", (9.0, 9.0))]))
+    label_marks((axes, [Label("1", (5.0, 5.0)), Label("2", (5.05, 5.05)), Label("9", (9.0, 9.0))]))
     assert [text.get_text() for text in axes.texts] == ["1, 2", "9"]
 
 
@@ -75,5 +77,5 @@ def test_where_there_is_no_place_there_is_no_label() -> None:
     axes = new_figure(6, 4).subplots()
     for level in np.linspace(0, 10, 101):
         axes.plot([0, 10], [level, level])
-    label_marks((axes, [("5", (5.0, 5.0))]))
+    label_marks((axes, [Label("5", (5.0, 5.0))]))
     assert not axes.texts
