@@ -11,8 +11,8 @@ from functools import cache
 def helped_by(parts: Iterable[Callable[[], object]]) -> Iterator[None]:
     """Let other threads run these parts while the block runs, as far as there are threads.
 
-    They should release Python's lock. The block does not wait for them: what has not begun when it
-    ends is dropped, and what has begun goes on.
+    The parts should release Python's global lock. The block does not wait for them. When it ends,
+    parts that have not begun are dropped, and those that have begun go on.
     """
     helpers: list[Future[object]] = []
     try:

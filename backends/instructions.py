@@ -1,10 +1,10 @@
-"""Instructions of LLVM that Numba does not offer: numbers that threads share, and reading ahead.
+"""LLVM instructions that Numba does not offer: for numbers that threads share, and to read ahead.
 
-`read`, `write` and `claim` work on an element of a one-dimensional array of int64 in C order. What
-a thread stored before it wrote such a number, another one sees after it has read it: neither the
-compiler nor the processor moves what precedes such a write behind it, or what follows such a read
-before it (release and acquire; LLVM Language Reference Manual, "Atomic Memory Ordering
-Constraints").
+`read`, `write` and `claim` work on one element of a one-dimensional int64 array in C order. If a
+thread reads a number that another one has written, it also sees everything the other one stored
+before that. Neither the compiler nor the processor moves earlier accesses to memory past a `write`,
+or later ones ahead of a `read`. (This is called release and acquire: LLVM Language Reference
+Manual, "Atomic Memory Ordering Constraints".)
 """
 
 from collections.abc import Callable
@@ -95,5 +95,5 @@ Only one thread can succeed.
 fetch: Callable[[Floats, int], None] = _declare(_emit_prefetch)
 """fetch(array, i) tells the processor that number i of an array in C order will be read soon.
 
-It may be beyond the end.
+i may be beyond the end.
 """

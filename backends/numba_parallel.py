@@ -1,20 +1,20 @@
 """Rung `numba-parallel`: the fused pass of `numba-simd`, shared among all cores.
 
-The samples are divided into shares. In every epoch, a thread claims one share after the other,
-always beginning with the same one, whose samples may still be in its core's cache, and puts their
-sums on a board. Then every thread adds the sums of all shares, in order, and makes the update for
-itself. The sums of a share do not depend on who computes them, so all threads have the same (w, b)
-to the last bit, and nothing is handed out between two epochs.
+The samples are divided into shares. In every epoch, each thread claims one share after another and
+puts its sums on a board, an array that all threads read. It always begins with the same share,
+whose samples may still be in its core's cache. Then every thread adds the sums of all shares, in
+order, and makes the update itself. The sums of a share do not depend on who computes them, so all
+threads have the same (w, b) to the last bit, and nothing is handed out between epochs.
 
-No thread waits for another one for long. If the system has stopped a thread in the middle of a
-share, because another program wants its core, those that go on sum this share again, after a while;
-both put the same numbers on the board. So beside a busy program, a call takes about as long as with
-`numba-simd`. With a barrier after every epoch, as at the end of a loop of `prange`, it has taken 50
+No thread waits long for another. If the system stops a thread in the middle of a share, because
+another program wants its core, the others wait for a while and then sum that share again. All of
+them put the same numbers on the board. So beside a busy program, a call takes about as long as with
+`numba-simd`. With a barrier after every epoch, as at the end of a `prange` loop, it has taken 50
 times as long.
 
-Two cores are about as fast as one if each has 8,192 numbers of at least 64 samples. A smaller
-problem stays on one thread, where this rung is the same as `numba-simd`. (At half and twice the
-sizes below, a call takes at most a tenth longer; but at twice _SHARE, 10,000 × 1 takes a third.)
+Two cores are about as fast as one if each has 8,192 numbers from at least 64 samples. A smaller
+problem stays on one thread, where this rung is the same as `numba-simd`. (With half or twice the
+sizes below, a call takes at most a tenth longer, but 10,000 × 1 a third longer with twice _SHARE.)
 """
 
 from functools import partial
@@ -101,8 +101,8 @@ def _take_part(
 ) -> float:
     """Train as `numba_simd._train` does, through the epochs of a board; change w, and return b.
 
-    The rows of board[k] are those of the shares in epoch first + k: a mark, Σ rᵢxᵢ, Σ rᵢ and Σ rᵢ².
-    Only the thread `me` = 0 records the path. The others leave once the last epoch has begun.
+    board[k, s] is for share s in epoch first + k. It holds a mark, Σ rᵢxᵢ, Σ rᵢ and Σ rᵢ². Only the
+    thread with `me` = 0 records the path. The others leave once the last epoch has begun.
     """
     (threads, first, epochs, every), (samples, lead) = schedule, reading
     path_w, path_b, path_loss = path
@@ -156,7 +156,7 @@ def _take_part(
 
 @njit(cache=True, forceinline=True)
 def _is_done(marks: Integers, mark: int, patience: int) -> bool:
-    """Whether the sums of this share are on the board, or will be soon enough."""
+    """Return whether the sums of this share are on the board, after at most `patience` reads."""
     while patience > 0 and instructions.read(marks, mark) != _DONE:
         patience -= 1
     return patience > 0

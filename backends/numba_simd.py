@@ -12,13 +12,13 @@ last bits may differ. With one feature, `forceinline` avoids this. With several 
 cost a tenth or more of the speed beyond the last cache.
 
 Vector instructions need terms of a sum that are neighbors in memory. With up to 16 features, these
-terms are samples: `prepare` stores X column by column, and a strip of 256 samples is small enough
-to stay in the first cache while it is read twice, for ŷ and for the gradient. (If the data come
-from memory, a strip has 64 samples: the shorter the pause between two strips of a column, the
-better the hardware fetches it in advance.) With more features, a row is long enough by itself, and
-there are more columns than the hardware can follow at once. The hardware does not follow short rows
-well, either, because the loop comes back to each of them. Beyond a core's own cache, they are
-therefore fetched 4 kB ahead: 1.3 to 1.5 times as fast there, and up to a third slower within it.
+terms are samples. `prepare` stores X by columns, and the loop takes 256 samples at a time, a strip,
+which stays in the first cache while it is read twice, for ŷ and for the gradient. (If the data come
+from memory, a strip has 64 samples: the shorter the pauses, the better the hardware fetches columns
+in advance.) With more features, a row is long enough by itself, and there are more columns than the
+hardware can fetch in advance at once. It does not fetch short rows well, either, because the loop
+reads each of them twice. So if X exceeds a core's own cache, the loop fetches rows 4 kB ahead,
+which is 1.3 to 1.5 times as fast. (Within the cache, it would be up to a third slower.)
 
 A textbook loop in C, compiled by gcc with -ffast-math, keeps one vector per sum where LLVM keeps
 four, so each addition waits for the one before. From the second cache on, both wait for the data.
@@ -134,10 +134,10 @@ def _train_line(
 
 
 def strip_and_lead(numbers: int, d: int) -> tuple[int, int]:
-    """Return the number of samples in a strip, and how many numbers ahead rows are fetched, if any.
+    """Return the number of samples in a strip, and how many numbers ahead rows are fetched, or 0.
 
-    A strip is shorter if X holds more `numbers` than the last cache; rows are fetched ahead if it
-    holds more than a core's own.
+    `numbers` is how much of X a thread reads. Beyond the last cache, strips are shorter. Beyond a
+    core's own cache, rows of up to _LONG numbers are fetched ahead.
     """
     strip = _STRIP if numbers < _CACHED else _SHORT_STRIP
     return strip, _LEAD if numbers > _OWN and d <= _LONG else 0
@@ -191,10 +191,10 @@ def _train(
 def sums_of_columns(
     columns: Floats, first: int, y: Floats, w: Floats, b: float, sum_rx: Floats, strip: Floats
 ) -> tuple[float, float]:
-    """Σ rᵢ² and Σ rᵢ, and Σ rᵢxᵢ into `sum_rx`, from the columns of X (d, n), d ≥ 2.
+    """Return Σ rᵢ² and Σ rᵢ, and put Σ rᵢxᵢ into `sum_rx`; row j of `columns` is column j of X.
 
-    It takes two columns at a time, so that r is read and written half as often.
-    y holds the targets of the samples; their features begin at column `first` of the array.
+    It takes two of them at a time, so that r is read and written half as often. Sample i has the
+    target y[i] and the features columns[:, first + i]. There are at least two features.
     """
     d, squares, sum_r = len(w), 0.0, 0.0
     for j in range(d):
@@ -236,9 +236,9 @@ def sums_of_columns(
 def sums_of_rows(
     X: Floats, y: Floats, w: Floats, b: float, sum_rx: Floats, lead: int
 ) -> tuple[float, float]:
-    """Σ rᵢ² and Σ rᵢ, and Σ rᵢxᵢ into `sum_rx`, from the rows of X (n, d), two at a time.
+    """Return Σ rᵢ² and Σ rᵢ, and put Σ rᵢxᵢ into `sum_rx`, taking two rows of X (n, d) at a time.
 
-    They are fetched `lead` numbers ahead if it is not 0.
+    Rows are fetched `lead` numbers ahead, unless `lead` is 0.
     """
     n, d = X.shape
     squares, sum_r = 0.0, 0.0

@@ -3,18 +3,21 @@
 X is an array (n, d), y an array (n,), w an array (d,). BLAS sums in a different order, so the last
 bits differ from `python`; `gradrace check` shows that they stay within the rounding bound.
 
-Every NumPy call costs about half a microsecond whatever it does, so `train` makes few calls. With A
-= [y X 1 r], two products are enough. The product of θ = (−1, w, b) and the first d + 2 columns is
-r. The product of r and the last d + 2 columns gives all sums at once: Xᵀr, Σ rᵢ and Σ rᵢ². A is
-stored by columns, which BLAS reads fastest. If it is larger than 256 kB, r is a separate array,
-because a copy of A would cost more than a third product, rᵀr. If it is larger than 4 MB, it is cut
-into blocks of that size, so that the second product finds a block in the last cache.
+Every NumPy call costs about half a microsecond whatever it does, so `train` makes few calls. With
+A = [y X 1 r], two products are enough. The product of θ = (−1, w, b) and the first d + 2 columns is
+r. The product of r and the last d + 2 columns gives all sums at once: Xᵀr, Σ rᵢ and Σ rᵢ².
+
+A is stored by columns, which BLAS reads fastest. Every call copies a small A, to append r to it.
+If A is larger than 256 kB, the copy would cost more than a third product, rᵀr, so r is a separate
+array. If A is larger than 4 MB, it is cut into blocks of that size, so that the second product
+still finds a block in the last cache.
 
 BLAS processes columns in groups of four, which is wasteful if there are only a few. With one
-feature and many samples, six calls on x and y themselves are faster, and A is not needed.
+feature and many samples, six calls on x and y themselves, strip by strip, are faster, and A is not
+needed.
 
-At half and twice the sizes below, a call has taken up to a quarter longer, and with blocks of 2 MB
-on two threads 1.7 times as long.
+With half or twice the sizes below, a call has taken up to a quarter longer. With blocks of 2 MB on
+two threads, it has taken 1.7 times as long.
 """
 
 from collections.abc import Iterator
