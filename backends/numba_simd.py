@@ -6,10 +6,9 @@ several such sums side by side; `contract` fuses multiply and add; `nsz` ignores
 The other flags, which assume that inf and nan never occur, would break runs that diverge. The last
 bits differ from `python`; `gradrace check` shows that they stay within the rounding bound.
 
-A function that is called by another one exists in two copies, whose sums LLVM may order
-differently. The process that compiles uses one copy, and later processes use the other, so their
-last bits may differ. With one feature, `forceinline` avoids this. With several features, it would
-cost a tenth or more of the speed beyond the last cache.
+A function that another one calls exists in two copies, whose sums LLVM may order differently. The
+process that compiles uses one, later processes the other, so their last bits may differ. With one
+feature, `forceinline` avoids this. With several, it would slow the loop beyond the last cache.
 
 Vector instructions need terms of a sum that are neighbors in memory. With up to 16 features, these
 terms are samples. `prepare` stores X by columns, and the loop takes 256 samples at a time, a strip,
