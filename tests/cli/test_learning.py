@@ -28,6 +28,24 @@ class TestTrain:
             assert number in done.stdout
         assert listing(tmp_path) == {f"results/train/{name}" for name in self.NAMES}
 
+    @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a terminal")
+    def test_its_title_is_on_stdout_beside_a_progress_bar(self, tmp_path: Path) -> None:
+        _, terminal = os.openpty()
+        done = subprocess.run(
+            [
+                sys.executable,
+                *"-m bench train --backend numpy --epochs 5 --out".split(),
+                str(tmp_path),
+            ],
+            cwd=ROOT,
+            env={**os.environ, "TERM": "xterm"},
+            stdout=subprocess.PIPE,
+            stderr=terminal,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.startswith("reference line: y from x\nn = 100")
+
     def test_a_table(self, gradrace: Command, table: str, tmp_path: Path) -> None:
         done = gradrace("train", table, "--out", "new/folder", "--epochs", "50000")
         assert (done.returncode, done.stderr) == (0, "")
