@@ -31,12 +31,9 @@ class TestTrain:
     @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a terminal")
     def test_its_title_is_on_stdout_beside_a_progress_bar(self, tmp_path: Path) -> None:
         _, terminal = os.openpty()
+        words = ["-m", "bench", "train", "--backend", "numpy", "--epochs", "5"]
         done = subprocess.run(
-            [
-                sys.executable,
-                *"-m bench train --backend numpy --epochs 5 --out".split(),
-                str(tmp_path),
-            ],
+            [sys.executable, *words, "--out", str(tmp_path)],
             cwd=ROOT,
             env={**os.environ, "TERM": "xterm"},
             stdout=subprocess.PIPE,
