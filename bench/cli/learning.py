@@ -146,7 +146,7 @@ def train(
             show(title(samples))
             # imported now, so that nothing can fail between the training and its saving
             import bench.report.learning_page
-            import bench.report.page  # noqa: F401 (used below)
+            import bench.report.page  # noqa: F401 (imported early on purpose)
 
             stack.enter_context(bar)  # not before the title: it leads stdout to stderr
 

@@ -28,7 +28,7 @@ class TestTrain:
             assert number in done.stdout
         assert listing(tmp_path) == {f"results/train/{name}" for name in self.NAMES}
 
-    @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a terminal")
+    @pytest.mark.skipif(not hasattr(os, "openpty"), reason="Windows has no pseudo-terminals")
     def test_its_title_is_on_stdout_beside_a_progress_bar(self, tmp_path: Path) -> None:
         _, terminal = os.openpty()
         words = ["-m", "bench", "train", "--backend", "numpy", "--epochs", "5"]
