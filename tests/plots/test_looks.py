@@ -96,6 +96,23 @@ def test_an_interrupted_race(tmp_path: Path) -> None:
             assert_clean(module.figure(tmp_path / "b.json"))
 
 
+def test_the_label_of_a_line_that_ends_early_is_on_no_other(tmp_path: Path) -> None:
+    times = {"numba": 1e-6, "dask": 2e-6}
+    seconds = {
+        "1000x10": times,
+        "100x100": {"numba": 1e-6, "dask": 1e-6},
+        "10x1000": {"numba": 1e-5},
+        "1000x1": times,
+    }
+    source = tmp_path / "scale-1.json"
+    write_run(source, seconds)
+    figure = scale.figure([source])
+    figure.draw_without_rendering()
+    along_d = figure.axes[1]
+    (label,) = (text for text in along_d.texts if text.get_text() == "dask")
+    assert not crosses(box(label), along_d)
+
+
 def test_a_study_of_scale(tmp_path: Path) -> None:
     alone = grown(LADDER, "1x1", "1000x1", "1000000x1", "100000x10", "10000x100")
     both = grown({"numba-simd": 3e-8, "numba-parallel": 2e-8}, "1x1", "1000x1", "1000000x1")
