@@ -97,11 +97,11 @@ def test_an_interrupted_race(tmp_path: Path) -> None:
 
 
 def test_the_label_of_a_line_that_ends_early_is_on_no_other(tmp_path: Path) -> None:
-    times = {"numba": 1e-6, "dask": 2e-6}
+    times = {"python": 1e-3, "numba": 1e-6, "dask": 2e-6}
     seconds = {
         "1000x10": times,
-        "100x100": {"numba": 1e-6, "dask": 1e-6},
-        "10x1000": {"numba": 1e-5},
+        "100x100": {"python": 1e-3, "numba": 1e-6, "dask": 1.2e-6},
+        "10x1000": {"python": 1e-3, "numba": 1.5e-6},
         "1000x1": times,
     }
     source = tmp_path / "scale-1.json"
