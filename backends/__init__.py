@@ -12,10 +12,10 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from backends import cache, finding, revisions
+from gradrace.backends import cache, finding, revisions
 
 if TYPE_CHECKING:
-    from backends import (
+    from gradrace.backends import (
         dask_partitions,
         gram,
         numba_jit,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         numpy_vectorized,
         pure_python,
     )
-    from backends.interface import Backend
+    from gradrace.backends.interface import Backend
 
     _CHECKED: tuple[Backend, ...] = (
         pure_python,
@@ -192,7 +192,7 @@ def require(spec: str) -> None:
         OSError: the files of the revision cannot be written anywhere.
 
     """
-    from backends.interface import InputValueError
+    from gradrace.backends.interface import InputValueError
 
     name, revision = revisions.split(spec)
     if name in LADDER:
@@ -228,12 +228,12 @@ def past(spec: str) -> revisions.Past | None:
         OSError: its files cannot be written anywhere.
 
     """
-    from backends.interface import InputValueError
+    from gradrace.backends.interface import InputValueError
 
     name, revision = revisions.split(spec)
     if not revision:
         return None
-    module = f"backends.{LADDER[name].module}" if name in LADDER else name
+    module = f"{finding.PACKAGE}.{LADDER[name].module}" if name in LADDER else name
     try:
         return revisions.past(spec, module)
     except ValueError as error:
@@ -276,7 +276,7 @@ def load(spec: str) -> "Backend":
         OSError: as `ensure_cache`.
 
     """
-    from backends.interface import InputValueError
+    from gradrace.backends.interface import InputValueError
 
     require(spec)
     ensure_cache(spec)
@@ -284,7 +284,7 @@ def load(spec: str) -> "Backend":
         if found := past(spec):
             module = revisions.load(found)
         elif spec in LADDER:
-            module = importlib.import_module(f"backends.{LADDER[spec].module}")
+            module = importlib.import_module(f"{finding.PACKAGE}.{LADDER[spec].module}")
         else:
             module = finding.import_module(spec)
         lacking = [name for name in _FUNCTIONS if not callable(getattr(module, name, None))]

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from backends.finding import HERE
+from gradrace.backends.finding import HERE
 
 _IN_TREE = HERE / "__pycache__"
 _NAME = re.compile(r"backends-[0-9a-f]{16}")

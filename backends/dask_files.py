@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from backends.dask_reading import Batches, Partitions
-from backends.interface import Floats, InputValueError
+from gradrace.backends.dask_reading import Batches, Partitions
+from gradrace.backends.interface import Floats, InputValueError
 
 _FILE_PART = 2**24  # values of the columns used in a partition of a file, 128 MB; more if there
 _TEXT_PART = 2**25  # bytes of a partition of a text file

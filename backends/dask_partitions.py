@@ -23,12 +23,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backends import dask_files, dask_reading, gram, gram_passes, interface
-from backends.dask_reading import Batches, Partitions
-from backends.dask_tasks import MOST_JOINS, over
-from backends.gram import Condensed
-from backends.interface import Floats, InputValueError, Integers, Start, Trajectory
-from backends.numba_simd import update
+from gradrace.backends import dask_files, dask_reading, gram, gram_passes, interface
+from gradrace.backends.dask_reading import Batches, Partitions
+from gradrace.backends.dask_tasks import MOST_JOINS, over
+from gradrace.backends.gram import Condensed
+from gradrace.backends.interface import Floats, InputValueError, Integers, Start, Trajectory
+from gradrace.backends.numba_simd import update
 
 __all__ = [
     "condense",

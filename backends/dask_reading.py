@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from backends.interface import Floats, InputValueError, Samples
+from gradrace.backends.interface import Floats, InputValueError, Samples
 
 Batches = Iterator[Samples]
 """Consecutive samples, X (m, d) and y (m,), m ≥ 0."""

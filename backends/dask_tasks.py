@@ -22,9 +22,9 @@ from uuid import uuid4
 
 import numba
 
-from backends import SCHEDULER
-from backends.dask_reading import Batches, Partitions
-from backends.interface import ClusterError, InputValueError
+from gradrace.backends import SCHEDULER
+from gradrace.backends.dask_reading import Batches, Partitions
+from gradrace.backends.interface import ClusterError, InputValueError
 
 SECONDS_TO_CONNECT = 10
 SECONDS_WITHOUT_WORKERS = 60

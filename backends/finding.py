@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 
 HERE = Path(__file__).parent
+PACKAGE = "gradrace.backends"
+"""What this package is called, here and in copies of earlier commits."""
 
 
 def import_module(spec: str) -> ModuleType:
@@ -46,8 +48,7 @@ def file_of(spec: str) -> Path | None:
 def with_neighbors(file: Path) -> list[Path]:
     """Return a file and those that it imports, directly or through others, in order of discovery.
 
-    These are the files of the package `backends`, its own one if it is in a copy of that, and those
-    beside it.
+    These are the files of this package, of its own copy if it is in one, and those beside it.
     """
     found = [file.absolute()]
     for path in found:  # grows while it is traversed
@@ -75,17 +76,18 @@ def _neighbors(file: Path) -> list[Path]:
 def _files(file: Path, level: int, name: list[str]) -> list[Path]:
     """Return the files that the import of a dotted name may run, if they are nearby.
 
-    Of the package `backends`, that is one; of another package, all, since what it imports itself
-    is not followed. `level` is the number of dots before the name.
+    Of this package, that is one; of another package, all, since what it imports itself is not
+    followed. `level` is the number of dots before the name.
     """
-    first, *rest = name
+    first = name[0]
     if level:
         above = file.parents[min(level, len(file.parents)) - 1]
         module = above / f"{first}.py"
         return [module] if module.is_file() else sorted((above / first).rglob("*.py"))
-    if first == HERE.name:
-        here = file.parent if file.parent.name == HERE.name else HERE
-        return [path] if (path := here / f"{''.join(rest[:1])}.py").is_file() else []
+    ours = PACKAGE.split(".")
+    if name[:2] == ours:
+        here = file.parent if [*file.parent.parts[-2:]] == ours else HERE
+        return [path] if (path := here / f"{''.join(name[2:3])}.py").is_file() else []
     for folder in roots(file):
         if folder.resolve() in _INSTALLED and folder / first not in file.parents:
             continue  # NumPy and the like

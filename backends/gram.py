@@ -21,10 +21,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
 
-from backends import gram_passes, interface
-from backends.gram_passes import PART
-from backends.interface import Floats, Samples, Start, Trajectory
-from backends.numba_simd import REORDER, gradients, loss, predict, update
+from gradrace.backends import gram_passes, interface
+from gradrace.backends.gram_passes import PART
+from gradrace.backends.interface import Floats, Samples, Start, Trajectory
+from gradrace.backends.numba_simd import REORDER, gradients, loss, predict, update
 
 __all__ = [
     "condense",

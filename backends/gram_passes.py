@@ -18,8 +18,8 @@ import math
 import numpy as np
 from numba import njit
 
-from backends.interface import Floats
-from backends.numba_simd import REORDER
+from gradrace.backends.interface import Floats
+from gradrace.backends.numba_simd import REORDER
 
 PART = 1024  # samples that are added at once
 MANY = 200  # features; a block no longer stays in the second-level cache

@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from backends.interface import Floats, Integers
+from gradrace.backends.interface import Floats, Integers
 
 _BYTES = 8
 _Emit = Callable[[Any, Any, Any, Any], Any]

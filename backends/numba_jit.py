@@ -11,8 +11,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
 
-from backends import interface
-from backends.interface import Floats, Samples, Start, Trajectory
+from gradrace.backends import interface
+from gradrace.backends.interface import Floats, Samples, Start, Trajectory
 
 ONE_CORE = True
 

@@ -22,10 +22,10 @@ from functools import partial
 import numpy as np
 from numba import get_num_threads, njit
 
-from backends import instructions, interface, numba_simd
-from backends.helping import helped_by
-from backends.interface import Floats, Integers, Samples, Start, Trajectory
-from backends.numba_simd import gradients, loss, predict, prepare, update
+from gradrace.backends import instructions, interface, numba_simd
+from gradrace.backends.helping import helped_by
+from gradrace.backends.interface import Floats, Integers, Samples, Start, Trajectory
+from gradrace.backends.numba_simd import gradients, loss, predict, prepare, update
 
 __all__ = ["gradients", "loss", "predict", "prepare", "train", "update"]
 

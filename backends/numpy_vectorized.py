@@ -25,8 +25,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backends import interface
-from backends.interface import Floats, Start, Trajectory
+from gradrace.backends import interface
+from gradrace.backends.interface import Floats, Start, Trajectory
 
 _BLOCK = 2**19  # numbers, 4 MB
 _COPIED = 2**15  # numbers; copying more takes longer than a few epochs save

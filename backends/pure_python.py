@@ -12,8 +12,8 @@ same. (The built-in `sum` is not used: since Python 3.12 it compensates for roun
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backends import interface
-from backends.interface import Start, Trajectory
+from gradrace.backends import interface
+from gradrace.backends.interface import Start, Trajectory
 
 ONE_CORE = True
 Vector = list[float]

@@ -25,11 +25,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from backends import cache, finding
+from gradrace.backends import cache, finding
 
 _SPEC = re.compile(r"(?P<name>.+?\.py|[^@/]+)@(?P<revision>.+)")
-_PREFIX = "backends.at_"
+_PREFIX = f"{finding.PACKAGE}.at_"
 ABSENT = "does not exist in commit"
+_OLD_NAME = "backends"
+"""What earlier commits call this package."""
 
 
 class Past(NamedTuple):
@@ -39,7 +41,7 @@ class Past(NamedTuple):
     folder: str
     """The copy from which it is imported."""
     module: str
-    """Its name there, such as backends.numba_jit."""
+    """Its name there, such as gradrace.backends.numba_jit."""
     repository: str
 
     @property
@@ -89,7 +91,7 @@ def past(spec: str, module: str) -> Past:
     root, package, beside, module = _place(module)
     top = _top_of(root)
     commit = _commit(top, revision)
-    inside = root.relative_to(top) / package
+    inside = root.relative_to(top)
     copy = _copied(top, f"{commit}:{'' if inside == Path() else inside.as_posix()}", package)
     found = _FOUND[spec] = Past(commit, str(copy / beside), module, str(top))
     return found
@@ -111,7 +113,7 @@ class _Place(NamedTuple):
     root: Path
     """The folder to copy."""
     package: str
-    """All that is to be copied of it; "" for everything."""
+    """What it is in the copy; "" if it is no package itself, but holds modules and packages."""
     beside: Path
     """Where in the copy the module is imported from."""
     module: str
@@ -119,17 +121,20 @@ class _Place(NamedTuple):
 
 
 def _place(module: str) -> _Place:
-    """Return where a module is; of gradrace itself, only the package `backends` is copied."""
+    """Return where a module is; of gradrace itself, only this package is copied."""
+    file = Path(module).resolve()
+    if file.parent == finding.HERE.resolve():  # a rung, called by its path
+        module = f"{finding.PACKAGE}.{file.stem}"
+    if module.startswith(f"{finding.PACKAGE}."):
+        return _Place(finding.HERE.resolve(), finding.PACKAGE, Path(), module)
     if module.endswith(".py"):
-        file = Path(module).resolve()
         *_, root = finding.roots(file)
         return _Place(root, "", file.parent.relative_to(root), file.stem)
     package, _, rest = module.partition(".")
     found = finding.find(package)
     places = list((found and found.submodule_search_locations) or ())
     if rest and places:
-        ours = package == finding.HERE.name
-        return _Place(Path(places[0]).resolve().parent, package if ours else "", Path(), module)
+        return _Place(Path(places[0]).resolve().parent, "", Path(), module)
     origin = found.origin if found and found.has_location else None
     if origin is None:
         raise ValueError(f"no module {module} can be found")
@@ -169,7 +174,7 @@ def _copied(top: Path, tree: str, package: str) -> Path:
             files.mkdir()
             if not found.returncode:
                 where = {"GIT_INDEX_FILE": str(Path(temporary, "index"))}
-                prefix = f"{files / package}/"
+                prefix = f"{files.joinpath(*package.split('.'))}/"
                 for arguments in (
                     ("read-tree", name),
                     ("checkout-index", "--all", f"--prefix={prefix}"),
@@ -242,7 +247,7 @@ class _Loader(SourceFileLoader):
     """Runs a module whose import statements look into its own commit first."""
 
     def exec_module(self, module: ModuleType) -> None:
-        root = ".".join(module.__name__.split(".")[:2])
+        root = module.__name__[: module.__name__.index(".", len(_PREFIX))]
 
         def imported(
             name: str,
@@ -251,8 +256,10 @@ class _Loader(SourceFileLoader):
             fromlist: Sequence[str] | None = (),
             level: int = 0,
         ) -> ModuleType:
-            first = name.partition(".")[0]
-            if level or not _is_of(_FOLDERS[root], first):
+            first, past = name.partition(".")[0], _FOLDERS[root]
+            if first == _OLD_NAME and past.module.startswith(f"{finding.PACKAGE}."):
+                name, first = f"gradrace.{name}", finding.PACKAGE
+            elif level or not _is_of(past, first):
                 return builtins.__import__(name, globals, locals, fromlist, level)
             found = builtins.__import__(f"{root}.{name}", globals, locals, fromlist, 0)
             return found if fromlist else sys.modules[f"{root}.{first}"]

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from pytest_benchmark.stats import Metadata
 
-import backends
-from bench.machine.facts import libraries, machine_info
-from bench.race.cases import QUICK, parse
-from bench.race.plan import Arm, Plan, interleaved
+from gradrace import backends
+from gradrace.bench.machine.facts import libraries, machine_info
+from gradrace.bench.race.cases import QUICK, parse
+from gradrace.bench.race.plan import Arm, Plan, interleaved
 
 _PLAN = pytest.StashKey[Plan]()
 

@@ -15,10 +15,10 @@ from typing import cast
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.findings.schema import BackendVerdict, BlockInfo
-from bench.proof.isolation import describe
-from bench.race.plan import Arm, Plan
-from bench.race.timed_backend import LEAST_BLOCK, Contestant
+from gradrace.bench.findings.schema import BackendVerdict, BlockInfo
+from gradrace.bench.proof.isolation import describe
+from gradrace.bench.race.plan import Arm, Plan
+from gradrace.bench.race.timed_backend import LEAST_BLOCK, Contestant
 
 _contestant = cache(Contestant)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 
-from plots.canvas import Axes, Figure, own_settings
-from plots.numbers import backend_label
-from plots.sources import metadata, table_origin
-from plots.style import (
+from gradrace.plots.canvas import Axes, Figure, own_settings
+from gradrace.plots.numbers import backend_label
+from gradrace.plots.sources import metadata, table_origin
+from gradrace.plots.style import (
     INK,
     LARGEST_DRAWN,
     MUTED,
@@ -20,7 +20,7 @@ from plots.style import (
     tidy,
     title,
 )
-from plots.svg import tell_along
+from gradrace.plots.svg import tell_along
 
 QUANTITIES = ("w", "b", "loss")
 _BINS = 60

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from plots.canvas import Axes, Figure, own_settings
-from plots.numbers import label
-from plots.path import draw_contours, reach_of
-from plots.sources import metadata, table_origin
-from plots.style import CURVES, INK, MUTED, legend, new_figure, tidy, title
+from gradrace.plots.canvas import Axes, Figure, own_settings
+from gradrace.plots.numbers import label
+from gradrace.plots.path import draw_contours, reach_of
+from gradrace.plots.sources import metadata, table_origin
+from gradrace.plots.style import CURVES, INK, MUTED, legend, new_figure, tidy, title
 
 SAMPLES = "samples.parquet"
 MOST_POINTS = 500

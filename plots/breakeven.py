@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plots.canvas import Axes, Figure, own_settings
-from plots.numbers import plain_seconds, seconds, si
-from plots.placing import Label, label_ends, label_marks
-from plots.sources import race_origin, read_race
-from plots.style import (
+from gradrace.plots.canvas import Axes, Figure, own_settings
+from gradrace.plots.numbers import plain_seconds, seconds, si
+from gradrace.plots.placing import Label, label_ends, label_marks
+from gradrace.plots.sources import race_origin, read_race
+from gradrace.plots.style import (
     INK,
     MUTED,
     colors,
@@ -22,12 +22,12 @@ from plots.style import (
     tidy,
     title,
 )
-from plots.svg import tell, tell_along
+from gradrace.plots.svg import tell, tell_along
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.findings.schema import About, CaseFindings, Row
+    from gradrace.bench.findings.schema import About, CaseFindings, Row
 
 _MOST_RUNS = 10**5
 

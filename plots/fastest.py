@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plots.canvas import Axes, Figure, Rectangle, own_settings
-from plots.numbers import three_digits
-from plots.sources import race_origin, read_race
-from plots.style import INK, MUTED, colors, labels, new_figure, save, text_width, title
-from plots.svg import tell
+from gradrace.plots.canvas import Axes, Figure, Rectangle, own_settings
+from gradrace.plots.numbers import three_digits
+from gradrace.plots.sources import race_origin, read_race
+from gradrace.plots.style import INK, MUTED, colors, labels, new_figure, save, text_width, title
+from gradrace.plots.svg import tell
 
 if TYPE_CHECKING:
-    from bench.findings.schema import About, Fastest
+    from gradrace.bench.findings.schema import About, Fastest
 
 _LEAST_WIDTH = 4.6  # inches, for the title
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 
-from plots.canvas import Axes, Figure, own_settings
-from plots.numbers import label
-from plots.sources import metadata, table_origin
-from plots.style import CURVES, INK, MUTED, legend, new_figure, save, tidy
-from plots.svg import MOST_TOLD, tell
+from gradrace.plots.canvas import Axes, Figure, own_settings
+from gradrace.plots.numbers import label
+from gradrace.plots.sources import metadata, table_origin
+from gradrace.plots.style import CURVES, INK, MUTED, legend, new_figure, save, tidy
+from gradrace.plots.svg import MOST_TOLD, tell
 
 MOST_POINTS = 5_000
 

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from plots.canvas import Axes, Figure, own_settings
-from plots.numbers import three_digits
-from plots.sources import metadata, table_origin
-from plots.style import (
+from gradrace.plots.canvas import Axes, Figure, own_settings
+from gradrace.plots.numbers import three_digits
+from gradrace.plots.sources import metadata, table_origin
+from gradrace.plots.style import (
     CURVES,
     INK,
     LARGEST_DRAWN,
@@ -21,7 +21,7 @@ from plots.style import (
     save,
     tidy,
 )
-from plots.svg import tell_along
+from gradrace.plots.svg import tell_along
 
 _HEADROOM = 1e3  # beside runs that converge, a diverging one is drawn up to this × the first loss
 _TOLD = 60  # points of a curve whose values are shown when hovering

@@ -8,11 +8,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from plots.canvas import Axes, Figure, MaxNLocator, own_settings
-from plots.numbers import label
-from plots.sources import table_origin
-from plots.style import CURVES, GRID, INK, MUTED, below, legend, new_figure, save, tidy, title
-from plots.svg import tell
+from gradrace.plots.canvas import Axes, Figure, MaxNLocator, own_settings
+from gradrace.plots.numbers import label
+from gradrace.plots.sources import table_origin
+from gradrace.plots.style import (
+    CURVES,
+    GRID,
+    INK,
+    MUTED,
+    below,
+    legend,
+    new_figure,
+    save,
+    tidy,
+    title,
+)
+from gradrace.plots.svg import tell
 
 _GRID = 201
 _CONTOURS = 12

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from plots.canvas import Axes, Figure
-from plots.style import INK, note_at
+from gradrace.plots.canvas import Axes, Figure
+from gradrace.plots.style import INK, note_at
 
 _LINE_HEIGHT = 11.0  # points from label to label
 _DIRECTIONS = [

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 
-from plots.canvas import Figure, own_settings
-from plots.fit import MOST_POINTS
-from plots.numbers import label, three_digits
-from plots.sources import metadata, table_origin
-from plots.style import CURVES, INK, MUTED, legend, new_figure, save, tidy
-from plots.svg import MOST_TOLD, tell
+from gradrace.plots.canvas import Figure, own_settings
+from gradrace.plots.fit import MOST_POINTS
+from gradrace.plots.numbers import label, three_digits
+from gradrace.plots.sources import metadata, table_origin
+from gradrace.plots.style import CURVES, INK, MUTED, legend, new_figure, save, tidy
+from gradrace.plots.svg import MOST_TOLD, tell
 
 
 def draw(source: Path, target: Path) -> None:

@@ -9,11 +9,11 @@ there, and the rate at which it multiplies and adds.
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plots.canvas import Axes, Figure, own_settings
-from plots.numbers import si
-from plots.placing import Label, label_ends
-from plots.sources import race_origin, read_race
-from plots.style import (
+from gradrace.plots.canvas import Axes, Figure, own_settings
+from gradrace.plots.numbers import si
+from gradrace.plots.placing import Label, label_ends
+from gradrace.plots.sources import race_origin, read_race
+from gradrace.plots.style import (
     INK,
     MUTED,
     colors,
@@ -25,11 +25,11 @@ from plots.style import (
     save,
     tidy,
 )
-from plots.svg import tell
+from gradrace.plots.svg import tell
 
 if TYPE_CHECKING:
-    from bench.findings.schema import About, CaseFindings, Row
-    from bench.machine.roofline import Roofline
+    from gradrace.bench.findings.schema import About, CaseFindings, Row
+    from gradrace.bench.machine.roofline import Roofline
 
 _BYTES = {"float64": 8, "float32": 4}
 _MARKS = "osD^vP*X"

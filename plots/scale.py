@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from plots.canvas import Axes, Figure, FuncFormatter, own_settings
-from plots.numbers import plain_seconds, seconds, si, three_digits
-from plots.placing import Label, label_ends, label_marks
-from plots.sources import race_origin, read_race
-from plots.style import (
+from gradrace.plots.canvas import Axes, Figure, FuncFormatter, own_settings
+from gradrace.plots.numbers import plain_seconds, seconds, si, three_digits
+from gradrace.plots.placing import Label, label_ends, label_marks
+from gradrace.plots.sources import race_origin, read_race
+from gradrace.plots.style import (
     MUTED,
     colors,
     draw_limit,
@@ -22,10 +22,10 @@ from plots.style import (
     tidy,
     title,
 )
-from plots.svg import tell
+from gradrace.plots.svg import tell
 
 if TYPE_CHECKING:
-    from bench.findings.schema import About, CaseFindings
+    from gradrace.bench.findings.schema import About, CaseFindings
 
 
 def draw(sources: Sequence[Path], target: Path) -> None:

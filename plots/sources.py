@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
-from plots.numbers import label
+from gradrace.plots.numbers import label
 
 if TYPE_CHECKING:
-    from bench.findings.schema import ResultFile
+    from gradrace.bench.findings.schema import ResultFile
 
 
 def read_race(source: Path) -> "ResultFile":

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from plots.canvas import Axes, Figure, own_settings
-from plots.numbers import plain_seconds, seconds, si
-from plots.placing import Label, label_ends
-from plots.sources import race_origin, read_race
-from plots.style import (
+from gradrace.plots.canvas import Axes, Figure, own_settings
+from gradrace.plots.numbers import plain_seconds, seconds, si
+from gradrace.plots.placing import Label, label_ends
+from gradrace.plots.sources import race_origin, read_race
+from gradrace.plots.style import (
     colors,
     draw_limit,
     labels,
@@ -21,10 +21,10 @@ from plots.style import (
     tidy,
     title,
 )
-from plots.svg import tell
+from gradrace.plots.svg import tell
 
 if TYPE_CHECKING:
-    from bench.findings.schema import About, CaseFindings
+    from gradrace.bench.findings.schema import About, CaseFindings
 
 MOST_PANELS = 4
 

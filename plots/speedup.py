@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plots.canvas import Axes, Figure, FuncFormatter, NullFormatter, own_settings
-from plots.numbers import label, times
-from plots.sources import race_origin, read_race
-from plots.style import (
+from gradrace.plots.canvas import Axes, Figure, FuncFormatter, NullFormatter, own_settings
+from gradrace.plots.numbers import label, times
+from gradrace.plots.sources import race_origin, read_race
+from gradrace.plots.style import (
     INK,
     MUTED,
     below,
@@ -19,10 +19,10 @@ from plots.style import (
     tidy,
     title,
 )
-from plots.svg import tell
+from gradrace.plots.svg import tell
 
 if TYPE_CHECKING:
-    from bench.findings.schema import About, CaseFindings, Row
+    from gradrace.bench.findings.schema import About, CaseFindings, Row
 
 _TALLEST = 6  # panels in one column
 _PLAIN = 1e6

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from plots.numbers import backend_label
+from gradrace.plots.numbers import backend_label
 
 if TYPE_CHECKING:
-    from bench.findings.schema import About, CaseFindings
-    from plots.canvas import Annotation, Axes, Figure, LogLocator
+    from gradrace.bench.findings.schema import About, CaseFindings
+    from gradrace.plots.canvas import Annotation, Axes, Figure, LogLocator
 
 Write = Callable[[float], str]
 """How a number on an axis is written."""
@@ -41,7 +41,7 @@ def labels(about: "About") -> dict[str, str]:
 
 def new_figure(width: float, height: float, origin: Sequence[str] = ()) -> "Figure":
     """Return an empty figure with a footer, width and height (without the footer) in inches."""
-    from plots.canvas import ConstrainedLayoutEngine, Figure
+    from gradrace.plots.canvas import ConstrainedLayoutEngine, Figure
 
     lines = _lines(origin, width)
     room = _FOOTER_LINE * len(lines) + (_MARGIN if lines else 0.0)
@@ -95,7 +95,7 @@ def legend(drawn: "Figure", axes: "Axes") -> None:
 
 def below(drawn: "Figure", text: str, size: float = 10) -> None:
     """Write one label for the x axes of all plots below them, above the footer."""
-    from plots.canvas import ConstrainedLayoutEngine
+    from gradrace.plots.canvas import ConstrainedLayoutEngine
 
     layout = drawn.get_layout_engine()
     assert isinstance(layout, ConstrainedLayoutEngine)
@@ -126,7 +126,7 @@ def log_axes(axes: "Axes", write_x: Write | None, write_y: Write | None) -> None
     Call it after everything is drawn. Where an axis covers less than two decades, it also has
     numbers between the powers of ten.
     """
-    from plots.canvas import FuncFormatter, LogFormatterMathtext, NullFormatter
+    from gradrace.plots.canvas import FuncFormatter, LogFormatterMathtext, NullFormatter
 
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -143,7 +143,7 @@ def log_axes(axes: "Axes", write_x: Write | None, write_y: Write | None) -> None
 
 def log_locator(low: float, high: float, most: int = 12) -> "LogLocator":
     """Return where a logarithmic axis has numbers, at most this many."""
-    from plots.canvas import LogLocator
+    from gradrace.plots.canvas import LogLocator
 
     subs = [1.0]
     if high < 5 * low:
@@ -195,8 +195,8 @@ def draw_limit(axes: "Axes", cases: Sequence["CaseFindings"], along: Literal["n"
 
 def save(figure: "Figure", target: Path, kind: str = "png") -> None:
     """Write the figure as a PNG of 150 dots per inch, or as SVG or PDF."""
-    from plots.canvas import own_settings
-    from plots.svg import document
+    from gradrace.plots.canvas import own_settings
+    from gradrace.plots.svg import document
 
     if kind == "svg":
         target.write_bytes(document(figure))
@@ -209,7 +209,7 @@ def save_book(figures: "Iterable[Figure]", target: Path) -> None:
     """Write figures as the pages of one PDF."""
     from matplotlib.backends.backend_pdf import PdfPages
 
-    from plots.canvas import own_settings
+    from gradrace.plots.canvas import own_settings
 
     with own_settings(), PdfPages(target) as pages:
         for figure in figures:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from plots.canvas import own_settings
+from gradrace.plots.canvas import own_settings
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.artist import Artist
 
-    from plots.canvas import Axes, Figure
+    from gradrace.plots.canvas import Axes, Figure
 
 _SVG, _LINKS = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _TELLS = "tells"

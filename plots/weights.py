@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from plots.canvas import Figure, own_settings
-from plots.numbers import label, percent
-from plots.style import CURVES, INK, MUTED, new_figure, save, tidy
-from plots.svg import tell
+from gradrace.plots.canvas import Figure, own_settings
+from gradrace.plots.numbers import label, percent
+from gradrace.plots.style import CURVES, INK, MUTED, new_figure, save, tidy
+from gradrace.plots.svg import tell
 
 MOST = 20
 _WIDEST = 3.0  # shares that are drawn; what lies beyond is drawn at the edge

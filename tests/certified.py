@@ -24,11 +24,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backends.interface import Floats
-from bench.data.samples import Dataset
-from bench.data.table_files import read_table
-from bench.learning.least_squares import digits
-from bench.learning.training import Fit, train
+from gradrace.backends.interface import Floats
+from gradrace.bench.data.samples import Dataset
+from gradrace.bench.data.table_files import read_table
+from gradrace.bench.learning.least_squares import digits
+from gradrace.bench.learning.training import Fit, train
 
 TABLES = Path(__file__).resolve().parent / "tables"
 
@@ -173,7 +173,7 @@ def digits_reached(problem: Certified, fit: Fit) -> int:
 
 def main() -> None:
     """Print the digits reached, by table and backend."""
-    import backends
+    from gradrace import backends
 
     names = backends.names()
     print(f"{'table':14}{'published':>10}{'epochs':>12}" + "".join(f"{name:>8}" for name in names))

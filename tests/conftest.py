@@ -1,5 +1,5 @@
 import functools
-import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,9 +9,9 @@ import dask
 import numpy as np
 import pytest
 
-import backends
-from backends.interface import Backend, Trajectory
-from bench.data.samples import Dataset, reference_line
+from gradrace import backends
+from gradrace.backends.interface import Backend, Trajectory
+from gradrace.bench.data.samples import Dataset, reference_line
 
 ROOT = Path(__file__).resolve().parent.parent
 FOREIGN = Path(__file__).resolve().parent / "foreign"
@@ -39,12 +39,22 @@ def line() -> Dataset:
     return reference_line()
 
 
+def copy_package(folder: Path) -> None:
+    """Copy the backends and what makes them `gradrace.backends`; the path to it is .src."""
+    shutil.copytree(
+        ROOT / "backends", folder / "backends", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    package = folder / ".src" / "gradrace"
+    package.mkdir(parents=True)
+    shutil.copy(ROOT / ".src" / "gradrace" / "__init__.py", package)
+    (package / "backends").symlink_to("../../backends")
+
+
 def process(folder: Path, *words: str, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
     """Run the command line in a process of its own, without a terminal."""
     return subprocess.run(
-        [sys.executable, "-m", "bench", *words],
+        [sys.executable, "-m", "gradrace", *words],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

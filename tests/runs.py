@@ -7,17 +7,24 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar, cast
 
-from bench.data.files import write_json
-from bench.findings import results, schema
-from bench.findings.conclusions import conclude
-from bench.findings.merging import merge, pooled_stats
-from bench.findings.schema import BackendVerdict, Compile, Growth, ResultFile, Session, Timed
-from bench.machine.roofline import Roofline
-from bench.proof.agreement import Verdict
-from bench.race import record
-from bench.race.cases import parse
-from bench.race.plan import Arm
-from bench.race.settings import QUICK_SETTINGS
+from gradrace.bench.data.files import write_json
+from gradrace.bench.findings import results, schema
+from gradrace.bench.findings.conclusions import conclude
+from gradrace.bench.findings.merging import merge, pooled_stats
+from gradrace.bench.findings.schema import (
+    BackendVerdict,
+    Compile,
+    Growth,
+    ResultFile,
+    Session,
+    Timed,
+)
+from gradrace.bench.machine.roofline import Roofline
+from gradrace.bench.proof.agreement import Verdict
+from gradrace.bench.race import record
+from gradrace.bench.race.cases import parse
+from gradrace.bench.race.plan import Arm
+from gradrace.bench.race.settings import QUICK_SETTINGS
 
 NUMBA: Compile = {"backend": "numba", "load": 0.2, "cold": 4.0, "cached": 0.2}
 

@@ -10,8 +10,8 @@ import pytest
 import typer.core
 import typer.main
 
-from bench.cli.main import app
-from bench.proof.problems import suite
+from gradrace.bench.cli.main import app
+from gradrace.bench.proof.problems import suite
 from tests.conftest import ROOT
 from tests.variants import CORRECT, WRONG
 
@@ -50,7 +50,7 @@ def test_the_code_prints_what_it_says(path: Path) -> None:
 
 
 def test_the_loop_is_the_one_that_is_raced() -> None:
-    from bench import reference_line
+    from gradrace import reference_line
 
     (loop,) = (block for block in blocks(TOP, "python") if ">>> " not in block)
     names: dict[str, Any] = {}
@@ -83,7 +83,7 @@ def test_the_commands_and_their_options_exist(path: Path) -> None:
 @readmes
 def test_the_modules_it_runs_exist(path: Path) -> None:
     for name in re.findall(r"python -m ([a-z_.]+[a-z])", path.read_text("utf-8")):
-        file = ROOT / name.replace(".", "/")
+        file = ROOT / ".src" / name.replace(".", "/")
         assert file.with_suffix(".py").exists() or (file / "__main__.py").exists(), name
 
 

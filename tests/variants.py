@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from backends.interface import Floats, Trajectory
+from gradrace.backends.interface import Floats, Trajectory
 
 
 class Loop:

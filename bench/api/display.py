@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from bench.api.wording import arguments
-from bench.machine.progress import Progress, silent
-from bench.report.terminal import plain
-from bench.report.text import visible
+from gradrace.bench.api.wording import arguments
+from gradrace.bench.machine.progress import Progress, silent
+from gradrace.bench.report.terminal import plain
+from gradrace.bench.report.text import visible
 
 if TYPE_CHECKING:
-    from plots.canvas import Figure
+    from gradrace.plots.canvas import Figure
 
 _QUICK = 1.0
 """Seconds; what takes no longer gets no progress bar."""

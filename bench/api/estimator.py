@@ -15,13 +15,13 @@ except ImportError as error:
         "GradientDescentRegressor needs scikit-learn: pip install 'gradrace[scikit-learn]'"
     ) from error
 
-import backends
-from backends.interface import Floats
-from bench.api.wording import arguments
-from bench.data.samples import Dataset, unnamed
-from bench.learning.rate_choice import Rate
-from bench.learning.training import train
-from bench.report.training import not_there_yet
+from gradrace import backends
+from gradrace.backends.interface import Floats
+from gradrace.bench.api.wording import arguments
+from gradrace.bench.data.samples import Dataset, unnamed
+from gradrace.bench.learning.rate_choice import Rate
+from gradrace.bench.learning.training import train
+from gradrace.bench.report.training import not_there_yet
 
 
 # scikit-learn has no types, so its classes are Any to mypy

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-import backends as registry
-from backends.interface import InputTypeError, InputValueError
-from bench.api.wording import in_python
-from bench.data import table_files
-from bench.data.frames import samples_of
-from bench.data.samples import Dataset, Samples
-from bench.data.table import PLAIN, Reading
+from gradrace import backends as registry
+from gradrace.backends.interface import InputTypeError, InputValueError
+from gradrace.bench.api.wording import in_python
+from gradrace.bench.data import table_files
+from gradrace.bench.data.frames import samples_of
+from gradrace.bench.data.samples import Dataset, Samples
+from gradrace.bench.data.table import PLAIN, Reading
 
 Source = Any
 """An array (n, d); a table of pandas, Polars or pyarrow; a Dataset; or a path."""
@@ -43,8 +43,8 @@ def samples_from(
         raise InputTypeError("y: cannot be given with a file; target names one of its columns")
     if not str(source).strip():
         raise InputValueError("X: needs the name of a file, got an empty string")
-    from bench.data.folders import Files, open_samples
-    from bench.learning.summary import summarize
+    from gradrace.bench.data.folders import Files, open_samples
+    from gradrace.bench.learning.summary import summarize
 
     names = list(map(str, features))
     column = None if target is None else str(target)

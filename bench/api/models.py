@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-import backends
-from backends.interface import Floats, InputTypeError, InputValueError, Trajectory
-from bench.api import display
-from bench.api.inputs import Source, named, rate, require_flags, samples_from, whole
-from bench.api.wording import arguments, in_python
-from bench.data.frames import columns_of
-from bench.data.table import Reading
-from bench.learning import model as saved
-from bench.learning.convergence import regime
-from bench.learning.prediction import FAR, Model, far_from_training, labeled, r_squared
-from bench.learning.rate_choice import Rate
-from bench.learning.training import Fit as Training
-from bench.learning.training import train
-from bench.report.tables import epochs as counted
-from bench.report.training import fit_table, not_there_yet, report
+from gradrace import backends
+from gradrace.backends.interface import Floats, InputTypeError, InputValueError, Trajectory
+from gradrace.bench.api import display
+from gradrace.bench.api.inputs import Source, named, rate, require_flags, samples_from, whole
+from gradrace.bench.api.wording import arguments, in_python
+from gradrace.bench.data.frames import columns_of
+from gradrace.bench.data.table import Reading
+from gradrace.bench.learning import model as saved
+from gradrace.bench.learning.convergence import regime
+from gradrace.bench.learning.prediction import FAR, Model, far_from_training, labeled, r_squared
+from gradrace.bench.learning.rate_choice import Rate
+from gradrace.bench.learning.training import Fit as Training
+from gradrace.bench.learning.training import train
+from gradrace.bench.report.tables import epochs as counted
+from gradrace.bench.report.training import fit_table, not_there_yet, report
 
 if TYPE_CHECKING:
-    from plots.canvas import Figure
+    from gradrace.plots.canvas import Figure
 
 _SHOWN = 5  # weights
 
@@ -108,7 +108,7 @@ class Fit(Training):
             InputValueError: the training diverged.
 
         """
-        from plots import fit as fit_plot
+        from gradrace.plots import fit as fit_plot
 
         return self._of_points(fit_plot.figure)
 
@@ -120,7 +120,7 @@ class Fit(Training):
             InputValueError: the training diverged.
 
         """
-        from plots import residuals
+        from gradrace.plots import residuals
 
         return self._of_points(residuals.figure)
 
@@ -132,7 +132,7 @@ class Fit(Training):
 
     def loss_plot(self) -> "Figure":
         """Return a picture of the loss against the epoch."""
-        from plots import loss as loss_plot
+        from gradrace.plots import loss as loss_plot
 
         with tempfile.TemporaryDirectory(prefix="gradrace-") as folder:
             return loss_plot.figure([saved.write_history(self, Path(folder))])
@@ -145,9 +145,9 @@ class Fit(Training):
             InputValueError: descent moves along a straight line.
 
         """
-        from bench.data.files import write_table
-        from bench.learning.rates_files import plane_table
-        from plots import path as path_plot
+        from gradrace.bench.data.files import write_table
+        from gradrace.bench.learning.rates_files import plane_table
+        from gradrace.plots import path as path_plot
 
         if len(self.landscape.directions) < 2:
             raise InputValueError("descent moves along a straight line, so its path is not drawn")
@@ -177,9 +177,9 @@ class Fit(Training):
             OSError: the folder cannot be written to.
 
         """
-        from bench.data.files import writable_folder
-        from bench.report.learning_page import training_page
-        from bench.report.page import PAGE, write
+        from gradrace.bench.data.files import writable_folder
+        from gradrace.bench.report.learning_page import training_page
+        from gradrace.bench.report.page import PAGE, write
 
         place = writable_folder(Path(folder))
         old = [name for name in saved.OF_A_MODEL if self.diverged and (place / name).exists()]
@@ -310,6 +310,6 @@ def load(path: str | Path) -> "Model":
         OSError: it cannot be read.
 
     """
-    from bench.learning.prediction import read_model
+    from gradrace.bench.learning.prediction import read_model
 
     return read_model(Path(path))

@@ -7,33 +7,42 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-import backends as registry
-from backends.interface import InputValueError
-from bench.api import display
-from bench.api.inputs import Source, listed, named, rate, require_flags, samples_from, whole, wholes
-from bench.api.wording import in_python
-from bench.data.table import Reading
-from bench.findings import advice as advising
-from bench.findings import comparison as comparing
-from bench.findings import results
-from bench.learning import rates as learning_rates
-from bench.learning import rates_files
-from bench.learning.rate_choice import Rate
-from bench.race import checking
-from bench.race import run as racing
-from bench.race.cases import parse
-from bench.race.settings import choose, with_earlier
-from bench.race.state import RESULT
-from bench.report.advice import advice_report
-from bench.report.comparison import comparison_report
-from bench.report.race import race_details, race_summary
-from bench.report.rates import about_study, figures
-from bench.report.rates import advice as study_advice
-from bench.report.training import MOST_WEIGHTS
-from bench.report.verdicts import check_report
+from gradrace import backends as registry
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.api import display
+from gradrace.bench.api.inputs import (
+    Source,
+    listed,
+    named,
+    rate,
+    require_flags,
+    samples_from,
+    whole,
+    wholes,
+)
+from gradrace.bench.api.wording import in_python
+from gradrace.bench.data.table import Reading
+from gradrace.bench.findings import advice as advising
+from gradrace.bench.findings import comparison as comparing
+from gradrace.bench.findings import results
+from gradrace.bench.learning import rates as learning_rates
+from gradrace.bench.learning import rates_files
+from gradrace.bench.learning.rate_choice import Rate
+from gradrace.bench.race import checking
+from gradrace.bench.race import run as racing
+from gradrace.bench.race.cases import parse
+from gradrace.bench.race.settings import choose, with_earlier
+from gradrace.bench.race.state import RESULT
+from gradrace.bench.report.advice import advice_report
+from gradrace.bench.report.comparison import comparison_report
+from gradrace.bench.report.race import race_details, race_summary
+from gradrace.bench.report.rates import about_study, figures
+from gradrace.bench.report.rates import advice as study_advice
+from gradrace.bench.report.training import MOST_WEIGHTS
+from gradrace.bench.report.verdicts import check_report
 
 if TYPE_CHECKING:
-    from plots.canvas import Figure
+    from gradrace.plots.canvas import Figure
 
 
 class Rates(display.Shown, learning_rates.Study):
@@ -46,13 +55,13 @@ class Rates(display.Shown, learning_rates.Study):
             InputValueError: descent moves along a straight line.
 
         """
-        from plots import path as path_plot
+        from gradrace.plots import path as path_plot
 
         return self._drawn(rates_files.PATHS, path_plot.figure)
 
     def loss_plot(self) -> "Figure":
         """Return a picture of the loss against the epoch at each rate."""
-        from plots import loss as loss_plot
+        from gradrace.plots import loss as loss_plot
 
         return self._drawn(rates_files.HISTORY, lambda source: loss_plot.figure([source]))
 
@@ -73,9 +82,9 @@ class Rates(display.Shown, learning_rates.Study):
             OSError: the folder cannot be written to.
 
         """
-        from bench.data.files import writable_folder
-        from bench.report.learning_page import rates_page
-        from bench.report.page import PAGE, write
+        from gradrace.bench.data.files import writable_folder
+        from gradrace.bench.report.learning_page import rates_page
+        from gradrace.bench.report.page import PAGE, write
 
         place = writable_folder(Path(folder))
         written = list(rates_files.save(self, place, animate=animate))
@@ -126,7 +135,7 @@ class Race(display.Shown):
 
     def plot(self) -> "Figure":
         """Return a picture of the time per epoch against the number of samples."""
-        from plots import speed
+        from gradrace.plots import speed
 
         return speed.figure(self.file)
 
@@ -134,7 +143,7 @@ class Race(display.Shown):
         return race_summary(self.content)
 
     def _pictures(self) -> "Iterator[tuple[Figure, str]]":
-        from plots import speed
+        from gradrace.plots import speed
 
         if speed.drawable(self.content["gradrace"]):
             yield self.plot(), "The time per epoch of each backend against the number of samples."
@@ -296,7 +305,7 @@ def race(
         The folder cannot be written to.
 
     """
-    from bench.data.files import writable_folder
+    from gradrace.bench.data.files import writable_folder
 
     require_flags(full=full)
     specs, jobs = named(backends), listed("cases", cases)

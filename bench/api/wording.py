@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from backends.interface import InputError, InputTypeError, InputValueError
+from gradrace.backends.interface import InputError, InputTypeError, InputValueError
 
 P = ParamSpec("P")
 R = TypeVar("R")

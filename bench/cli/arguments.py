@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 import typer.core
 
-import backends
-from bench.report.terminal import note
+from gradrace import backends
+from gradrace.bench.report.terminal import note
 
 if TYPE_CHECKING:
-    from bench.data.folders import Files
-    from bench.data.samples import Dataset, Samples
-    from bench.data.table import Reading
-    from bench.learning.rate_choice import Rate
+    from gradrace.bench.data.folders import Files
+    from gradrace.bench.data.samples import Dataset, Samples
+    from gradrace.bench.data.table import Reading
+    from gradrace.bench.learning.rate_choice import Rate
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -158,10 +158,10 @@ def samples_of(
         OSError: it cannot be read.
 
     """
-    from backends.interface import InputValueError
-    from bench.data.folders import Files, open_samples
-    from bench.data.samples import reference_line
-    from bench.data.table import PLAIN
+    from gradrace.backends.interface import InputValueError
+    from gradrace.bench.data.folders import Files, open_samples
+    from gradrace.bench.data.samples import reference_line
+    from gradrace.bench.data.table import PLAIN
 
     large = backends.for_large_data()
     if scheduler is not None:
@@ -193,15 +193,15 @@ def samples_of(
 
 def limit_of(timeout: float | None, samples: "Samples") -> float | None:
     """Return the time limit for each backend: 60 s by default, none where samples are in files."""
-    from bench.data.samples import Dataset
+    from gradrace.bench.data.samples import Dataset
 
     return TIMEOUT if timeout is None and isinstance(samples, Dataset) else timeout
 
 
 def rate_of(text: str | None, file: Path | None) -> "Rate":
     """Return the given rate, or the default one: automatic for a table."""
-    from backends.interface import InputValueError
-    from bench.data.samples import REFERENCE_LR
+    from gradrace.backends.interface import InputValueError
+    from gradrace.bench.data.samples import REFERENCE_LR
 
     if text is None:
         return REFERENCE_LR if file is None else "auto"
@@ -215,7 +215,7 @@ def rate_of(text: str | None, file: Path | None) -> "Rate":
 
 def whole_number(option: str, text: str) -> int:
     """Return a whole number, 1 or more, that may be written 1e4."""
-    from backends.interface import InputValueError
+    from gradrace.backends.interface import InputValueError
 
     with contextlib.suppress(ValueError, OverflowError):
         number = float(text)
@@ -234,7 +234,7 @@ def whole(text: str) -> int:
 
 def one_of(option: str, text: str, *allowed: Choice) -> Choice:
     """Return a text that must be one of those allowed."""
-    from backends.interface import InputValueError
+    from gradrace.backends.interface import InputValueError
 
     for choice in allowed:
         if choice == text:
@@ -250,14 +250,14 @@ def reading_of(decimal: str, encoding: str, *, drop_missing: bool = False) -> "R
         InputValueError: as `Reading.of`.
 
     """
-    from bench.data.table import Reading
+    from gradrace.bench.data.table import Reading
 
     return Reading.of(decimal, encoding, drop_missing=drop_missing)
 
 
 def limits_of(texts: Sequence[str]) -> dict[str, float]:
     """Return size → limit of --fail-above: 100x1=2% for one size; 10% for all, under ""."""
-    from bench.race.cases import parse
+    from gradrace.bench.race.cases import parse
 
     limits = {}
     for text in texts:
@@ -268,7 +268,7 @@ def limits_of(texts: Sequence[str]) -> dict[str, float]:
 
 def share_of(option: str, text: str) -> float:
     """Return a share that may be written in percent."""
-    from backends.interface import InputValueError
+    from gradrace.backends.interface import InputValueError
 
     with contextlib.suppress(ValueError):
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)

@@ -10,9 +10,9 @@ from typing import Annotated, Any, NoReturn, ParamSpec
 import typer
 import typer.core
 
-import backends
-from bench.machine import interrupts
-from bench.report.terminal import end, silence, silenced
+from gradrace import backends
+from gradrace.bench.machine import interrupts
+from gradrace.bench.report.terminal import end, silence, silenced
 
 # exit statuses
 DISAGREES = 1
@@ -149,8 +149,8 @@ def _reason(error: Exception) -> str:
     limit = _memory_limit()
     if isinstance(error, MemoryError):
         return f"out of memory: {error}"
-    from backends.interface import InputError
-    from bench.proof.isolation import BackendError
+    from gradrace.backends.interface import InputError
+    from gradrace.bench.proof.isolation import BackendError
 
     if isinstance(error, InputError | BackendError):
         return str(error)

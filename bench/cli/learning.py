@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import typer.core
 
-import backends
-from bench.cli.arguments import (
+from gradrace import backends
+from gradrace.bench.cli.arguments import (
     TABLES,
     Decimal,
     DropMissing,
@@ -29,7 +29,7 @@ from bench.cli.arguments import (
     usable,
     whole,
 )
-from bench.report.terminal import (
+from gradrace.bench.report.terminal import (
     end,
     note,
     progress,
@@ -42,10 +42,10 @@ from bench.report.terminal import (
 )
 
 if TYPE_CHECKING:
-    from bench.data.samples import Samples
-    from bench.data.table import Reading
-    from bench.learning.rate_choice import Rate
-from bench.cli.command import DISAGREES, command, end_interrupted
+    from gradrace.bench.data.samples import Samples
+    from gradrace.bench.data.table import Reading
+    from gradrace.bench.learning.rate_choice import Rate
+from gradrace.bench.cli.command import DISAGREES, command, end_interrupted
 
 LARGE = backends.for_large_data()
 MUCH = 10**11  # values, which take a core about half a minute
@@ -105,12 +105,12 @@ def train(
     A table that is read in parts is read once. What the parts contribute is kept in the folder
     `sums`, for --resume.
     """
-    from backends.interface import InputValueError
-    from bench.data.files import writable_folder
-    from bench.data.folders import Files
-    from bench.learning import kept, model, training
-    from bench.learning.model import OF_A_MODEL
-    from bench.report.learning import title
+    from gradrace.backends.interface import InputValueError
+    from gradrace.bench.data.files import writable_folder
+    from gradrace.bench.data.folders import Files
+    from gradrace.bench.learning import kept, model, training
+    from gradrace.bench.learning.model import OF_A_MODEL
+    from gradrace.bench.report.learning import title
 
     usable([backend] if backend else [])
     rate = rate_of(lr, file)
@@ -145,8 +145,8 @@ def train(
         def on_start() -> None:
             show(title(samples))
             # imported now, so that nothing can fail between the training and its saving
-            import bench.report.learning_page
-            import bench.report.page  # noqa: F401 (imported early on purpose)
+            import gradrace.bench.report.learning_page
+            import gradrace.bench.report.page  # noqa: F401 (imported early on purpose)
 
             stack.enter_context(bar)  # not before the title: it leads stdout to stderr
 
@@ -163,9 +163,9 @@ def train(
             on_start=on_start,
             on_progress=on_progress,
         )
-    from bench.report.learning_page import training_page
-    from bench.report.page import PAGE, write
-    from bench.report.training import report
+    from gradrace.bench.report.learning_page import training_page
+    from gradrace.bench.report.page import PAGE, write
+    from gradrace.bench.report.training import report
 
     said = report(fit, auto=rate == "auto")
     next(said)  # the title
@@ -245,13 +245,13 @@ def rates(
     The exit status is 1 if a run disagrees with the exact trajectory; even a diverging run can
     agree.
     """
-    from bench.data.files import writable_folder
-    from bench.data.folders import Files
-    from bench.learning import rates, rates_files
-    from bench.learning.summary import summarize
-    from bench.report.learning_page import rates_page
-    from bench.report.page import PAGE, write
-    from bench.report.rates import report
+    from gradrace.bench.data.files import writable_folder
+    from gradrace.bench.data.folders import Files
+    from gradrace.bench.learning import rates, rates_files
+    from gradrace.bench.learning.summary import summarize
+    from gradrace.bench.report.learning_page import rates_page
+    from gradrace.bench.report.page import PAGE, write
+    from gradrace.bench.report.rates import report
 
     usable(backend or [])
     chosen: Sequence[Rate] = [
@@ -325,9 +325,9 @@ def predict(
     trained with --standardize. A folder, a pattern or a large file is read in parts, so it may be
     larger than memory.
     """
-    from backends.interface import InputValueError
-    from bench.data.folders import read_in_parts
-    from bench.learning.prediction import FAR, predict_table
+    from gradrace.backends.interface import InputValueError
+    from gradrace.bench.data.folders import read_in_parts
+    from gradrace.bench.learning.prediction import FAR, predict_table
 
     reading = reading_of(decimal, encoding)
     if scheduler is not None:
@@ -351,8 +351,8 @@ def predict(
 
 
 def _predict_in_parts(model: Path, file: Path, out: Path, reading: "Reading") -> None:
-    from bench.learning.prediction import FAR
-    from bench.learning.prediction_in_parts import predict_files
+    from gradrace.bench.learning.prediction import FAR
+    from gradrace.bench.learning.prediction_in_parts import predict_files
 
     with progress_bar() as on_progress:
         found = predict_files(model, file, out, reading, on_progress=on_progress)

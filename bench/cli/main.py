@@ -3,9 +3,9 @@
 import io
 import sys
 
-from bench.cli import learning, races, results, verdicts  # noqa: F401 (register their commands)
-from bench.cli.command import UNUSABLE, app
-from bench.report.terminal import end
+from gradrace.bench.cli import learning, races, results, verdicts  # noqa: F401 (register their commands)
+from gradrace.bench.cli.command import UNUSABLE, app
+from gradrace.bench.report.terminal import end
 
 __all__ = ["app", "main"]
 

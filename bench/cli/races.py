@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import typer.core
 
-from bench.cli.arguments import Backends, FailAbove, limits_of, usable, whole_number
-from bench.cli.command import DISAGREES, command, end_interrupted
-from bench.report.terminal import note, progress_bar, show_lines, show_saved, width
+from gradrace.bench.cli.arguments import Backends, FailAbove, limits_of, usable, whole_number
+from gradrace.bench.cli.command import DISAGREES, command, end_interrupted
+from gradrace.bench.report.terminal import note, progress_bar, show_lines, show_saved, width
 
 if TYPE_CHECKING:
-    from bench.race.settings import Settings
-    from bench.race.state import Race
+    from gradrace.bench.race.settings import Settings
+    from gradrace.bench.race.state import Race
 
 
 @command
@@ -126,12 +126,12 @@ def run(
     The exit status is 1 if a backend disagrees with the exact trajectory, is impossibly fast for
     this machine or slower than --fail-above allows, or if a session fails.
     """
-    from backends import earlier
-    from backends.interface import InputValueError
-    from bench.findings.versions import require_limits
-    from bench.race.cases import parse
-    from bench.race.settings import choose, with_earlier
-    from bench.race.state import RESULT
+    from gradrace.backends import earlier
+    from gradrace.backends.interface import InputValueError
+    from gradrace.bench.findings.versions import require_limits
+    from gradrace.bench.race.cases import parse
+    from gradrace.bench.race.settings import choose, with_earlier
+    from gradrace.bench.race.state import RESULT
 
     out = out or Path("results", "against" if against else "")
     path = resume or out / RESULT
@@ -175,8 +175,8 @@ def run(
 
 def _raced(backend: list[str] | None, threads: int, *, peers: bool) -> list[str]:
     """Return the backends to race: those given, or all built-in ones; and the peers if wanted."""
-    from bench.peers import raceable
-    from bench.race.settings import default_backends
+    from gradrace.bench.peers import raceable
+    from gradrace.bench.race.settings import default_backends
 
     specs = backend or list(default_backends(threads))
     usable(specs)
@@ -189,10 +189,10 @@ def _raced(backend: list[str] | None, threads: int, *, peers: bool) -> list[str]
 
 
 def _run(out: Path, chosen: "Settings") -> "Race":
-    from bench.data.files import writable_folder
-    from bench.race.duration import announcement
-    from bench.race.run import run
-    from bench.race.state import PREVIOUS, RESULT
+    from gradrace.bench.data.files import writable_folder
+    from gradrace.bench.race.duration import announcement
+    from gradrace.bench.race.run import run
+    from gradrace.bench.race.state import PREVIOUS, RESULT
 
     writable_folder(out)
     if (out / RESULT).exists():
@@ -203,8 +203,8 @@ def _run(out: Path, chosen: "Settings") -> "Race":
 
 
 def _resumed(path: Path) -> "Race":
-    from bench.data.files import writable_folder
-    from bench.race.run import resume
+    from gradrace.bench.data.files import writable_folder
+    from gradrace.bench.race.run import resume
 
     writable_folder(path.parent)
     with progress_bar() as on_progress:
@@ -213,10 +213,10 @@ def _resumed(path: Path) -> "Race":
 
 def _report(result: "Race", path: Path, limits: dict[str, float]) -> None:
     """Print what a race has found, name its files, and end with its status."""
-    from bench.report.page import PAGE, write
-    from bench.report.race import finished_already, race_summary, saved, what_is_kept
-    from bench.report.race_page import race_page
-    from bench.report.versions import gate
+    from gradrace.bench.report.page import PAGE, write
+    from gradrace.bench.report.race import finished_already, race_summary, saved, what_is_kept
+    from gradrace.bench.report.race_page import race_page
+    from gradrace.bench.report.versions import gate
 
     if not (result.files or result.interrupted):
         note(finished_already(path))
@@ -258,13 +258,13 @@ def scale(
     """
     from dataclasses import replace
 
-    from bench.data.files import writable_folder
-    from bench.findings.pictures import draw_scale
-    from bench.race import scale
-    from bench.race.settings import QUICK_SETTINGS
-    from bench.report.page import PAGE, write
-    from bench.report.race_page import scale_page
-    from bench.report.scale import scale_report
+    from gradrace.bench.data.files import writable_folder
+    from gradrace.bench.findings.pictures import draw_scale
+    from gradrace.bench.race import scale
+    from gradrace.bench.race.settings import QUICK_SETTINGS
+    from gradrace.bench.report.page import PAGE, write
+    from gradrace.bench.report.race_page import scale_page
+    from gradrace.bench.report.scale import scale_report
 
     usable(scale.single())
     base = replace(QUICK_SETTINGS, seed=seed, sessions=sessions)

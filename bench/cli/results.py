@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 import typer.core
 
-from bench.cli.arguments import (
+from gradrace.bench.cli.arguments import (
     Backends,
     FailAbove,
     limits_of,
@@ -15,8 +15,8 @@ from bench.cli.arguments import (
     usable,
     whole_number,
 )
-from bench.cli.command import DISAGREES, command, end_interrupted
-from bench.report import terminal
+from gradrace.bench.cli.command import DISAGREES, command, end_interrupted
+from gradrace.bench.report import terminal
 
 ResultPath = Annotated[
     Path, typer.Argument(metavar="FILE.json", help="The result file of a race, finished or not.")
@@ -46,11 +46,11 @@ def show(
     Prints the same summary as `gradrace run`. The CSV always has all figures, and its column names
     include the units.
     """
-    from bench.findings import results
-    from bench.findings.versions import has_versions, require_limits
-    from bench.report.formats import race_report
-    from bench.report.race import how_to_complete
-    from bench.report.versions import gate
+    from gradrace.bench.findings import results
+    from gradrace.bench.findings.versions import has_versions, require_limits
+    from gradrace.bench.report.formats import race_report
+    from gradrace.bench.report.race import how_to_complete
+    from gradrace.bench.report.versions import gate
 
     chosen: Literal["text", "md", "csv", "junit"] = one_of(
         "--format", layout, "text", "md", "csv", "junit"
@@ -98,8 +98,8 @@ def compare(
     A difference counts if its 95 % interval excludes 1 and it exceeds both 5 % and the noise of
     the two runs. Also reports differences in the machine and in versions.
     """
-    from bench.findings import comparison
-    from bench.report.comparison import comparison_report
+    from gradrace.bench.findings import comparison
+    from gradrace.bench.report.comparison import comparison_report
 
     limit = None if fail_above is None else share_of("--fail-above", fail_above)
     chosen: Literal["text", "md"] = one_of("--format", layout, "text", "md")
@@ -141,9 +141,9 @@ def plot(
     machine. If agreement.parquet is in the same folder, agreement.png shows the errors of each
     backend.
     """
-    from backends.interface import InputValueError
-    from bench.data.files import writable_file, writable_folder
-    from bench.findings import pictures, results
+    from gradrace.backends.interface import InputValueError
+    from gradrace.bench.data.files import writable_file, writable_folder
+    from gradrace.bench.findings import pictures, results
 
     file = file / results.RESULT if file.is_dir() else file
     if not results.read(file)["benchmarks"]:
@@ -190,10 +190,10 @@ def advise(
 
     If your samples do not fit in memory, says how long it takes to read them once, in parts.
     """
-    from backends.interface import InputValueError
-    from bench.findings import beyond_memory, results
-    from bench.findings.advice import advise, advise_from
-    from bench.report.advice import advice_report, beyond_memory_lines
+    from gradrace.backends.interface import InputValueError
+    from gradrace.bench.findings import beyond_memory, results
+    from gradrace.bench.findings.advice import advise, advise_from
+    from gradrace.bench.report.advice import advice_report, beyond_memory_lines
 
     if file is not None and measure:
         raise InputValueError("--measure: takes no FILE")
@@ -223,11 +223,11 @@ def advise(
 
 def _measured(specs: list[str], n: int, d: int, epochs: int) -> tuple[Path, list[str]]:
     """Race one job; return the result file, and what is wrong with the backends."""
-    from bench.data.files import writable_folder
-    from bench.race.cases import make_case
-    from bench.race.duration import announcement
-    from bench.race.run import measure
-    from bench.race.settings import choose
+    from gradrace.bench.data.files import writable_folder
+    from gradrace.bench.race.cases import make_case
+    from gradrace.bench.race.duration import announcement
+    from gradrace.bench.race.run import measure
+    from gradrace.bench.race.settings import choose
 
     usable(specs)
     job = make_case(n, d, epochs)
@@ -259,9 +259,9 @@ def report(
     The page is self-contained. It has the answer in words, sortable tables, the pictures, and
     sliders for your own number of epochs and runs, or your own learning rate.
     """
-    from bench.data.files import writable_file
-    from bench.report.page import write
-    from bench.report.pages import saved_page
+    from gradrace.bench.data.files import writable_file
+    from gradrace.bench.report.page import write
+    from gradrace.bench.report.pages import saved_page
 
     writable_file(out)
     terminal.show_saved([write(saved_page(source), out)])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import typer.core
 
-from bench.cli.arguments import (
+from gradrace.bench.cli.arguments import (
     REFERENCE,
     TABLES,
     Backends,
@@ -25,11 +25,11 @@ from bench.cli.arguments import (
     usable,
     whole,
 )
-from bench.cli.command import DISAGREES, command, end_interrupted
-from bench.report.terminal import progress_bar, show, show_lines, show_saved
+from gradrace.bench.cli.command import DISAGREES, command, end_interrupted
+from gradrace.bench.report.terminal import progress_bar, show, show_lines, show_saved
 
 if TYPE_CHECKING:
-    from bench.data.samples import Samples
+    from gradrace.bench.data.samples import Samples
 
 
 @command
@@ -74,13 +74,13 @@ def check(
 
     The exit status is 1 if a backend disagrees.
     """
-    import backends
-    from bench.data.files import writable_file, write_json
-    from bench.data.folders import Files
-    from bench.data.samples import REFERENCE_EPOCHS
-    from bench.learning.summary import summarize
-    from bench.race import checking
-    from bench.report.verdicts import check_report
+    from gradrace import backends
+    from gradrace.bench.data.files import writable_file, write_json
+    from gradrace.bench.data.folders import Files
+    from gradrace.bench.data.samples import REFERENCE_EPOCHS
+    from gradrace.bench.learning.summary import summarize
+    from gradrace.bench.race import checking
+    from gradrace.bench.report.verdicts import check_report
 
     usable(backend or [])
     if json is not None:
@@ -116,6 +116,6 @@ def check(
 @command
 def list_backends() -> None:
     """List the backends, and how to install what is missing."""
-    from bench.report import backends
+    from gradrace.bench.report import backends
 
     show(backends.backend_table())

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from backends.interface import Floats, InputValueError
+from gradrace.backends.interface import Floats, InputValueError
 
 BLOCK = 65_536  # rows that are factorized, and thus copied by LAPACK, at a time
 

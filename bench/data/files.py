@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from backends.interface import InputValueError
-from bench.data.origin import origin
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.data.origin import origin
 
 _SMALL = 65_536  # bytes
 

@@ -11,11 +11,11 @@ import psutil
 import pyarrow as pa
 import pyarrow.csv
 
-import backends
-from backends.interface import Floats, InputValueError
-from bench.data import sources, text_tables
-from bench.data.samples import Dataset
-from bench.data.table import (
+from gradrace import backends
+from gradrace.backends.interface import Floats, InputValueError
+from gradrace.bench.data import sources, text_tables
+from gradrace.bench.data.samples import Dataset
+from gradrace.bench.data.table import (
     LEAVE_OUT,
     PLAIN,
     ColumnError,
@@ -27,7 +27,7 @@ from bench.data.table import (
     require_columns,
     without_index,
 )
-from bench.data.table_files import open_table
+from gradrace.bench.data.table_files import open_table
 
 KINDS = ("Parquet", "Feather", "CSV")
 _SUFFIXES = {".parquet", ".pq", ".feather", ".arrow", ".csv", ".tsv"}

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from backends.interface import Floats, InputTypeError, InputValueError, check_samples
-from bench.data.samples import Dataset, unnamed
-from bench.data.table import (
+from gradrace.backends.interface import Floats, InputTypeError, InputValueError, check_samples
+from gradrace.bench.data.samples import Dataset, unnamed
+from gradrace.bench.data.table import (
     PLAIN,
     ColumnError,
     Reading,
@@ -203,7 +203,7 @@ def columns_of(data: Any, names: Sequence[str]) -> Floats:
     if not has_columns(data):
         _require_no_series(data)
     if isinstance(data, str | Path):
-        from bench.data.table_files import open_table
+        from gradrace.bench.data.table_files import open_table
 
         table = open_table(Path(data))
     elif has_columns(data):

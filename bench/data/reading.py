@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from backends.interface import InputValueError
+from gradrace.backends.interface import InputValueError
 
 LARGEST_FILE = 256 * 2**20  # bytes
 

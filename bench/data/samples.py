@@ -5,8 +5,8 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
-from backends.interface import Backend, Floats, Integers
-from bench.data.columns import mean_and_deviation, row_blocks, triangular_factor
+from gradrace.backends.interface import Backend, Floats, Integers
+from gradrace.bench.data.columns import mean_and_deviation, row_blocks, triangular_factor
 
 REFERENCE_LR = 0.005
 REFERENCE_EPOCHS = 10_000

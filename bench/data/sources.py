@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, cast
 import psutil
 import pyarrow as pa
 
-from backends.interface import InputError, InputValueError
+from gradrace.backends.interface import InputError, InputValueError
 
 STDIN = "-"
 

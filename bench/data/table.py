@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from backends.interface import Floats, InputValueError
-from bench.data.samples import Dataset
-from bench.data.sources import readable
+from gradrace.backends.interface import Floats, InputValueError
+from gradrace.bench.data.samples import Dataset
+from gradrace.bench.data.sources import readable
 
 _NUMERIC = (
     pa.types.is_integer,

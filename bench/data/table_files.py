@@ -18,11 +18,18 @@ import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet
 
-from backends.interface import InputValueError
-from bench.data import text_tables
-from bench.data.samples import Dataset, unnamed
-from bench.data.sources import Source, arrow, is_stream, kind_of_source, readable, source_of
-from bench.data.table import PLAIN, Reading, Table, dataset_of, without_index
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.data import text_tables
+from gradrace.bench.data.samples import Dataset, unnamed
+from gradrace.bench.data.sources import (
+    Source,
+    arrow,
+    is_stream,
+    kind_of_source,
+    readable,
+    source_of,
+)
+from gradrace.bench.data.table import PLAIN, Reading, Table, dataset_of, without_index
 
 _BATCH_ROWS = 8192  # few enough to stay in the cache while columns are copied to rows
 

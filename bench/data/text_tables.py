@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from backends.interface import InputValueError
-from bench.data.samples import unnamed
-from bench.data.sources import Source
-from bench.data.table import LEAVE_OUT, ColumnError
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.data.samples import unnamed
+from gradrace.bench.data.sources import Source
+from gradrace.bench.data.table import LEAVE_OUT, ColumnError
 
 MOST_OF_LINE = 2**26  # bytes of text
 NO_VALUE = ("?", "-")

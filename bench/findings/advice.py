@@ -19,11 +19,11 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from backends.interface import InputValueError
-from bench.findings import results
-from bench.findings.precision import precision_of
-from bench.findings.schema import CaseFindings
-from bench.findings.statistics import Estimate, break_even
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.findings import results
+from gradrace.bench.findings.precision import precision_of
+from gradrace.bench.findings.schema import CaseFindings
+from gradrace.bench.findings.statistics import Estimate, break_even
 
 FARTHEST = 10.0
 """How many times beyond the measured sizes a job may be."""

@@ -9,8 +9,8 @@ import numba
 import numpy as np
 import psutil
 
-import backends
-from backends.interface import InputValueError
+from gradrace import backends
+from gradrace.backends.interface import InputValueError
 
 MEASURED_VALUES = 2**21  # X and y per thread on which the pass is measured, 16 MB
 _PARTS = 4  # per thread

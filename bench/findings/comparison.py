@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from backends.interface import InputValueError
-from bench.findings import results, statistics
-from bench.findings.precision import precision_of
-from bench.findings.schema import CaseFindings, ResultFile, Row
-from bench.findings.statistics import FASTER, SLOWER, UNJUDGED, Estimate
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.findings import results, statistics
+from gradrace.bench.findings.precision import precision_of
+from gradrace.bench.findings.schema import CaseFindings, ResultFile, Row
+from gradrace.bench.findings.statistics import FASTER, SLOWER, UNJUDGED, Estimate
 
 _LEAST_DRIFT = (
     0.05  # a change that all arms share comes from the machine, unless all arms were changed

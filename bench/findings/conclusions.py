@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from bench.findings import statistics
-from bench.findings.merging import times
-from bench.findings.precision import precision_of
-from bench.findings.schema import (
+from gradrace.bench.findings import statistics
+from gradrace.bench.findings.merging import times
+from gradrace.bench.findings.precision import precision_of
+from gradrace.bench.findings.schema import (
     About,
     Benchmark,
     BreakEven,
@@ -20,11 +20,11 @@ from bench.findings.schema import (
     Row,
     Trial,
 )
-from bench.findings.schema import Times as RowTimes
-from bench.findings.statistics import Estimate, plain
-from bench.findings.warnings import warnings_about
-from bench.machine import roofline
-from bench.machine.roofline import Limit
+from gradrace.bench.findings.schema import Times as RowTimes
+from gradrace.bench.findings.statistics import Estimate, plain
+from gradrace.bench.findings.warnings import warnings_about
+from gradrace.bench.machine import roofline
+from gradrace.bench.machine.roofline import Limit
 
 LEAST_RUN_EPOCHS = 1_000
 """The least epochs of a training run, unless others are asked for."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 import pyarrow.parquet
 
-from backends.interface import InputValueError
-from bench.data.files import replacing, write_json
-from bench.findings import results
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.data.files import replacing, write_json
+from gradrace.bench.findings import results
 
 if TYPE_CHECKING:
-    from plots.canvas import Figure
+    from gradrace.plots.canvas import Figure
 
 Kind = Literal["png", "svg", "pdf"]
 
@@ -33,7 +33,7 @@ def redraw(source: Path, folder: Path, kind: Kind = "png") -> Iterator[Path]:
         OSError: as `draw`.
 
     """
-    from plots import agreement, style
+    from gradrace.plots import agreement, style
 
     yield from draw(source, folder, kind)
     if (source.parent / ERRORS).is_file():
@@ -55,7 +55,7 @@ def draw(source: Path, folder: Path, kind: Kind = "png") -> Iterator[Path]:
         OSError: it cannot be read, or the folder cannot be written to.
 
     """
-    from plots import style
+    from gradrace.plots import style
 
     for name, figure in _figures(source):
         picture = folder / f"{name}.{kind}"
@@ -75,7 +75,7 @@ def draw_book(source: Path, target: Path) -> Path:
         InputValueError, OSError: as `redraw`.
 
     """
-    from plots import agreement, style
+    from gradrace.plots import agreement, style
 
     figures = [figure for _, figure in _figures(source) if figure is not None]
     if (source.parent / ERRORS).is_file():
@@ -88,22 +88,22 @@ def draw_book(source: Path, target: Path) -> Path:
 
 def _figures(source: Path) -> "Iterator[tuple[str, Figure | None]]":
     """Yield the name of each picture of a result file, and the figure if there is data for it."""
-    from plots import breakeven, fastest, speed, speedup
-    from plots import roofline as roofline_plot
+    from gradrace.plots import breakeven, fastest, speed, speedup
+    from gradrace.plots import roofline as roofline_plot
 
     content = results.read(source)
     with tempfile.TemporaryDirectory(prefix="gradrace-") as folder:
         concluded = Path(folder) / source.name  # from the data alone, whatever `source` concludes
         write_json(concluded, content)
         for module in (speed, speedup, breakeven, fastest, roofline_plot):
-            name = module.__name__.removeprefix("plots.")
+            name = module.__name__.rpartition(".")[-1]
             drawable = module.drawable(content["gradrace"])
             yield name, module.figure(concluded) if drawable else None
 
 
 def draw_scale(files: Sequence[Path], folder: Path) -> Path:
     """Draw scale.png from the result files of `gradrace scale` into `folder`."""
-    from plots import scale
+    from gradrace.plots import scale
 
     with replacing(folder / "scale.png") as target:
         scale.draw(list(files), target)

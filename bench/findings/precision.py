@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from bench.findings import statistics
-from bench.findings.merging import times
-from bench.findings.schema import About, CaseFindings, Digits, ResultFile, Row
-from bench.findings.statistics import Estimate
+from gradrace.bench.findings import statistics
+from gradrace.bench.findings.merging import times
+from gradrace.bench.findings.schema import About, CaseFindings, Digits, ResultFile, Row
+from gradrace.bench.findings.statistics import Estimate
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from backends.interface import InputValueError
-from bench.data import reading
-from bench.findings.conclusions import conclude
-from bench.findings.schema import SCHEMA, ResultFile
-from bench.findings.validation import require_result
-from bench.findings.versions import has_versions
-from bench.machine import facts
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.data import reading
+from gradrace.bench.findings.conclusions import conclude
+from gradrace.bench.findings.schema import SCHEMA, ResultFile
+from gradrace.bench.findings.validation import require_result
+from gradrace.bench.findings.versions import has_versions
+from gradrace.bench.machine import facts
 
 RESULT = "benchmark.json"
 """What a race calls its result file."""

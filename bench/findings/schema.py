@@ -7,15 +7,15 @@ limits are wide. They ensure that no later step overflows, divides by 0 or runs 
 wrote the file. Keys that are not described here are allowed and ignored.
 
 An arm is one backend on one case; the A/A floor is how much two identical arms seem to differ. The
-parts that describe the machine are defined in `bench.machine`, which measures them.
+parts that describe the machine are defined in `gradrace.bench.machine`, which measures them.
 """
 
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from bench.machine.facts import Libraries, Machine
-from bench.machine.ranges import (
+from gradrace.bench.machine.facts import Libraries, Machine
+from gradrace.bench.machine.ranges import (
     MOST_SECONDS,
     Cores,
     Count,
@@ -24,8 +24,8 @@ from bench.machine.ranges import (
     Seconds,
     Text,
 )
-from bench.machine.roofline import Limit, Roofline
-from bench.machine.usage import MemoryUse, Usage
+from gradrace.bench.machine.roofline import Limit, Roofline
+from gradrace.bench.machine.usage import MemoryUse, Usage
 
 SCHEMA = 4
 """The version of this layout."""
@@ -91,7 +91,7 @@ class Arm(TypedDict):
 
 
 class Declared(TypedDict):
-    """What the module of a backend declares, as described in `backends.interface`."""
+    """What the module of a backend declares, as described in `gradrace.backends.interface`."""
 
     one_core: bool
     passes_once: bool

@@ -5,10 +5,10 @@ from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from backends.interface import InputValueError
-from bench.data.reading import repeated, require_type
-from bench.findings.schema import Benchmark, MeasuredFile
-from bench.machine.roofline import Roofline
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.data.reading import repeated, require_type
+from gradrace.bench.findings.schema import Benchmark, MeasuredFile
+from gradrace.bench.machine.roofline import Roofline
 
 
 def require_result(path: Path, content: Any) -> None:

@@ -10,12 +10,12 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from backends import ABSENT, name_of
-from backends.interface import InputValueError
-from bench.findings import statistics
-from bench.findings.merging import times
-from bench.findings.schema import CaseFindings, ResultFile, SpeedVerdict
-from bench.findings.statistics import Estimate
+from gradrace.backends import ABSENT, name_of
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.findings import statistics
+from gradrace.bench.findings.merging import times
+from gradrace.bench.findings.schema import CaseFindings, ResultFile, SpeedVerdict
+from gradrace.bench.findings.statistics import Estimate
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,16 @@
 
 from collections.abc import Sequence
 
-from bench.findings import statistics
-from bench.findings.schema import About, Benchmark, CaseFindings, ResultFile, Session, Settings
-from bench.machine.facts import Machine
+from gradrace.bench.findings import statistics
+from gradrace.bench.findings.schema import (
+    About,
+    Benchmark,
+    CaseFindings,
+    ResultFile,
+    Session,
+    Settings,
+)
+from gradrace.bench.machine.facts import Machine
 
 # Above these, or below the last one, there is a warning
 _MOST_SPREAD = 0.10  # spread of the sessions' medians, as a share

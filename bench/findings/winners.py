@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from bench.findings import statistics
-from bench.findings.merging import times
-from bench.findings.schema import CaseFindings, ResultFile, Row
+from gradrace.bench.findings import statistics
+from gradrace.bench.findings.merging import times
+from gradrace.bench.findings.schema import CaseFindings, ResultFile, Row
 
 
 @dataclass(frozen=True)

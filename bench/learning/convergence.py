@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backends.interface import Floats
-from bench.learning.curvature import Hessian
+from gradrace.backends.interface import Floats
+from gradrace.bench.learning.curvature import Hessian
 
 SLOW = 0.1  # of the fastest rate
 NEAR = 0.01  # a loss this share above the least one is close enough

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backends.interface import Floats
-from bench.data.samples import Dataset, Samples, unnamed
+from gradrace.backends.interface import Floats
+from gradrace.bench.data.samples import Dataset, Samples, unnamed
 
 
 class Hessian(NamedTuple):

@@ -10,13 +10,13 @@ from typing import Any, Self
 
 import numpy as np
 
-import backends
-from backends.interface import ClusterError, InputValueError
-from bench.data.files import replacing, write_json
-from bench.data.folders import Files
-from bench.data.reading import decoded
-from bench.learning.summary import Contribution, Summary, summarize
-from bench.machine.progress import Progress, silent
+from gradrace import backends
+from gradrace.backends.interface import ClusterError, InputValueError
+from gradrace.bench.data.files import replacing, write_json
+from gradrace.bench.data.folders import Files
+from gradrace.bench.data.reading import decoded
+from gradrace.bench.learning.summary import Contribution, Summary, summarize
+from gradrace.bench.machine.progress import Progress, silent
 
 FOLDER = "sums"
 _ABOUT = "about.json"

@@ -5,11 +5,11 @@ from functools import cached_property
 
 import numpy as np
 
-from bench.data.samples import Samples
-from bench.learning.convergence import Direction, close_enough, directions, epochs_needed
-from bench.learning.curvature import Hessian, spectrum
-from bench.learning.least_squares import LeastSquares, least_squares, restored
-from bench.learning.standardizing import Scaling
+from gradrace.bench.data.samples import Samples
+from gradrace.bench.learning.convergence import Direction, close_enough, directions, epochs_needed
+from gradrace.bench.learning.curvature import Hessian, spectrum
+from gradrace.bench.learning.least_squares import LeastSquares, least_squares, restored
+from gradrace.bench.learning.standardizing import Scaling
 
 
 @dataclass(frozen=True)

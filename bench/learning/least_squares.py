@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from backends.interface import Floats, InputValueError
-from bench.data.samples import Samples
-from bench.learning.standardizing import Scaling
+from gradrace.backends.interface import Floats, InputValueError
+from gradrace.bench.data.samples import Samples
+from gradrace.bench.learning.standardizing import Scaling
 
 DEPENDENT = 1e-12  # a column that others reproduce to twelve digits adds no information
 

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from backends.interface import Trajectory
-from bench.data.files import replacing, write_json, write_table
-from bench.learning.training import Fit
+from gradrace.backends.interface import Trajectory
+from gradrace.bench.data.files import replacing, write_json, write_table
+from gradrace.bench.learning.training import Fit
 
 FORMAT = "gradrace model"
 MODEL = "model.json"
@@ -38,10 +38,10 @@ def save(fit: Fit, folder: Path) -> Iterator[Path]:
         yield points
     if fit.interrupted:
         return
-    from plots import fit as fit_plot  # here, because importing matplotlib takes long
-    from plots import loss as loss_plot
-    from plots import residuals as residuals_plot
-    from plots import weights as weights_plot
+    from gradrace.plots import fit as fit_plot  # here, because importing matplotlib takes long
+    from gradrace.plots import loss as loss_plot
+    from gradrace.plots import residuals as residuals_plot
+    from gradrace.plots import weights as weights_plot
 
     with replacing(folder / "loss.png") as temporary:
         loss_plot.draw([history], temporary)

@@ -5,8 +5,8 @@ from typing import Annotated, Any, TypedDict
 
 from msgspec import Meta
 
-from backends.interface import InputValueError
-from bench.data.reading import repeated, require_type
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.data.reading import repeated, require_type
 
 
 class Range(TypedDict):

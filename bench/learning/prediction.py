@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from backends.interface import Floats, InputTypeError, InputValueError, check_samples
-from bench.data.files import replacing, writable_file, write_table
-from bench.data.frames import columns_of, has_columns
-from bench.data.table import PLAIN, ColumnError, Reading, Table
-from bench.data.table_files import open_table
-from bench.learning.model import FORMAT, MODEL, SCHEMA
+from gradrace.backends.interface import Floats, InputTypeError, InputValueError, check_samples
+from gradrace.bench.data.files import replacing, writable_file, write_table
+from gradrace.bench.data.frames import columns_of, has_columns
+from gradrace.bench.data.table import PLAIN, ColumnError, Reading, Table
+from gradrace.bench.data.table_files import open_table
+from gradrace.bench.learning.model import FORMAT, MODEL, SCHEMA
 
 _SHOWN = 5  # weights
 FAR = "far outside the training samples, so the units may differ"
@@ -132,8 +132,8 @@ def read_model(path: Path) -> Model:
         OSError: it cannot be read.
 
     """
-    from bench.data import reading
-    from bench.learning import model_file
+    from gradrace.bench.data import reading
+    from gradrace.bench.learning import model_file
 
     if path.is_dir() and not (path / MODEL).exists():
         raise InputValueError(f"{path}: has no {MODEL}")

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-import backends
-from backends.interface import Floats, InputValueError
-from bench.data.files import replacing, writable_file, writable_folder
-from bench.data.folders import columns_of, files_of, open_dataset
-from bench.data.table import PLAIN, Reading
-from bench.learning.prediction import far_columns, predictions_kind, read_model
-from bench.machine.progress import Progress, silent
+from gradrace import backends
+from gradrace.backends.interface import Floats, InputValueError
+from gradrace.bench.data.files import replacing, writable_file, writable_folder
+from gradrace.bench.data.folders import columns_of, files_of, open_dataset
+from gradrace.bench.data.table import PLAIN, Reading
+from gradrace.bench.learning.prediction import far_columns, predictions_kind, read_model
+from gradrace.bench.machine.progress import Progress, silent
 
 Replacing = Callable[[Path], AbstractContextManager[Path]]
 

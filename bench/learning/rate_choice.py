@@ -5,10 +5,10 @@ from typing import Literal
 
 import numpy as np
 
-from backends.interface import InputValueError
-from bench.learning.convergence import excess
-from bench.learning.curvature import Hessian
-from bench.learning.landscape import Landscape
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.learning.convergence import excess
+from gradrace.bench.learning.curvature import Hessian
+from gradrace.bench.learning.landscape import Landscape
 
 Rate = float | Literal["auto"]
 

@@ -6,24 +6,24 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from backends import DEFAULT, rung
-from backends.interface import InputValueError, Trajectory, check_schedule
-from bench.data.samples import REFERENCE_EPOCHS, Samples
-from bench.learning.convergence import (
+from gradrace.backends import DEFAULT, rung
+from gradrace.backends.interface import InputValueError, Trajectory, check_schedule
+from gradrace.bench.data.samples import REFERENCE_EPOCHS, Samples
+from gradrace.bench.learning.convergence import (
     NEAR,
     Direction,
     regime,
 )
-from bench.learning.curvature import Hessian
-from bench.learning.landscape import Landscape
-from bench.learning.least_squares import LeastSquares
-from bench.learning.rate_choice import Rate, best_rate
-from bench.learning.stopping import step_lengths
-from bench.learning.summary import Summary, exactly_summed, problem_of, summarize
-from bench.machine.progress import Progress, silent
-from bench.proof.agreement import Verdict, check_backends
-from bench.proof.oracle import ExactTrajectory, trajectory_of
-from bench.proof.precision import BY_NAME, FLOAT64
+from gradrace.bench.learning.curvature import Hessian
+from gradrace.bench.learning.landscape import Landscape
+from gradrace.bench.learning.least_squares import LeastSquares
+from gradrace.bench.learning.rate_choice import Rate, best_rate
+from gradrace.bench.learning.stopping import step_lengths
+from gradrace.bench.learning.summary import Summary, exactly_summed, problem_of, summarize
+from gradrace.bench.machine.progress import Progress, silent
+from gradrace.bench.proof.agreement import Verdict, check_backends
+from gradrace.bench.proof.oracle import ExactTrajectory, trajectory_of
+from gradrace.bench.proof.precision import BY_NAME, FLOAT64
 
 REFERENCE_RATES = (0.001, 0.005, 0.1)
 LAGGING = 2  # w and b differ visibly from this condition number, or ratio of epochs, on

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from backends.interface import Trajectory
-from bench.data.files import replacing, write_json, write_table
-from bench.learning.landscape import Landscape
-from bench.learning.model import history_table
-from bench.learning.rates import Run, Study
-from bench.learning.trajectories import until_not_finite
+from gradrace.backends.interface import Trajectory
+from gradrace.bench.data.files import replacing, write_json, write_table
+from gradrace.bench.learning.landscape import Landscape
+from gradrace.bench.learning.model import history_table
+from gradrace.bench.learning.rates import Run, Study
+from gradrace.bench.learning.trajectories import until_not_finite
 
 SCHEMA = 1
 RATES, HISTORY, PATHS = "rates.json", "history.parquet", "path.parquet"
@@ -44,8 +44,8 @@ def save(found: Study, folder: Path, *, animate: bool = False) -> Iterator[Path]
         yield path
     if found.interrupted or not written:
         return
-    from plots import loss as loss_plot  # here, because importing matplotlib takes long
-    from plots import path as path_plot
+    from gradrace.plots import loss as loss_plot  # here, because importing matplotlib takes long
+    from gradrace.plots import path as path_plot
 
     with replacing(folder / "loss.png") as temporary:
         loss_plot.draw([folder / HISTORY], temporary)
@@ -55,7 +55,7 @@ def save(found: Study, folder: Path, *, animate: bool = False) -> Iterator[Path]
             path_plot.draw(folder / PATHS, temporary)
         yield folder / "path.png"
     if animate:
-        from plots import animation
+        from gradrace.plots import animation
 
         write_table(_samples(found), folder / animation.SAMPLES)
         yield folder / animation.SAMPLES
@@ -95,7 +95,7 @@ def _histories(found: Study, shown: Sequence[Run]) -> pa.Table:
 
 def _samples(found: Study) -> pa.Table:
     """Return some samples, at most 500 of them, evenly spaced."""
-    from plots.animation import MOST_POINTS as MOST
+    from gradrace.plots.animation import MOST_POINTS as MOST
 
     X, y = found.data.points()
     step = -(-len(y) // MOST)

@@ -5,8 +5,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from backends.interface import Floats, Trajectory
-from bench.data.samples import Samples
+from gradrace.backends.interface import Floats, Trajectory
+from gradrace.bench.data.samples import Samples
 
 Kind = TypeVar("Kind", bound=Samples)
 

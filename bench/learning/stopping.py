@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from backends.interface import Floats, InputValueError, Trajectory, finite_number
+from gradrace.backends.interface import Floats, InputValueError, Trajectory, finite_number
 
 PATIENCE = 1000
 STALLED = "neither the loss nor the gradient has fallen any further"

@@ -16,15 +16,15 @@ from zlib import crc32
 
 import numpy as np
 
-import backends
-from backends.interface import Backend, Floats, InputValueError
-from bench.data.columns import spread
-from bench.data.folders import Files
-from bench.data.samples import Samples, Truth
-from bench.machine.progress import Progress, silent
-from bench.proof.exact_sums import ExactSums, Gathering, joined
-from bench.proof.oracle import Sums, in_decimals, sums_without_rounding
-from bench.proof.problems import Problem
+from gradrace import backends
+from gradrace.backends.interface import Backend, Floats, InputValueError
+from gradrace.bench.data.columns import spread
+from gradrace.bench.data.folders import Files
+from gradrace.bench.data.samples import Samples, Truth
+from gradrace.bench.machine.progress import Progress, silent
+from gradrace.bench.proof.exact_sums import ExactSums, Gathering, joined
+from gradrace.bench.proof.oracle import Sums, in_decimals, sums_without_rounding
+from gradrace.bench.proof.problems import Problem
 
 Batches = Iterator[tuple[Floats, Floats]]
 

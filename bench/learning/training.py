@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
-import backends
-from backends.interface import (
+from gradrace import backends
+from gradrace.backends.interface import (
     Backend,
     Floats,
     InputError,
@@ -18,17 +18,17 @@ from backends.interface import (
     check_samples,
     check_schedule,
 )
-from bench.data.samples import Samples
-from bench.learning.convergence import close_enough, directions, epochs_needed
-from bench.learning.curvature import Hessian
-from bench.learning.landscape import Landscape
-from bench.learning.least_squares import LeastSquares
-from bench.learning.rate_choice import Rate, chosen_rate
-from bench.learning.standardizing import Scaling
-from bench.learning.stopping import STALLED, Stopping
-from bench.learning.trajectories import thinned, until_not_finite
-from bench.machine import interrupts
-from bench.proof.isolation import BackendError, as_trajectory, describe, precision_of
+from gradrace.bench.data.samples import Samples
+from gradrace.bench.learning.convergence import close_enough, directions, epochs_needed
+from gradrace.bench.learning.curvature import Hessian
+from gradrace.bench.learning.landscape import Landscape
+from gradrace.bench.learning.least_squares import LeastSquares
+from gradrace.bench.learning.rate_choice import Rate, chosen_rate
+from gradrace.bench.learning.standardizing import Scaling
+from gradrace.bench.learning.stopping import STALLED, Stopping
+from gradrace.bench.learning.trajectories import thinned, until_not_finite
+from gradrace.bench.machine import interrupts
+from gradrace.bench.proof.isolation import BackendError, as_trajectory, describe, precision_of
 
 CHUNK_SECONDS = 0.1
 MOST_ROWS = 100_000

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from backends.interface import Trajectory
+from gradrace.backends.interface import Trajectory
 
 MILESTONES = 12
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.learning.landscape import Landscape
+from gradrace.bench.learning.landscape import Landscape
 
 
 @dataclass(frozen=True)

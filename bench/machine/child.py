@@ -23,14 +23,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import IO, NoReturn
 
-from backends import revisions
+from gradrace.backends import revisions
 
 Child = subprocess.Popen[bytes]
 
-_ROOT = str(Path(__file__).resolve().parents[2])
 _PATIENCE = 5.0  # seconds that killed processes have to end
 _LOOK = 0.5  # seconds between two checks of the parent, where the system does not notify
 
@@ -43,14 +41,12 @@ def start(
     output: int | IO[bytes],
     environment: Mapping[str, str] | None = None,
 ) -> Child:
-    """Start Python `code`, which can import our packages; everything it prints goes to `output`.
+    """Start Python `code`, which can use `sys`; everything that it prints goes to `output`.
 
     The current folder is not on its path. End it with `end`, in the same thread.
     """
-    program = (
-        f"import sys; sys.path.insert(0, {_ROOT!r}); from bench.machine import child; "
-        f"child.guard({os.getpid()}); import backends; sys.path.pop(0); {code}"
-    )
+    guarding = f"from gradrace.bench.machine import child; child.guard({os.getpid()})"
+    program = f"import sys; {guarding}; {code}"
     return subprocess.Popen(
         [sys.executable, "-P", "-c", program, *arguments],
         env={**(os.environ if environment is None else environment), **revisions.environment()},

@@ -11,7 +11,7 @@ from typing import Any, NotRequired, TypedDict
 
 import psutil
 
-from bench.machine.ranges import Caches, Text
+from gradrace.bench.machine.ranges import Caches, Text
 
 THREADS = (
     "OMP_NUM_THREADS",

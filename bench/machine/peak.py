@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, prange
 
-from backends.interface import Floats
-from bench.machine import facts
-from bench.machine.roofline import Roofline
+from gradrace.backends.interface import Floats
+from gradrace.bench.machine import facts
+from gradrace.bench.machine.roofline import Roofline
 
 _SMALLEST, _LARGEST = 2**14, 2**28  # bytes of a working set
 _LAST_CACHE = 2**25  # bytes, where the system does not say

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from backends.interface import MOST_EPOCHS
+from gradrace.backends.interface import MOST_EPOCHS
 
 MOST_SECONDS = 1e6
 """The longest time that anything may take; a million seconds are twelve days."""

@@ -8,7 +8,7 @@ as many as there are threads, for working sets from the first cache to four time
 256 MB. Where the data of a size fit a cache, that cache's rate counts, because the previous
 pass has left them there.
 
-`python -m bench.studies.limit` prints what it finds.
+`python -m gradrace.bench.studies.limit` prints what it finds.
 """
 
 import json
@@ -19,8 +19,8 @@ from typing import Annotated, Literal, TypedDict
 
 from msgspec import Meta
 
-from bench.machine import child, facts
-from bench.machine.ranges import Caches, Count, Rate, Threads
+from gradrace.bench.machine import child, facts
+from gradrace.bench.machine.ranges import Caches, Count, Rate, Threads
 
 _PATIENCE = 120  # seconds
 
@@ -77,7 +77,8 @@ def measured(threads: int, cache: Path | None = None) -> Roofline:
 
 
 _CHILD = (
-    "import json; from bench.machine import peak; print(json.dumps(peak.measure(int(sys.argv[1]))))"
+    "import json; from gradrace.bench.machine import peak; "
+    "print(json.dumps(peak.measure(int(sys.argv[1]))))"
 )
 
 

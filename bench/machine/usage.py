@@ -8,7 +8,7 @@ from typing import Any, TypedDict, cast
 
 import psutil
 
-from bench.machine.ranges import Cores, Number, Seconds
+from gradrace.bench.machine.ranges import Cores, Number, Seconds
 
 _PROCESS = Path("/proc/self")
 

@@ -3,7 +3,7 @@
 Each is a backend file as anyone could write it: it imports nothing of ours but the interface, and
 is passed by its path, as in `gradrace check --backend bench/peers/c_loop.py`. `available` says
 which ones can run here. Libraries that do not follow the trajectory are in
-`bench.studies.same_loss`.
+`gradrace.bench.studies.same_loss`.
 """
 
 import shutil
@@ -64,9 +64,11 @@ def raceable() -> tuple[list[str], list[str]]:
 
     The reasons include peers that are installed but broken, with their own error message.
     """
-    from bench.data.samples import synthetic  # imported here, because importing NumPy takes a while
-    from bench.proof.isolation import BackendError, run_isolated
-    from bench.proof.problems import Problem
+    from gradrace.bench.data.samples import (
+        synthetic,  # imported here, because importing NumPy takes a while
+    )
+    from gradrace.bench.proof.isolation import BackendError, run_isolated
+    from gradrace.bench.proof.problems import Problem
 
     (files, reasons), data = available(), synthetic(2, 1)
     sound = []

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backends.interface import (
+from gradrace.backends.interface import (
     Floats,
     Trajectory,
     check_samples,

@@ -11,7 +11,7 @@ import dask.threaded
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backends.interface import (
+from gradrace.backends.interface import (
     Floats,
     Samples,
     Trajectory,

@@ -18,7 +18,7 @@ import numpy as np
 from jax import lax
 from numpy.typing import ArrayLike
 
-from backends.interface import Trajectory, check_samples, check_schedule, recorded_epochs
+from gradrace.backends.interface import Trajectory, check_samples, check_schedule, recorded_epochs
 
 if "OMP_NUM_THREADS" in os.environ:
     os.environ.setdefault("NPROC", os.environ["OMP_NUM_THREADS"])

@@ -6,7 +6,7 @@ The backend `numpy` is compared with it. Every operation makes a new array. X is
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backends.interface import (
+from gradrace.backends.interface import (
     Floats,
     Trajectory,
     check_samples,

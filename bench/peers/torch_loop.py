@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from backends.interface import Trajectory, check_samples, check_schedule, recorded_epochs
+from gradrace.backends.interface import Trajectory, check_samples, check_schedule, recorded_epochs
 
 
 def prepare(X: ArrayLike, y: ArrayLike) -> tuple[Any, Any]:

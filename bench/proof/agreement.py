@@ -13,10 +13,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-import backends
-from backends.interface import Floats, Integers, Trajectory
-from bench.proof.isolation import PIECES_LR, BackendError, Outcome, run_isolated
-from bench.proof.oracle import (
+from gradrace import backends
+from gradrace.backends.interface import Floats, Integers, Trajectory
+from gradrace.bench.proof.isolation import PIECES_LR, BackendError, Outcome, run_isolated
+from gradrace.bench.proof.oracle import (
     Exact,
     ExactTrajectory,
     Flags,
@@ -25,8 +25,8 @@ from bench.proof.oracle import (
     trajectory_of,
     unbounded,
 )
-from bench.proof.precision import FLOAT64
-from bench.proof.problems import Problem
+from gradrace.bench.proof.precision import FLOAT64
+from gradrace.bench.proof.problems import Problem
 
 _RESUMED_EPOCHS, _RESUMED_EVERY = 20, 3
 _LEAST_SHARE = 1e3

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from backends.interface import Floats
+from gradrace.backends.interface import Floats
 
 Exacts = NDArray[np.object_]  # int or Decimal
 Wide = NDArray[np.longdouble]

@@ -24,19 +24,19 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import psutil
 
-import backends
-from backends.interface import Backend, Floats, InputError, Trajectory, recorded_epochs
-from bench.data.files import check_space, write_bytes
-from bench.machine import child
-from bench.proof.oracle import ExactTrajectory
-from bench.proof.precision import BY_UNIT, FLOAT64, Precision
-from bench.proof.problems import Problem
+from gradrace import backends
+from gradrace.backends.interface import Backend, Floats, InputError, Trajectory, recorded_epochs
+from gradrace.bench.data.files import check_space, write_bytes
+from gradrace.bench.machine import child
+from gradrace.bench.proof.oracle import ExactTrajectory
+from gradrace.bench.proof.precision import BY_UNIT, FLOAT64, Precision
+from gradrace.bench.proof.problems import Problem
 
 PIECES_LR = 0.3  # the rate at which `update` is checked
 _SETTLING, _WATCHED, _BUSY = 0.25, 0.1, 0.1  # seconds, seconds, cores
 _LOOKS = 3  # what is busy only once has just been ending
 
-_CHILD = "from bench.proof import isolation; isolation._child()"
+_CHILD = "from gradrace.bench.proof import isolation; isolation._child()"
 
 
 class BackendError(Exception):

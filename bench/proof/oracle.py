@@ -73,9 +73,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from backends.interface import Floats, check_samples, check_schedule
-from bench.proof.exact_sums import Exacts, ExactSums, Wide, exact_sums
-from bench.proof.precision import FLOAT64, Precision
+from gradrace.backends.interface import Floats, check_samples, check_schedule
+from gradrace.bench.proof.exact_sums import Exacts, ExactSums, Wide, exact_sums
+from gradrace.bench.proof.precision import FLOAT64, Precision
 
 YARDSTICK = "exact sums, 50-digit iterates"
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from backends.interface import Floats
-from bench.data.samples import synthetic
+from gradrace.backends.interface import Floats
+from gradrace.bench.data.samples import synthetic
 
 
 @dataclass(frozen=True, eq=False)

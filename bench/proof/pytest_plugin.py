@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from bench.proof.problems import Problem
+    from gradrace.bench.proof.problems import Problem
 
 _OPTION = "gradrace_backend"
 _IMPURE = "it changed"  # how `isolation` begins to say that a backend changed its arguments
@@ -41,10 +41,10 @@ def pytest_collection_modifyitems(
 
 
 def _tests(session: pytest.Session, spec: str) -> Iterator[pytest.Item]:
-    import backends
-    from backends.interface import InputError
-    from bench.data.samples import REFERENCE_LR, reference_line
-    from bench.proof.problems import Problem, properties
+    from gradrace import backends
+    from gradrace.backends.interface import InputError
+    from gradrace.bench.data.samples import REFERENCE_LR, reference_line
+    from gradrace.bench.proof.problems import Problem, properties
 
     try:
         backends.require(spec)
@@ -86,8 +86,8 @@ class ConformanceTest(pytest.Item):
 
     def runtest(self) -> None:
         """Run the backend in a process of its own, and judge all that it returns."""
-        from bench.proof.agreement import fault_on
-        from bench.proof.isolation import BackendError, run_isolated
+        from gradrace.bench.proof.agreement import fault_on
+        from gradrace.bench.proof.isolation import BackendError, run_isolated
 
         try:
             outcome = run_isolated(self.spec, self.problems, _TIMEOUT)

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backends.interface import Floats, Trajectory
-from bench.proof.exact_sums import Exacts, Wide
-from bench.proof.oracle import (
+from gradrace.backends.interface import Floats, Trajectory
+from gradrace.bench.proof.exact_sums import Exacts, Wide
+from gradrace.bench.proof.oracle import (
     Flags,
     Sums,
     gradient_underflow,
@@ -33,7 +33,7 @@ from bench.proof.oracle import (
     term_roundings,
     unbounded,
 )
-from bench.proof.precision import FLOAT64, Precision
+from gradrace.bench.proof.precision import FLOAT64, Precision
 
 
 @dataclass(frozen=True)

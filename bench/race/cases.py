@@ -5,8 +5,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from backends.interface import MOST_EPOCHS, InputValueError
-from bench.data.samples import REFERENCE_EPOCHS, REFERENCE_LR, Dataset, reference_line, synthetic
+from gradrace.backends.interface import MOST_EPOCHS, InputValueError
+from gradrace.bench.data.samples import (
+    REFERENCE_EPOCHS,
+    REFERENCE_LR,
+    Dataset,
+    reference_line,
+    synthetic,
+)
 
 _POINTS = 5_000_000  # n(d + 1)·epochs of one call: some milliseconds of compiled code
 _FEWEST = 5  # epochs

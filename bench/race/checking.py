@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import backends
-from bench.data.samples import Samples, affordable_epochs
-from bench.learning.landscape import Landscape
-from bench.learning.rate_choice import Rate, best_rate
-from bench.learning.summary import exactly_summed, problem_of
-from bench.machine.progress import Progress, silent
-from bench.proof.agreement import Verdict, check_backends
-from bench.proof.oracle import YARDSTICK, trajectory_of
-from bench.proof.problems import suite
+from gradrace import backends
+from gradrace.bench.data.samples import Samples, affordable_epochs
+from gradrace.bench.learning.landscape import Landscape
+from gradrace.bench.learning.rate_choice import Rate, best_rate
+from gradrace.bench.learning.summary import exactly_summed, problem_of
+from gradrace.bench.machine.progress import Progress, silent
+from gradrace.bench.proof.agreement import Verdict, check_backends
+from gradrace.bench.proof.oracle import YARDSTICK, trajectory_of
+from gradrace.bench.proof.problems import suite
 
 
 @dataclass

@@ -8,12 +8,12 @@ where such a start takes half a second; they are scaled by what it takes here an
 import subprocess
 from time import monotonic
 
-import backends
-from bench.machine import child
-from bench.race.cases import Case
-from bench.race.settings import Settings
-from bench.race.timed_backend import FAR, LEAST_BLOCK
-from bench.race.trial import FEWEST_REPETITIONS, LONG_BLOCK
+from gradrace import backends
+from gradrace.bench.machine import child
+from gradrace.bench.race.cases import Case
+from gradrace.bench.race.settings import Settings
+from gradrace.bench.race.timed_backend import FAR, LEAST_BLOCK
+from gradrace.bench.race.trial import FEWEST_REPETITIONS, LONG_BLOCK
 
 START = 0.5
 """Seconds of a start on the machine of these constants, which are seconds, too."""

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.data.files import write_bytes
-from bench.race.cases import Case, parse
+from gradrace.bench.data.files import write_bytes
+from gradrace.bench.race.cases import Case, parse
 
 
 @dataclass(frozen=True)

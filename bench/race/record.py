@@ -9,13 +9,13 @@ from typing import cast
 from pytest_benchmark import __version__ as engine_version
 from pytest_benchmark.plugin import get_commit_info
 
-import backends
-from bench.data.origin import version
-from bench.findings import schema
-from bench.findings.schema import ResultFile
-from bench.machine import facts
-from bench.race.cases import Case
-from bench.race.settings import Settings
+from gradrace import backends
+from gradrace.bench.data.origin import version
+from gradrace.bench.findings import schema
+from gradrace.bench.findings.schema import ResultFile
+from gradrace.bench.machine import facts
+from gradrace.bench.race.cases import Case
+from gradrace.bench.race.settings import Settings
 
 
 def new_content(settings: Settings) -> ResultFile:

@@ -7,22 +7,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, cast
 
-from backends.interface import InputValueError
-from bench.data.files import replacing
-from bench.findings import results, schema
-from bench.findings.pictures import ERRORS, draw
-from bench.learning.model import save
-from bench.learning.training import train
-from bench.machine import facts, roofline
-from bench.machine.progress import Progress, silent
-from bench.race.cases import REFERENCE, parse
-from bench.race.record import fingerprints, new_content, settings_of
-from bench.race.sessions import arms_of, fill_cache, time_sessions, write
-from bench.race.settings import QUICK_SETTINGS, Settings
-from bench.race.state import PREVIOUS, RESULT, Race, Steps
-from bench.race.timed_backend import write_steps
-from bench.race.trial import Conditions, try_out
-from bench.race.verification import check
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.data.files import replacing
+from gradrace.bench.findings import results, schema
+from gradrace.bench.findings.pictures import ERRORS, draw
+from gradrace.bench.learning.model import save
+from gradrace.bench.learning.training import train
+from gradrace.bench.machine import facts, roofline
+from gradrace.bench.machine.progress import Progress, silent
+from gradrace.bench.race.cases import REFERENCE, parse
+from gradrace.bench.race.record import fingerprints, new_content, settings_of
+from gradrace.bench.race.sessions import arms_of, fill_cache, time_sessions, write
+from gradrace.bench.race.settings import QUICK_SETTINGS, Settings
+from gradrace.bench.race.state import PREVIOUS, RESULT, Race, Steps
+from gradrace.bench.race.timed_backend import write_steps
+from gradrace.bench.race.trial import Conditions, try_out
+from gradrace.bench.race.verification import check
 
 _MOST_CONFIRMATIONS = 3
 """How often the limit is measured again after the race before a time is called impossible."""
@@ -208,7 +208,7 @@ def _try_out(race: Race, specs: Sequence[str], conditions: Conditions, steps: St
 
 def _finish(race: Race, folder: Path, path: Path | None = None) -> None:
     """Write the file even if nothing was timed; draw afterwards, so that no picture can lose it."""
-    from plots import agreement as agreement_plot  # here, since matplotlib takes its time
+    from gradrace.plots import agreement as agreement_plot  # here, since matplotlib takes its time
 
     errors, picture = folder / ERRORS, folder / "agreement.png"
     timed = race.content["benchmarks"] or not race.interrupted

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import backends
-from bench.machine import facts
-from bench.machine.progress import Progress, silent
-from bench.race import run as race
-from bench.race.cases import Case, make_case
-from bench.race.settings import QUICK_SETTINGS, Settings
-from bench.race.state import Race
+from gradrace import backends
+from gradrace.bench.machine import facts
+from gradrace.bench.machine.progress import Progress, silent
+from gradrace.bench.race import run as race
+from gradrace.bench.race.cases import Case, make_case
+from gradrace.bench.race.settings import QUICK_SETTINGS, Settings
+from gradrace.bench.race.state import Race
 
 SIZES = tuple(10**power for power in range(8))
 FEATURES = (1, 10, 100, 1_000)

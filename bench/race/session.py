@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from bench.data.files import check_space
-from bench.machine import child
-from bench.machine.facts import thread_environment
-from bench.machine.usage import Meter, Usage
-from bench.proof.isolation import signal_name, text_of
-from bench.race import session_files
-from bench.race.plan import Plan
-from bench.race.session_files import Event, TimingsFile, VerdictEvent
+from gradrace.bench.data.files import check_space
+from gradrace.bench.machine import child
+from gradrace.bench.machine.facts import thread_environment
+from gradrace.bench.machine.usage import Meter, Usage
+from gradrace.bench.proof.isolation import signal_name, text_of
+from gradrace.bench.race import session_files
+from gradrace.bench.race.plan import Plan
+from gradrace.bench.race.session_files import Event, TimingsFile, VerdictEvent
 
-_HERE = Path(__file__).resolve().parent.parent
+_HERE = Path(__file__).parent.parent  # not resolved: pytest names modules by their folders
 _PYTEST = "import pytest; sys.exit(pytest.main(sys.argv[1:]))"
 _TESTS_FAILED = (
     1  # pytest's exit status: a test failed, because an arm (a backend on a case) disagrees

@@ -5,15 +5,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.data.files import write_json
-from bench.findings import schema
-from bench.findings.conclusions import conclude
-from bench.findings.merging import merge
-from bench.race.plan import Arm, Block, Plan, interleaved
-from bench.race.session import Session, time_arms
-from bench.race.session_files import Event
-from bench.race.state import Race, Steps
-from bench.race.trial import Conditions
+from gradrace.bench.data.files import write_json
+from gradrace.bench.findings import schema
+from gradrace.bench.findings.conclusions import conclude
+from gradrace.bench.findings.merging import merge
+from gradrace.bench.race.plan import Arm, Block, Plan, interleaved
+from gradrace.bench.race.session import Session, time_arms
+from gradrace.bench.race.session_files import Event
+from gradrace.bench.race.state import Race, Steps
+from gradrace.bench.race.trial import Conditions
 
 
 def arms_of(race: Race) -> tuple[Arm, ...]:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import backends
-from backends import earlier
-from backends.interface import InputValueError
-from bench.findings.schema import MOST_REPETITIONS, MOST_SESSIONS, MOST_THREADS
-from bench.machine import facts
-from bench.machine.ranges import MOST_SECONDS
-from bench.race.cases import FULL, QUICK, Case, make_case
+from gradrace import backends
+from gradrace.backends import earlier
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.findings.schema import MOST_REPETITIONS, MOST_SESSIONS, MOST_THREADS
+from gradrace.bench.machine import facts
+from gradrace.bench.machine.ranges import MOST_SECONDS
+from gradrace.bench.race.cases import FULL, QUICK, Case, make_case
 
 
 @dataclass(frozen=True)

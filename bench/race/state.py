@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.findings import results
-from bench.findings.schema import About, ResultFile
-from bench.machine.progress import Progress
-from bench.race.settings import Settings
+from gradrace.bench.findings import results
+from gradrace.bench.findings.schema import About, ResultFile
+from gradrace.bench.machine.progress import Progress
+from gradrace.bench.race.settings import Settings
 
 RESULT = results.RESULT
 PREVIOUS = "benchmark.previous.json"

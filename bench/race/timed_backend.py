@@ -13,24 +13,24 @@ from typing import Any
 
 import numpy as np
 
-import backends
-from backends.interface import Backend, InputError
-from bench.data.files import write_bytes
-from bench.data.samples import Dataset, integers, small_integers
-from bench.findings.schema import Growth
-from bench.machine.usage import Memory, MemoryUse
-from bench.proof.agreement import Verdict
-from bench.proof.isolation import (
+from gradrace import backends
+from gradrace.backends.interface import Backend, InputError
+from gradrace.bench.data.files import write_bytes
+from gradrace.bench.data.samples import Dataset, integers, small_integers
+from gradrace.bench.findings.schema import Growth
+from gradrace.bench.machine.usage import Memory, MemoryUse
+from gradrace.bench.proof.agreement import Verdict
+from gradrace.bench.proof.isolation import (
     BackendError,
     as_trajectory,
     describe,
     longest_chains,
     precision_of,
 )
-from bench.proof.precision import FLOAT64, Precision
-from bench.proof.steps import Steps
-from bench.race.cases import Case, parse, stable_limit
-from bench.race.plan import Arm
+from gradrace.bench.proof.precision import FLOAT64, Precision
+from gradrace.bench.proof.steps import Steps
+from gradrace.bench.race.cases import Case, parse, stable_limit
+from gradrace.bench.race.plan import Arm
 
 LEAST_BLOCK = 0.008
 """The least seconds of a block of calls that is timed as one."""
@@ -195,7 +195,8 @@ class Contestant:
 
     def signatures(self) -> int:
         """Return how many signatures Numba has compiled or loaded, of the module and the rungs."""
-        rungs = [module for name, module in sys.modules.items() if name.startswith("backends.")]
+        ours = f"{backends.__name__}."
+        rungs = [module for name, module in sys.modules.items() if name.startswith(ours)]
         functions = {id(f): f for module in (*rungs, self.module) for f in vars(module).values()}
         compiled = [f for f in functions.values() if type(f).__module__.startswith("numba.")]
         return sum(len(getattr(f, "signatures", ())) for f in compiled)

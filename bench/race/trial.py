@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
-import backends
-from bench.findings import schema
-from bench.race.cases import Case
-from bench.race.plan import Arm, Plan
-from bench.race.session import Session, time_arms
+from gradrace import backends
+from gradrace.bench.findings import schema
+from gradrace.bench.race.cases import Case
+from gradrace.bench.race.plan import Arm, Plan
+from gradrace.bench.race.session import Session, time_arms
 
 LONG_BLOCK = 0.01
 """Seconds; an arm with longer blocks gets fewer repetitions."""

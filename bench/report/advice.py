@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-import backends
-from bench.findings.advice import LEAST_TIME
-from bench.report.summary import about_race
-from bench.report.tables import NONE, empty_table, epochs
-from plots.numbers import seconds, short, three_digits
+from gradrace import backends
+from gradrace.bench.findings.advice import LEAST_TIME
+from gradrace.bench.report.summary import about_race
+from gradrace.bench.report.tables import NONE, empty_table, epochs
+from gradrace.plots.numbers import seconds, short, three_digits
 
 if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
-    from bench.findings.advice import Advice, Option
-    from bench.findings.beyond_memory import BeyondMemory
-    from bench.findings.schema import ResultFile
+    from gradrace.bench.findings.advice import Advice, Option
+    from gradrace.bench.findings.beyond_memory import BeyondMemory
+    from gradrace.bench.findings.schema import ResultFile
 
 
 def advice_report(advice: "Advice", content: "ResultFile") -> list[str | Table]:

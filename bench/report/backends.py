@@ -2,8 +2,8 @@
 
 from rich.table import Table
 
-import backends
-from bench.report.tables import empty_table
+from gradrace import backends
+from gradrace.bench.report.tables import empty_table
 
 
 def backend_table() -> Table:

@@ -8,14 +8,21 @@ from xml.etree import ElementTree
 
 from rich.table import Table
 
-from bench.findings.versions import changes, not_compared, too_slow
-from bench.report.race import race_details, race_summary
-from bench.report.text import markdown_cell, visible
-from bench.report.versions import slowdown
-from plots.numbers import short
+from gradrace.bench.findings.versions import changes, not_compared, too_slow
+from gradrace.bench.report.race import race_details, race_summary
+from gradrace.bench.report.text import markdown_cell, visible
+from gradrace.bench.report.versions import slowdown
+from gradrace.plots.numbers import short
 
 if TYPE_CHECKING:
-    from bench.findings.schema import About, CaseFindings, Compile, LeftOut, ResultFile, Row
+    from gradrace.bench.findings.schema import (
+        About,
+        CaseFindings,
+        Compile,
+        LeftOut,
+        ResultFile,
+        Row,
+    )
 
 COLUMNS = (
     "n",

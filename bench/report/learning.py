@@ -1,8 +1,8 @@
 """What the reports of a training and of a study of rates have in common."""
 
-from bench.data.samples import Samples
-from bench.learning.landscape import Landscape
-from bench.report.tables import condition
+from gradrace.bench.data.samples import Samples
+from gradrace.bench.learning.landscape import Landscape
+from gradrace.bench.report.tables import condition
 
 SMALLEST = 1e-290  # a smaller loss has lost digits
 

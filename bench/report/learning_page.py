@@ -6,25 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.data import origin
-from bench.data.samples import reference_line
-from bench.learning import model, rates_files
-from bench.report.page import Section, page
-from bench.report.rates import about_study, advice, figures
-from bench.report.tables import epochs
-from bench.report.training import MOST_WEIGHTS, about_fit, fit_table, remarks, way_table
+from gradrace.bench.data import origin
+from gradrace.bench.data.samples import reference_line
+from gradrace.bench.learning import model, rates_files
+from gradrace.bench.report.page import Section, page
+from gradrace.bench.report.rates import about_study, advice, figures
+from gradrace.bench.report.tables import epochs
+from gradrace.bench.report.training import MOST_WEIGHTS, about_fit, fit_table, remarks, way_table
 
 if TYPE_CHECKING:
-    from bench.data.samples import Samples
-    from bench.learning.rates import Study
-    from bench.learning.training import Fit
+    from gradrace.bench.data.samples import Samples
+    from gradrace.bench.learning.rates import Study
+    from gradrace.bench.learning.training import Fit
 
 
 def training_page(fit: "Fit", *, auto: bool) -> str:
     """Return the page of a training run."""
-    from plots import fit as fit_plot
-    from plots import loss, residuals, weights
-    from plots.svg import svg
+    from gradrace.plots import fit as fit_plot
+    from gradrace.plots import loss, residuals, weights
+    from gradrace.plots.svg import svg
 
     about = about_fit(fit, auto=auto)
     reached = (
@@ -57,8 +57,8 @@ def training_page(fit: "Fit", *, auto: bool) -> str:
 
 def rates_page(found: "Study") -> str:
     """Return the page of a study of learning rates, with a rate to play with."""
-    from plots import loss, path
-    from plots.svg import svg
+    from gradrace.plots import loss, path
+    from gradrace.plots.svg import svg
 
     play = Section("Try a rate")
     if len(found.directions) > 1:

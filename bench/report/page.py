@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.data.files import replacing
-from bench.data.origin import version
-from bench.report.text import visible
+from gradrace.bench.data.files import replacing
+from gradrace.bench.data.origin import version
+from gradrace.bench.report.text import visible
 
 if TYPE_CHECKING:
     from rich.table import Table

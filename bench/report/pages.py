@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from backends.interface import InputValueError
-from bench.findings import results
-from bench.learning.model import MODEL
-from bench.learning.rates_files import RATES
-from bench.report.page import PAGE
-from bench.report.race_page import race_page, scale_page
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.findings import results
+from gradrace.bench.learning.model import MODEL
+from gradrace.bench.learning.rates_files import RATES
+from gradrace.bench.report.page import PAGE
+from gradrace.bench.report.race_page import race_page, scale_page
 
 _SCALE = "scale-*.json"
 

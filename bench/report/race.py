@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from bench.report.details import details
-from bench.report.summary import finished_sessions, only_versions, sentences
-from bench.report.summary_table import summary_heading, summary_legend, summary_tables
-from bench.report.versions import version_lines, version_parts
+from gradrace.bench.report.details import details
+from gradrace.bench.report.summary import finished_sessions, only_versions, sentences
+from gradrace.bench.report.summary_table import summary_heading, summary_legend, summary_tables
+from gradrace.bench.report.versions import version_lines, version_parts
 
 if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
-    from bench.findings.schema import ResultFile
+    from gradrace.bench.findings.schema import ResultFile
 
 _MOST_WARNINGS = 3
 

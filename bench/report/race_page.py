@@ -5,21 +5,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.findings.exponents import crossovers, exponents
-from bench.findings.pictures import ERRORS
-from bench.report.details import details
-from bench.report.page import Bar, Section, page
-from bench.report.race import race_summary
-from bench.report.scale import crossover_lines, exponent_table
-from bench.report.summary import about_race, joined, sentences
-from bench.report.summary_table import summary_heading, summary_legend, summary_tables
-from bench.report.tables import NONE, named, size
-from bench.report.text import visible
-from bench.report.versions import version_lines, version_parts
-from plots.numbers import seconds, short, three_digits
+from gradrace.bench.findings.exponents import crossovers, exponents
+from gradrace.bench.findings.pictures import ERRORS
+from gradrace.bench.report.details import details
+from gradrace.bench.report.page import Bar, Section, page
+from gradrace.bench.report.race import race_summary
+from gradrace.bench.report.scale import crossover_lines, exponent_table
+from gradrace.bench.report.summary import about_race, joined, sentences
+from gradrace.bench.report.summary_table import summary_heading, summary_legend, summary_tables
+from gradrace.bench.report.tables import NONE, named, size
+from gradrace.bench.report.text import visible
+from gradrace.bench.report.versions import version_lines, version_parts
+from gradrace.plots.numbers import seconds, short, three_digits
 
 if TYPE_CHECKING:
-    from bench.findings.schema import About, CaseFindings, ResultFile, Row
+    from gradrace.bench.findings.schema import About, CaseFindings, ResultFile, Row
 
 
 def race_page(content: "ResultFile", source: Path) -> str:
@@ -42,8 +42,8 @@ def race_page(content: "ResultFile", source: Path) -> str:
 
 def scale_page(contents: "Sequence[ResultFile]", files: Sequence[Path]) -> str:
     """Return the page of `gradrace scale`, from its result files, that of one thread first."""
-    from plots import scale
-    from plots.svg import svg
+    from gradrace.plots import scale
+    from gradrace.plots.svg import svg
 
     first = contents[0]
     words = "Time against samples and features, and the speed-up by threads."
@@ -83,9 +83,9 @@ def _words(content: "ResultFile") -> str:
 
 
 def _speed(content: "ResultFile", source: Path) -> Section:
-    from plots import breakeven, fastest, roofline, speed, speedup
-    from plots.sources import read_race
-    from plots.svg import svg
+    from gradrace.plots import breakeven, fastest, roofline, speed, speedup
+    from gradrace.plots.sources import read_race
+    from gradrace.plots.svg import svg
 
     about = content["gradrace"]
     section = Section("How fast is each backend?").add(*version_parts(content))
@@ -182,8 +182,8 @@ def _job(case: "CaseFindings", content: "ResultFile") -> dict[str, Any]:
 
 
 def _proof(folder: Path) -> Section:
-    from plots import agreement
-    from plots.svg import svg
+    from gradrace.plots import agreement
+    from gradrace.plots.svg import svg
 
     section = Section("Do all backends compute the same thing?")
     if (folder / ERRORS).is_file():

@@ -6,12 +6,12 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from backends.interface import Floats
-from bench.data.samples import Samples
-from bench.learning.convergence import Direction
-from bench.learning.rates import Run, Study, lag
-from bench.report.learning import LONGEST, MEANING, heading, underflow
-from bench.report.tables import (
+from gradrace.backends.interface import Floats
+from gradrace.bench.data.samples import Samples
+from gradrace.bench.learning.convergence import Direction
+from gradrace.bench.learning.rates import Run, Study, lag
+from gradrace.bench.report.learning import LONGEST, MEANING, heading, underflow
+from gradrace.bench.report.tables import (
     NONE,
     condition,
     count,
@@ -21,7 +21,7 @@ from bench.report.tables import (
     more_weights,
     yes_no,
 )
-from plots.numbers import distinct, short
+from gradrace.plots.numbers import distinct, short
 
 MOST_WEIGHTS = 3
 MOST_DIRECTIONS = 5

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from bench.report.race import race_summary
-from bench.report.tables import empty_table, named
-from plots.numbers import short
+from gradrace.bench.report.race import race_summary
+from gradrace.bench.report.tables import empty_table, named
+from gradrace.plots.numbers import short
 
 if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
-    from bench.findings.exponents import Crossover, Exponent
-    from bench.findings.schema import About, ResultFile
+    from gradrace.bench.findings.exponents import Crossover, Exponent
+    from gradrace.bench.findings.schema import About, ResultFile
 
 
 def scale_report(contents: "Sequence[ResultFile]", width: int = 80) -> list[str | Table]:
@@ -19,7 +19,7 @@ def scale_report(contents: "Sequence[ResultFile]", width: int = 80) -> list[str 
 
     `contents` are result files; the one of a single thread comes first.
     """
-    from bench.findings.exponents import crossovers, exponents
+    from gradrace.bench.findings.exponents import crossovers, exponents
 
     one_thread = contents[0]
     parts: list[str | Table] = [

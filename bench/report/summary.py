@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from backends import ABSENT
-from bench.findings.precision import Gain, trades
-from bench.findings.winners import Winner, winners
-from bench.report.tables import named, size
-from bench.report.verdicts import digits_kept
-from plots.numbers import short, three_digits
+from gradrace.backends import ABSENT
+from gradrace.bench.findings.precision import Gain, trades
+from gradrace.bench.findings.winners import Winner, winners
+from gradrace.bench.report.tables import named, size
+from gradrace.bench.report.verdicts import digits_kept
+from gradrace.plots.numbers import short, three_digits
 
 if TYPE_CHECKING:
-    from bench.findings.schema import About, ResultFile
+    from gradrace.bench.findings.schema import About, ResultFile
 
 _NAMED = 2
 """A sentence lists at most this many sizes; of more sizes, it gives the number."""

@@ -9,11 +9,11 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from bench.findings.precision import precision_of
-from plots.numbers import short
+from gradrace.bench.findings.precision import precision_of
+from gradrace.plots.numbers import short
 
 if TYPE_CHECKING:
-    from bench.findings.schema import About, Case
+    from gradrace.bench.findings.schema import About, Case
 
 NONE = "–"
 

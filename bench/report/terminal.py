@@ -12,8 +12,8 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from bench.machine.progress import Progress
-from bench.report.text import visible
+from gradrace.bench.machine.progress import Progress
+from gradrace.bench.report.text import visible
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
@@ -111,7 +111,7 @@ def plain(parts: "Iterable[str | Table]", width: int = 80) -> str:
 
 
 def _texts(console: "Console", what: "str | Table") -> Iterator[str]:
-    from bench.report.tables import stacked
+    from gradrace.bench.report.tables import stacked
 
     parts: Sequence[str | Table] = (
         _lines(what, console.width) if isinstance(what, str) else stacked(what, console.width)
@@ -138,7 +138,7 @@ def _lines(text: str, width: int) -> list[str]:
 
 
 def _print(console: "Console", what: "str | Table") -> None:
-    from bench.report.tables import least_width
+    from gradrace.bench.report.tables import least_width
 
     if isinstance(what, str):
         console.print(what, soft_wrap=True)

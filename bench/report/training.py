@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import numpy as np
 from rich.table import Table
 
-from bench.learning.convergence import close_enough
-from bench.learning.least_squares import digits
-from bench.learning.rate_choice import best_rate
-from bench.learning.training import Fit
-from bench.learning.trajectories import milestones
-from bench.learning.uncertainty import noise
-from bench.report.learning import LONGEST, MEANING, heading, underflow
-from bench.report.tables import NONE, condition, empty_table, epochs, more_weights
-from plots.numbers import distinct, percent, short, three_digits
+from gradrace.bench.learning.convergence import close_enough
+from gradrace.bench.learning.least_squares import digits
+from gradrace.bench.learning.rate_choice import best_rate
+from gradrace.bench.learning.training import Fit
+from gradrace.bench.learning.trajectories import milestones
+from gradrace.bench.learning.uncertainty import noise
+from gradrace.bench.report.learning import LONGEST, MEANING, heading, underflow
+from gradrace.bench.report.tables import NONE, condition, empty_table, epochs, more_weights
+from gradrace.plots.numbers import distinct, percent, short, three_digits
 
 MOST_WEIGHTS = 20
 _EXACT = 1e-15  # of the first loss; less is as good as none

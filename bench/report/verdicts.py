@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from bench.report.tables import NONE, count, empty_table, yes_no
-from plots.numbers import short
+from gradrace.bench.report.tables import NONE, count, empty_table, yes_no
+from gradrace.plots.numbers import short
 
 if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
-    from bench.proof.agreement import Deviation, Verdict
-    from bench.race.checking import Check
+    from gradrace.bench.proof.agreement import Deviation, Verdict
+    from gradrace.bench.race.checking import Check
 
 
 def check_report(found: "Check") -> list[str | Table]:

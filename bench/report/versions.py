@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from bench.findings import statistics
-from bench.findings.precision import precision_of
-from bench.findings.versions import (
+from gradrace.bench.findings import statistics
+from gradrace.bench.findings.precision import precision_of
+from gradrace.bench.findings.versions import (
     Uncompared,
     VersionChange,
     changes,
@@ -16,12 +16,12 @@ from bench.findings.versions import (
     not_compared,
     too_slow,
 )
-from bench.report.summary import joined
-from bench.report.tables import NONE, empty_table, named, size
-from plots.numbers import both_ends, percent, seconds, short
+from gradrace.bench.report.summary import joined
+from gradrace.bench.report.tables import NONE, empty_table, named, size
+from gradrace.plots.numbers import both_ends, percent, seconds, short
 
 if TYPE_CHECKING:
-    from bench.findings.schema import About, ResultFile
+    from gradrace.bench.findings.schema import About, ResultFile
 
 
 def version_lines(content: "ResultFile") -> list[str]:

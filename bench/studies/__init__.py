@@ -1,1 +1,1 @@
-"""Measurements of how good gradrace itself is: `python -m bench.studies.X`."""
+"""Measurements of how good gradrace itself is: `python -m gradrace.bench.studies.X`."""

@@ -1,12 +1,12 @@
-"""Which mistakes can still hide? `python -m bench.studies.blindspots` counts, at four sizes.
+"""Which mistakes can still hide: `python -m gradrace.bench.studies.blindspots` counts them.
 
 The suite of small problems finds mistakes that are made at every size. A mistake that is made
 only at large sizes must show in what a race judges there: the raced samples, from any start, and
-integers of that size (see `bench.data.samples`). So this study makes mistakes of each kind, from
-large to small, on random samples and features, and prints the smallest mistake that was caught in
-every trial. It also counts correct loops, in other orders of addition, that were rejected; there
-must be none. With `--chain-of NAME`, all are held to the chain of additions that this backend
-declares, and the correct loop is that backend.
+integers of that size (see `gradrace.bench.data.samples`). So this study makes mistakes of each
+kind, from large to small, on random samples and features, and prints the smallest mistake that was
+caught in every trial. It also counts correct loops, in other orders of addition, that were
+rejected; there must be none. With `--chain-of NAME`, all are held to the chain of additions that
+this backend declares, and the correct loop is that backend.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +16,13 @@ from typing import Annotated
 import numpy as np
 import typer
 
-import backends
-from backends.interface import Floats, Trajectory
-from bench.data.samples import Dataset, integers
-from bench.proof.isolation import longest_chains
-from bench.proof.steps import Steps
-from bench.race.cases import make_case
-from bench.race.timed_backend import integer_rate, known_steps
+from gradrace import backends
+from gradrace.backends.interface import Floats, Trajectory
+from gradrace.bench.data.samples import Dataset, integers
+from gradrace.bench.proof.isolation import longest_chains
+from gradrace.bench.proof.steps import Steps
+from gradrace.bench.race.cases import make_case
+from gradrace.bench.race.timed_backend import integer_rate, known_steps
 
 FEATURES = 2
 _RIGHT = ("numpy", "numba", "numba-simd", "numba-parallel", "gram")

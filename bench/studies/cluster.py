@@ -1,4 +1,4 @@
-"""What does a pass with `dask` cost? `python -m bench.studies.cluster [GB …]` measures it.
+"""What does a pass with `dask` cost? `python -m gradrace.bench.studies.cluster [GB …]` measures it.
 
 It generates Parquet folders of 0.5 and 2 GB (or the sizes named) with 10 and 100 features, and
 condenses each to S and R: in a plain loop of pyarrow and NumPy, with the rung on threads of one
@@ -26,9 +26,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from backends import dask_partitions as rung
-from backends.dask_reading import Batches, Partitions
-from backends.interface import Floats
+from gradrace.backends import dask_partitions as rung
+from gradrace.backends.dask_reading import Batches, Partitions
+from gradrace.backends.interface import Floats
 
 SIZES = 0.5, 2.0
 """GB of float64 in a folder."""
@@ -95,7 +95,7 @@ def plain(files: list[str]) -> tuple[Floats, Floats]:
 def measured(way: str, folder: Path) -> Cost:
     """Measure a pass, and 10,000 epochs, in a process of its own."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-m", "bench.studies.cluster", "--measure", way, str(folder)]
+    words = [sys.executable, "-m", "gradrace.bench.studies.cluster", "--measure", way, str(folder)]
     done = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
     return Cost(*json.loads(done.stdout))
 
@@ -106,7 +106,7 @@ def commands(folder: Path, out: Path) -> Iterator[tuple[str, Cost]]:
         places = [word.format(folder=folder, out=out) for word in words]
         start = time.perf_counter()
         running = subprocess.Popen(
-            [sys.executable, "-m", "bench", name, *places],
+            [sys.executable, "-m", "gradrace", name, *places],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -188,8 +188,8 @@ def _own_usage() -> tuple[float, float]:
 
 def main() -> None:
     """Print what every way took, on every folder."""
-    from bench.report.tables import empty_table
-    from bench.report.terminal import show
+    from gradrace.bench.report.tables import empty_table
+    from gradrace.bench.report.terminal import show
 
     if sys.argv[1:2] == ["--measure"]:
         print(json.dumps(_measure(sys.argv[2], Path(sys.argv[3]))))

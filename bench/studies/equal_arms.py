@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-import backends
-from bench.data.samples import REFERENCE_EPOCHS, REFERENCE_LR, reference_line
+from gradrace import backends
+from gradrace.bench.data.samples import REFERENCE_EPOCHS, REFERENCE_LR, reference_line
 
 numba = backends.load("numba")
 

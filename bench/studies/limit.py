@@ -1,12 +1,12 @@
-"""What can this machine do at most? `python -m bench.studies.limit` prints it."""
+"""What can this machine do at most? `python -m gradrace.bench.studies.limit` prints it."""
 
 from rich.table import Table
 
-from bench.machine import facts, roofline
-from bench.machine.roofline import Roofline
-from bench.report import terminal
-from bench.report.tables import empty_table
-from plots.numbers import si
+from gradrace.bench.machine import facts, roofline
+from gradrace.bench.machine.roofline import Roofline
+from gradrace.bench.report import terminal
+from gradrace.bench.report.tables import empty_table
+from gradrace.plots.numbers import si
 
 
 def roofline_table(roofline: Roofline) -> Table:

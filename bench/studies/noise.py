@@ -1,6 +1,6 @@
 """How much do the times of identical code differ? Default pytest-benchmark, and our sessions.
 
-`python -m bench.studies.noise` races a backend against an identical copy again and again,
+`python -m gradrace.bench.studies.noise` races a backend against an identical copy again and again,
 alternating between two methods, with a second of timed calls for each of the two:
 
 (a) two equal tests in one file, under pytest-benchmark with its defaults;
@@ -24,13 +24,13 @@ from typing import Annotated, Literal, TypedDict
 
 import typer
 
-from bench.data.files import write_json
-from bench.findings import results
-from bench.findings.schema import CaseFindings, Interval
-from bench.machine.facts import thread_environment
-from bench.race import run as race
-from bench.race.cases import REFERENCE
-from bench.race.settings import choose
+from gradrace.bench.data.files import write_json
+from gradrace.bench.findings import results
+from gradrace.bench.findings.schema import CaseFindings, Interval
+from gradrace.bench.machine.facts import thread_environment
+from gradrace.bench.race import run as race
+from gradrace.bench.race.cases import REFERENCE
+from gradrace.bench.race.settings import choose
 
 APART = 4
 """How many runs apart two compared runs are: about two minutes."""

@@ -1,4 +1,4 @@
-"""How good is the rate of `--lr auto`? `python -m bench.studies.rates [TABLE …]` answers.
+"""How good is the rate of `--lr auto`? `python -m gradrace.bench.studies.rates [TABLE …]` answers.
 
 It trains on the tables (those in tests/tables if none is named; the last column is the target),
 the reference line and synthetic problems, with and without standardizing, for 300, 1,000 and 10,000
@@ -16,14 +16,14 @@ from typing import NamedTuple
 import numpy as np
 from rich.table import Table
 
-import backends
-from bench.data.samples import Dataset, reference_line, synthetic, unnamed
-from bench.data.table_files import read_table
-from bench.learning.landscape import Landscape
-from bench.learning.rate_choice import best_rate, candidates
-from bench.learning.rates import measured_epochs
-from bench.report import terminal
-from bench.report.tables import empty_table
+from gradrace import backends
+from gradrace.bench.data.samples import Dataset, reference_line, synthetic, unnamed
+from gradrace.bench.data.table_files import read_table
+from gradrace.bench.learning.landscape import Landscape
+from gradrace.bench.learning.rate_choice import best_rate, candidates
+from gradrace.bench.learning.rates import measured_epochs
+from gradrace.bench.report import terminal
+from gradrace.bench.report.tables import empty_table
 
 TABLES = Path("tests/tables")
 EPOCHS = 300, 1_000, 10_000

@@ -7,7 +7,7 @@ with one of ours. But all of them can reduce the loss L = (1/n) Σ (Xw + b − y
     L ≤ (1 + excess) · L_min,    L_min the loss of the least squares.
 
 `race_to_loss` finds how many passes over the samples each needs for that, and times only these.
-`python -m bench.studies.same_loss` prints it for two data sets, on one thread.
+`python -m gradrace.bench.studies.same_loss` prints it for two data sets, on one thread.
 
 When reading the figures, note that neither the search for the number of passes nor `prepare` is
 timed, whereas the time of `fit` includes validating and copying the data, as for its users. The
@@ -29,8 +29,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backends import load
-from backends.interface import (
+from gradrace.backends import load
+from gradrace.backends.interface import (
     Backend,
     Floats,
     InputValueError,
@@ -38,8 +38,8 @@ from backends.interface import (
     check_schedule,
     finite_number,
 )
-from bench.data.samples import REFERENCE_LR, Dataset, reference_line, synthetic
-from bench.learning.least_squares import least_squares
+from gradrace.bench.data.samples import REFERENCE_LR, Dataset, reference_line, synthetic
+from gradrace.bench.learning.least_squares import least_squares
 
 MOST_PASSES = 10_000
 NO_SKLEARN = "scikit-learn: is missing: pip install 'gradrace[scikit-learn]'"
@@ -203,11 +203,11 @@ def main() -> None:
     """Print the time to the same loss on the reference line and on 10,000 × 10 samples."""
     from threadpoolctl import threadpool_limits
 
-    from bench.machine.facts import thread_environment
-    from bench.race.settings import default_backends
-    from bench.report.tables import NONE, count, empty_table
-    from bench.report.terminal import note, show
-    from plots.numbers import seconds
+    from gradrace.bench.machine.facts import thread_environment
+    from gradrace.bench.race.settings import default_backends
+    from gradrace.bench.report.tables import NONE, count, empty_table
+    from gradrace.bench.report.terminal import note, show
+    from gradrace.plots.numbers import seconds
 
     if not find_spec("sklearn"):
         note(NO_SKLEARN)

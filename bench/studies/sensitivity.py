@@ -1,7 +1,7 @@
 """How small a slow-down `gradrace run --against` finds, and how often it is wrong.
 
-`python -m bench.studies.sensitivity [TRIES]` commits a backend to a repository of its own, and
-races it against its earlier self and against copies that repeat 0, 0.5, 1, 2, 3, 5 and 10 % of
+`python -m gradrace.bench.studies.sensitivity [TRIES]` commits a backend to a repository of its own,
+and races it against its earlier self and against copies that repeat 0, 0.5, 1, 2, 3, 5 and 10 % of
 every pass. All of them race in the same sessions; each try has ten sessions of its own, as many as
 `--against` has. So a try is what `--against` would have answered about each slow-down.
 """
@@ -19,13 +19,13 @@ from typing import Annotated
 
 import typer
 
-from bench.findings import results, statistics
-from bench.findings.merging import times
-from bench.findings.schema import ResultFile
-from bench.findings.statistics import Estimate, Times
-from bench.race import run as race
-from bench.race.cases import parse
-from bench.race.settings import Settings, choose
+from gradrace.bench.findings import results, statistics
+from gradrace.bench.findings.merging import times
+from gradrace.bench.findings.schema import ResultFile
+from gradrace.bench.findings.statistics import Estimate, Times
+from gradrace.bench.race import run as race
+from gradrace.bench.race.cases import parse
+from gradrace.bench.race.settings import Settings, choose
 
 SHARES = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 JOBS = ("1000x1@2000", "100000x10@20")

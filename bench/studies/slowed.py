@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from backends.interface import Floats, Trajectory, check_samples, check_schedule, recorded_epochs
+from gradrace.backends.interface import (
+    Floats,
+    Trajectory,
+    check_samples,
+    check_schedule,
+    recorded_epochs,
+)
 
 SHARE = 0.0
 ONE_CORE = True
@@ -56,7 +62,7 @@ def _train(
 
 
 def train(data: tuple[Floats, Floats], *, lr: float, epochs: int, **start: Any) -> Trajectory:
-    """Train as every backend does, see `backends.interface`."""
+    """Train as every backend does, see `gradrace.backends.interface`."""
     X, y = data
     d = X.shape[1]
     rate, count, w, b, every = check_schedule(d, lr, epochs, **start)

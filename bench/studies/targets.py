@@ -1,4 +1,6 @@
-"""Which performance targets are reached here? `python -m bench.studies.targets` prints them.
+"""The performance targets, and which of them are reached here.
+
+`python -m gradrace.bench.studies.targets` prints them.
 
 Two races, one with one thread and one with all, and a few timings outside of races. Every ratio is
 the geometric mean over the sessions of their median paired ratio, as in every race. A figure that
@@ -20,19 +22,19 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-import backends
-from bench.data.samples import synthetic
-from bench.findings import statistics
-from bench.findings.merging import times
-from bench.findings.schema import ResultFile
-from bench.machine import facts
-from bench.machine.progress import Progress, silent
-from bench.peers import missing, path
-from bench.race import run as race
-from bench.race.cases import grid, make_case
-from bench.race.settings import QUICK_SETTINGS, Settings
-from bench.report.tables import empty_table
-from bench.report.terminal import progress_bar, show
+from gradrace import backends
+from gradrace.bench.data.samples import synthetic
+from gradrace.bench.findings import statistics
+from gradrace.bench.findings.merging import times
+from gradrace.bench.findings.schema import ResultFile
+from gradrace.bench.machine import facts
+from gradrace.bench.machine.progress import Progress, silent
+from gradrace.bench.peers import missing, path
+from gradrace.bench.race import run as race
+from gradrace.bench.race.cases import grid, make_case
+from gradrace.bench.race.settings import QUICK_SETTINGS, Settings
+from gradrace.bench.report.tables import empty_table
+from gradrace.bench.report.terminal import progress_bar, show
 
 SIMD, PARALLEL = "numba-simd", "numba-parallel"
 TEXTBOOK = path("textbook")
@@ -238,7 +240,7 @@ def _starts() -> Iterator[Figure]:
     yield Figure(
         f"time of import numba / of gradrace train to its first line, {SIMD}", 1 / 1.5, _start()
     )
-    load = "import backends; backends.load('gram'); print()"
+    load = "from gradrace import backends; backends.load('gram'); print()"
     bare, own = _best(
         *(partial(_first_line, [sys.executable, "-c", code]) for code in (_NUMBA, load))
     )
@@ -251,7 +253,8 @@ def _starts() -> Iterator[Figure]:
 def _compilation(name: str) -> float:
     """Return the seconds of a first call in an empty cache, without the second one."""
     code = (
-        "import numpy as np, backends; from timeit import default_timer as now\n"
+        "import numpy as np; from gradrace import backends\n"
+        "from timeit import default_timer as now\n"
         f"loop = backends.load({name!r}); X = np.random.default_rng(0).normal(size=(100, 2))\n"
         "data, at = loop.prepare(X, X[:, 0]), []\n"
         "for _ in range(3): at.append(now()); loop.train(data, lr=0.1, epochs=1)\n"

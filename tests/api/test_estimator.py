@@ -1,6 +1,5 @@
 """`GradientDescentRegressor` is an estimator as scikit-learn wants them."""
 
-import os
 import subprocess
 import sys
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from gradrace import GradientDescentRegressor
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -16,7 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from tests.conftest import FOREIGN, ROOT
+from gradrace import GradientDescentRegressor
+from tests.conftest import FOREIGN
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +78,6 @@ def test_without_scikit_learn_it_says_what_to_install() -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

@@ -4,17 +4,17 @@ import pickle
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import gradrace
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 
-from backends.interface import InputError, InputTypeError, InputValueError
-from plots.canvas import Figure
+import gradrace
+from gradrace.backends.interface import InputError, InputTypeError, InputValueError
+from gradrace.plots.canvas import Figure
 
 COLUMNS = {
     "size": [1.0, 2.0, 3.0, 4.0, 5.0],
@@ -192,10 +192,10 @@ def test_errors_and_warnings_name_the_line_of_the_caller() -> None:
 
 
 def test_epochs_may_be_written_1e2() -> None:
-    fit = gradrace.fit(COLUMNS, epochs=1e2, standardize=True)
+    fit = gradrace.fit(COLUMNS, epochs=cast(int, 1e2), standardize=True)
     assert fit.trajectory.epoch[-1] == 100
     with pytest.raises(InputTypeError, match="epochs: needs an integer"):
-        gradrace.fit(COLUMNS, epochs=1.5)
+        gradrace.fit(COLUMNS, epochs=cast(int, 1.5))
 
 
 class TestUnfinished:

@@ -2,14 +2,15 @@
 
 from functools import partial
 from pathlib import Path
+from typing import cast
 
-import gradrace
 import pandas as pd
 import pytest
 
-from backends.interface import InputTypeError, InputValueError
-from bench.api import display
-from plots.canvas import Figure
+import gradrace
+from gradrace.backends.interface import InputTypeError, InputValueError
+from gradrace.bench.api import display
+from gradrace.plots.canvas import Figure
 from tests.conftest import FOREIGN
 from tests.runs import write_run
 
@@ -98,7 +99,7 @@ def test_a_race_of_two_minds_is_refused() -> None:
     with pytest.raises(InputValueError, match="cases: cannot be combined with sizes"):
         gradrace.race("numpy", cases="5x1", sizes=[4])
     with pytest.raises(InputTypeError, match="sizes: needs a whole number, got '100'"):
-        gradrace.race("numpy", sizes="100")
+        gradrace.race("numpy", sizes=cast(list[int], "100"))
 
 
 def test_nothing_has_changed_is_an_error() -> None:

@@ -6,8 +6,8 @@ import signal
 
 import numpy as np
 
-from backends.dask_reading import Batches, Partitions
-from backends.interface import Samples
+from gradrace.backends.dask_reading import Batches, Partitions
+from gradrace.backends.interface import Samples
 
 
 def generated(seed: int, n: int) -> Batches:

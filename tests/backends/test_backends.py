@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import backends
-from backends.dask_reading import Partitions
-from backends.interface import Backend, Floats, Trajectory
-from bench.data.samples import Dataset, reference_line, synthetic
-from bench.learning.curvature import hessian
-from bench.learning.least_squares import least_squares
-from bench.proof.agreement import judge
-from bench.proof.oracle import ExactTrajectory, exact_trajectory
+from gradrace import backends
+from gradrace.backends.dask_reading import Partitions
+from gradrace.backends.interface import Backend, Floats, Trajectory
+from gradrace.bench.data.samples import Dataset, reference_line, synthetic
+from gradrace.bench.learning.curvature import hessian
+from gradrace.bench.learning.least_squares import least_squares
+from gradrace.bench.proof.agreement import judge
+from gradrace.bench.proof.oracle import ExactTrajectory, exact_trajectory
 from tests.conftest import ROOT, assert_same_bits
 
 # Two samples of two features, worked by hand: ŷ = (1·3 + 2·4 + 5, 3·3 + 4·4 + 5) = (16, 30),
@@ -316,7 +316,7 @@ class TestSideBySide:
     def imported(self, file: Path) -> set[str]:
         """What is imported from the backend below; "sums" stands for the pass over the samples."""
         text = file.read_text("utf-8")
-        module = importlib.import_module(f"backends.{file.stem}")
+        module = importlib.import_module(f"gradrace.backends.{file.stem}")
         names = {
             name for name in self.PIECES if getattr(module, name).__module__ != module.__name__
         }

@@ -1,7 +1,6 @@
 """Where machine code is kept, and when it is compiled again."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -9,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-import backends
-from backends import cache
-from tests.conftest import ROOT
+from gradrace import backends
+from gradrace.backends import cache
+from tests.conftest import copy_package
 
 SPENT = 2 * 86_400  # seconds
 
@@ -21,8 +20,8 @@ class TestNeighbors:
 
     FOREIGN = """
 from numba import njit
-from backends.numba_simd import prepare, sums_of_line
-from backends.interface import Trajectory, recorded_epochs
+from gradrace.backends.numba_simd import prepare, sums_of_line
+from gradrace.backends.interface import Trajectory, recorded_epochs
 
 def train(data, *, lr, epochs, w0=None, b0=0.0, every=1):
     return Trajectory(recorded_epochs(0, 1), [[0.0]], [0.0], [loss(data[0][:, 0], data[1])])
@@ -32,7 +31,8 @@ def loss(x, y):
     return sums_of_line(x, y, 0.0, 0.0)[0] / len(y)
 """
     SCRIPT = """
-import sys, numpy as np, backends
+import sys, numpy as np
+from gradrace import backends
 module = backends.load(sys.argv[1])
 path = module.train(module.prepare(np.ones((40_000, 1)), np.ones(40_000)), lr=0.1, epochs=0)
 print(float(path.loss[0]))
@@ -42,9 +42,7 @@ print(float(path.loss[0]))
         "spec", ["mine.py", pytest.param("numba-parallel", marks=pytest.mark.slow)]
     )
     def test_a_change_in_another_file_arrives(self, tmp_path: Path, spec: str) -> None:
-        shutil.copytree(
-            ROOT / "backends", tmp_path / "backends", ignore=shutil.ignore_patterns("__pycache__")
-        )
+        copy_package(tmp_path)
         (tmp_path / "mine.py").write_text(self.FOREIGN)
         assert self.loss(tmp_path, spec) == 1.0
         neighbor = tmp_path / "backends" / "numba_simd.py"
@@ -58,7 +56,7 @@ print(float(path.loss[0]))
         """The loss at zero, where every residual is −1, of the package in this folder."""
         environment = {
             **os.environ,
-            "PYTHONPATH": str(folder),
+            "PYTHONPATH": str(folder / ".src"),
             "NUMBA_NUM_THREADS": "2",
             "NUMBA_CACHE_DIR": str(folder / "machine-code"),
         }
@@ -80,7 +78,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/caches")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr("backends.cache._IN_TREE", Path("/dev/null/__pycache__"))
+    monkeypatch.setattr("gradrace.backends.cache._IN_TREE", Path("/dev/null/__pycache__"))
     monkeypatch.setattr("numba.config.CACHE_DIR", "")
 
 

@@ -13,13 +13,13 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
-from backends import dask_files, gram
-from backends import dask_partitions as dask_rung
-from backends.dask_reading import Batches, Partitions
-from backends.interface import Floats, InputError, InputValueError
-from bench.data.samples import synthetic
-from bench.proof.agreement import judge
-from bench.proof.oracle import exact_trajectory
+from gradrace.backends import dask_files, gram
+from gradrace.backends import dask_partitions as dask_rung
+from gradrace.backends.dask_reading import Batches, Partitions
+from gradrace.backends.interface import Floats, InputError, InputValueError
+from gradrace.bench.data.samples import synthetic
+from gradrace.bench.proof.agreement import judge
+from gradrace.bench.proof.oracle import exact_trajectory
 from tests.backends.partitions import RECIPES, SOURCE, generated, whole
 from tests.conftest import assert_same_bits
 

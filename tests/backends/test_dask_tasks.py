@@ -23,15 +23,15 @@ import pyarrow.parquet as pq
 import pytest
 from distributed import Client, LocalCluster
 
-from backends import SCHEDULER, dask_tasks
-from backends import dask_partitions as dask_rung
-from backends.dask_reading import Batches
-from backends.interface import InputValueError
+from gradrace.backends import SCHEDULER, dask_tasks
+from gradrace.backends import dask_partitions as dask_rung
+from gradrace.backends.dask_reading import Batches
+from gradrace.backends.interface import InputValueError
 from tests.backends.partitions import SOURCE, fatal_once, whole
 from tests.conftest import assert_same_bits
 
 WORKER = (  # without our packages, as on another machine
-    "import sys; sys.modules['backends'] = sys.modules['bench'] = sys.modules['tests'] = None; "
+    "import sys; sys.modules['gradrace'] = sys.modules['tests'] = None; "
     "from distributed.cli.dask_worker import main; main()"
 )
 

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from backends import helping
-from backends.helping import helped_by
+from gradrace.backends import helping
+from gradrace.backends.helping import helped_by
 
 
 def test_others_run_their_parts_meanwhile() -> None:

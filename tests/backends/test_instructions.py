@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numba import njit
 
-from backends import instructions
-from backends.interface import Integers
+from gradrace.backends import instructions
+from gradrace.backends.interface import Integers
 
 MANY = 100_000
 

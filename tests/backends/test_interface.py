@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.interface import Backend, InputError
+from gradrace.backends.interface import Backend, InputError
 from tests.conftest import assert_same_bits
 
 X = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]

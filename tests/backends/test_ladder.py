@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-import backends
-from backends import numba_simd
-from backends.gram_passes import MANY
-from backends.interface import Backend, Floats, Trajectory, recorded_epochs
-from backends.numba_simd import FEW
-from bench.data.samples import synthetic
-from bench.learning.curvature import hessian
-from bench.proof.agreement import Verdict, judge
-from bench.proof.oracle import exact_trajectory
+from gradrace import backends
+from gradrace.backends import numba_simd
+from gradrace.backends.gram_passes import MANY
+from gradrace.backends.interface import Backend, Floats, Trajectory, recorded_epochs
+from gradrace.backends.numba_simd import FEW
+from gradrace.bench.data.samples import synthetic
+from gradrace.bench.learning.curvature import hessian
+from gradrace.bench.proof.agreement import Verdict, judge
+from gradrace.bench.proof.oracle import exact_trajectory
 from tests.conftest import ROOT
 
 NEW = ("numba-simd", "numba-parallel", "gram")
@@ -148,9 +148,9 @@ class TestGram:
 
     BORDER = """
 import numpy as np
-import backends
-from bench.proof.agreement import judge
-from bench.proof.oracle import exact_trajectory
+from gradrace import backends
+from gradrace.bench.proof.agreement import judge
+from gradrace.bench.proof.oracle import exact_trajectory
 X, y = np.resize([[1.0], [-1.0]], (1000, 1)), np.ones(1000)
 gram, rng, sums = backends.load("gram"), np.random.default_rng(0), None
 data = gram.prepare(X, y)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import backends
-from backends.interface import Trajectory
-from bench.data.samples import synthetic
+from gradrace import backends
+from gradrace.backends.interface import Trajectory
+from gradrace.bench.data.samples import synthetic
 from tests.backends.test_ladder import trained, verdict
 from tests.conftest import ROOT
 
@@ -26,8 +26,9 @@ Trained = dict[tuple[int, int], Trajectory]
 IN_THREADS = """
 import sys
 import numpy as np
-import backends, numba
-from bench.data.samples import synthetic
+import numba
+from gradrace import backends
+from gradrace.bench.data.samples import synthetic
 module, threads, arrays = backends.load("numba-parallel"), numba.get_num_threads(), {}
 for size in sys.argv[2:]:
     data = synthetic(*map(int, size.split("x")))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import backends
-from backends.interface import InputError, InputValueError
+from gradrace import backends
+from gradrace.backends.interface import InputError, InputValueError
 from tests.conftest import ROOT
 
 FILE = """
@@ -32,13 +32,31 @@ def imported_after(code: str) -> set[str]:
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
-        ("import backends; backends.names()", {"numpy", "numba", "matplotlib", "pyarrow"}),
-        ("import bench.cli.command", {"numpy", "numba", "matplotlib", "pyarrow", "pytest"}),
-        ("import backends; backends.require('numba')", {"numba", "matplotlib", "pyarrow"}),
-        ("import backends; backends.load('python')", {"numba", "matplotlib", "pyarrow"}),
-        ("import backends; backends.load('numpy')", {"numba", "matplotlib", "pyarrow"}),
-        ("import plots.fit, plots.loss, plots.speed, plots.agreement", {"backends", "bench"}),
-        ("import bench.proof.oracle", {"numba", "matplotlib"}),
+        (
+            "from gradrace import backends; backends.names()",
+            {"numpy", "numba", "matplotlib", "pyarrow"},
+        ),
+        (
+            "import gradrace.bench.cli.command",
+            {"numpy", "numba", "matplotlib", "pyarrow", "pytest"},
+        ),
+        (
+            "from gradrace import backends; backends.require('numba')",
+            {"numba", "matplotlib", "pyarrow"},
+        ),
+        (
+            "from gradrace import backends; backends.load('python')",
+            {"numba", "matplotlib", "pyarrow"},
+        ),
+        (
+            "from gradrace import backends; backends.load('numpy')",
+            {"numba", "matplotlib", "pyarrow"},
+        ),
+        (
+            "import gradrace.plots.fit, plots.loss, plots.speed, plots.agreement",
+            {"gradrace.backends", "gradrace.bench"},
+        ),
+        ("import gradrace.bench.proof.oracle", {"numba", "matplotlib"}),
     ],
 )
 def test_nothing_is_imported_before_it_is_needed(code: str, absent: set[str]) -> None:
@@ -46,7 +64,7 @@ def test_nothing_is_imported_before_it_is_needed(code: str, absent: set[str]) ->
 
 
 def test_loading_numba_imports_numba() -> None:
-    assert "numba" in imported_after("import backends; backends.load('numba')")
+    assert "numba" in imported_after("from gradrace import backends; backends.load('numba')")
 
 
 def test_names_are_the_rungs_in_order() -> None:
@@ -107,7 +125,7 @@ def test_its_sources_are_those_of_all_it_imports_from_here(name: str) -> None:
 
 def test_the_sources_of_a_foreign_file(tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
-    mine.write_text("import os\nimport backends.numba_jit\n")
+    mine.write_text("import os\nimport gradrace.backends.numba_jit\n")
     stems = [path.stem for path in backends.sources(str(mine))]
     assert stems == ["mine", "numba_jit", "interface"]
     mine.write_text("def prepare(:")
@@ -117,7 +135,7 @@ def test_the_sources_of_a_foreign_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", backends.names())
 def test_load_by_name(name: str) -> None:
-    assert backends.load(name) is backends.load(f"backends.{backends.LADDER[name].module}")
+    assert backends.load(name) is backends.load(f"gradrace.backends.{backends.LADDER[name].module}")
 
 
 def test_load_by_path(tmp_path: Path) -> None:

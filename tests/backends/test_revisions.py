@@ -1,7 +1,6 @@
 """A backend as it was: its files come from git, and from nowhere else."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import backends
-from backends import finding, revisions
-from backends.interface import InputValueError
-from bench.proof.isolation import run_isolated
-from bench.proof.problems import Problem
-from bench.race.settings import with_earlier
-from tests.conftest import FOREIGN, ROOT
+from gradrace import backends
+from gradrace.backends import finding, revisions
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.proof.isolation import run_isolated
+from gradrace.bench.proof.problems import Problem
+from gradrace.bench.race.settings import with_earlier
+from tests.conftest import FOREIGN, copy_package
 
 
 def git(folder: Path, *words: str) -> str:
@@ -209,22 +208,32 @@ def test_a_shallow_clone_says_how_to_get_the_rest(repository: Path, tmp_path: Pa
         backends.load(f"{tmp_path}/shallow/mine.py@HEAD~1")
 
 
-def test_a_rung_takes_what_it_builds_on_from_its_commit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("package", ["gradrace.backends", "backends"])
+@pytest.mark.parametrize("spec", ["python", "backends/pure_python.py"])
+def test_a_rung_takes_what_it_builds_on_from_its_commit(
+    tmp_path: Path, package: str, spec: str
+) -> None:
+    """Also from commits that call the package `backends`."""
+    copy_package(tmp_path)
     copy = tmp_path / "backends"
-    shutil.copytree(ROOT / "backends", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    today = {file: file.read_text() for file in copy.glob("*.py")}
+    for file, text in today.items():
+        file.write_text(text.replace("gradrace.backends", package))
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-q", "-m", "one")
-    (copy / "interface.py").write_text((copy / "interface.py").read_text() + "\nMARK = 1\n")
+    for file, text in today.items():
+        file.write_text(text + "\nMARK = 1\n" * (file.name == "interface.py"))
     code = (
-        "import sys, backends; old, new = (backends.load(s) for s in ('python@HEAD', 'python'))\n"
-        "a, b = (sys.modules[m.__name__.replace('pure_python', 'interface')] for m in (old, new))\n"
+        "import sys; from gradrace import backends\n"
+        f"old, new = (backends.load(s) for s in ('{spec}@HEAD', 'python'))\n"
+        "a, b = (sys.modules[m.Trajectory.__module__] for m in (old, new))\n"
         "print(hasattr(a, 'MARK'), hasattr(b, 'MARK'), a.__file__ == b.__file__)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": str(tmp_path / ".src")},
         capture_output=True,
         text=True,
         check=True,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from bench.cli.main import app
+from gradrace.bench.cli.main import app
 from tests.conftest import FOREIGN, Command
 
 GOOD, WRONG = str(FOREIGN / "good.py"), str(FOREIGN / "wrong.py")

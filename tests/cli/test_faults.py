@@ -15,15 +15,21 @@ import pyarrow as pa
 import pytest
 from rich.table import Table
 
-from backends.interface import InputValueError
-from bench.data import sources, table_files, text_tables
-from bench.data.files import check_space, replacing, writable_folder, write_json, write_table
-from bench.data.samples import Dataset
-from bench.learning.model import save
-from bench.learning.training import train
-from bench.report.terminal import show
-from bench.report.text import markdown_cell, visible
-from plots import fit, loss
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.data import sources, table_files, text_tables
+from gradrace.bench.data.files import (
+    check_space,
+    replacing,
+    writable_folder,
+    write_json,
+    write_table,
+)
+from gradrace.bench.data.samples import Dataset
+from gradrace.bench.learning.model import save
+from gradrace.bench.learning.training import train
+from gradrace.bench.report.terminal import show
+from gradrace.bench.report.text import markdown_cell, visible
+from gradrace.plots import fit, loss
 from tests.cli.conftest import MODEL
 from tests.conftest import FOREIGN, ROOT, Command
 from tests.runs import write_run
@@ -143,7 +149,7 @@ class TestFullDisk:
     @pytest.mark.parametrize("words", [["--help"], ["backends"], ["--version"]])
     @full_disk
     def test_standard_output_names_itself(self, words: list[str]) -> None:
-        done = shell(f"exec {PYTHON} -m bench {' '.join(words)} >/dev/full", ROOT)
+        done = shell(f"exec {PYTHON} -m gradrace {' '.join(words)} >/dev/full", ROOT)
         assert (done.returncode, done.stderr) == (
             2,
             "gradrace: standard output: No space left on device\n",
@@ -151,8 +157,8 @@ class TestFullDisk:
 
 
 def _picture(path: Path) -> None:
-    from plots.style import new_figure
-    from plots.style import save as save_picture
+    from gradrace.plots.style import new_figure
+    from gradrace.plots.style import save as save_picture
 
     with replacing(path) as temporary:
         save_picture(new_figure(9, 9), temporary)
@@ -192,7 +198,7 @@ def shell(
         text=True,
         check=False,
         timeout=100,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
+        env={**os.environ, **(environment or {})},
     )
 
 
@@ -202,13 +208,13 @@ class TestStreams:
         [("<&-", 2), (">&-", 2), ("2>&-", 2), ("<&- >&- 2>&-", 2), ("2>/dev/full", 2)],
     )
     def test_closed_ones(self, tmp_path: Path, redirections: str, status: int) -> None:
-        done = shell(f"{PYTHON} -m bench predict - t.csv {redirections}", tmp_path)
+        done = shell(f"{PYTHON} -m gradrace predict - t.csv {redirections}", tmp_path)
         assert done.returncode == status
         assert done.stderr in ("", "gradrace: -: no such file or folder\n")
 
     def test_no_file_takes_the_place_of_a_closed_one(self, tmp_path: Path) -> None:
         code = (
-            "import os; from bench import __main__ as m; m._open_closed_streams(); "
+            "import os; from gradrace.bench import __main__ as m; m._open_closed_streams(); "
             "name = os.open('x', os.O_CREAT | os.O_WRONLY); print('lost'); os.write(2, b'lost'); "
             "os._exit(name)"
         )
@@ -249,7 +255,7 @@ class TestStreams:
 class TestMemory:
     @pytest.mark.parametrize("megabytes", [100, 300, 600])
     def test_too_little_is_one_line(self, megabytes: int) -> None:
-        done = shell(f"ulimit -v {megabytes}000; exec {PYTHON} -m bench train", ROOT)
+        done = shell(f"ulimit -v {megabytes}000; exec {PYTHON} -m gradrace train", ROOT)
         assert done.returncode == 2
         allowed = f"ulimit -v allows {megabytes * 1.024:,.0f} MB; 1000 MB are needed"
         assert done.stderr == f"gradrace: out of memory: {allowed}\n"
@@ -293,20 +299,22 @@ class TestSettings:
         self, saved: Path, tmp_path: Path, setting: str, backend: str
     ) -> None:
         (tmp_path / "matplotlibrc").write_bytes(setting.encode("latin-1"))
-        code = f"from pathlib import Path; from plots import loss; loss.draw([Path({str(saved)!r})"
-        code += " / 'history.parquet'], Path('loss.png'))"
+        code = "from pathlib import Path; from gradrace.plots import loss; "
+        code += f"loss.draw([Path({str(saved)!r}) / 'history.parquet'], Path('loss.png'))"
         done = shell(f'exec {PYTHON} -P -c "{code}"', tmp_path, {"MPLBACKEND": backend})
         assert (done.returncode, done.stderr) == (0, "")
         assert (tmp_path / "loss.png").read_bytes() == (saved / "loss.png").read_bytes()
 
     @pytest.mark.parametrize("backend", ["nonsense", "module://nonsense"])
     def test_no_backend_ends_train(self, tmp_path: Path, backend: str) -> None:
-        done = shell(f"exec {PYTHON} -m bench train --epochs 5", tmp_path, {"MPLBACKEND": backend})
+        done = shell(
+            f"exec {PYTHON} -m gradrace train --epochs 5", tmp_path, {"MPLBACKEND": backend}
+        )
         assert (done.returncode, done.stderr) == (0, "")
         assert (tmp_path / "results/train/fit.png").exists()
 
 
-SCRIPT, MODULE = [str(Path(sys.executable).with_name("gradrace"))], [sys.executable, "-m", "bench"]
+SCRIPT = str(Path(sys.executable).with_name("gradrace"))
 RACE = "run --sizes 30 --features 1 --epochs 5 --sessions 1"
 POISON = (
     "scipy",
@@ -323,39 +331,34 @@ POISON = (
     "random",
     "conftest",
     "sitecustomize",
-    "plots/__init__",
 )
 
 
 @pytest.mark.parametrize(
-    ("program", "words"),
+    "words",
     [
-        (MODULE, "check --epochs 5 --backends numba mine.fast single.py"),
-        (SCRIPT, "train --epochs 5"),
-        (SCRIPT, "train --epochs 5 --backend mine.fast"),
-        (MODULE, "train --epochs 5 --backend single.py"),
-        (SCRIPT, "rates --epochs 5 --lr 0.01 --backend numba --backend mine.fast"),
-        (SCRIPT, "predict model.json houses.csv"),
-        (MODULE, "backends"),
-        pytest.param(SCRIPT, f"{RACE} --backends mine.fast", marks=pytest.mark.slow),
+        "check --epochs 5 --backends numba mine.fast single.py",
+        "train --epochs 5 --backend mine.fast",
+        "train --epochs 5 --backend single.py",
+        "rates --epochs 5 --lr 0.01 --backend numba --backend mine.fast",
+        "predict model.json houses.csv",
+        "backends",
+        pytest.param(f"{RACE} --backends mine.fast", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.usefixtures("table")
-def test_the_current_folder_shadows_nothing(program: list[str], words: str, tmp_path: Path) -> None:
-    """A project's own folders and files may be called as ours, or as a library."""
-    for folder in ("backends", "bench", "plots", "mine"):
-        (tmp_path / folder).mkdir()
+def test_the_current_folder_shadows_nothing(words: str, tmp_path: Path) -> None:
+    """A project's own files may be called as a library, also where a foreign backend is loaded."""
+    (tmp_path / "mine").mkdir()
     for name in POISON:
         (tmp_path / f"{name}.py").write_text("raise SystemExit(7)\n")
     (tmp_path / "neighbor.py").write_text((FOREIGN / "good.py").read_text())
     for name in ("mine/fast", "single"):
         (tmp_path / f"{name}.py").write_text("from neighbor import prepare, train\n")
     (tmp_path / "model.json").write_text(MODEL)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [*program, *words.split()],
+        [SCRIPT, *words.split()],
         cwd=tmp_path,
-        env=environment,
         capture_output=True,
         text=True,
         check=False,
@@ -368,9 +371,8 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     write_run(tmp_path / "run.json", {"100x1": {"numpy": 8e-6, "numba": 1e-7}})
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "bench", "show", "run.json"],
+            [sys.executable, "-m", "gradrace", "show", "run.json"],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -387,9 +389,8 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 def test_a_reader_that_has_enough_costs_nothing(tmp_path: Path, words: list[str]) -> None:
     """The status is that of a closed pipe, not of a disagreement; what was found is saved."""
     with subprocess.Popen(
-        [sys.executable, "-m", "bench", *words],
+        [sys.executable, "-m", "gradrace", *words],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

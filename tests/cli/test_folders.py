@@ -1,7 +1,6 @@
 """From a folder to a model on the command line: what is said, what is written, what is resumed."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from distributed import LocalCluster
 
-import backends
-from bench.data import folders
-from bench.learning.model import OF_A_MODEL
+from gradrace import backends
+from gradrace.bench.data import folders
+from gradrace.bench.learning.model import OF_A_MODEL
 from tests.cli.conftest import listing, one_line
-from tests.conftest import ROOT, Command, process
+from tests.conftest import Command, process
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +86,7 @@ class TestTrain:
     def test_where_it_may_take_long_what_is_quicker_is_said(
         self, gradrace: Command, houses: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("bench.cli.learning.MUCH", 100_000)
+        monkeypatch.setattr("gradrace.bench.cli.learning.MUCH", 100_000)
         done = gradrace("train", houses.name, "--epochs", "100")
         assert one_line(done.stderr) == (
             "1,200 samples in each of 100 epochs may take long; --backend dask passes over them "
@@ -121,9 +120,8 @@ def test_killed_and_resumed_it_gives_the_same_bits(gradrace: Command, houses: Pa
             (houses / f"{copy % 12:02}.parquet").read_bytes()
         )
     running = subprocess.Popen(
-        [sys.executable, "-m", "bench", *words, "--out", "killed"],
+        [sys.executable, "-m", "gradrace", *words, "--out", "killed"],
         cwd=houses.parent,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
@@ -204,7 +202,7 @@ class TestOnACluster:
     def test_where_there_is_none_one_line_says_so(
         self, gradrace: Command, houses: Path, address: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("backends.dask_tasks.SECONDS_TO_CONNECT", 0.3)
+        monkeypatch.setattr("gradrace.backends.dask_tasks.SECONDS_TO_CONNECT", 0.3)
         done = gradrace("train", "houses", "--scheduler", address)
         assert (done.returncode, done.stdout) == (2, "")
         assert f"{address}: no Dask scheduler answers: " in one_line(done.stderr)

@@ -1,7 +1,6 @@
 """Ctrl-C, SIGTERM and SIGHUP: what is finished is saved."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import listing
-from tests.conftest import ROOT
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -22,7 +20,7 @@ class TestInterrupt:
 
     HEEDING = (  # what a shell starts with & ignores Ctrl-C, and so do its children
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from bench.__main__ import main; main()"
+        "from gradrace.__main__ import main; main()"
     )
 
     def interrupt(
@@ -35,7 +33,6 @@ class TestInterrupt:
         process = subprocess.Popen(
             [sys.executable, "-c", self.HEEDING, *words],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -75,7 +72,7 @@ class TestInterrupt:
     ) -> None:
         """No exception passes through a callback; what fails afterwards is a consequence."""
         (tmp_path / "swallows.py").write_text(
-            "import ctypes, os\nfrom backends.pure_python import prepare\n"
+            "import ctypes, os\nfrom gradrace.backends.pure_python import prepare\n"
             "@ctypes.CFUNCTYPE(None)\n"
             f"def callback(): os.kill(os.getpid(), {int(number)}); [None for _ in range(9)]\n"
             "def train(*_, **__): callback(); raise RuntimeError('no compiled object yet')\n"
@@ -83,7 +80,6 @@ class TestInterrupt:
         done = subprocess.run(
             [sys.executable, "-c", self.HEEDING, "train", "--backend", "swallows.py"],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             check=False,
@@ -149,14 +145,13 @@ class TestInterrupt:
         """As nohup has it; and of two signals one after the other, the first counts."""
         code = (
             f"import os, signal; signal.signal(signal.{ignored}, signal.SIG_IGN)\n"
-            "from bench.machine import interrupts\ninterrupts.heed()\n"
+            "from gradrace.bench.machine import interrupts\ninterrupts.heed()\n"
             f"try: os.kill(os.getpid(), signal.{number})\n"
             "except KeyboardInterrupt: os.kill(os.getpid(), signal.SIGTERM)\n"
             "print(interrupts.came(), interrupts.status())"
         )
         done = subprocess.run(
             [sys.executable, "-c", code],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             check=False,

@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-import backends
-from bench.data.samples import reference_line
-from bench.learning.landscape import Landscape
-from bench.learning.model import OF_A_MODEL
-from bench.learning.rate_choice import best_rate
+from gradrace import backends
+from gradrace.bench.data.samples import reference_line
+from gradrace.bench.learning.landscape import Landscape
+from gradrace.bench.learning.model import OF_A_MODEL
+from gradrace.bench.learning.rate_choice import best_rate
 from tests.cli.conftest import MODEL, TABLE, WRONG, listing, one_line
 from tests.conftest import FOREIGN, ROOT, Command
 
@@ -31,7 +31,7 @@ class TestTrain:
     @pytest.mark.skipif(not hasattr(os, "openpty"), reason="Windows has no pseudo-terminals")
     def test_its_title_is_on_stdout_beside_a_progress_bar(self, tmp_path: Path) -> None:
         _, terminal = os.openpty()
-        words = ["-m", "bench", "train", "--backend", "numpy", "--epochs", "5"]
+        words = ["-m", "gradrace", "train", "--backend", "numpy", "--epochs", "5"]
         done = subprocess.run(
             [sys.executable, *words, "--out", str(tmp_path)],
             cwd=ROOT,
@@ -168,9 +168,8 @@ class TestTrainOptions:
 
     def test_standard_input(self, tmp_path: Path) -> None:
         done = subprocess.run(
-            [sys.executable, "-m", "bench", "train", "-"],
+            [sys.executable, "-m", "gradrace", "train", "-"],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
             input=TABLE,
             capture_output=True,
             text=True,

@@ -2,7 +2,7 @@
 
 import pytest
 
-import backends
+from gradrace import backends
 from tests.conftest import Command
 
 COMMANDS = (

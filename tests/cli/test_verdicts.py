@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import backends
+from gradrace import backends
 from tests.cli.conftest import WRONG, one_line
 from tests.conftest import FOREIGN, Command, process
 

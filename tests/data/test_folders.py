@@ -11,12 +11,12 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
-from backends import dask_files
-from backends.interface import Floats, InputValueError
-from bench.data import folders
-from bench.data.folders import Files, open_files, open_samples
-from bench.data.samples import Dataset
-from bench.data.table import Reading
+from gradrace.backends import dask_files
+from gradrace.backends.interface import Floats, InputValueError
+from gradrace.bench.data import folders
+from gradrace.bench.data.folders import Files, open_files, open_samples
+from gradrace.bench.data.samples import Dataset
+from gradrace.bench.data.table import Reading
 
 RNG = np.random.default_rng(2)
 ROWS = RNG.normal(size=(60, 3))

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from bench.data.samples import Dataset, affordable_epochs, reference_line, synthetic, unnamed
+from gradrace.bench.data.samples import (
+    Dataset,
+    affordable_epochs,
+    reference_line,
+    synthetic,
+    unnamed,
+)
 
 
 def test_the_reference_line() -> None:

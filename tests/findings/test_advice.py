@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backends.interface import InputValueError
-from bench.findings.advice import advise, advise_from
-from bench.report.advice import advice_lines, measure_command
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.findings.advice import advise, advise_from
+from gradrace.bench.report.advice import advice_lines, measure_command
 from tests.runs import write_run
 
 SIZES = [(n, d) for d in (1, 10) for n in (100, 10_000, 100_000)]

@@ -4,9 +4,9 @@ import numpy as np
 import psutil
 import pytest
 
-from backends.interface import InputValueError
-from bench.findings import beyond_memory
-from bench.report.advice import beyond_memory_lines
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.findings import beyond_memory
+from gradrace.bench.report.advice import beyond_memory_lines
 
 
 def test_it_is_needed_from_half_the_memory_on() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from backends.interface import InputValueError
-from bench.findings.comparison import compare, drift_warning
-from bench.report import comparison
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.findings.comparison import compare, drift_warning
+from gradrace.bench.report import comparison
 from tests.runs import write_run
 
 OLD = {

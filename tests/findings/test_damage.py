@@ -13,16 +13,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from backends.interface import InputError, InputValueError
-from bench.data import reading
-from bench.findings import pictures, results, schema
-from bench.findings.advice import advise
-from bench.findings.comparison import compare, drift_warning
-from bench.learning import model_file
-from bench.learning.prediction import predict, read_model
-from bench.machine import facts
-from bench.race import run as race
-from bench.report import advice, comparison, formats
+from gradrace.backends.interface import InputError, InputValueError
+from gradrace.bench.data import reading
+from gradrace.bench.findings import pictures, results, schema
+from gradrace.bench.findings.advice import advise
+from gradrace.bench.findings.comparison import compare, drift_warning
+from gradrace.bench.learning import model_file
+from gradrace.bench.learning.prediction import predict, read_model
+from gradrace.bench.machine import facts
+from gradrace.bench.race import run as race
+from gradrace.bench.report import advice, comparison, formats
 from tests.cli.conftest import MODEL
 from tests.conftest import Command
 from tests.machine.test_roofline import MACHINE

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from backends.interface import InputValueError
-from bench.findings import results
-from bench.findings.conclusions import conclude
-from bench.findings.merging import merge, times
-from bench.findings.schema import Benchmark, ResultFile, Row
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.findings import results
+from gradrace.bench.findings.conclusions import conclude
+from gradrace.bench.findings.merging import merge, times
+from gradrace.bench.findings.schema import Benchmark, ResultFile, Row
 from tests.runs import benchmark, known, write_run
 
 TIMES = {

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from backends import ABSENT
-from bench.findings import statistics
-from bench.findings.conclusions import conclude
-from bench.findings.schema import LeftOut, ResultFile
-from bench.findings.statistics import Estimate
-from bench.findings.versions import changes
-from bench.report.formats import race_junit
-from bench.report.race import race_summary
-from bench.report.versions import gate
+from gradrace.backends import ABSENT
+from gradrace.bench.findings import statistics
+from gradrace.bench.findings.conclusions import conclude
+from gradrace.bench.findings.schema import LeftOut, ResultFile
+from gradrace.bench.findings.statistics import Estimate
+from gradrace.bench.findings.versions import changes
+from gradrace.bench.report.formats import race_junit
+from gradrace.bench.report.race import race_summary
+from gradrace.bench.report.versions import gate
 
 THEN = {"100x1": 1e-6, "1000x1": 1e-5}
 Race = Callable[..., ResultFile]

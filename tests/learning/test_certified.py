@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import backends
-from backends.interface import Backend
-from bench.data.samples import Dataset
-from bench.data.table_files import read_table
-from bench.learning.least_squares import digits, least_squares
-from bench.learning.prediction import Model, predict
-from bench.report.training import remarks
+from gradrace import backends
+from gradrace.backends.interface import Backend
+from gradrace.bench.data.samples import Dataset
+from gradrace.bench.data.table_files import read_table
+from gradrace.bench.learning.least_squares import digits, least_squares
+from gradrace.bench.learning.prediction import Model, predict
+from gradrace.bench.report.training import remarks
 from tests.certified import CERTIFIED, TABLES, TOO_ILL, digits_reached, fit_certified
 
 ALL = CERTIFIED | TOO_ILL

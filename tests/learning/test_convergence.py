@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.samples import Dataset, synthetic
-from bench.learning.convergence import directions, epochs_needed, regime
-from bench.learning.curvature import Hessian, hessian
-from bench.learning.least_squares import least_squares
-from bench.learning.rates import measured_epochs
-from bench.learning.training import train
+from gradrace.bench.data.samples import Dataset, synthetic
+from gradrace.bench.learning.convergence import directions, epochs_needed, regime
+from gradrace.bench.learning.curvature import Hessian, hessian
+from gradrace.bench.learning.least_squares import least_squares
+from gradrace.bench.learning.rates import measured_epochs
+from gradrace.bench.learning.training import train
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.data.samples import Dataset, synthetic
-from bench.learning.curvature import hessian
-from bench.learning.training import train
+from gradrace.bench.data.samples import Dataset, synthetic
+from gradrace.bench.learning.curvature import hessian
+from gradrace.bench.learning.training import train
 
 
 class TestHessian:

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from backends.interface import ClusterError, InputValueError
-from bench.data.folders import Files, open_files
-from bench.learning.kept import summarize_kept
-from bench.learning.summary import Summary, summarize
+from gradrace.backends.interface import ClusterError, InputValueError
+from gradrace.bench.data.folders import Files, open_files
+from gradrace.bench.learning.kept import summarize_kept
+from gradrace.bench.learning.summary import Summary, summarize
 
 
 @pytest.fixture

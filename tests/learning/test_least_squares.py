@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from backends.interface import Floats, InputValueError
-from bench.data.samples import Dataset, synthetic
-from bench.learning.curvature import spectrum
-from bench.learning.least_squares import least_squares, restored
-from bench.learning.training import train
+from gradrace.backends.interface import Floats, InputValueError
+from gradrace.bench.data.samples import Dataset, synthetic
+from gradrace.bench.learning.curvature import spectrum
+from gradrace.bench.learning.least_squares import least_squares, restored
+from gradrace.bench.learning.training import train
 
 
 def table(X: Floats, y: Floats) -> Dataset:

@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from backends.interface import InputValueError
-from bench import fit
-from bench.data.samples import Dataset, synthetic
-from bench.learning.model import save
-from bench.learning.prediction import Model, predict, read_model, write_predictions
-from bench.learning.training import Fit, train
+from gradrace import fit
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.data.samples import Dataset, synthetic
+from gradrace.bench.learning.model import save
+from gradrace.bench.learning.prediction import Model, predict, read_model, write_predictions
+from gradrace.bench.learning.training import Fit, train
 
-UNFINISHED = pytest.mark.filterwarnings("ignore::bench.api.models.UnfinishedWarning")
+UNFINISHED = pytest.mark.filterwarnings("ignore::gradrace.bench.api.models.UnfinishedWarning")
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "standardized"])

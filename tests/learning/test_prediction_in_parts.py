@@ -8,11 +8,11 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from backends.interface import InputValueError
-from bench import fit
-from bench.learning.model import save
-from bench.learning.prediction import predict, read_model
-from bench.learning.prediction_in_parts import predict_files
+from gradrace import fit
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.learning.model import save
+from gradrace.bench.learning.prediction import predict, read_model
+from gradrace.bench.learning.prediction_in_parts import predict_files
 
 RNG = np.random.default_rng(4)
 

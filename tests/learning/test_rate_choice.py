@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends.interface import Floats, InputValueError
-from bench.data.samples import Dataset, reference_line, synthetic
-from bench.learning.curvature import Hessian
-from bench.learning.landscape import Landscape
-from bench.learning.least_squares import LeastSquares
-from bench.learning.rate_choice import best_rate
-from bench.learning.rates import study
-from bench.learning.training import train
+from gradrace.backends.interface import Floats, InputValueError
+from gradrace.bench.data.samples import Dataset, reference_line, synthetic
+from gradrace.bench.learning.curvature import Hessian
+from gradrace.bench.learning.landscape import Landscape
+from gradrace.bench.learning.least_squares import LeastSquares
+from gradrace.bench.learning.rate_choice import best_rate
+from gradrace.bench.learning.rates import study
+from gradrace.bench.learning.training import train
 from tests.certified import CERTIFIED, TOO_ILL
 
 

@@ -9,10 +9,10 @@ import pyarrow.compute
 import pyarrow.parquet
 import pytest
 
-from backends.interface import InputError
-from bench.data.samples import Dataset, reference_line, synthetic
-from bench.learning.least_squares import least_squares
-from bench.learning.rates import (
+from gradrace.backends.interface import InputError
+from gradrace.bench.data.samples import Dataset, reference_line, synthetic
+from gradrace.bench.learning.least_squares import least_squares
+from gradrace.bench.learning.rates import (
     REFERENCE_RATES,
     Study,
     arrival,
@@ -20,9 +20,9 @@ from bench.learning.rates import (
     measured_epochs,
     study,
 )
-from bench.learning.rates_files import save
-from bench.learning.training import train
-from bench.report.rates import advice, direction_table, report, result_table, speed_table
+from gradrace.bench.learning.rates_files import save
+from gradrace.bench.learning.training import train
+from gradrace.bench.report.rates import advice, direction_table, report, result_table, speed_table
 from tests.conftest import FOREIGN
 
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends.interface import Floats, InputValueError
-from bench.data.samples import Dataset, synthetic
-from bench.learning.curvature import hessian
-from bench.learning.standardizing import Scaling
-from bench.learning.training import train
+from gradrace.backends.interface import Floats, InputValueError
+from gradrace.bench.data.samples import Dataset, synthetic
+from gradrace.bench.learning.curvature import hessian
+from gradrace.bench.learning.standardizing import Scaling
+from gradrace.bench.learning.training import train
 
 
 def table(X: Floats, y: Floats) -> Dataset:

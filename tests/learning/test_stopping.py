@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-import backends
-from backends.interface import InputError
-from bench.data.samples import Dataset, synthetic
-from bench.learning import training
-from bench.learning.training import train
+from gradrace import backends
+from gradrace.backends.interface import InputError
+from gradrace.bench.data.samples import Dataset, synthetic
+from gradrace.bench.learning import training
+from gradrace.bench.learning.training import train
 from tests.conftest import assert_same_bits
 
 

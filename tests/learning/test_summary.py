@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends import dask_partitions, dask_reading, dask_tasks
-from backends.interface import Floats, InputValueError
-from bench.data.folders import Files, open_files
-from bench.data.samples import Dataset, unnamed
-from bench.learning.landscape import Landscape
-from bench.learning.rates import study
-from bench.learning.summary import MOST_POINTS, Summary, summarize
-from bench.learning.training import train
-from bench.proof.exact_sums import exact_sums
+from gradrace.backends import dask_partitions, dask_reading, dask_tasks
+from gradrace.backends.interface import Floats, InputValueError
+from gradrace.bench.data.folders import Files, open_files
+from gradrace.bench.data.samples import Dataset, unnamed
+from gradrace.bench.learning.landscape import Landscape
+from gradrace.bench.learning.rates import study
+from gradrace.bench.learning.summary import MOST_POINTS, Summary, summarize
+from gradrace.bench.learning.training import train
+from gradrace.bench.proof.exact_sums import exact_sums
 
 
 def in_files(X: Floats, y: Floats, parts: int = 3) -> Files:

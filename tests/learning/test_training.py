@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-import backends
-from backends.interface import InputError
-from bench.data.samples import REFERENCE_LR, Dataset, synthetic
-from bench.learning import training
-from bench.learning.curvature import hessian
-from bench.learning.least_squares import least_squares
-from bench.learning.model import OF_A_MODEL, save
-from bench.learning.training import train
-from bench.proof.isolation import BackendError
-from bench.report.training import remarks
+from gradrace import backends
+from gradrace.backends.interface import InputError
+from gradrace.bench.data.samples import REFERENCE_LR, Dataset, synthetic
+from gradrace.bench.learning import training
+from gradrace.bench.learning.curvature import hessian
+from gradrace.bench.learning.least_squares import least_squares
+from gradrace.bench.learning.model import OF_A_MODEL, save
+from gradrace.bench.learning.training import train
+from gradrace.bench.proof.isolation import BackendError
+from gradrace.bench.report.training import remarks
 from tests.conftest import FOREIGN, assert_same_bits
 
 

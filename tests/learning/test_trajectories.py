@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from backends.interface import Trajectory
-from bench.data.samples import Dataset
-from bench.learning.training import train
-from bench.learning.trajectories import milestones, thinned, until_not_finite
-from bench.report.training import way_table
+from gradrace.backends.interface import Trajectory
+from gradrace.bench.data.samples import Dataset
+from gradrace.bench.learning.training import train
+from gradrace.bench.learning.trajectories import milestones, thinned, until_not_finite
+from gradrace.bench.report.training import way_table
 
 
 def path_of(epoch: list[int], loss: list[float] | None = None) -> Trajectory:

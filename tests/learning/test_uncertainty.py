@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bench.data.samples import Dataset
-from bench.learning.landscape import Landscape
-from bench.learning.uncertainty import noise
+from gradrace.bench.data.samples import Dataset
+from gradrace.bench.learning.landscape import Landscape
+from gradrace.bench.learning.uncertainty import noise
 
 
 def line_with_noise(seed: int) -> Dataset:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.machine import child
+from gradrace.bench.machine import child
 from tests.conftest import FOREIGN, ROOT
 
 FAMILY = 4  # processes
@@ -18,8 +18,8 @@ CLINGS = str(FOREIGN / "clings.py")
 LEAVE = f"sys.path.append({str(FOREIGN)!r}); import clings; clings.prepare(0, 0)"
 CLING = f"{LEAVE}; clings.train(0)"
 SESSION = (
-    "import sys; from pathlib import Path; from bench.race.plan import Arm, Plan; "
-    "from bench.race.session import time_arms; "
+    "import sys; from pathlib import Path; from gradrace.bench.race.plan import Arm, Plan; "
+    "from gradrace.bench.race.session import time_arms; "
     "time_arms(Plan((Arm('20x1@50', sys.argv[1]),), '0'), threads=1, cache=Path('cache'), "
     "timeout=1e3)"
 )
@@ -98,14 +98,14 @@ def test_without_its_guardian_a_worker_ends() -> None:
     assert_gone([worker.pid for worker in workers])
 
 
-@pytest.mark.parametrize("words", [["-m", "bench", "check", "--backend"], ["-c", SESSION]])
+@pytest.mark.parametrize("words", [["-m", "gradrace", "check", "--backend"], ["-c", SESSION]])
 def test_a_killed_parent_takes_the_whole_family_along(
     pids: Path, tmp_path: Path, words: list[str]
 ) -> None:
     with subprocess.Popen(
         [sys.executable, *words, CLINGS],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     ) as parent:
         found = family(pids)
         parent.kill()
@@ -113,7 +113,7 @@ def test_a_killed_parent_takes_the_whole_family_along(
 
 
 def test_a_parent_that_has_died_already_is_noticed() -> None:
-    code = "import time; from bench.machine import child; child.guard(0); time.sleep(600)"
+    code = "import time; from gradrace.bench.machine import child; child.guard(0); time.sleep(600)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == -9
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 
-from bench.machine import facts, usage
+from gradrace.bench.machine import facts, usage
 from tests.conftest import ROOT
 
 
@@ -25,7 +25,7 @@ def test_the_facts_are_plain_and_stay_the_same() -> None:
 
 def test_the_threads_are_those_that_libraries_use() -> None:
     code = (
-        "import json, numba\nfrom bench.machine.facts import libraries\nfrom backends import load\n"
+        "import json, numba\nfrom gradrace.bench.machine.facts import libraries\n"
         "import numpy as np; np.ones((9, 9)) @ np.ones(9)\nprint(json.dumps(libraries()))"
     )
     done = subprocess.run(

@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from backends.interface import Floats
-from bench.findings.conclusions import conclude
-from bench.machine import peak, roofline
-from bench.machine.roofline import Roofline
-from bench.race.settings import QUICK_SETTINGS
-from bench.race.state import Race
-from bench.report.details import limit_legend, limit_table
-from bench.studies.limit import roofline_table
+from gradrace.backends.interface import Floats
+from gradrace.bench.findings.conclusions import conclude
+from gradrace.bench.machine import peak, roofline
+from gradrace.bench.machine.roofline import Roofline
+from gradrace.bench.race.settings import QUICK_SETTINGS
+from gradrace.bench.race.state import Race
+from gradrace.bench.report.details import limit_legend, limit_table
+from gradrace.bench.studies.limit import roofline_table
 from tests.runs import known, write_run
 
 # 1,000 bytes fit the first cache, 10,000 the second; then comes memory

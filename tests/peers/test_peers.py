@@ -13,18 +13,18 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-import backends
-from backends.interface import Backend, InputError, InputValueError, Trajectory
-from bench import peers
-from bench.data.samples import REFERENCE_LR, Dataset, synthetic
-from bench.learning.least_squares import least_squares
-from bench.machine.facts import THREADS
-from bench.peers import PEERS
-from bench.proof.agreement import check_backends, judge
-from bench.proof.oracle import exact_trajectory
-from bench.proof.problems import Problem
-from bench.studies import same_loss
-from bench.studies.same_loss import Row, race_to_loss
+from gradrace import backends
+from gradrace.backends.interface import Backend, InputError, InputValueError, Trajectory
+from gradrace.bench import peers
+from gradrace.bench.data.samples import REFERENCE_LR, Dataset, synthetic
+from gradrace.bench.learning.least_squares import least_squares
+from gradrace.bench.machine.facts import THREADS
+from gradrace.bench.peers import PEERS
+from gradrace.bench.proof.agreement import check_backends, judge
+from gradrace.bench.proof.oracle import exact_trajectory
+from gradrace.bench.proof.problems import Problem
+from gradrace.bench.studies import same_loss
+from gradrace.bench.studies.same_loss import Row, race_to_loss
 from tests.backends.test_registry import imported_after
 
 needs_sklearn = pytest.mark.skipif(not find_spec("sklearn"), reason=same_loss.NO_SKLEARN)
@@ -136,8 +136,8 @@ def test_in_a_process_of_its_own(name: str, line: Dataset) -> None:
 @pytest.mark.parametrize("name", PEERS)
 def test_only_the_interface_is_imported(name: str) -> None:
     source = Path(peers.path(name)).read_text("utf-8")
-    ours = re.findall(r"^\s*(?:from|import) ((?:backends|bench|plots|tests)\b\S*)", source, re.M)
-    assert ours == ["backends.interface"]
+    ours = re.findall(r"^\s*(?:from|import) ((?:gradrace|tests)\b\S*)", source, re.M)
+    assert ours == ["gradrace.backends.interface"]
 
 
 def test_subnormal_numbers_survive(line: Dataset) -> None:
@@ -205,7 +205,7 @@ def test_any_compiler_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_availability_imports_no_package() -> None:
-    code = "from bench import peers; peers.available()"
+    code = "from gradrace.bench import peers; peers.available()"
     assert not imported_after(code) & {"jax", "torch", "sklearn", "numpy", "ctypes"}
 
 
@@ -254,7 +254,7 @@ def test_same_loss_is_verified(line: Dataset, tmp_path: Path) -> None:
     lazy = tmp_path / "lazy.py"
     lazy.write_text(
         "import numpy as np\n"
-        "from backends.interface import Trajectory\n"
+        "from gradrace.backends.interface import Trajectory\n"
         "def prepare(X, y): return X, y\n"
         "def train(data, **job):\n"
         "    return Trajectory(np.arange(2), np.zeros((2, 1)), np.zeros(2), np.zeros(2))\n"

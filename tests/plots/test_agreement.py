@@ -7,13 +7,13 @@ import pyarrow.compute
 import pyarrow.parquet
 import pytest
 
-from backends.interface import Trajectory
-from bench.data.samples import Dataset
-from bench.proof.agreement import Checked, judge
-from bench.proof.oracle import exact_trajectory
-from bench.proof.precision import FLOAT32
-from bench.race.verification import error_table
-from plots import agreement
+from gradrace.backends.interface import Trajectory
+from gradrace.bench.data.samples import Dataset
+from gradrace.bench.proof.agreement import Checked, judge
+from gradrace.bench.proof.oracle import exact_trajectory
+from gradrace.bench.proof.precision import FLOAT32
+from gradrace.bench.race.verification import error_table
+from gradrace.plots import agreement
 from tests.plots.looks import assert_drawable, curves, is_png
 from tests.variants import Forward, Loop, Reversed
 

@@ -11,12 +11,12 @@ import pytest
 from matplotlib.contour import QuadContourSet
 from PIL import Image, ImageSequence
 
-from bench.data.samples import Dataset, reference_line, synthetic
-from bench.learning.model import save
-from bench.learning.rates import study
-from bench.learning.rates_files import save as save_study
-from bench.learning.training import train
-from plots import (
+from gradrace.bench.data.samples import Dataset, reference_line, synthetic
+from gradrace.bench.learning.model import save
+from gradrace.bench.learning.rates import study
+from gradrace.bench.learning.rates_files import save as save_study
+from gradrace.bench.learning.training import train
+from gradrace.plots import (
     animation,
     fit,
     loss,

@@ -11,17 +11,28 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from bench.data.files import write_json, write_table
-from bench.data.samples import Dataset, synthetic
-from bench.findings.conclusions import conclude
-from bench.findings.results import read
-from bench.findings.schema import Compile
-from bench.learning.model import save
-from bench.learning.rates import study
-from bench.learning.rates_files import save as save_study
-from bench.learning.training import train
-from bench.race.cases import parse
-from plots import agreement, breakeven, fastest, fit, loss, path, roofline, scale, speed, speedup
+from gradrace.bench.data.files import write_json, write_table
+from gradrace.bench.data.samples import Dataset, synthetic
+from gradrace.bench.findings.conclusions import conclude
+from gradrace.bench.findings.results import read
+from gradrace.bench.findings.schema import Compile
+from gradrace.bench.learning.model import save
+from gradrace.bench.learning.rates import study
+from gradrace.bench.learning.rates_files import save as save_study
+from gradrace.bench.learning.training import train
+from gradrace.bench.race.cases import parse
+from gradrace.plots import (
+    agreement,
+    breakeven,
+    fastest,
+    fit,
+    loss,
+    path,
+    roofline,
+    scale,
+    speed,
+    speedup,
+)
 from tests.machine.test_roofline import MACHINE
 from tests.plots.looks import assert_clean, box, crosses, footer
 from tests.runs import write_run

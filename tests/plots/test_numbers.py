@@ -2,7 +2,7 @@
 
 import pytest
 
-from plots import numbers
+from gradrace.plots import numbers
 
 
 @pytest.mark.parametrize(

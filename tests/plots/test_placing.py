@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.text import Annotation
 
-from plots.placing import Label, _apart, label_ends, label_marks
-from plots.style import new_figure
+from gradrace.plots.placing import Label, _apart, label_ends, label_marks
+from gradrace.plots.style import new_figure
 from tests.plots.looks import box, crosses, inside, overlap
 
 heights = st.lists(st.floats(-50, 350), min_size=1, max_size=20).map(np.array)

@@ -10,17 +10,17 @@ import pyarrow as pa
 import pytest
 from matplotlib.container import ErrorbarContainer
 
-from backends.interface import InputValueError
-from bench.data.files import write_json, write_table
-from bench.data.samples import reference_line
-from bench.findings.conclusions import conclude
-from bench.findings.pictures import ERRORS, redraw
-from bench.findings.pictures import draw as draw_race
-from bench.findings.results import read
-from bench.proof.agreement import Checked, judge
-from bench.proof.oracle import exact_trajectory
-from bench.race.verification import error_table
-from plots import (
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.data.files import write_json, write_table
+from gradrace.bench.data.samples import reference_line
+from gradrace.bench.findings.conclusions import conclude
+from gradrace.bench.findings.pictures import ERRORS, redraw
+from gradrace.bench.findings.pictures import draw as draw_race
+from gradrace.bench.findings.results import read
+from gradrace.bench.proof.agreement import Checked, judge
+from gradrace.bench.proof.oracle import exact_trajectory
+from gradrace.bench.race.verification import error_table
+from gradrace.plots import (
     agreement,
     breakeven,
     fastest,

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import backends
-from plots import style
+from gradrace import backends
+from gradrace.plots import style
 from tests.runs import write_run
 
 

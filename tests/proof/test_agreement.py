@@ -7,14 +7,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-import backends
-from backends.interface import Floats, Trajectory
-from bench.data.samples import Dataset, reference_line, synthetic
-from bench.learning.curvature import hessian
-from bench.proof.agreement import judge, piece_fault
-from bench.proof.isolation import PIECES_LR, longest_chains
-from bench.proof.oracle import ExactTrajectory, exact_trajectory
-from bench.proof.problems import Problem
+from gradrace import backends
+from gradrace.backends.interface import Floats, Trajectory
+from gradrace.bench.data.samples import Dataset, reference_line, synthetic
+from gradrace.bench.learning.curvature import hessian
+from gradrace.bench.proof.agreement import judge, piece_fault
+from gradrace.bench.proof.isolation import PIECES_LR, longest_chains
+from gradrace.bench.proof.oracle import ExactTrajectory, exact_trajectory
+from gradrace.bench.proof.problems import Problem
 from tests.variants import (
     CORRECT,
     WRONG,

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import backends
-from backends.interface import Floats, Trajectory
-from bench.data.samples import Dataset, small_integers, synthetic
-from bench.learning.curvature import hessian
-from bench.proof.agreement import Checked, check_backends, judge, piece_fault
-from bench.proof.isolation import PIECES_LR, as_trajectory
-from bench.proof.oracle import ExactTrajectory, exact_trajectory
-from bench.proof.precision import FLOAT32, FLOAT64
-from bench.proof.problems import Problem, suite
-from bench.proof.steps import Steps
+from gradrace import backends
+from gradrace.backends.interface import Floats, Trajectory
+from gradrace.bench.data.samples import Dataset, small_integers, synthetic
+from gradrace.bench.learning.curvature import hessian
+from gradrace.bench.proof.agreement import Checked, check_backends, judge, piece_fault
+from gradrace.bench.proof.isolation import PIECES_LR, as_trajectory
+from gradrace.bench.proof.oracle import ExactTrajectory, exact_trajectory
+from gradrace.bench.proof.precision import FLOAT32, FLOAT64
+from gradrace.bench.proof.problems import Problem, suite
+from gradrace.bench.proof.steps import Steps
 from tests.conftest import FOREIGN
 
 SINGLE = np.float32

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.samples import Dataset, synthetic
-from bench.proof.agreement import Verdict, check_backends
-from bench.proof.isolation import BackendError, run_isolated
-from bench.proof.oracle import exact_trajectory
-from bench.proof.problems import Problem
+from gradrace.bench.data.samples import Dataset, synthetic
+from gradrace.bench.proof.agreement import Verdict, check_backends
+from gradrace.bench.proof.isolation import BackendError, run_isolated
+from gradrace.bench.proof.oracle import exact_trajectory
+from gradrace.bench.proof.problems import Problem
 from tests.conftest import FOREIGN, write_forger
 
 GOOD, BAD = str(FOREIGN / "good.py"), str(FOREIGN / "bad.py")
@@ -107,7 +107,7 @@ def test_two_functions_and_a_plain_tuple_suffice(line: Dataset) -> None:
 
 
 def test_the_trajectory_arrives_unchanged(line: Dataset) -> None:
-    import backends
+    from gradrace import backends
 
     module = backends.load("numba")
     here = module.train(module.prepare(line.X, line.y), lr=0.1, epochs=500)

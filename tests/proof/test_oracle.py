@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from backends.interface import Floats, InputError
-from bench.data.samples import Dataset, synthetic
-from bench.proof import exact_sums
-from bench.proof.exact_sums import exact_gram
-from bench.proof.oracle import Exact, exact_trajectory
+from gradrace.backends.interface import Floats, InputError
+from gradrace.bench.data.samples import Dataset, synthetic
+from gradrace.bench.proof import exact_sums
+from gradrace.bench.proof.exact_sums import exact_gram
+from gradrace.bench.proof.oracle import Exact, exact_trajectory
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 

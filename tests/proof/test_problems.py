@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.interface import Floats, Trajectory, recorded_epochs
-from bench.proof.agreement import judge
-from bench.proof.oracle import ExactTrajectory, exact_trajectory
-from bench.proof.problems import Problem, suite
+from gradrace.backends.interface import Floats, Trajectory, recorded_epochs
+from gradrace.bench.proof.agreement import judge
+from gradrace.bench.proof.oracle import ExactTrajectory, exact_trajectory
+from gradrace.bench.proof.problems import Problem, suite
 
 Samples = tuple[Floats, Floats]
 Change = Callable[[Any], Any]

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import backends
-from backends.interface import Floats, Trajectory
-from bench.data.samples import Dataset, integers, synthetic
-from bench.learning.curvature import hessian
-from bench.proof.steps import Steps
-from bench.race.timed_backend import integer_rate
+from gradrace import backends
+from gradrace.backends.interface import Floats, Trajectory
+from gradrace.bench.data.samples import Dataset, integers, synthetic
+from gradrace.bench.learning.curvature import hessian
+from gradrace.bench.proof.steps import Steps
+from gradrace.bench.race.timed_backend import integer_rate
 from tests.variants import CORRECT, WRONG, Loop
 
 Kind = type[Loop]
@@ -21,7 +21,7 @@ EPOCHS = 400
 
 @pytest.fixture(scope="module")
 def steps() -> Steps:
-    from bench.data.samples import reference_line
+    from gradrace.bench.data.samples import reference_line
 
     data = reference_line()
     return Steps.of(data.X, data.y)

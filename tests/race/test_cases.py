@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backends.interface import InputValueError
-from bench.data.samples import reference_line
-from bench.learning.curvature import hessian
-from bench.race.cases import FULL, QUICK, REFERENCE, grid, make_case, parse
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.data.samples import reference_line
+from gradrace.bench.learning.curvature import hessian
+from gradrace.bench.race.cases import FULL, QUICK, REFERENCE, grid, make_case, parse
 
 
 def test_the_reference_case_is_the_reference_line() -> None:

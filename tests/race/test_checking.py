@@ -2,10 +2,10 @@
 
 import pytest
 
-from bench.data.samples import Dataset
-from bench.proof.problems import suite
-from bench.race.checking import Check, check
-from bench.report.verdicts import check_report
+from gradrace.bench.data.samples import Dataset
+from gradrace.bench.proof.problems import suite
+from gradrace.bench.race.checking import Check, check
+from gradrace.bench.report.verdicts import check_report
 from tests.conftest import FOREIGN
 
 WRONG = str(FOREIGN / "wrong.py")

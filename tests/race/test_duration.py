@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from bench.race.cases import grid, parse
-from bench.race.duration import START, announcement, duration, in_words, measured_start
-from bench.race.settings import Settings, choose
+from gradrace.bench.race.cases import grid, parse
+from gradrace.bench.race.duration import START, announcement, duration, in_words, measured_start
+from gradrace.bench.race.settings import Settings, choose
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.race.plan import Arm, Plan, interleaved
+from gradrace.bench.race.plan import Arm, Plan, interleaved
 
 arms = st.lists(
     st.builds(

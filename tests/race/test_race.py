@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-import backends
-from backends import finding
-from backends.interface import InputValueError
-from bench.findings import results
-from bench.findings.schema import LeftOut
-from bench.machine import facts
-from bench.race import record, state, trial
-from bench.race import run as race
-from bench.race.cases import FULL, QUICK, grid
-from bench.race.settings import Settings, choose
-from bench.race.state import PREVIOUS, RESULT, Race
-from bench.report.details import race_table
+from gradrace import backends
+from gradrace.backends import finding
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.findings import results
+from gradrace.bench.findings.schema import LeftOut
+from gradrace.bench.machine import facts
+from gradrace.bench.race import record, state, trial
+from gradrace.bench.race import run as race
+from gradrace.bench.race.cases import FULL, QUICK, grid
+from gradrace.bench.race.settings import Settings, choose
+from gradrace.bench.race.state import PREVIOUS, RESULT, Race
+from gradrace.bench.report.details import race_table
 from tests.conftest import FOREIGN
 from tests.runs import write_run
 
@@ -216,7 +216,7 @@ class TestBreakingOff:
         path = tmp_path / "dying.py"
         path.write_text(
             "import os, pathlib\nimport numpy as np\n"
-            "from backends.numpy_vectorized import prepare, train as real\n"
+            "from gradrace.backends.numpy_vectorized import prepare, train as real\n"
             "here = pathlib.Path(__file__).parent\nseen = here / 'processes'\n"
             "processes = seen.read_text().split() if seen.exists() else []\n"
             "processes = list(dict.fromkeys([*processes, str(os.getpid())]))\n"

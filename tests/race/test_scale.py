@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.findings import exponents, results
-from bench.machine import facts
-from bench.race import scale
-from bench.race.cases import make_case
-from bench.race.scale import NUMBERS, SIZES
-from bench.race.settings import QUICK_SETTINGS
-from bench.report.race_page import scale_page
-from bench.report.scale import crossover_lines, exponent_table
-from plots import scale as picture
+from gradrace.bench.findings import exponents, results
+from gradrace.bench.machine import facts
+from gradrace.bench.race import scale
+from gradrace.bench.race.cases import make_case
+from gradrace.bench.race.scale import NUMBERS, SIZES
+from gradrace.bench.race.settings import QUICK_SETTINGS
+from gradrace.bench.report.race_page import scale_page
+from gradrace.bench.report.scale import crossover_lines, exponent_table
+from gradrace.plots import scale as picture
 from tests.runs import write_run
 
 TIMES = {

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from bench.race.cases import parse
-from bench.race.plan import Arm, Plan
-from bench.race.session import Session, time_arms
-from bench.race.session_files import Event
-from bench.race.timed_backend import write_steps
+from gradrace.bench.race.cases import parse
+from gradrace.bench.race.plan import Arm, Plan
+from gradrace.bench.race.session import Session, time_arms
+from gradrace.bench.race.session_files import Event
+from gradrace.bench.race.timed_backend import write_steps
 from tests.conftest import FOREIGN, write_forger
 
 GOOD, BAD = str(FOREIGN / "good.py"), str(FOREIGN / "bad.py")

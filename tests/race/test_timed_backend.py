@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.interface import Floats, Samples
-from bench.machine.usage import Memory
-from bench.proof.isolation import BackendError
-from bench.race import timed_backend
-from bench.race.cases import Case
-from bench.race.plan import Arm
-from bench.race.timed_backend import Contestant
+from gradrace.backends.interface import Floats, Samples
+from gradrace.bench.machine.usage import Memory
+from gradrace.bench.proof.isolation import BackendError
+from gradrace.bench.race import timed_backend
+from gradrace.bench.race.cases import Case
+from gradrace.bench.race.plan import Arm
+from gradrace.bench.race.timed_backend import Contestant
 
 BUDGET = 0.02
 
@@ -101,7 +101,7 @@ class OnAFakeClock:
         self.now, self.samples = 0.0, [0]
         module = SimpleNamespace(prepare=lambda X, y: (X, y), train=self.train)
         monkeypatch.setattr(timed_backend, "default_timer", lambda: self.now)
-        monkeypatch.setattr("backends.load", lambda _: module)
+        monkeypatch.setattr("gradrace.backends.load", lambda _: module)
 
     def train(self, data: Samples, *, epochs: int, **_: Any) -> tuple[Floats, ...]:
         n = len(data[1])

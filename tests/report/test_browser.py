@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bench.data.samples import synthetic
-from bench.learning.rates import study
-from bench.report.learning_page import rates_page
-from bench.report.race_page import race_page
+from gradrace.bench.data.samples import synthetic
+from gradrace.bench.learning.rates import study
+from gradrace.bench.report.learning_page import rates_page
+from gradrace.bench.report.race_page import race_page
 from tests.machine.test_roofline import MACHINE
 from tests.report.test_page import TIMES
 from tests.runs import NUMBA, write_run

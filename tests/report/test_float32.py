@@ -7,21 +7,21 @@ import pytest
 from matplotlib.text import Text
 from rich.table import Table
 
-from bench.findings.advice import advise
-from bench.findings.comparison import compare
-from bench.findings.exponents import exponents
-from bench.findings.precision import trades
-from bench.findings.schema import ResultFile
-from bench.machine.roofline import limit
-from bench.report.advice import advice_lines, advice_table
-from bench.report.comparison import comparison_report
-from bench.report.details import details
-from bench.report.formats import race_report
-from bench.report.scale import exponent_table
-from bench.report.summary import sentences
-from bench.report.summary_table import summary_tables
-from plots import breakeven, fastest, roofline, speed, speedup
-from plots.canvas import Figure
+from gradrace.bench.findings.advice import advise
+from gradrace.bench.findings.comparison import compare
+from gradrace.bench.findings.exponents import exponents
+from gradrace.bench.findings.precision import trades
+from gradrace.bench.findings.schema import ResultFile
+from gradrace.bench.machine.roofline import limit
+from gradrace.bench.report.advice import advice_lines, advice_table
+from gradrace.bench.report.comparison import comparison_report
+from gradrace.bench.report.details import details
+from gradrace.bench.report.formats import race_report
+from gradrace.bench.report.scale import exponent_table
+from gradrace.bench.report.summary import sentences
+from gradrace.bench.report.summary_table import summary_tables
+from gradrace.plots import breakeven, fastest, roofline, speed, speedup
+from gradrace.plots.canvas import Figure
 from tests.machine.test_roofline import MACHINE
 from tests.runs import known, write_run
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.findings.schema import ResultFile
-from bench.report.formats import COLUMNS, race_csv, race_markdown, race_report
-from bench.report.race import finished_already, how_to_complete, saved, what_is_kept
-from bench.report.terminal import show_lines
+from gradrace.bench.findings.schema import ResultFile
+from gradrace.bench.report.formats import COLUMNS, race_csv, race_markdown, race_report
+from gradrace.bench.report.race import finished_already, how_to_complete, saved, what_is_kept
+from gradrace.bench.report.terminal import show_lines
 from tests.machine.test_roofline import MACHINE
 from tests.runs import NUMBA, write_run
 

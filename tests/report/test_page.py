@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backends.interface import InputValueError
-from bench.data.samples import Dataset, reference_line, synthetic
-from bench.data.table_files import read_table
-from bench.learning.rates import Study, study
-from bench.learning.training import train
-from bench.report.learning_page import rate_data, rates_page, training_page
-from bench.report.pages import saved_page
-from bench.report.race_page import race_page
+from gradrace.backends.interface import InputValueError
+from gradrace.bench.data.samples import Dataset, reference_line, synthetic
+from gradrace.bench.data.table_files import read_table
+from gradrace.bench.learning.rates import Study, study
+from gradrace.bench.learning.training import train
+from gradrace.bench.report.learning_page import rate_data, rates_page, training_page
+from gradrace.bench.report.pages import saved_page
+from gradrace.bench.report.race_page import race_page
 from tests.machine.test_roofline import MACHINE
 from tests.runs import write_run
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from bench.findings.conclusions import conclude
-from bench.findings.schema import ResultFile
-from bench.report.summary import sentences
-from bench.report.summary_table import summary_heading, summary_legend, summary_tables
-from bench.report.tables import least_width
+from gradrace.bench.findings.conclusions import conclude
+from gradrace.bench.findings.schema import ResultFile
+from gradrace.bench.report.summary import sentences
+from gradrace.bench.report.summary_table import summary_heading, summary_legend, summary_tables
+from gradrace.bench.report.tables import least_width
 from tests.runs import write_run
 
 BOTH_SIZES = {

@@ -3,8 +3,8 @@
 import pytest
 from rich.table import Table
 
-from bench.report.tables import empty_table, least_width, stacked
-from bench.report.terminal import show
+from gradrace.bench.report.tables import empty_table, least_width, stacked
+from gradrace.bench.report.terminal import show
 
 
 def some_table(columns: int) -> Table:

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from backends import dask_partitions as rung
-from backends.dask_reading import Partitions
-from bench.studies import cluster
+from gradrace.backends import dask_partitions as rung
+from gradrace.backends.dask_reading import Partitions
+from gradrace.bench.studies import cluster
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
-"""`python -m bench` is the command `gradrace`."""
+"""The command `gradrace`, which is also `python -m gradrace`."""
 
 import os
 import sys
 
-from bench.machine import interrupts
+from gradrace.bench.machine import interrupts
 
 
 def main() -> None:
@@ -11,7 +11,7 @@ def main() -> None:
     interrupts.heed()
     _open_closed_streams()
     try:
-        from bench.cli import main
+        from gradrace.bench.cli import main
 
         main.main()
     except (KeyboardInterrupt, SystemExit):
@@ -30,23 +30,5 @@ def _open_closed_streams() -> None:
             setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115 (open to the end)
 
 
-def _leave_current_folder() -> None:
-    """Take the current folder off the path, where `python -m` put it first: it shadows libraries.
-
-    Our own packages may stand there, so those that are not imported yet are imported now.
-    """
-    try:
-        here = os.getcwd()
-    except FileNotFoundError:  # somebody has deleted it, so it was not put there
-        return
-    if not sys.flags.safe_path and sys.path[0] == here:
-        sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        import backends  # noqa: F401 (found while our folder is on the path)
-        import plots  # noqa: F401 (found while our folder is on the path)
-
-        del sys.path[0]
-
-
 if __name__ == "__main__":
-    _leave_current_folder()
     main()
