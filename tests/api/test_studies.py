@@ -1,5 +1,6 @@
 """Rates, checks and races from Python take what the commands take, and show themselves."""
 
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -11,6 +12,7 @@ import gradrace
 from gradrace.backends.interface import InputTypeError, InputValueError
 from gradrace.bench.api import display
 from gradrace.plots.canvas import Figure
+from tests.backends.test_revisions import git
 from tests.conftest import FOREIGN
 from tests.runs import write_run
 
@@ -102,9 +104,13 @@ def test_a_race_of_two_minds_is_refused() -> None:
         gradrace.race("numpy", sizes=cast(list[int], "100"))
 
 
-def test_nothing_has_changed_is_an_error() -> None:
+def test_nothing_has_changed_is_an_error(tmp_path: Path) -> None:
+    file = shutil.copy(FOREIGN / "good.py", tmp_path)
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "one")
     with pytest.raises(InputValueError, match="no backend has changed since HEAD"):
-        gradrace.race("numpy", against="HEAD")
+        gradrace.race(str(file), against="HEAD")
 
 
 class TestProgress:

@@ -214,7 +214,7 @@ class TestStreams:
 
     def test_no_file_takes_the_place_of_a_closed_one(self, tmp_path: Path) -> None:
         code = (
-            "import os; from gradrace.bench import __main__ as m; m._open_closed_streams(); "
+            "import os; from gradrace import __main__ as m; m._open_closed_streams(); "
             "name = os.open('x', os.O_CREAT | os.O_WRONLY); print('lost'); os.write(2, b'lost'); "
             "os._exit(name)"
         )
