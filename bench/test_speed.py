@@ -55,8 +55,8 @@ def test_train(
 ) -> None:
     """Time `train` with every epoch recorded; `prepare` and compilation stay outside."""
     racer = _contestant(arm, plan.budget, plan.longest, plan.exact, log)
-    if not racer.verdict.agrees:
-        pytest.fail(f"not timed, {racer.verdict.reason}")
+    if not (verdict := racer.verdict).agrees:
+        pytest.fail(f"not timed, {verdict.reason}")
     if racer.too_slow:
         pytest.skip(f"not timed, {racer.too_slow}")
 

@@ -102,7 +102,8 @@ def progress() -> Iterator[Progress]:
         return
     from IPython.display import HTML, display
 
-    start, handle = time.monotonic(), None
+    start = time.monotonic()
+    handle: Any = None  # of what IPython displays
 
     def on_progress(doing: str, done: int, steps: int) -> None:
         nonlocal handle

@@ -53,7 +53,8 @@ class TestInterrupt:
     ) -> None:
         started = tmp_path / "started"
         (tmp_path / "wrapped.py").write_text(
-            f"import pathlib\nfrom gradrace.backends import {module} as real\nprepare = real.prepare\n"
+            f"import pathlib\nfrom gradrace.backends import {module} as real\n"
+            "prepare = real.prepare\n"
             "def train(data, **job):\n"
             f"    if job['epochs'] > 10: pathlib.Path({str(started)!r}).touch()\n"
             "    return real.train(data, **job)\n"
