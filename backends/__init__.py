@@ -6,7 +6,9 @@ loaded. Start reading with README.md, then `interface.py` and `pure_python.py`.
 """
 
 import importlib
+import os
 import sys
+import warnings
 from collections.abc import Iterable
 from itertools import cycle
 from pathlib import Path
@@ -188,7 +190,8 @@ def require(spec: str) -> None:
     Of a backend at a revision, only the revision must exist; the commit may lack the backend.
 
     Raises:
-        InputValueError: no such name, file, module or revision, or the package it needs is missing.
+        InputValueError: no such name, file, module or revision, or the package or the compiler
+            that it needs is missing.
         OSError: the files of the revision cannot be written anywhere.
 
     """
@@ -199,6 +202,10 @@ def require(spec: str) -> None:
         package = LADDER[name].package
         if package_version(name) is None:
             raise InputValueError(f"backend {name}: {package} is missing: {how_to_install(name)}")
+        if _compiles(name) and os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+            raise InputValueError(
+                f"backend {name}: needs Numba's compiler, but NUMBA_DISABLE_JIT is set"
+            )
     if revision:
         past(spec)
     elif spec in LADDER:
@@ -260,9 +267,12 @@ def ensure_cache(spec: str) -> str:
         OSError: no such folder can be created.
 
     """
-    name = name_of(spec)
-    compiles = name not in LADDER or LADDER[name].package not in (None, "numpy")
-    return cache.use_folder() if compiles else ""
+    return cache.use_folder() if _compiles(name_of(spec)) else ""
+
+
+def _compiles(name: str) -> bool:
+    """Whether a backend compiles; a foreign one may."""
+    return name not in LADDER or LADDER[name].package not in (None, "numpy")
 
 
 def load(spec: str) -> "Backend":
@@ -279,7 +289,8 @@ def load(spec: str) -> "Backend":
     from gradrace.backends.interface import InputValueError
 
     require(spec)
-    ensure_cache(spec)
+    if news := ensure_cache(spec):
+        warnings.warn(news, stacklevel=2)
     try:
         if found := past(spec):
             module = revisions.load(found)

@@ -33,25 +33,30 @@ def use_folder() -> str:
     Folders of other sources beside it are removed if nobody has used them for a day.
 
     Returns:
-        The temporary folder if one was just created, which is removed when this process ends;
-        otherwise an empty string.
+        What the user should know, once: that the folder is temporary, or not where NUMBA_CACHE_DIR
+        says; otherwise an empty string.
 
     Raises:
         OSError: no temporary folder can be created either.
 
     """
-    place, temporary = next(filter(_writable, _parents()), None), ""
-    if place is None:
+    given, name = os.environ.get("NUMBA_CACHE_DIR"), f"backends-{_digest()}"
+    folder = next(filter(_writable, (place / name for place in _parents())), None)
+    if folder is None:
         temporary = tempfile.mkdtemp(prefix="gradrace-numba-")
         atexit.register(shutil.rmtree, temporary, ignore_errors=True)
-        place = Path(temporary)
-    folder = place / f"backends-{_digest()}"
-    folder.mkdir(parents=True, exist_ok=True)
+        folder = Path(temporary, name)
+        folder.mkdir()
+        news = f"Numba cannot save its machine code; until gradrace ends, it is kept in {temporary}"
+    elif given and folder.parent != _parent_of(given):
+        news = f"Numba keeps its machine code in {folder.parent}"
+    else:
+        given, news = None, ""
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
     if numba := sys.modules.get("numba"):  # it has already read its settings
         numba.config.CACHE_DIR = str(folder)
     _remove_unused(folder)
-    return temporary
+    return f"NUMBA_CACHE_DIR: {given} cannot be written to. {news}" if given else news
 
 
 def parent() -> Path:
@@ -82,18 +87,26 @@ def _digest() -> str:
 def _parents() -> Iterator[Path]:
     """Yield the places where the folder can be, the best one first."""
     if given := os.environ.get("NUMBA_CACHE_DIR"):
-        folder = Path(given).absolute()
-        yield folder.parent if _NAME.fullmatch(folder.name) else folder
+        yield _parent_of(given)
     yield _IN_TREE
     yield Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "gradrace"
 
 
+def _parent_of(given: str) -> Path:
+    """Return where the folder belongs, given NUMBA_CACHE_DIR; maybe `use_folder` has set that."""
+    folder = Path(given).absolute()
+    return folder.parent if _NAME.fullmatch(folder.name) else folder
+
+
 def _writable(folder: Path) -> bool:
-    """Whether a folder can be written to or created; False if its ~ was not resolved."""
+    """Whether a folder, created if need be, can be written to; False if its ~ was not resolved."""
     if not folder.is_absolute():
         return False
-    nearest = next(place for place in (folder, *folder.parents) if os.path.exists(place))
-    return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def _remove_unused(used: Path) -> None:

@@ -135,8 +135,8 @@ def usable(specs: Sequence[str]) -> None:
     for spec in specs:
         backends.require(spec)
     for spec in specs:
-        if folder := backends.ensure_cache(spec):
-            note(f"Numba cannot save its machine code; until gradrace ends, it is kept in {folder}")
+        if news := backends.ensure_cache(spec):
+            note(news)
 
 
 def samples_of(

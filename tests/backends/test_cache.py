@@ -88,9 +88,10 @@ class TestFolder:
     def test_a_temporary_one_is_made_once_where_there_is_no_other(
         self, tmp_path: Path, spec: str
     ) -> None:
-        folder = Path(backends.ensure_cache(spec))
+        news = backends.ensure_cache(spec)
+        folder = Path(os.environ["NUMBA_CACHE_DIR"]).parent
         assert folder.parent == tmp_path
-        assert Path(os.environ["NUMBA_CACHE_DIR"]).parent == folder
+        assert news.endswith(f"machine code; until gradrace ends, it is kept in {folder}")
         assert backends.ensure_cache(spec) == ""
 
     @pytest.mark.parametrize("spec", ["python", "numpy"])
@@ -105,6 +106,21 @@ class TestFolder:
         for _ in range(2):  # a child process inherits the folder
             assert cache.use_folder() == ""
             assert Path(os.environ["NUMBA_CACHE_DIR"]).parent == tmp_path / "hers"
+
+    @pytest.mark.parametrize("unusable", ["/proc/nope", "/dev/null", "/dev/null/nope"])
+    @pytest.mark.parametrize("other", [True, False])
+    def test_a_persons_own_that_cannot_be_used_is_named_once(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, unusable: str, other: bool
+    ) -> None:
+        monkeypatch.setenv("NUMBA_CACHE_DIR", unusable)
+        if other:
+            monkeypatch.setattr(cache, "_IN_TREE", tmp_path)
+        with pytest.warns(UserWarning, match="NUMBA_CACHE_DIR") as found:
+            backends.load("numba")
+        (words,) = (str(warning.message) for warning in found)
+        assert words.startswith(f"NUMBA_CACHE_DIR: {unusable} cannot be written to. Numba ")
+        assert words.endswith(f" in {Path(os.environ['NUMBA_CACHE_DIR']).parent}")
+        backends.load("numba")
 
     def test_an_inherited_one_of_other_sources_is_not_used(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

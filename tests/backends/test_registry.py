@@ -248,6 +248,18 @@ def test_a_file_that_is_no_backend(tmp_path: Path, source: str, reason: str) -> 
         backends.load(str(tmp_path / "broken.py"))
 
 
+@pytest.mark.parametrize("name", backends.names())
+def test_what_compiles_needs_the_compiler(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "0")
+    backends.require(name)
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    if name in ("python", "numpy"):
+        backends.require(name)
+    else:
+        with pytest.raises(InputValueError, match=f"{name}: needs .* NUMBA_DISABLE_JIT"):
+            backends.require(name)
+
+
 def test_a_missing_library_is_one_line_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(backends.LADDER, "gpu", backends.Rung("gpu", "no-such-library"))
     assert backends.package_version("gpu") is None

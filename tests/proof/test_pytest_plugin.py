@@ -80,6 +80,13 @@ def test_the_functions_of_a_backend_are_tested_apart(tmp_path: Path) -> None:
     assert "1 failed, 2 passed" in done.stdout
 
 
+def test_a_backend_that_cannot_be_imported_fails_every_test(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("import not_installed_here\n")
+    done = run(tmp_path, "--gradrace-backend", "mine.py", "-q", "-k", "arguments or predict")
+    assert "2 failed" in done.stdout
+    assert "mine.py: cannot be imported: ModuleNotFoundError: No module named" in done.stdout
+
+
 def test_no_such_backend(tmp_path: Path) -> None:
     done = run(tmp_path, "--gradrace-backend", "no.py")
     assert done.returncode == 4
