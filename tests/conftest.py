@@ -50,7 +50,7 @@ def copy_package(folder: Path) -> None:
     (package / "backends").symlink_to("../../backends")
 
 
-def process(folder: Path, *words: str, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
+def process(folder: Path, *words: str, timeout: float = 600) -> "subprocess.CompletedProcess[str]":
     """Run the command line in a process of its own, without a terminal."""
     return subprocess.run(
         [sys.executable, "-m", "gradrace", *words],

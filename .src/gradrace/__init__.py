@@ -1,82 +1,50 @@
 """gradrace: one gradient-descent loop in Python, NumPy and Numba, proved equal, then timed.
 
-The names below are what it offers to Python; bench/api/README.md explains them.
+`__all__` lists what it offers to Python; bench/api/README.md explains these names.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from gradrace.backends.interface import InputError
-    from gradrace.bench.api.estimator import GradientDescentRegressor
-    from gradrace.bench.api.inputs import read_table
-    from gradrace.bench.api.models import Fit, UnfinishedWarning, fit, load
-    from gradrace.bench.api.studies import (
-        Race,
-        Rates,
-        Verdicts,
-        advise,
-        check,
-        compare,
-        race,
-        rates,
-    )
-    from gradrace.bench.data.samples import Dataset, reference_line
-    from gradrace.bench.proof.isolation import BackendError
-    from gradrace.bench.proof.oracle import exact_trajectory
-    from gradrace.bench.race.run import resume, run
-    from gradrace.bench.race.scale import study as scale
+if TYPE_CHECKING:  # with `as`, type checkers know that these names are public
+    from gradrace.backends.interface import InputError as InputError
+    from gradrace.bench.api.estimator import GradientDescentRegressor as GradientDescentRegressor
+    from gradrace.bench.api.inputs import read_table as read_table
+    from gradrace.bench.api.models import Fit as Fit
+    from gradrace.bench.api.models import UnfinishedWarning as UnfinishedWarning
+    from gradrace.bench.api.models import fit as fit
+    from gradrace.bench.api.models import load as load
+    from gradrace.bench.api.studies import Race as Race
+    from gradrace.bench.api.studies import Rates as Rates
+    from gradrace.bench.api.studies import Verdicts as Verdicts
+    from gradrace.bench.api.studies import advise as advise
+    from gradrace.bench.api.studies import check as check
+    from gradrace.bench.api.studies import compare as compare
+    from gradrace.bench.api.studies import race as race
+    from gradrace.bench.api.studies import rates as rates
+    from gradrace.bench.data.samples import Dataset as Dataset
+    from gradrace.bench.data.samples import reference_line as reference_line
+    from gradrace.bench.proof.isolation import BackendError as BackendError
+    from gradrace.bench.proof.oracle import exact_trajectory as exact_trajectory
+    from gradrace.bench.race.run import resume as resume
+    from gradrace.bench.race.run import run as run
+    from gradrace.bench.race.scale import scale as scale
 
-__all__ = [
-    "BackendError",
-    "Dataset",
-    "Fit",
-    "GradientDescentRegressor",
-    "InputError",
-    "Race",
-    "Rates",
-    "UnfinishedWarning",
-    "Verdicts",
-    "advise",
-    "check",
-    "compare",
-    "exact_trajectory",
-    "fit",
-    "load",
-    "race",
-    "rates",
-    "read_table",
-    "reference_line",
-    "resume",
-    "run",
-    "scale",
-]
-
-_HOMES = {
-    "BackendError": "gradrace.bench.proof.isolation:BackendError",
-    "Dataset": "gradrace.bench.data.samples:Dataset",
-    "Fit": "gradrace.bench.api.models:Fit",
-    "GradientDescentRegressor": "gradrace.bench.api.estimator:GradientDescentRegressor",
-    "InputError": "gradrace.backends.interface:InputError",
-    "Race": "gradrace.bench.api.studies:Race",
-    "Rates": "gradrace.bench.api.studies:Rates",
-    "UnfinishedWarning": "gradrace.bench.api.models:UnfinishedWarning",
-    "Verdicts": "gradrace.bench.api.studies:Verdicts",
-    "advise": "gradrace.bench.api.studies:advise",
-    "check": "gradrace.bench.api.studies:check",
-    "compare": "gradrace.bench.api.studies:compare",
-    "exact_trajectory": "gradrace.bench.proof.oracle:exact_trajectory",
-    "fit": "gradrace.bench.api.models:fit",
-    "load": "gradrace.bench.api.models:load",
-    "race": "gradrace.bench.api.studies:race",
-    "rates": "gradrace.bench.api.studies:rates",
-    "read_table": "gradrace.bench.api.inputs:read_table",
-    "reference_line": "gradrace.bench.data.samples:reference_line",
-    "resume": "gradrace.bench.race.run:resume",
-    "run": "gradrace.bench.race.run:run",
-    "scale": "gradrace.bench.race.scale:study",
+_NAMES = {
+    "backends.interface": "InputError",
+    "bench.api.estimator": "GradientDescentRegressor",
+    "bench.api.inputs": "read_table",
+    "bench.api.models": "Fit UnfinishedWarning fit load",
+    "bench.api.studies": "Race Rates Verdicts advise check compare race rates",
+    "bench.data.samples": "Dataset reference_line",
+    "bench.proof.isolation": "BackendError",
+    "bench.proof.oracle": "exact_trajectory",
+    "bench.race.run": "resume run",
+    "bench.race.scale": "scale",
 }
+_HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 _FOLDERS = ("backends", "bench", "plots")
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
@@ -85,8 +53,7 @@ def __getattr__(name: str) -> Any:
         return import_module(f"gradrace.{name}")
     if name not in _HOMES:
         raise AttributeError(f"gradrace has no {name!r}; it has {', '.join(__all__)}")
-    module, _, attribute = _HOMES[name].partition(":")
-    return getattr(import_module(module), attribute)
+    return getattr(import_module(f"gradrace.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -260,17 +260,17 @@ def scale(
 
     from gradrace.bench.data.files import writable_folder
     from gradrace.bench.findings.pictures import draw_scale
-    from gradrace.bench.race import scale
+    from gradrace.bench.race import scale as study
     from gradrace.bench.race.settings import QUICK_SETTINGS
     from gradrace.bench.report.page import PAGE, write
     from gradrace.bench.report.race_page import scale_page
     from gradrace.bench.report.scale import scale_report
 
-    usable(scale.single())
+    usable(study.single())
     base = replace(QUICK_SETTINGS, seed=seed, sessions=sessions)
     writable_folder(out)
     with progress_bar() as on_progress:
-        races = scale.study(out, base, on_progress=on_progress)
+        races = study.scale(out, base, on_progress=on_progress)
     timed = [result for result in races if result.finished]
     if timed:
         show_lines(scale_report([result.content for result in timed], width()))

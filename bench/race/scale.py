@@ -44,7 +44,7 @@ def cases(sizes: Sequence[int] = SIZES, features: Sequence[int] = FEATURES) -> t
     return tuple(make_case(n, d) for d, n in sorted(pairs))
 
 
-def study(
+def scale(
     folder: Path,
     base: Settings = QUICK_SETTINGS,
     chosen: Sequence[Case] | None = None,

@@ -21,7 +21,7 @@ LONG_BLOCK = 0.01
 FEWEST_REPETITIONS = 4
 _LEAST_COMPILING = 0.01
 """How many seconds longer, at least, the first call takes if it compiles."""
-_TIMEOUT = 60.0
+_TIMEOUT = 300.0
 """Time limit of a trial in seconds, in addition to ten of the longest calls."""
 
 

@@ -197,7 +197,7 @@ def shell(
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=600,
         env={**os.environ, **(environment or {})},
     )
 

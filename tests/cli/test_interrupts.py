@@ -41,7 +41,7 @@ class TestInterrupt:
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
         process.send_signal(number)
-        out, err = process.communicate(timeout=100)
+        out, err = process.communicate(timeout=600)
         return process.returncode, out, err
 
     @pytest.mark.parametrize(

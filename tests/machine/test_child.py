@@ -42,7 +42,7 @@ def begin(code: str, *arguments: str) -> child.Child:
 
 def family(pids: Path) -> list[int]:
     """The processes of the backend, once all of them have started."""
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 600
     while len(found := [int(path.name) for path in pids.iterdir()]) < FAMILY:
         assert time.monotonic() < deadline, found
         time.sleep(0.05)
@@ -50,7 +50,7 @@ def family(pids: Path) -> list[int]:
 
 
 def assert_gone(processes: list[int]) -> None:
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 600
     while left := [pid for pid in processes if psutil.pid_exists(pid)]:
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
@@ -59,7 +59,7 @@ def assert_gone(processes: list[int]) -> None:
 @pytest.mark.parametrize("status", [0, 3, 255])
 def test_the_exit_status_is_the_workers(status: int) -> None:
     process = begin("sys.exit(int(sys.argv[1]))", str(status))
-    assert process.wait(100) == status
+    assert process.wait(600) == status
     child.end(process)
 
 
@@ -70,13 +70,13 @@ def test_so_is_the_signal(number: int) -> None:
         "number == 9 or signal.signal(number, signal.SIG_DFL); os.kill(os.getpid(), number)",
         str(number),
     )
-    assert process.wait(100) == -number
+    assert process.wait(600) == -number
     child.end(process)
 
 
 def test_what_the_worker_leaves_ends_with_it(pids: Path) -> None:
     process = begin(LEAVE)
-    assert process.wait(100) == 0
+    assert process.wait(600) == 0
     assert_gone(family(pids))
     child.end(process)
 
@@ -133,7 +133,7 @@ os.read(ended, 1)
 def test_the_processor_time_of_orphans_is_accounted_for() -> None:
     before = psutil.Process().cpu_times()
     process = begin(f"exec({ORPHAN!r})")
-    process.wait(100)
+    process.wait(600)
     child.end(process)
     after = psutil.Process().cpu_times()
     assert sum(after[2:4]) - sum(before[2:4]) > 0.4  # of children, in user and in system mode

@@ -78,7 +78,7 @@ def test_a_race_per_number_of_threads(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(scale, "single", lambda: ("python", "numpy"))
     monkeypatch.setattr(scale, "threaded", lambda: ("numpy",))
     base = replace(QUICK_SETTINGS, sessions=1, repetitions=4, spacing=0.0, limit=False)
-    races = scale.study(tmp_path, base, [make_case(30, 1, 60)])
+    races = scale.scale(tmp_path, base, [make_case(30, 1, 60)])
     files = [path.name for race in races for path in race.files]
     assert files == ["scale-1.json", "scale-2.json"]
     raced = [[row["backend"] for row in race.about["cases"][0]["arms"]] for race in races]
@@ -95,7 +95,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.Monke
             raise KeyboardInterrupt
 
     base = replace(QUICK_SETTINGS, sessions=2, repetitions=4, spacing=0.0, limit=False)
-    (only,) = scale.study(tmp_path, base, [make_case(30, 1, 60)], interrupt)
+    (only,) = scale.scale(tmp_path, base, [make_case(30, 1, 60)], interrupt)
     assert (only.interrupted, only.finished) == (True, 1)
     assert only.files == [tmp_path / "scale-1.json"]
     assert results.read(only.files[0])["gradrace"]["interrupted"] is True

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 def timer(tmp_path: Path) -> Timer:
     """Time backends on a small case, or arms."""
 
-    def run(*field: str | Arm, timeout: float = 100, threads: int = 1, **plan: Any) -> Session:
+    def run(*field: str | Arm, timeout: float = 600, threads: int = 1, **plan: Any) -> Session:
         arms = [
             arm if isinstance(arm, Arm) else Arm(CASE, arm, calls=4, repetitions=3) for arm in field
         ]
@@ -121,7 +121,7 @@ def test_a_session_that_breaks_off_says_why(
     monkeypatch: pytest.MonkeyPatch, timer: Timer, how: str, failure: str
 ) -> None:
     monkeypatch.setenv("GRADRACE_TEST_HOW", how)
-    session = timer(BAD, timeout=2 if how == "hangs" else 100)
+    session = timer(BAD, timeout=2 if how == "hangs" else 600)
     assert session.failure.startswith(failure)
 
 
@@ -215,7 +215,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     arms = tuple(
         Arm(CASE, file, calls=4, repetitions=14) for file in files
     )  # by chance, once in 2¹⁴
-    session = time_arms(Plan(arms, "seed"), threads=1, cache=folder, timeout=100)
+    session = time_arms(Plan(arms, "seed"), threads=1, cache=folder, timeout=600)
     assert session.failure == ""
     verdicts = {Path(event["arm"]).stem: event["verdict"] for event in session.verdicts}
     timed = [Path(arm["extra_info"]["backend"]).stem for arm in session.results["benchmarks"]]
