@@ -6,7 +6,6 @@ loaded. Start reading with README.md, then `interface.py` and `pure_python.py`.
 """
 
 import importlib
-import os
 import sys
 import warnings
 from collections.abc import Iterable
@@ -202,7 +201,7 @@ def require(spec: str) -> None:
         package = LADDER[name].package
         if package_version(name) is None:
             raise InputValueError(f"backend {name}: {package} is missing: {how_to_install(name)}")
-        if _compiles(name) and os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        if _compiles(name) and cache.compiler_is_off():
             raise InputValueError(
                 f"backend {name}: needs Numba's compiler, but NUMBA_DISABLE_JIT is set"
             )
@@ -288,9 +287,9 @@ def load(spec: str) -> "Backend":
     """
     from gradrace.backends.interface import InputValueError
 
-    require(spec)
-    if news := ensure_cache(spec):
+    if news := ensure_cache(spec):  # before `require`, which may use the folder
         warnings.warn(news, stacklevel=2)
+    require(spec)
     try:
         if found := past(spec):
             module = revisions.load(found)

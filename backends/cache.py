@@ -59,6 +59,13 @@ def use_folder() -> str:
     return f"NUMBA_CACHE_DIR: {given} cannot be written to. {news}" if given else news
 
 
+def compiler_is_off() -> bool:
+    """Whether NUMBA_DISABLE_JIT is set; as for Numba, what is no integer does not count."""
+    with suppress(ValueError):
+        return bool(int(os.environ.get("NUMBA_DISABLE_JIT", "0")))
+    return False
+
+
 def parent() -> Path:
     """Return the folder that holds the one of `use_folder`, after making sure that it exists.
 

@@ -30,8 +30,6 @@ from gradrace.backends import cache, finding
 _SPEC = re.compile(r"(?P<name>.+?\.py|[^@/]+)@(?P<revision>.+)")
 _PREFIX = f"{finding.PACKAGE}.at_"
 ABSENT = "does not exist in commit"
-_OLD_NAME = "backends"
-"""What earlier commits call this package."""
 
 
 class Past(NamedTuple):
@@ -122,14 +120,15 @@ class _Place(NamedTuple):
 
 def _place(module: str) -> _Place:
     """Return where a module is; of gradrace itself, only this package is copied."""
-    file = Path(module).resolve()
-    if file.parent == finding.HERE.resolve():  # a rung, called by its path
-        module = f"{finding.PACKAGE}.{file.stem}"
-    if module.startswith(f"{finding.PACKAGE}."):
-        return _Place(finding.HERE.resolve(), finding.PACKAGE, Path(), module)
+    ours = finding.HERE.resolve()
     if module.endswith(".py"):
-        *_, root = finding.roots(file)
-        return _Place(root, "", file.parent.relative_to(root), file.stem)
+        file = Path(module).resolve()
+        if file.parent != ours:
+            *_, root = finding.roots(file)
+            return _Place(root, "", file.parent.relative_to(root), file.stem)
+        module = f"{finding.PACKAGE}.{file.stem}"  # a rung, called by its path
+    if module.startswith(f"{finding.PACKAGE}."):
+        return _Place(ours, finding.PACKAGE, Path(), module)
     package, _, rest = module.partition(".")
     found = finding.find(package)
     places = list((found and found.submodule_search_locations) or ())
@@ -256,16 +255,29 @@ class _Loader(SourceFileLoader):
             fromlist: Sequence[str] | None = (),
             level: int = 0,
         ) -> ModuleType:
-            first, past = name.partition(".")[0], _FOLDERS[root]
-            if first == _OLD_NAME and past.module.startswith(f"{finding.PACKAGE}."):
-                name, first = f"gradrace.{name}", finding.PACKAGE
-            elif level or not _is_of(past, first):
+            if level:
                 return builtins.__import__(name, globals, locals, fromlist, level)
-            found = builtins.__import__(f"{root}.{name}", globals, locals, fromlist, 0)
-            return found if fromlist else sys.modules[f"{root}.{first}"]
+            meant, bound = _meant(root, name)
+            found = builtins.__import__(meant, globals, locals, fromlist, 0)
+            return found if fromlist else sys.modules[bound]
 
         vars(module)["__builtins__"] = {**vars(builtins), "__import__": imported}
         super().exec_module(module)
+
+
+def _meant(root: str, name: str) -> tuple[str, str]:
+    """Return which module `name` means in a copy, and which one `import name` binds there.
+
+    Before this package was called `gradrace.backends`, it was called `backends`.
+    """
+    found, first = _FOLDERS[root], name.partition(".")[0]
+    if _is_of(found, first):
+        return f"{root}.{name}", f"{root}.{first}"
+    of_rung = found.module.startswith(f"{finding.PACKAGE}.")
+    if first == finding.HERE.name and (of_rung or finding.find(first) is None):
+        where = f"{root}." if of_rung else ""
+        return f"{where}gradrace.{name}", f"{where}{finding.PACKAGE}"
+    return name, first
 
 
 def _is_of(found: Past, name: str) -> bool:

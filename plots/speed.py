@@ -70,7 +70,7 @@ def _draw_panel(axes: Axes, cases: "list[CaseFindings]", hues: dict[str, str]) -
         drawn = axes.errorbar(
             n,
             median,
-            yerr=[median - low, high - median],
+            yerr=abs(np.array([low, high]) - median),
             fmt="o-",
             ms=4.5,
             lw=1.6,

@@ -14,6 +14,8 @@ from gradrace.backends.interface import Backend, Trajectory
 from gradrace.bench.data.samples import Dataset, reference_line
 
 ROOT = Path(__file__).resolve().parent.parent
+if not Path(backends.__file__).resolve().is_relative_to(ROOT):
+    pytest.exit(f"gradrace is installed from elsewhere; run pip install -e {ROOT}", 2)
 FOREIGN = Path(__file__).resolve().parent / "foreign"
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

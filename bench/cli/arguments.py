@@ -133,10 +133,9 @@ def usable(specs: Sequence[str]) -> None:
 
     """
     for spec in specs:
-        backends.require(spec)
-    for spec in specs:
         if news := backends.ensure_cache(spec):
             note(news)
+        backends.require(spec)
 
 
 def samples_of(

@@ -1,5 +1,6 @@
 """Read JSON that may be damaged, and say in one line what is wrong."""
 
+import re
 import stat
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -63,8 +64,9 @@ def require_type(path: Path, content: Any, kind: Any) -> None:
     """
     try:
         msgspec.convert(content, type=kind)
-    except msgspec.ValidationError as error:  # says what and where, and quotes nothing
-        raise InputValueError(f"{path}: is damaged: {error}") from None
+    except msgspec.ValidationError as error:  # says what and where
+        reason = re.sub("^(Invalid enum value) '.*'", r"\1", str(error), flags=re.DOTALL)
+        raise InputValueError(f"{path}: is damaged: {reason}") from None  # quotes nothing
 
 
 def repeated(values: Sequence[Hashable]) -> list[Hashable]:

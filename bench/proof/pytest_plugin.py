@@ -67,7 +67,7 @@ class ConformanceTest(pytest.Item):
     spec: str
     problems: "Sequence[Problem]"
     only: str
-    """What counts: pieces, purity, or everything if it is empty."""
+    """What is judged of the results: pieces, nothing (purity), or everything if it is empty."""
 
     @classmethod
     def of(

@@ -328,7 +328,7 @@ def _start() -> float:
         train = [
             sys.executable,
             "-m",
-            "bench",
+            "gradrace",
             "train",
             "--backend",
             SIMD,
@@ -347,7 +347,8 @@ def _first_line(command: list[str]) -> None:
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **_AT_ONCE}
     ) as child:
         assert child.stdout is not None
-        child.stdout.readline()
+        if not child.stdout.readline():
+            raise RuntimeError(f"{' '.join(command)} prints nothing")
         child.kill()
 
 

@@ -1,5 +1,6 @@
 """`fit` from Python: what it takes, what it says, what the model can do."""
 
+import inspect
 import pickle
 import warnings
 from collections.abc import Callable
@@ -323,7 +324,7 @@ class TestModel:
 
 
 def test_every_argument_is_explained() -> None:
-    text = gradrace.fit.__doc__ or ""
+    text = inspect.getdoc(gradrace.fit) or ""
     names = ("X", "y", "target", "features", "backend", "lr", "epochs", "standardize", "tol")
     for name in names:
-        assert f"    {name} : " in text, name
+        assert f"\n{name} : " in text, name

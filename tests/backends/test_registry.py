@@ -53,7 +53,7 @@ def imported_after(code: str) -> set[str]:
             {"numba", "matplotlib", "pyarrow"},
         ),
         (
-            "import gradrace.plots.fit, plots.loss, plots.speed, plots.agreement",
+            "from gradrace.plots import fit, loss, speed, agreement",
             {"gradrace.backends", "gradrace.bench"},
         ),
         ("import gradrace.bench.proof.oracle", {"numba", "matplotlib"}),

@@ -10,11 +10,11 @@ import pytest
 
 from gradrace import backends
 from gradrace.backends import finding, revisions
-from gradrace.backends.interface import InputValueError
+from gradrace.backends.interface import InputValueError, Trajectory
 from gradrace.bench.proof.isolation import run_isolated
 from gradrace.bench.proof.problems import Problem
 from gradrace.bench.race.settings import with_earlier
-from tests.conftest import FOREIGN, copy_package
+from tests.conftest import FOREIGN, ROOT, copy_package
 
 
 def git(folder: Path, *words: str) -> str:
@@ -33,6 +33,9 @@ def train(data, **job):
     from package.inner import INNER
     return helper.ANSWER, INNER
 """
+
+
+OLD_IMPORT = "import backends.interface; Trajectory = backends.interface.Trajectory"
 
 
 @pytest.fixture
@@ -206,6 +209,17 @@ def test_a_shallow_clone_says_how_to_get_the_rest(repository: Path, tmp_path: Pa
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{repository}", "shallow")
     with pytest.raises(InputValueError, match="shallow: git fetch --unshallow gets the rest"):
         backends.load(f"{tmp_path}/shallow/mine.py@HEAD~1")
+
+
+@pytest.mark.parametrize("statement", ["from backends.interface import Trajectory", OLD_IMPORT])
+def test_what_calls_the_package_backends_still_finds_it(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    """As it was called in earlier versions of gradrace."""
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p != str(ROOT)])  # pytest's
+    (repository / "mine.py").write_text(f"{statement}\n{BACKEND}")
+    git(repository, "commit", "-q", "-a", "-m", "two")
+    assert vars(backends.load("mine.py@HEAD"))["Trajectory"] is Trajectory
 
 
 @pytest.mark.parametrize("package", ["gradrace.backends", "backends"])

@@ -194,6 +194,15 @@ def test_no_damage_surprises_a_reader_of_result_files(run: Path) -> None:
     assert accepted > 100
 
 
+@pytest.mark.parametrize("text", ["y" * 10_000, "'\x1b[31m\n"])
+def test_what_is_no_choice_is_not_quoted(run: Path, text: str) -> None:
+    content = json.loads(run.read_text("utf-8"))
+    content["benchmarks"][0]["extra_info"]["agreement"]["precision"] = text
+    run.write_text(json.dumps(content), "utf-8")
+    with pytest.raises(InputValueError, match=r"Invalid enum value - at `\$\.benchmarks\[0\]\."):
+        results.read(run)
+
+
 @pytest.mark.parametrize("damage", [name for name in DAMAGES if name not in SYNTAX])
 def test_what_is_not_read_may_hold_anything_but_depths(run: Path, damage: str) -> None:
     content = json.loads(run.read_text("utf-8"))
