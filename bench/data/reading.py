@@ -65,7 +65,7 @@ def require_type(path: Path, content: Any, kind: Any) -> None:
     try:
         msgspec.convert(content, type=kind)
     except msgspec.ValidationError as error:  # says what and where
-        reason = re.sub("^(Invalid enum value) '.*'", r"\1", str(error), flags=re.DOTALL)
+        reason = re.sub("^(Invalid enum value) .*(?= - at `)", r"\1", str(error))
         raise InputValueError(f"{path}: is damaged: {reason}") from None  # quotes nothing
 
 
