@@ -189,8 +189,8 @@ def require(spec: str) -> None:
     Of a backend at a revision, only the revision must exist; the commit may lack the backend.
 
     Raises:
-        InputValueError: no such name, file, module or revision, or the package or the compiler
-            that it needs is missing.
+        InputValueError: no such name, file, module or revision, the package that it needs is
+            missing, or its compiler is off.
         OSError: the files of the revision cannot be written anywhere.
 
     """
@@ -270,7 +270,7 @@ def ensure_cache(spec: str) -> str:
 
 
 def _compiles(name: str) -> bool:
-    """Whether a backend compiles; a foreign one may."""
+    """Whether a backend compiles, or may, as any foreign one."""
     return name not in LADDER or LADDER[name].package not in (None, "numpy")
 
 

@@ -47,7 +47,7 @@ def use_folder() -> str:
         atexit.register(shutil.rmtree, temporary, ignore_errors=True)
         folder = Path(temporary, name)
         folder.mkdir()
-        news = f"Numba cannot save its machine code; until gradrace ends, it is kept in {temporary}"
+        news = f"Numba has no lasting place for its machine code; for now, it is in {temporary}"
     elif given and folder.parent != _parent_of(given):
         news = f"Numba keeps its machine code in {folder.parent}"
     else:
@@ -60,7 +60,7 @@ def use_folder() -> str:
 
 
 def compiler_is_off() -> bool:
-    """Whether NUMBA_DISABLE_JIT is set; as for Numba, what is no integer does not count."""
+    """Whether NUMBA_DISABLE_JIT is set; like Numba, ignore a value that is not an integer."""
     with suppress(ValueError):
         return bool(int(os.environ.get("NUMBA_DISABLE_JIT", "0")))
     return False
@@ -100,13 +100,13 @@ def _parents() -> Iterator[Path]:
 
 
 def _parent_of(given: str) -> Path:
-    """Return where the folder belongs, given NUMBA_CACHE_DIR; maybe `use_folder` has set that."""
+    """Return where the folder belongs, given NUMBA_CACHE_DIR, which `use_folder` may have set."""
     folder = Path(given).absolute()
     return folder.parent if _NAME.fullmatch(folder.name) else folder
 
 
 def _writable(folder: Path) -> bool:
-    """Whether a folder, created if need be, can be written to; False if its ~ was not resolved."""
+    """Whether a folder, created if need be, can be written to; False if its ~ was not expanded."""
     if not folder.is_absolute():
         return False
     try:

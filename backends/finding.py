@@ -48,7 +48,7 @@ def file_of(spec: str) -> Path | None:
 def with_neighbors(file: Path) -> list[Path]:
     """Return a file and those that it imports, directly or through others, in order of discovery.
 
-    These are the files of this package, of its own copy if it is in one, and those beside it.
+    These are files of this package (or of the copy that the file is in) and files beside it.
     """
     found = [file.absolute()]
     for path in found:  # grows while it is traversed
@@ -86,7 +86,7 @@ def _files(file: Path, level: int, name: list[str]) -> list[Path]:
         return [module] if module.is_file() else sorted((above / first).rglob("*.py"))
     ours = PACKAGE.split(".")
     in_copy = [*file.parent.parts[-2:]] == ours
-    if in_copy and first == HERE.name:  # of a commit from before it was `gradrace.backends`
+    if in_copy and first == HERE.name:  # of a commit where this package was `backends`
         name = ["gradrace", *name]
     if name[:2] == ours:
         here = file.parent if in_copy else HERE

@@ -111,7 +111,7 @@ class _Place(NamedTuple):
     root: Path
     """The folder to copy."""
     package: str
-    """What it is in the copy; "" if it is no package itself, but holds modules and packages."""
+    """Its dotted name in the copy; "" if it is not a package, but holds modules and packages."""
     beside: Path
     """Where in the copy the module is imported from."""
     module: str
@@ -126,7 +126,7 @@ def _place(module: str) -> _Place:
         if file.parent != ours:
             *_, root = finding.roots(file)
             return _Place(root, "", file.parent.relative_to(root), file.stem)
-        module = f"{finding.PACKAGE}.{file.stem}"  # a rung, called by its path
+        module = f"{finding.PACKAGE}.{file.stem}"  # a rung, given by its path
     if module.startswith(f"{finding.PACKAGE}."):
         return _Place(ours, finding.PACKAGE, Path(), module)
     package, _, rest = module.partition(".")

@@ -42,7 +42,7 @@ def line() -> Dataset:
 
 
 def copy_package(folder: Path) -> None:
-    """Copy the backends and what makes them `gradrace.backends`; the path to it is .src."""
+    """Copy the backends and what makes them `gradrace.backends`; put .src on the path."""
     shutil.copytree(
         ROOT / "backends", folder / "backends", ignore=shutil.ignore_patterns("__pycache__")
     )

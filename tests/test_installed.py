@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import FOREIGN, ROOT
 
-NEVER_IMPORTED = "raise SystemExit('the code of somebody else was imported')\n"
+NEVER_IMPORTED = 'raise SystemExit("someone else\'s code was imported")\n'
 THEIR_TESTS = """
 import bench
 from backends import fast
@@ -71,7 +71,7 @@ def assert_only_the_package(wheel: Path, sdist: Path) -> None:
 
 
 def their_project(folder: Path, bench: str) -> Path:
-    """A project whose names are those of our folders and files; its own `bench` is a module."""
+    """A project with the names of our folders and files; `bench` is the file of its own `bench`."""
     files = {
         bench: "def main(): return 'theirs'\n",
         "backends/__init__.py": "",

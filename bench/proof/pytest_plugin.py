@@ -67,7 +67,7 @@ class ConformanceTest(pytest.Item):
     spec: str
     problems: "Sequence[Problem]"
     only: str
-    """What is judged of the results: pieces, nothing (purity), or everything if it is empty."""
+    """What is judged: only the "pieces", none of the results ("purity"), or all of them ("")."""
 
     @classmethod
     def of(

@@ -91,7 +91,7 @@ class TestFolder:
         news = backends.ensure_cache(spec)
         folder = Path(os.environ["NUMBA_CACHE_DIR"]).parent
         assert folder.parent == tmp_path
-        assert news.endswith(f"machine code; until gradrace ends, it is kept in {folder}")
+        assert news.endswith(f"machine code; for now, it is in {folder}")
         assert backends.ensure_cache(spec) == ""
 
     @pytest.mark.parametrize("spec", ["python", "numpy"])
