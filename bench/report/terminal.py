@@ -65,6 +65,7 @@ def progress(*extra: str) -> "Bar":
     )
 
     console = _console(stderr=True)
+    console.quiet = not console.is_terminal  # Rich before 14.3 ends a disabled bar with a new line
     texts = (TextColumn(text, markup=False) for text in ("{task.description}", *extra))
     columns = (*texts, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

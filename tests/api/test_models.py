@@ -108,7 +108,8 @@ class TestColumns:
             fit = gradrace.fit(X, y, drop_missing=True, standardize=True)
             np.testing.assert_array_equal(fit.w, expected.w)
             assert "Left out: 2 rows with a missing value." in " ".join(str(fit.summary()).split())
-        masked = np.ma.masked_invalid(frame.fillna(np.nan).to_numpy(float))
+        gaps = frame.map(lambda value: np.nan if pd.isna(value) else value).astype(float)
+        masked = np.ma.masked_invalid(gaps)
         with pytest.raises(InputTypeError, match="is a masked array"):
             gradrace.fit(masked[:, :2], masked[:, 2])
         fit = gradrace.fit(masked[:, :2], masked[:, 2], drop_missing=True, standardize=True)
