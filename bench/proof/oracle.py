@@ -73,9 +73,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gradrace.backends.interface import Floats, check_samples, check_schedule
+from gradrace.backends.interface import (
+    Floats,
+    Integers,
+    check_samples,
+    check_schedule,
+    recorded_epochs,
+)
 from gradrace.bench.proof.exact_sums import Exacts, ExactSums, Wide, exact_sums
 from gradrace.bench.proof.precision import FLOAT64, Precision
+
+_BATCH = 1_024
+"""Epochs whose decimals are kept at a time"""
 
 YARDSTICK = "exact sums, 50-digit iterates"
 
@@ -105,27 +114,29 @@ class Exact:
             error = np.abs((values - self.near) - self.rest)
         return np.where(np.isfinite(values), error, np.inf)
 
-    def at(self, epochs: NDArray[np.int64]) -> "Exact":
-        """Return the rows of these epochs."""
+    def at(self, rows: NDArray[np.intp]) -> "Exact":
+        """Return these rows."""
         return Exact(
-            self.near[epochs],
-            self.rest[epochs],
-            self.bound[epochs],
-            self.may_overflow[epochs],
-            self.must_overflow[epochs],
+            self.near[rows],
+            self.rest[rows],
+            self.bound[rows],
+            self.may_overflow[rows],
+            self.must_overflow[rows],
         )
 
 
 @dataclass(frozen=True)
 class ExactTrajectory:
-    """Every epoch of the exact run; row k holds the state after k updates."""
+    """The exact run, at every epoch, or at those that a trajectory records: m rows."""
 
+    epoch: Integers
+    """(m,) number of updates so far."""
     w: Exact
-    """(epochs + 1, d)"""
+    """(m, d)"""
     b: Exact
-    """(epochs + 1,)"""
+    """(m,)"""
     loss: Exact
-    """(epochs + 1,)"""
+    """(m,)"""
     job: "_Job"
     """What is computed"""
 
@@ -151,13 +162,11 @@ class ExactTrajectory:
         job = before._replace(chain=chain, loss_chain=loss_chain, precision=precision)
         return self if job[-3:] == before[-3:] else _bounded(job)
 
-    def at(self, epochs: NDArray[np.int64]) -> "ExactTrajectory":
+    def at(self, epochs: Integers) -> "ExactTrajectory":
         """Return the rows of these epochs."""
+        rows = np.searchsorted(self.epoch, epochs)
         return ExactTrajectory(
-            self.w.at(epochs),
-            self.b.at(epochs),
-            self.loss.at(epochs),
-            self.job,
+            self.epoch[rows], self.w.at(rows), self.b.at(rows), self.loss.at(rows), self.job
         )
 
 
@@ -199,13 +208,22 @@ def exact_trajectory(
 
 
 def trajectory_of(
-    sums: Sums, *, lr: float, epochs: int, w0: ArrayLike | None = None, b0: float = 0.0
+    sums: Sums,
+    *,
+    lr: float,
+    epochs: int,
+    w0: ArrayLike | None = None,
+    b0: float = 0.0,
+    every: int = 1,
 ) -> ExactTrajectory:
-    """Return the exact trajectory on samples of which only the sums are known."""
-    lr, epochs, w0, b0, _ = check_schedule(len(sums.c) - 1, lr, epochs, w0, b0)
+    """Return the exact trajectory on samples of which only the sums are known.
+
+    It has a row for every `every`-th epoch, and for the last one.
+    """
+    lr, epochs, w0, b0, every = check_schedule(len(sums.c) - 1, lr, epochs, w0, b0, every)
     with localcontext(_DECIMALS):
-        path = _iterate(sums, np.append(w0, b0), lr, epochs)
-        eigen = _eigen(Decimal(2) / sums.n * sums.G)
+        path = _iterate(sums, np.append(w0, b0), lr, epochs, every)
+        eigen = _eigen(sums) if epochs > 1 else _any_directions(sums)
     return _bounded(_Job(sums, lr, path, eigen, sums.n, sums.n, FLOAT64))
 
 
@@ -225,6 +243,7 @@ def _bounded(job: "_Job") -> ExactTrajectory:
 
     with np.errstate(over="ignore", invalid="ignore"):
         return ExactTrajectory(
+            epoch=path.epoch,
             w=exact(slice(d), bounds.state_may_overflow),
             b=exact(d, bounds.state_may_overflow),
             loss=exact(d + 1, bounds.loss_may_overflow),
@@ -261,17 +280,18 @@ def unbounded(additions: int, d: int, precision: Precision) -> str:
     )
 
 
-def gradient_underflow(
-    reach: Wide, size: Wide, G_abs: Wide, n: int, rate: np.longdouble, precision: Precision
-) -> Wide:
-    """Return what underflow can add to a step α∇L; `reach` is |A|ᵀ(|A||θ̂| + |y|), `size` |θ̂|.
+def step_errors(
+    G_abs: Wide, c_abs: Wide, n: int, rate: np.longdouble, gamma: float, precision: Precision
+) -> tuple[Wide, Wide]:
+    """Return M and v: evaluated at θ̂, a step α∇L is off by at most |θ̂|M + v.
 
-    The last axis of `reach` and `size` has the d + 1 components.
+    That is αδ = (2α/n) γ |A|ᵀ(|A||θ̂| + |y|), and what underflow can add to it.
     """
-    operands = size.shape[-1] + 3 + size.sum(axis=-1, keepdims=True)
-    added = reach + reach[..., -1:] + operands * G_abs[:, -1] + n + 1
-    result: Wide = 2 * precision.underflow * (1 + rate) * added  # 2/n ≤ 2
-    return result
+    p, ones = len(c_abs), G_abs[:, -1]
+    tiny, scale = 2 * precision.underflow * (1 + rate), rate * 2 / n * gamma  # 2/n ≤ 2
+    of_size = scale * G_abs + tiny * (G_abs + ones + ones[:, None])
+    rest = scale * c_abs + tiny * (c_abs + c_abs[-1] + (p + 3) * ones + n + 1)
+    return of_size, rest
 
 
 def residual_underflow(size: Wide, G_abs: Wide, n: int, precision: Precision) -> Wide:
@@ -282,48 +302,68 @@ def residual_underflow(size: Wide, G_abs: Wide, n: int, precision: Precision) ->
 
 
 class _Path(NamedTuple):
-    """The exact run: row k holds the state after k updates; the columns are w, b and L."""
+    """The exact run; a row holds the state after `epoch` updates, the columns are w, b and L."""
 
+    epoch: Integers
+    """(m,)"""
     near: Floats
     rest: Floats
     wide: Wide
     """The values again; inf only beyond long double."""
     slope: Wide
-    """(epochs + 1, d + 1) ∇L"""
+    """(m, d + 1) ∇L"""
+    size: Wide
+    """(epochs + 1, d + 1) |θ| at every epoch"""
 
 
-def _iterate(sums: Sums, start: Floats, lr: float, epochs: int) -> _Path:
+def _iterate(sums: Sums, start: Floats, lr: float, epochs: int, every: int) -> _Path:
     """Run gradient descent on decimals; the caller sets the decimal context."""
     n, G, c, s = sums[:4]
-    rows, p = epochs + 1, len(start)
+    p, kept = len(start), recorded_epochs(epochs, every)
+    m = len(kept)
     path = _Path(
-        near=np.empty((rows, p + 1)),
-        rest=np.zeros((rows, p + 1)),
-        wide=np.empty((rows, p + 1), dtype=np.longdouble),
-        slope=np.empty((rows, p), dtype=np.longdouble),
+        epoch=kept,
+        near=np.empty((m, p + 1)),
+        rest=np.zeros((m, p + 1)),
+        wide=np.empty((m, p + 1), dtype=np.longdouble),
+        slope=np.empty((m, p), dtype=np.longdouble),
+        size=np.empty((epochs + 1, p), dtype=np.longdouble),
     )
-    theta: Exacts = np.array([Decimal(t) for t in start.tolist()], dtype=object)
-    rate, scale = Decimal(lr), Decimal(2) / n
-    for k in range(rows):
-        pull = G @ theta - c  # Aᵀr
-        slope = scale * pull
-        state = np.append(theta, (theta @ (pull - c) + s) / n)
-        near = path.near[k] = state.astype(np.float64)
+    theta: Exacts = _decimals(start)
+    scale = Decimal(2) / n
+    step = Decimal(lr) * scale
+    for first in range(0, epochs + 1, _BATCH):
+        batch = []
+        for _ in range(first, min(first + _BATCH, epochs + 1)):
+            batch.append(theta)
+            theta = theta - step * (G @ theta - c)
+        states = np.array(batch)
+        path.size[first : first + len(batch)] = np.abs(_widen(states))
+        rows = slice(*np.searchsorted(kept, (first, first + len(batch))))
+        states = states[kept[rows] - first]
+        pulls = states @ G - c  # Aᵀr
+        losses = ((states * (pulls - c)).sum(axis=1) + s) / n
+        exactly = np.column_stack([states, losses])
+        near = path.near[rows] = exactly.astype(np.float64)
         finite = np.isfinite(near)
-        path.rest[k, finite] = state[finite] - [Decimal(v) for v in near[finite].tolist()]
-        path.wide[k], path.slope[k] = _widen(state), _widen(slope)
-        theta = theta - rate * slope
+        path.rest[rows][finite] = exactly[finite] - _decimals(near[finite])
+        path.wide[rows], path.slope[rows] = _widen(exactly), _widen(scale * pulls)
     return path
+
+
+def _decimals(values: Floats) -> Exacts:
+    """Return floats (m,) as decimals, exactly."""
+    return np.array([Decimal(value) for value in values.tolist()], dtype=object)
 
 
 def _widen(values: Exacts) -> Wide:
     """Return decimals as long doubles."""
-    near = values.astype(np.float64)
-    if np.isfinite(near).all():
-        return near.astype(np.longdouble)
+    wide: Wide = values.astype(np.float64).astype(np.longdouble)
+    large = ~np.isfinite(wide)
     with np.errstate(over="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # inf beyond long double
-        return np.array([np.longdouble(str(v)) for v in values])
+        wide[large] = [np.longdouble(str(value)) for value in values[large]]
+    return wide
 
 
 class _Eigen(NamedTuple):
@@ -331,11 +371,23 @@ class _Eigen(NamedTuple):
     vectors: Floats
 
 
-def _eigen(H: Exacts) -> _Eigen:
+def _eigen(sums: Sums) -> _Eigen:
     """Return eigenvalues and eigenvectors of H, which may be beyond float64."""
+    H = Decimal(2) / sums.n * sums.G
     scale = Decimal(10) ** max(abs(entry) for entry in H.diagonal()).adjusted()
     values, vectors = np.linalg.eigh((H / scale).astype(np.float64))
     return _Eigen(values * _widen(np.array([scale], dtype=object)), vectors)
+
+
+def _any_directions(sums: Sums) -> _Eigen:
+    """Return what serves instead for a single epoch, in which no error propagates.
+
+    The unit vectors, with the trace of H, which no eigenvalue exceeds. So what an epoch adds to a
+    component is not mixed with what it adds to larger ones.
+    """
+    p = len(sums.c)
+    trace = _widen(np.array([Decimal(2) / sums.n * sums.G.trace()], dtype=object))
+    return _Eigen(np.repeat(trace, p), np.eye(p))
 
 
 class _Job(NamedTuple):
@@ -359,11 +411,11 @@ class _Job(NamedTuple):
 
 class _Bounds(NamedTuple):
     bound: Wide
-    """(epochs + 1, d + 2) on w, b and L"""
+    """(m, d + 2) on w, b and L"""
     state_may_overflow: Flags
-    """(epochs + 1,) w or b, or an intermediate result on the way to them"""
+    """(m,) w or b, or an intermediate result on the way to them"""
     loss_may_overflow: Flags
-    """(epochs + 1,) the sum of squares"""
+    """(m,) the sum of squares"""
 
 
 def _rounding_bounds(job: _Job) -> _Bounds:
@@ -377,48 +429,61 @@ def _rounding_bounds(job: _Job) -> _Bounds:
     roundings = (term_roundings(additions, d, precision) for additions in (loss_chain, chain))
     gamma, gamma_of_chain = map(precision.growth, roundings)
     kappa = 10 * (d + 1) * FLOAT64.unit
-    theta, loss = path.wide[:, :-1], path.wide[:, -1]
-    result = _Bounds(np.full_like(path.wide, np.inf), *np.ones((2, len(loss)), dtype=bool))
+    G_abs, c_abs, rate = sums.G_abs, sums.c_abs, np.longdouble(lr)
 
     with np.errstate(all="ignore"):  # an overflow gives an infinite bound
-        G_abs, c_abs, s = sums.G_abs, sums.c_abs, _widen(np.array([sums.s]))[0]
-        spread, rate = np.abs(eigen.vectors), np.longdouble(lr)
-        curvature, contraction = np.abs(eigen.values), np.abs(1 - rate * eigen.values)
-        largest = curvature.max()
-        mode = np.zeros(d + 1, dtype=np.longdouble)  # ε
-        if precision.conversions:
-            start = precision.unit * np.abs(theta[0]) + precision.underflow
-            mode = start @ spread + kappa * start.sum()
-        state_may_overflow = False
+        s = _widen(np.array([sums.s]))[0]
+        modes = _modes(job, *step_errors(G_abs, c_abs, n, rate, gamma_of_chain, precision))
+        curvature = np.abs(eigen.values)
+        drift = modes @ (np.abs(eigen.vectors).T + kappa)  # |e| ≤ drift
+        size = path.size + drift  # |θ̂| ≤ size
+        reach = size @ G_abs + c_abs  # |A|ᵀ(|A||θ̂| + |y|)
+        state_may_overflow = ~(size.max(axis=1) < largest_float)
+        largest_sum = np.maximum(reach.max(axis=1), max(G_abs.max(), 1)) * 2 * max(rate, 1)
+        sums_may_overflow = state_may_overflow | ~(largest_sum < largest_float)
+        state_may_overflow[1:] |= np.logical_or.accumulate(sums_may_overflow)[:-1]
+        sums_may_overflow |= state_may_overflow
 
-        for k in range(len(loss)):
-            drift = spread @ mode + kappa * mode.sum()  # |e| ≤ drift
-            size = np.abs(theta[k]) + drift  # |θ̂| ≤ size
-            reach = G_abs @ size + c_abs  # |A|ᵀ(|A||θ̂| + |y|)
-            tau = gamma * np.sqrt((size @ (reach + c_abs) + s) / n)
-            tau += residual_underflow(size, G_abs, n, precision)
-            curve = 0.5 * (curvature + kappa * largest) @ mode**2
-            root = np.sqrt(max(loss[k], 0)) + np.sqrt(curve)
-            tilt = np.abs(path.slope[k] @ eigen.vectors) + kappa * np.abs(path.slope[k]).sum()
-            evaluation = (2 * root + tau) * tau + gamma * (root + tau) ** 2
-            evaluation += 2 * precision.underflow
-            result.bound[k] = np.append(drift, tilt @ mode + curve + evaluation)
+        mode, size, reach = modes[path.epoch], size[path.epoch], reach[path.epoch]
+        tau = gamma * np.sqrt((np.sum(size * (reach + c_abs), axis=1) + s) / n)
+        tau += residual_underflow(size, G_abs, n, precision)
+        curve = 0.5 * mode**2 @ (curvature + kappa * curvature.max())
+        root = np.sqrt(np.maximum(path.wide[:, -1], 0)) + np.sqrt(curve)
+        tilt = np.abs(path.slope @ eigen.vectors)
+        tilt += kappa * np.abs(path.slope).sum(axis=1, keepdims=True)
+        evaluation = (2 * root + tau) * tau + gamma * (root + tau) ** 2 + 2 * precision.underflow
+        of_loss = np.sum(tilt * mode, axis=1) + curve + evaluation
+        bound = 1.01 * np.column_stack([drift[path.epoch], of_loss])
+        bound[~np.isfinite(bound)] = np.inf  # also inf − inf where γ is infinite
+        squares = n * (root + tau) ** 2
+    return _Bounds(
+        bound,
+        state_may_overflow[path.epoch],
+        sums_may_overflow[path.epoch] | ~(squares < largest_float),
+    )
 
-            state_may_overflow |= not size.max() < largest_float
-            largest_sum = max(reach.max(), G_abs.max(), 1) * 2 * max(rate, 1)
-            sums_may_overflow = state_may_overflow or not largest_sum < largest_float
-            result.state_may_overflow[k] = state_may_overflow
-            squares = n * (root + tau) ** 2
-            result.loss_may_overflow[k] = sums_may_overflow or not squares < largest_float
-            state_may_overflow = sums_may_overflow
 
-            local = rate * 2 / n * gamma_of_chain * reach + precision.unit * size
-            local += gradient_underflow(reach, size, G_abs, n, rate, precision)
-            mixed = kappa * (rate * largest * mode.sum() + local.sum())
-            mode = contraction * mode + local @ spread + mixed
-            if not np.isfinite(mode).all():
-                break  # beyond long double; the remaining rows stay unbounded
+def _modes(job: _Job, of_size: Wide, rest: Wide) -> Wide:
+    """Return ε (epochs + 1, d + 1), the bound on |Qᵀe|; inf once it is beyond long double.
 
-        result.bound[:] *= 1.01
-        result.bound[np.isnan(result.bound)] = np.inf  # inf − inf where γ is infinite
-    return result
+    A step adds at most |θ̂| · `of_size` + `rest`, and its own rounding.
+    """
+    precision, values, size = job.precision, job.eigen.values, job.path.size
+    p = len(values)
+    kappa = 10 * p * FLOAT64.unit
+    rate, spread = np.longdouble(job.lr), np.abs(job.eigen.vectors) + kappa
+    own = of_size + precision.unit * np.eye(p)
+    contraction = np.diag(np.abs(1 - rate * values)) + kappa * rate * np.abs(values).max()
+    modes: Wide = np.zeros(size.shape, dtype=np.longdouble)
+    if precision.conversions:
+        modes[0] = (precision.unit * size[0] + precision.underflow) @ spread
+
+    def carried(mode: Wide) -> Wide:
+        return np.asarray(mode @ contraction + mode @ spread.T @ own @ spread)
+
+    added = (size[:-1] @ own + rest) @ spread
+    transfer = carried(np.eye(p, dtype=np.longdouble)) if len(added) > p else None
+    for k, mode in enumerate(modes[:-1]):
+        modes[k + 1] = (carried(mode) if transfer is None else mode @ transfer) + added[k]
+    modes[np.isnan(modes)] = np.inf
+    return modes

@@ -27,8 +27,8 @@ from gradrace.bench.proof.exact_sums import Exacts, Wide
 from gradrace.bench.proof.oracle import (
     Flags,
     Sums,
-    gradient_underflow,
     residual_underflow,
+    step_errors,
     sums_without_rounding,
     term_roundings,
     unbounded,
@@ -143,15 +143,18 @@ class Steps:
         n, d = self.n, before.shape[1] - 1
         own = (d + 4) * np.finfo(np.longdouble).eps  # the error of long double here
         most = term_roundings(additions, d, precision)
-        any_order, exactly = (precision.growth(m + 2) for m in (most, min(most, self.roundings)))
+        any_order, exactly = (
+            step_errors(self.G_abs, self.c_abs, n, rate, precision.growth(m + 2) + own, precision)
+            for m in (most, min(most, self.roundings))
+        )
         spread = np.abs(np.eye(d + 1) - rate * (2 / np.longdouble(n)) * self.G)
         state, bound = before.astype(np.longdouble), np.zeros(before.shape, dtype=np.longdouble)
         for epoch in range(epochs):
             size = np.abs(state) + bound
-            reach = size @ self.G_abs + self.c_abs  # |A|ᵀ(|A||θ̂| + |y|)
-            gamma = np.where(first & (epoch == 0), exactly, any_order)[:, None] + own
-            local = rate * 2 / n * gamma * reach + precision.unit * size
-            local += gradient_underflow(reach, size, self.G_abs, n, rate, precision)
+            local = size @ any_order[0] + any_order[1]
+            if epoch == 0:
+                local[first] = size[first] @ exactly[0] + exactly[1]
+            local += precision.unit * size
             state = state - rate * (2 / np.longdouble(n)) * (state @ self.G - self.c)
             bound = bound @ spread + local if epoch else local
         bound += precision.unit * np.abs(after)

@@ -1,6 +1,7 @@
 """A backend in float32 is judged by the bound of float32: as strictly, with another u."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from gradrace.bench.data.samples import Dataset, small_integers, synthetic
 from gradrace.bench.learning.curvature import hessian
 from gradrace.bench.proof.agreement import Checked, check_backends, judge, piece_fault
 from gradrace.bench.proof.isolation import PIECES_LR, as_trajectory
-from gradrace.bench.proof.oracle import ExactTrajectory, exact_trajectory
+from gradrace.bench.proof.oracle import exact_trajectory
 from gradrace.bench.proof.precision import FLOAT32, FLOAT64
 from gradrace.bench.proof.problems import Problem, suite
 from gradrace.bench.proof.steps import Steps
@@ -209,7 +210,7 @@ def test_so_many_additions_that_nothing_is_certain_are_not_judged() -> None:
     assert FLOAT64.growth(2**24) == pytest.approx(2.0**-29)
     job = Problem("", np.ones((3, 1)), np.arange(3.0), 0.1, 2, np.zeros(1))
     exact = bound(job)
-    many = ExactTrajectory(exact.w, exact.b, exact.loss, exact.job._replace(chain=2**24))
+    many = replace(exact, job=exact.job._replace(chain=2**24))
     verdict = judge("", descend(ADDITIONS["forward"], job), many)
     assert verdict.reason == (
         "a float32 sum with 16,777,216 additions in a row has no error bound; add in blocks, and "
