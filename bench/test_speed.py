@@ -16,7 +16,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from gradrace.bench.findings.schema import BackendVerdict, BlockInfo
-from gradrace.bench.proof.isolation import describe
+from gradrace.bench.proof.returns import describe
 from gradrace.bench.race.plan import Arm, Plan
 from gradrace.bench.race.timed_backend import LEAST_BLOCK, Contestant
 

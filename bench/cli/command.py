@@ -150,7 +150,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"out of memory: {error}"
     from gradrace.backends.interface import InputError
-    from gradrace.bench.proof.isolation import BackendError
+    from gradrace.bench.proof.returns import BackendError
 
     if isinstance(error, InputError | BackendError):
         return str(error)

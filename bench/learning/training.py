@@ -28,7 +28,7 @@ from gradrace.bench.learning.standardizing import Scaling
 from gradrace.bench.learning.stopping import STALLED, Stopping
 from gradrace.bench.learning.trajectories import thinned, until_not_finite
 from gradrace.bench.machine import interrupts
-from gradrace.bench.proof.isolation import BackendError, as_trajectory, describe, precision_of
+from gradrace.bench.proof.returns import BackendError, as_trajectory, describe, precision_of
 
 CHUNK_SECONDS = 0.1
 MOST_ROWS = 100_000

@@ -67,8 +67,9 @@ def raceable() -> tuple[list[str], list[str]]:
     from gradrace.bench.data.samples import (
         synthetic,  # imported here, because importing NumPy takes a while
     )
-    from gradrace.bench.proof.isolation import BackendError, run_isolated
+    from gradrace.bench.proof.isolation import run_isolated
     from gradrace.bench.proof.problems import Problem
+    from gradrace.bench.proof.returns import BackendError
 
     (files, reasons), data = available(), synthetic(2, 1)
     sound = []

@@ -5,17 +5,22 @@ run that diverges, finite values turn to inf and nan when float64 overflows, and
 no tolerance to choose: a disagreement is a bug, never noise.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from gradrace import backends
 from gradrace.backends.interface import Floats, Integers, Trajectory
-from gradrace.bench.proof.isolation import PIECES_LR, BackendError, Outcome, run_isolated
+from gradrace.bench.machine.facts import affinity
+from gradrace.bench.proof.exercise import PIECES_LR
+from gradrace.bench.proof.isolation import SMALL, Isolated, Outcome
 from gradrace.bench.proof.oracle import (
     Exact,
     ExactTrajectory,
@@ -27,9 +32,15 @@ from gradrace.bench.proof.oracle import (
 )
 from gradrace.bench.proof.precision import FLOAT64
 from gradrace.bench.proof.problems import Problem
+from gradrace.bench.proof.returns import BackendError
+from gradrace.bench.proof.steps import Steps
 
 _RESUMED_EPOCHS, _RESUMED_EVERY = 20, 3
 _LEAST_SHARE = 1e3
+_WIDEST = 150
+"""Features from which on a problem is judged step by step; its exact run takes too long."""
+_AT_ONCE = 4
+"""Backends that are checked side by side, at most."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,8 @@ def check_backends(
 ) -> Iterator[Checked]:
     """Train each backend on `job`, from zero, in its own process, and judge it, one after another.
 
+    While one is judged, the next ones are at work, if the job is small.
+
     A second, short run starts from a given (w0, b0) and records only some epochs. There, predict,
     loss, gradients and update are evaluated if the backend has them. Then come the `others`, such
     as `problems.suite()`. `exact` is the `exact_trajectory` of the first run; `timeout` is in
@@ -102,21 +115,45 @@ def check_backends(
     others are compared with it bit for bit.
     """
     more = [*_resumed(job, exact), *others]
+    ordered = sorted(dict.fromkeys(specs), key=lambda name: name != backends.BASELINE)
+    small = job.prepared is None and job.X.size <= SMALL
+    at_once = min(len(affinity()) + 1, _AT_ONCE) if small else 1
     reference: Trajectory | None = None
-    for spec in sorted(dict.fromkeys(specs), key=lambda name: name != backends.BASELINE):
-        try:
-            outcome = run_isolated(spec, [job, *more], timeout)
-        except BackendError as error:
-            yield Checked(Verdict(spec, agrees=False, reason=str(error)))
-            continue
-        path = outcome.trajectories[0]
-        if spec == backends.BASELINE:
-            reference = path
-        verdict = judge(spec, path, outcome.bound(exact, 0), reference)
-        verdict = replace(verdict, pieces=tuple(dict.fromkeys(chain(*outcome.pieces))))
-        if verdict.agrees and (fault := _first_fault(more, outcome, job, exact.sums)):
-            verdict = replace(verdict, agrees=False, reason=fault)
-        yield Checked(verdict, path)
+    with ExitStack() as running:
+        started = (running.enter_context(Isolated(spec, [job, *more], timeout)) for spec in ordered)
+        at_work = deque(islice(started, at_once))
+        with threadpool_limits(1, "blas"):  # the backends need the cores
+            for problem in more:
+                _exact(problem, exact.sums if problem.X is job.X else None)
+        for spec in ordered:
+            current = at_work.popleft()
+            try:
+                outcome = current.outcome()
+            except BackendError as error:
+                checked = Checked(Verdict(spec, agrees=False, reason=str(error)))
+            else:
+                if spec == backends.BASELINE:
+                    reference = outcome.trajectories[0]
+                checked = _judged(spec, outcome, job, more, exact, reference)
+            at_work.extend(islice(started, 1))
+            yield checked
+
+
+def _judged(
+    spec: str,
+    outcome: Outcome,
+    job: Problem,
+    more: Sequence[Problem],
+    exact: ExactTrajectory,
+    reference: Trajectory | None,
+) -> Checked:
+    """Return the verdict on what a backend returned."""
+    path = outcome.trajectories[0]
+    verdict = judge(spec, path, outcome.bound(exact, 0), reference)
+    verdict = replace(verdict, pieces=tuple(dict.fromkeys(chain(*outcome.pieces))))
+    if verdict.agrees and (fault := _first_fault(more, outcome, job, exact.sums)):
+        verdict = replace(verdict, agrees=False, reason=fault)
+    return Checked(verdict, path)
 
 
 def _resumed(job: Problem, exact: ExactTrajectory) -> Iterator[Problem]:
@@ -159,20 +196,31 @@ def _each_fault(
     only: str = "",
 ) -> Iterator[str]:
     """Yield what is wrong on each problem, or an empty string; one is `judged` already."""
-    found = zip(outcome.trajectories, outcome.pieces, strict=False)
-    for i, (problem, (path, pieces)) in enumerate(zip(problems, found, strict=False)):
+    seen: set[Problem] = set()
+    found = zip(problems, outcome.trajectories, outcome.pieces, strict=False)
+    for i, (problem, path, pieces) in enumerate(found):
         if judged and problem is judged[0]:
             continue
         exact = _exact(problem, judged[1] if judged and problem.X is judged[0].X else None)
-        run = outcome.bound(exact.run, i)
-        fault = "" if only == "pieces" else judge("", path, run).reason
+        fault = "" if only == "pieces" else _fault(problem, path, outcome, i, exact.run)
         if exact.epoch is not None and not fault:
             fault = piece_fault(pieces, problem, exact.epoch.held_to(problem.n, outcome.precision))
-        yield fault and f"{problem.name}: {fault}"
+        yield fault and f"{problem.name}{', called again' * (problem in seen)}: {fault}"
+        seen.add(problem)
+
+
+def _fault(
+    problem: Problem, path: Trajectory, outcome: Outcome, i: int, exact: "ExactTrajectory | Steps"
+) -> str:
+    if isinstance(exact, ExactTrajectory):
+        return judge("", path, outcome.bound(exact, i)).reason
+    chains, start = outcome.chains[i], (np.asarray(problem.w0), problem.b0)
+    precision = outcome.precision
+    return exact.fault(path, problem.lr, *start, chains.gradient, precision, chains.loss)
 
 
 class _Exact(NamedTuple):
-    run: ExactTrajectory
+    run: ExactTrajectory | Steps
     epoch: ExactTrajectory | None
     """One epoch with α = 1 from the same start, to check predict, loss, gradients and update."""
 
@@ -183,12 +231,20 @@ _known: WeakKeyDictionary[Problem, _Exact] = WeakKeyDictionary()
 def _exact(problem: Problem, sums: Sums | None) -> _Exact:
     """Return the exact trajectories of a problem, computed once for all backends."""
     if problem not in _known:
-        sums = sums or sums_without_rounding(problem.X, problem.y)
-        start: dict[str, Any] = {"w0": problem.w0, "b0": problem.b0}
-        run = trajectory_of(sums, lr=problem.lr, epochs=problem.epochs, **start)
-        epoch = trajectory_of(sums, lr=1.0, epochs=1, **start) if problem.pieces else None
-        _known[problem] = _Exact(run, epoch)
+        _known[problem] = _computed(problem, sums)
     return _known[problem]
+
+
+def _computed(problem: Problem, sums: Sums | None) -> _Exact:
+    X, y = problem.X, problem.y
+    if X.shape[1] > _WIDEST:
+        return _Exact(Steps.of_small_integers(X, y, roundings=len(y) + X.shape[1] + 10), None)
+    sums = sums or sums_without_rounding(X, y)
+    start: dict[str, Any] = {"w0": problem.w0, "b0": problem.b0}
+    lr, epochs, every = problem.lr, problem.epochs, problem.every
+    run = trajectory_of(sums, lr=lr, epochs=epochs, every=every, **start)
+    epoch = trajectory_of(sums, lr=1.0, epochs=1, **start) if problem.pieces else None
+    return _Exact(run, epoch)
 
 
 def judge(
@@ -236,7 +292,7 @@ def piece_fault(pieces: Mapping[str, Floats], problem: Problem, exact: ExactTraj
     X, b = problem.X, problem.b0
     w = np.zeros(X.shape[1]) if problem.w0 is None else problem.w0
     slope, slope_bound, slope_may_overflow = _slope(exact, w, b)
-    start, gradients = np.append(w, b), pieces.get("gradients", slope)
+    start, gradients = np.append(w, b), pieces.get("gradients", np.ones(len(w) + 1))
     p, d = exact.precision, len(w)
     with np.errstate(over="ignore", invalid="ignore"):
         # ŷ and θ are computed here with rounding as well, so the bound is doubled

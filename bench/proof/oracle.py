@@ -68,6 +68,7 @@ nan once the largest float32 can be exceeded; but it may also keep its results i
 import warnings
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, localcontext
+from operator import mul
 from typing import NamedTuple
 
 import numpy as np
@@ -329,25 +330,27 @@ def _iterate(sums: Sums, start: Floats, lr: float, epochs: int, every: int) -> _
         slope=np.empty((m, p), dtype=np.longdouble),
         size=np.empty((epochs + 1, p), dtype=np.longdouble),
     )
-    theta: Exacts = _decimals(start)
-    scale = Decimal(2) / n
+    theta, rows_of_G, scale = list(map(Decimal, start.tolist())), G.tolist(), Decimal(2) / n
     step = Decimal(lr) * scale
     for first in range(0, epochs + 1, _BATCH):
         batch = []
         for _ in range(first, min(first + _BATCH, epochs + 1)):
             batch.append(theta)
-            theta = theta - step * (G @ theta - c)
-        states = np.array(batch)
+            pulls = (
+                sum(map(mul, row, theta)) - of_y for row, of_y in zip(rows_of_G, c, strict=True)
+            )
+            theta = [t - step * pull for t, pull in zip(theta, pulls, strict=True)]
+        states: Exacts = np.array(batch)
         path.size[first : first + len(batch)] = np.abs(_widen(states))
         rows = slice(*np.searchsorted(kept, (first, first + len(batch))))
         states = states[kept[rows] - first]
-        pulls = states @ G - c  # Aᵀr
-        losses = ((states * (pulls - c)).sum(axis=1) + s) / n
+        slopes = states @ G - c  # Aᵀr
+        losses = ((states * (slopes - c)).sum(axis=1) + s) / n
         exactly = np.column_stack([states, losses])
         near = path.near[rows] = exactly.astype(np.float64)
         finite = np.isfinite(near)
         path.rest[rows][finite] = exactly[finite] - _decimals(near[finite])
-        path.wide[rows], path.slope[rows] = _widen(exactly), _widen(scale * pulls)
+        path.wide[rows], path.slope[rows] = _widen(exactly), _widen(scale * slopes)
     return path
 
 

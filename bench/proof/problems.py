@@ -1,19 +1,27 @@
-"""Small problems made to expose mistakes.
+"""Small problems made to expose mistakes, and the order of calls that does the same.
 
 A single easy problem hides them. A loop that forgets the samples after the last whole block is
 right if there are none; a loop with a hard-coded rate is right if that happens to be the rate asked
-for. On the problems of the `suite`, such loops fail. They take a backend about a second.
+for; a loop that keeps something from call to call is right the first time. In the `suite`, such
+loops fail. It takes a backend about a second.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from gradrace.backends.interface import Floats
 from gradrace.bench.data.samples import synthetic
+
+Memory = Literal["in C order", "in Fortran order", "with gaps", "read-only"]
+"""How X and y lie in memory; with gaps, only every second place of each axis is used."""
+Start = Literal[
+    "an array", "read-only", "a view", "a list", "integers", "a list of integers", "float32"
+]
+"""What w0 is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +35,13 @@ class Problem:
     lr: float
     epochs: int
     w0: Floats | None = None
-    """None for zeros; then b0 and every are not passed to `train` either."""
+    """None for zeros."""
     b0: float = 0.0
     every: int = 1
     pieces: bool = False
     """Whether predict, loss, gradients and update are also checked at (w0, b0)."""
+    start: Start = "an array"
+    memory: Memory = "in C order"
     prepared: Any = None
     """What `prepare` would return, if the samples are not in memory; then X and y have no rows."""
     size: int = 0
@@ -47,16 +57,31 @@ _TAILS = {1: range(1, 41), 2: (1, 2, 3, 5, 8, 13, 19, 31), 3: (2, 4, 7, 11, 17, 
 """Features: numbers of samples that do not fill blocks of up to 32."""
 _BLOCKS = {
     1: [2**k + more for k in range(6, 12) for more in (-1, 0, 3)],
-    2: [63, 64, 129, 257, 515, 1_027, 4_099, 65_539],
-    13: [127, 256, 1_027, 8_209],
+    2: [63, 65, 129, 257, 515, 1_027, 4_099, 65_539],
+    13: [127, 1_027, 8_209],
 }
 """Features: numbers of samples just below, at and just above the sizes of blocks."""
 _LARGE_BLOCKS = [2**k + 3 for k in range(12, 19)]  # 65,539 and 262,147 are prime
-_WIDE = (4, 5, 7, 8, 9, 12, 16, 17, 24, 31, 33, 47, 65, 71, 100, 127, 131, 257)
+_FULL = {
+    1: [96, 160, 768, 3_000, 3_072, 10_000, 12_288, 61_440, 64_000, 100_000, 131_072],
+    2: [8, 64, 100, 200, 256, 500, 512, 1_000, 1_024, 4_096, 8_192, 65_536],
+    8: [8, 24, 32, 256, 1_000, 4_000, 4_096],
+}
+"""Features: numbers of samples that are whole multiples of the sizes of blocks."""
+_WIDE = (4, 5, 7, 8, 9, 12, 16, 17, 24, 31, 32, 33, 64, 65, 100, 127, 128, 131)
 """Numbers of features around the sizes of register blocks, and beyond."""
+_FULL_WIDE = [(64, 32), (100, 100), (128, 64), (1_000, 100), (64, 128)]
+_WIDEST = [(206, 200), (262, 256), (263, 257), (8, 1_000), (16, 1_024), (5, 1_027)]
+"""Samples and features"""
+_PIECES = (256, 257, 512, 515, 1_000, 1_024, 1_027, 4_096, 4_099, 65_536)
+"""Samples of which the optional functions get all as well."""
 _THINNED = [(0, 1), (0, 3), (1, 1), (1, 2), (2, 2), (6, 3), (7, 3), (5, 9), (12, 1), (300, 7)]
 """Pairs of epochs and `every`, which is 1, a divisor of the epochs, or neither."""
+_LONG = [(4_096, 64, 100), (32_768, 10_000, 1_000), (70_000, 7, 1_000)]
+"""Epochs, `every`, and how many times smaller than elsewhere the rate is: all of them move."""
 _CALLS = 40
+_TURNS = [(29, 2), (2_000, 12), (50_001, 1)]
+"""Samples and features of data sets that are easily mistaken for one another."""
 
 
 @cache
@@ -64,19 +89,31 @@ def properties() -> dict[str, tuple[Problem, ...]]:
     """Return what every backend must get right → the problems that show whether it does."""
     return {
         "sizes that do not fill blocks": (*_tails(), *_blocks()),
+        "sizes that fill blocks": tuple(_full()),
         "many features": tuple(_wide()),
-        "a given start, and only some epochs": tuple(_thinned()),
+        "any start, and only some epochs": tuple(_starts()),
+        "many epochs": tuple(_long()),
+        "samples anywhere in memory": tuple(_placed()),
         "columns of unlike size, zeros, large rates": tuple(_odd()),
+        "samples that invite shortcuts": (*_still(), *_alike(), *_whole(), *_tiny()),
         "divergence": tuple(_diverging()),
         "data at both ends of float64": tuple(_ends()),
-        "many calls": tuple(_again()),
+        "many calls, on data sets in turn": (*_again(), *_turns()),
     }
 
 
 @cache
 def suite() -> tuple[Problem, ...]:
-    """Return the problems that every backend must solve before it may race."""
+    """Return the calls that every backend must get right before it may race.
+
+    A problem that occurs several times is called again.
+    """
     return tuple(problem for group in properties().values() for problem in group)
+
+
+def number(problems: Sequence[Problem]) -> int:
+    """Return how many different problems these are."""
+    return len(set(problems))
 
 
 def _tails() -> Iterator[Problem]:
@@ -88,24 +125,71 @@ def _tails() -> Iterator[Problem]:
 def _blocks() -> Iterator[Problem]:
     for d, sizes in _BLOCKS.items():
         for n in sizes:
-            yield _problem(n, d, epochs=1)
+            yield _problem(n, d, epochs=1, pieces=n in _PIECES)
     for n in _LARGE_BLOCKS:
-        yield _problem(n, 1, epochs=1)
-    yield _problem(65_539, 10, epochs=3, every=2)
+        yield from [_problem(n, 1, epochs=1)] * (1 if n > 100_000 else 2)
+    yield _problem(65_539, 10, epochs=1)
+
+
+def _full() -> Iterator[Problem]:
+    for d, sizes in _FULL.items():
+        for n in sizes:
+            yield _problem(n, d, epochs=1, pieces=n in _PIECES)
 
 
 def _wide() -> Iterator[Problem]:
     for d in _WIDE:
-        yield _problem(d + 6, d, epochs=1, pieces=d in (17, 131))
+        yield _problem(d + 6, d, epochs=1, pieces=d in (17, 128))
         if d < 50:
             yield _problem(1 + d // 2, d, epochs=2)  # more features than samples
+    for n, d in _FULL_WIDE:
+        yield _problem(n, d, epochs=1)
+    for n, d in _WIDEST:
+        X, y = _integers(n, d), _integers(n, 1)[:, 0]
+        w0 = np.resize([0.5, -0.25, 0.75], d)
+        yield Problem(f"on {n:,} × {d:,} integers", X, y, 0.125 / d, 2, w0, 0.5)
 
 
-def _thinned() -> Iterator[Problem]:
+def _starts() -> Iterator[Problem]:
+    few = _problem(23, 2, epochs=1)
     for epochs, every in _THINNED:
-        yield _problem(23, 2, epochs, every)
+        given = replace(few, name=_name(23, 2, epochs, every), epochs=epochs, every=every)
+        yield given
+        yield replace(given, name=f"{given.name}, b0 = 0", b0=0.0)
+        yield from [replace(given, name=f"{given.name}, w0 = None", w0=None)] * 2
+        if epochs:
+            name = f"{given.name}, w0 = None, b0 = 0"
+            yield from [replace(given, name=name, w0=None, b0=0.0)] * 2
+    whole: list[Start] = ["integers", "a list of integers", "float32"]
+    free: list[Start] = ["read-only", "a view", "a list"]
+    for d in (2, 9):
+        some = _problem(31, d, epochs=5, every=2)
+        w0 = np.resize([2.0, -1.0, 3.0], d)
+        for start in (*whole, *free):
+            job = replace(some, name=f"{some.name}, w0 is {start}", start=start)
+            yield replace(job, w0=w0, b0=1) if start in whole else job
+        for start in free:
+            name = f"{_name(31, d, 0, 1)}, w0 is {start}"
+            yield replace(some, name=name, epochs=0, every=1, start=start)
     yield _problem(131, 3, epochs=40, every=7)
-    yield _problem(3, 1, epochs=10_007, every=1_000)
+
+
+def _long() -> Iterator[Problem]:
+    few = _problem(3, 1, epochs=10_007)
+    for epochs, every, slower in _LONG:
+        name = _name(3, 1, epochs, every)
+        yield replace(few, name=name, lr=few.lr / slower, epochs=epochs, every=every)
+    settling = np.array([[0.0], [0.3], [0.6]])  # at the end, a step is 10⁻¹³ of w
+    name = f"{_name(3, 1, 10_007, 1_000)}, that settle"
+    yield replace(few, name=name, X=settling, lr=0.05, every=1_000)
+
+
+def _placed() -> Iterator[Problem]:
+    places: list[Memory] = ["in Fortran order", "with gaps", "read-only"]
+    for n, d in ((19, 3), (256, 8), (1_027, 2), (4_096, 5)):
+        given = _problem(n, d, epochs=2, pieces=n < 1_000)
+        for memory in places:
+            yield replace(given, name=f"{given.name}, {memory}", memory=memory)
 
 
 def _odd() -> Iterator[Problem]:
@@ -121,9 +205,81 @@ def _odd() -> Iterator[Problem]:
     yield Problem("on 19 × 3 from zero", few.X, few.y, few.lr, 9)
 
 
+def _still() -> Iterator[Problem]:
+    """Yield runs of which a part does not move, or not yet, or hardly any more."""
+    pairs = np.array([[1.0], [-1.0], [2.0], [-2.0]])
+    flat, odd = np.full(4, 5.0), np.array([3.0, -3.0, 5.0, -5.0])
+    yield Problem("on 4 × 1 whose ∂L/∂w is 0", pairs, flat, 0.1, 9)
+    yield Problem("on 4 × 1 whose ∂L/∂b is 0", pairs, odd, 0.1, 9)
+    yield Problem(
+        "on 4 × 1 that start at the minimum", pairs, 3 * pairs[:, 0], 0.1, 9, np.full(1, 3.0)
+    )
+    signs = np.array([[1.0], [-1.0], [1.0], [-1.0]])  # L falls to 10⁻²⁸⁰, all digits still right
+    w0 = np.full(1, 0.75)
+    yield Problem("on 4 × 1 that fit perfectly", signs, np.zeros(4), 0.3, 350, w0, -0.3)
+    line = 0.75 * signs[:, 0] + 0.5
+    yield Problem("on 4 × 1 on a line", signs, line, 0.3, 60)
+    # L = 1/2 + w²/2, and w doubles every 40 epochs, first at 10⁻¹⁵
+    X, y = np.array([[0.0], [0.0], [1.5], [-1.5]]), np.array([1.0, -1.0, 0.0, 0.0])
+    w0 = np.full(1, 1e-15)
+    yield Problem("on 4 × 1 after a plateau", X, y, 2.0173 / 2.25, 2_400, w0, every=50)
+
+
+def _alike() -> Iterator[Problem]:
+    """Yield samples of which some equal others."""
+    few = _problem(20, 3, epochs=9)
+    for value in (3.0, 1.0):
+        X = few.X.copy()
+        X[:, 1] = value
+        yield _of(few, f"with a column of {value:g}", X, few.y, lr=few.lr / 4)
+    one = replace(few, w0=np.full(1, 0.25))
+    yield _of(one, "with nothing but 3", np.full((20, 1), 3.0), few.y, lr=0.05)
+    yield _of(few, "with repeated rows", few.X[np.arange(20) // 4], few.y, lr=few.lr)
+    yield _of(
+        few,
+        "with samples that occur twice",
+        np.tile(few.X[:10], (2, 1)),
+        np.tile(few.y[:10], 2),
+        lr=few.lr,
+    )
+    yield _of(few, "with equal columns", few.X[:, [0, 0, 2]], few.y, lr=few.lr)
+    ends = few.X.copy()
+    ends[-1] = -ends[0]
+    yield _of(few, "whose last row is minus the first", ends, few.y, lr=few.lr)
+    negative = -np.abs(few.X)
+    negative[[3, 8]] = [[0.0], [-0.0]]
+    yield _of(few, "without positive entries", negative, few.y, lr=few.lr)
+    x = one.X[:, :1] * np.sign(np.arange(20))[:, None]
+    yield _of(one, "whose first entry is 0", x, few.y, lr=few.lr)
+    X, y = np.full((65_539, 1), 0.1), np.full(65_539, 0.7)
+    yield Problem("on 65,539 × 1 equal samples", X, y, 0.03, 1, np.full(1, 0.3))
+
+
+def _whole() -> Iterator[Problem]:
+    """Yield integers whose squares, or sums of squares, no 32 or 64 bits hold."""
+    few = _integers(19, 2)
+    y = few[:, 1] - few[:, 0]
+    for power, lr in ((17, 2.0**-41), (32, 2.0**-70), (57, 2.0**-120)):
+        X = 2.0**power * (few + 7) + few[::-1] * 2.0 ** max(power - 50, 0)
+        yield Problem(f"on 19 × 2 integers of about 2^{power + 4}", X, y, lr, 5)
+
+
+def _tiny() -> Iterator[Problem]:
+    """Yield columns, and entries of a column, that look like rounding errors of others."""
+    few = _problem(19, 6, epochs=1)
+    X = few.X * np.array([1.0, 1e-5, 1e-9, 1e-14, 1e-20, 1e-100])
+    yield replace(few, name="on 19 × 6 with columns down to 10⁻¹⁰⁰", X=X, w0=None, b0=0.0)
+    x, y = few.X[:, :1].copy(), few.y.copy()
+    x[::3], y[::3] = 1e-14 * x[::3], 1e14 * y[::3]
+    yield replace(few, name="on 19 × 1 with entries of 10⁻¹⁴", X=x, y=y, w0=None, b0=0.0)
+
+
 def _diverging() -> Iterator[Problem]:
     few = _problem(19, 3, epochs=9)
     yield _of(few, "that diverges", few.X, few.y, lr=40.0, epochs=200)
+    yield Problem("on 1 × 1 that diverges", few.X[:1, :1], few.y[:1], 40.0, 200)
+    many = _problem(300, 2, epochs=1)
+    yield _of(many, "that diverges", many.X, many.y, lr=1e60, epochs=12)
 
 
 def _ends() -> Iterator[Problem]:
@@ -144,16 +300,51 @@ def _again() -> Iterator[Problem]:
         yield Problem(f"{like.name}, call {call}", like.X, like.y, lr, 3, w0, b0)
 
 
+def _turns() -> Iterator[Problem]:
+    """Yield four data sets in turn, twice, then two more, which take the places of two of them.
+
+    All have the same shape, the same first and last rows, and nearly all the same values in each
+    column: two of the targets, two of the entries, or both are exchanged.
+    """
+    for n, d in _TURNS:
+        first = replace(_problem(n, d, epochs=2), w0=None, b0=0.0)
+        middle = n // 20 * 10  # no multiple of 10 is exchanged
+        second = _exchanged(first, "two targets exchanged", y=middle + 3)
+        third = _exchanged(first, "two entries exchanged", X=middle + 3)
+        fourth = _exchanged(first, "both exchanged", X=middle + 3, y=middle + 3)
+        yield from [first, second, third, fourth] * 2
+        yield _exchanged(first, "two other targets exchanged", y=middle + 4)
+        yield _exchanged(first, "two other entries exchanged", X=middle + 4)
+
+
+def _exchanged(like: Problem, what: str, X: int | None = None, y: int | None = None) -> Problem:
+    """Exchange two targets, or two entries of the first column, from this index on."""
+    new = replace(like, name=f"{like.name}, {what}", X=like.X.copy(), y=like.y.copy())
+    for values, start in ((new.X[:, 0], X), (new.y, y)):
+        if start is not None:
+            values[[start, start + 4]] = values[[start + 4, start]]
+    return new
+
+
+def _integers(n: int, d: int) -> Floats:
+    """Return samples (n, d) of 1, …, 9, in an order without a period."""
+    values: Floats = np.random.default_rng([n, d]).integers(1, 10, (n, d)).astype(np.float64)
+    return values
+
+
 def _problem(n: int, d: int, epochs: int, every: int = 1, *, pieces: bool = False) -> Problem:
     """Return n samples of d features, with a start and a rate that no loop hard-codes."""
     rng = np.random.default_rng([n, d, epochs, every])
     data = synthetic(n, d, seed=n + d)
     lr = float(rng.uniform(0.02, 0.04)) / (1 + d / n)
     w0, b0 = rng.uniform(-1, 1, d), float(rng.uniform(-1, 1))
-    name = f"on {n:,} × {d:,}, {epochs:,} epoch{'s' * (epochs != 1)}" + (
-        f", every = {every:,}" if every > 1 else ""
-    )
+    name = _name(n, d, epochs, every)
     return Problem(name, data.X, data.y, lr, epochs, w0, b0, every, pieces)
+
+
+def _name(n: int, d: int, epochs: int, every: int) -> str:
+    thinned = f", every = {every:,}" if every > 1 else ""
+    return f"on {n:,} × {d:,}, {epochs:,} epoch{'s' * (epochs != 1)}{thinned}"
 
 
 def _of(like: Problem, what: str, X: Floats, y: Floats, lr: float, epochs: int = 9) -> Problem:

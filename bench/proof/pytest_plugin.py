@@ -86,7 +86,8 @@ class ConformanceTest(pytest.Item):
     def runtest(self) -> None:
         """Run the backend in a process of its own, and judge all that it returns."""
         from gradrace.bench.proof.agreement import fault_on
-        from gradrace.bench.proof.isolation import BackendError, run_isolated
+        from gradrace.bench.proof.isolation import run_isolated
+        from gradrace.bench.proof.returns import BackendError
 
         try:
             outcome = run_isolated(self.spec, self.problems, _TIMEOUT)

@@ -12,7 +12,7 @@ from gradrace.bench.learning.summary import exactly_summed, problem_of
 from gradrace.bench.machine.progress import Progress, silent
 from gradrace.bench.proof.agreement import Verdict, check_backends
 from gradrace.bench.proof.oracle import YARDSTICK, trajectory_of
-from gradrace.bench.proof.problems import suite
+from gradrace.bench.proof.problems import number, suite
 
 
 @dataclass
@@ -66,7 +66,7 @@ def check(
     epochs = affordable_epochs(data) if epochs is None else epochs
     rate = _rate(lr, data, epochs)
     others = suite()
-    found = Check(data, specs, rate, epochs, len(others))
+    found = Check(data, specs, rate, epochs, number(others))
     try:
         on_progress("computing the exact trajectory", 0, len(specs))
         exact = trajectory_of(exactly_summed(data), lr=rate, epochs=epochs)

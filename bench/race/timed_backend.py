@@ -20,14 +20,14 @@ from gradrace.bench.data.samples import Dataset, integers, small_integers
 from gradrace.bench.findings.schema import Growth
 from gradrace.bench.machine.usage import Memory, MemoryUse
 from gradrace.bench.proof.agreement import Verdict
-from gradrace.bench.proof.isolation import (
+from gradrace.bench.proof.precision import FLOAT64, Precision
+from gradrace.bench.proof.returns import (
     BackendError,
     as_trajectory,
     describe,
     longest_chains,
     precision_of,
 )
-from gradrace.bench.proof.precision import FLOAT64, Precision
 from gradrace.bench.proof.steps import Steps
 from gradrace.bench.race.cases import Case, parse, stable_limit
 from gradrace.bench.race.plan import Arm

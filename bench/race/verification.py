@@ -17,7 +17,7 @@ from gradrace.bench.findings.schema import BackendVerdict
 from gradrace.bench.proof.agreement import Checked, check_backends
 from gradrace.bench.proof.oracle import ExactTrajectory, exact_trajectory
 from gradrace.bench.proof.precision import BY_NAME
-from gradrace.bench.proof.problems import Problem, suite
+from gradrace.bench.proof.problems import Problem, number, suite
 from gradrace.bench.race.cases import REFERENCE
 from gradrace.bench.race.state import Race, Steps
 
@@ -39,7 +39,7 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
     exact = exact_trajectory(data.X, data.y, lr=lr, epochs=epochs)
     checked: list[Checked] = []
     others = suite()
-    race.about["problems"] = len(others)
+    race.about["problems"] = number(others)
     steps("checking the backends", 0)
     for result in check_backends(
         race.settings.backends,

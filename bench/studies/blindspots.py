@@ -19,7 +19,7 @@ import typer
 from gradrace import backends
 from gradrace.backends.interface import Floats, Trajectory
 from gradrace.bench.data.samples import Dataset, integers
-from gradrace.bench.proof.isolation import longest_chains
+from gradrace.bench.proof.returns import longest_chains
 from gradrace.bench.proof.steps import Steps
 from gradrace.bench.race.cases import make_case
 from gradrace.bench.race.timed_backend import integer_rate, known_steps

@@ -17,7 +17,7 @@ from gradrace.bench.learning.curvature import hessian
 from gradrace.bench.learning.least_squares import least_squares
 from gradrace.bench.learning.model import OF_A_MODEL, save
 from gradrace.bench.learning.training import train
-from gradrace.bench.proof.isolation import BackendError
+from gradrace.bench.proof.returns import BackendError
 from gradrace.bench.report.training import remarks
 from tests.conftest import FOREIGN, assert_same_bits
 

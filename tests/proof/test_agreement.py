@@ -12,9 +12,10 @@ from gradrace.backends.interface import Floats, Trajectory
 from gradrace.bench.data.samples import Dataset, reference_line, synthetic
 from gradrace.bench.learning.curvature import hessian
 from gradrace.bench.proof.agreement import judge, piece_fault
-from gradrace.bench.proof.isolation import PIECES_LR, longest_chains
+from gradrace.bench.proof.exercise import PIECES_LR
 from gradrace.bench.proof.oracle import ExactTrajectory, exact_trajectory
 from gradrace.bench.proof.problems import Problem
+from gradrace.bench.proof.returns import longest_chains
 from tests.variants import (
     CORRECT,
     WRONG,

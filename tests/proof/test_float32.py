@@ -15,10 +15,11 @@ from gradrace.backends.interface import Floats, Trajectory
 from gradrace.bench.data.samples import Dataset, small_integers, synthetic
 from gradrace.bench.learning.curvature import hessian
 from gradrace.bench.proof.agreement import Checked, check_backends, judge, piece_fault
-from gradrace.bench.proof.isolation import PIECES_LR, as_trajectory
-from gradrace.bench.proof.oracle import exact_trajectory
+from gradrace.bench.proof.exercise import PIECES_LR
+from gradrace.bench.proof.oracle import ExactTrajectory, exact_trajectory
 from gradrace.bench.proof.precision import FLOAT32, FLOAT64
 from gradrace.bench.proof.problems import Problem, suite
+from gradrace.bench.proof.returns import as_trajectory
 from gradrace.bench.proof.steps import Steps
 from tests.conftest import FOREIGN
 

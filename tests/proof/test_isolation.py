@@ -9,9 +9,10 @@ import pytest
 
 from gradrace.bench.data.samples import Dataset, synthetic
 from gradrace.bench.proof.agreement import Verdict, check_backends
-from gradrace.bench.proof.isolation import BackendError, run_isolated
+from gradrace.bench.proof.isolation import run_isolated
 from gradrace.bench.proof.oracle import exact_trajectory
 from gradrace.bench.proof.problems import Problem
+from gradrace.bench.proof.returns import BackendError
 from tests.conftest import FOREIGN, write_forger
 
 GOOD, BAD = str(FOREIGN / "good.py"), str(FOREIGN / "bad.py")

@@ -12,12 +12,16 @@ PROPERTIES = [
     "the reference line, every epoch",
     "predict, loss, gradients and update",
     "sizes that do not fill blocks",
+    "sizes that fill blocks",
     "many features",
-    "a given start, and only some epochs",
+    "any start, and only some epochs",
+    "many epochs",
+    "samples anywhere in memory",
     "columns of unlike size, zeros, large rates",
+    "samples that invite shortcuts",
     "divergence",
     "data at both ends of float64",
-    "many calls",
+    "many calls, on data sets in turn",
     "the arguments stay as they are",
 ]
 
@@ -51,10 +55,10 @@ def test_silent_unless_asked(tmp_path: Path) -> None:
 
 
 BROKEN = {
-    "lr = 0.005": ("a given start", r"w\[0\] at epoch 1: got .*, exact .* × the bound"),
+    "lr = 0.005": ("any start", r"w\[0\] at epoch 1: got .*, exact .* × the bound"),
     "X[0, 0] += 1": ("the arguments stay", "it changed the samples passed to prepare"),
     "raise OSError('no disk')": ("divergence", "raised OSError: no disk (mine.py, line"),
-    "every = 1": ("a given start", "shape"),
+    "every = 1": ("any start", "shape"),
 }
 
 

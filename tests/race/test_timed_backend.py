@@ -8,7 +8,7 @@ import pytest
 
 from gradrace.backends.interface import Floats, Samples
 from gradrace.bench.machine.usage import Memory
-from gradrace.bench.proof.isolation import BackendError
+from gradrace.bench.proof.returns import BackendError
 from gradrace.bench.race import timed_backend
 from gradrace.bench.race.cases import Case
 from gradrace.bench.race.plan import Arm
