@@ -24,8 +24,8 @@ if TYPE_CHECKING:  # with `as`, type checkers know that these names are public
     from gradrace.bench.api.studies import rates as rates
     from gradrace.bench.data.samples import Dataset as Dataset
     from gradrace.bench.data.samples import reference_line as reference_line
-    from gradrace.bench.proof.isolation import BackendError as BackendError
     from gradrace.bench.proof.oracle import exact_trajectory as exact_trajectory
+    from gradrace.bench.proof.returns import BackendError as BackendError
     from gradrace.bench.race.run import resume as resume
     from gradrace.bench.race.run import run as run
     from gradrace.bench.race.scale import scale as scale
@@ -37,8 +37,8 @@ _NAMES = {
     "bench.api.models": "Fit UnfinishedWarning fit load",
     "bench.api.studies": "Race Rates Verdicts advise check compare race rates",
     "bench.data.samples": "Dataset reference_line",
-    "bench.proof.isolation": "BackendError",
     "bench.proof.oracle": "exact_trajectory",
+    "bench.proof.returns": "BackendError",
     "bench.race.run": "resume run",
     "bench.race.scale": "scale",
 }

@@ -221,6 +221,7 @@ def check(
     features: Sequence[Any] = (),
     lr: Rate = "auto",
     epochs: int | None = None,
+    cases: Sequence[str] | str = (),
     timeout: float | None = 60.0,
     drop_missing: bool = False,
     decimal: str = ".",
@@ -230,7 +231,8 @@ def check(
 
     X, y, target, features, drop_missing, decimal and encoding are those of `fit`. `backends` are
     names, .py files or modules, by default all built-in ones. `epochs` defaults to 1,000, or fewer
-    for large data; `timeout` is in seconds per backend.
+    for large data. With `cases`, such as "1e6x10", they must also be right on synthetic samples of
+    these sizes. `timeout` is in seconds per backend, for the data and for each case.
 
     Raises:
         InputTypeError, InputValueError: an argument cannot be used.
@@ -247,6 +249,7 @@ def check(
             specs,
             lr=rate(lr),
             epochs=whole(epochs),
+            cases=listed("cases", cases),
             timeout=timeout,
             on_progress=on_progress,
         )

@@ -57,6 +57,15 @@ def check(
             help="Number of updates.  [default: 10,000; for a table, 1,000 or fewer]",
         ),
     ] = None,
+    case: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NxD",
+            help="Also check on this many synthetic samples and features, like 1e6x10; this takes "
+            "as long as about 20 epochs there. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     timeout: Timeout = None,
     scheduler: Scheduler = None,
     json: Annotated[
@@ -67,7 +76,8 @@ def check(
 
     Trains with each backend, and compares w, b and the loss after every epoch with their exact
     values. The table shows the largest error of each, as a share of the largest error that
-    rounding can cause. Each backend must also solve small problems that expose mistakes.
+    rounding can cause. Each backend must also solve small problems that expose mistakes. A mistake
+    that is made only at larger sizes shows with --case.
 
     A table that takes more than half of the free memory is read in parts: once to sum it without
     rounding, and once more by the backend that is checked.
@@ -98,9 +108,14 @@ def check(
             if isinstance(table, Files)
             else table
         )
-        limit = limit_of(timeout, samples)
         found = checking.check(
-            samples, specs, lr=rate, epochs=epochs, timeout=limit, on_progress=on_progress
+            samples,
+            specs,
+            lr=rate,
+            epochs=epochs,
+            cases=case or (),
+            timeout=timeout if case else limit_of(timeout, samples),
+            on_progress=on_progress,
         )
     show_lines(check_report(found))
     if json is not None:

@@ -122,9 +122,10 @@ def check_backends(
     with ExitStack() as running:
         started = (running.enter_context(Isolated(spec, [job, *more], timeout)) for spec in ordered)
         at_work = deque(islice(started, at_once))
+        _latest[:] = [(job.X, job.y, exact.sums)]
         with threadpool_limits(1, "blas"):  # the backends need the cores
             for problem in more:
-                _exact(problem, exact.sums if problem.X is job.X else None)
+                _exact(problem)
         for spec in ordered:
             current = at_work.popleft()
             try:
@@ -134,7 +135,7 @@ def check_backends(
             else:
                 if spec == backends.BASELINE:
                     reference = outcome.trajectories[0]
-                checked = _judged(spec, outcome, job, more, exact, reference)
+                checked = _judged(spec, outcome, more, exact, reference)
             at_work.extend(islice(started, 1))
             yield checked
 
@@ -142,7 +143,6 @@ def check_backends(
 def _judged(
     spec: str,
     outcome: Outcome,
-    job: Problem,
     more: Sequence[Problem],
     exact: ExactTrajectory,
     reference: Trajectory | None,
@@ -151,7 +151,13 @@ def _judged(
     path = outcome.trajectories[0]
     verdict = judge(spec, path, outcome.bound(exact, 0), reference)
     verdict = replace(verdict, pieces=tuple(dict.fromkeys(chain(*outcome.pieces))))
-    if verdict.agrees and (fault := _first_fault(more, outcome, job, exact.sums)):
+    rest = replace(
+        outcome,
+        trajectories=outcome.trajectories[1:],
+        pieces=outcome.pieces[1:],
+        chains=outcome.chains[1:],
+    )
+    if verdict.agrees and (fault := fault_on(more, rest) or outcome.failure):
         verdict = replace(verdict, agrees=False, reason=fault)
     return Checked(verdict, path)
 
@@ -177,36 +183,17 @@ def fault_on(problems: Sequence[Problem], outcome: Outcome, only: str = "") -> s
 
     With `only` = "pieces", only predict, loss, gradients and update are judged.
     """
-    return next(filter(None, _each_fault(problems, outcome, None, only)), "")
-
-
-def _first_fault(problems: Sequence[Problem], outcome: Outcome, job: Problem, sums: Sums) -> str:
-    """Return what is wrong on the first problem with a fault, or an empty string.
-
-    `sums` are those of the samples of `job`, which a problem may share.
-    """
-    found = _each_fault([job, *problems], outcome, (job, sums))
-    return next(filter(None, found), outcome.failure)
-
-
-def _each_fault(
-    problems: Sequence[Problem],
-    outcome: Outcome,
-    judged: tuple[Problem, Sums] | None,
-    only: str = "",
-) -> Iterator[str]:
-    """Yield what is wrong on each problem, or an empty string; one is `judged` already."""
     seen: set[Problem] = set()
     found = zip(problems, outcome.trajectories, outcome.pieces, strict=False)
     for i, (problem, path, pieces) in enumerate(found):
-        if judged and problem is judged[0]:
-            continue
-        exact = _exact(problem, judged[1] if judged and problem.X is judged[0].X else None)
-        fault = "" if only == "pieces" else _fault(problem, path, outcome, i, exact.run)
-        if exact.epoch is not None and not fault:
-            fault = piece_fault(pieces, problem, exact.epoch.held_to(problem.n, outcome.precision))
-        yield fault and f"{problem.name}{', called again' * (problem in seen)}: {fault}"
+        run, epoch = _exact(problem)
+        fault = "" if only == "pieces" else _fault(problem, path, outcome, i, run)
+        if epoch is not None and not fault:
+            fault = piece_fault(pieces, problem, epoch.held_to(problem.n, outcome.precision))
+        if fault:
+            return f"{problem.name}{', called again' * (problem in seen)}: {fault}"
         seen.add(problem)
+    return ""
 
 
 def _fault(
@@ -214,8 +201,11 @@ def _fault(
 ) -> str:
     if isinstance(exact, ExactTrajectory):
         return judge("", path, outcome.bound(exact, i)).reason
-    chains, start = outcome.chains[i], (np.asarray(problem.w0), problem.b0)
-    precision = outcome.precision
+    w0 = np.zeros(problem.X.shape[1]) if problem.w0 is None else problem.w0
+    chains, precision = outcome.chains[i], outcome.precision
+    start = w0, problem.b0
+    if problem.roundings:  # hardly any, whatever the chain
+        return exact.fault(path, problem.lr, *start, precision=precision)
     return exact.fault(path, problem.lr, *start, chains.gradient, precision, chains.loss)
 
 
@@ -226,20 +216,26 @@ class _Exact(NamedTuple):
 
 
 _known: WeakKeyDictionary[Problem, _Exact] = WeakKeyDictionary()
+_latest: list[tuple[Floats, Floats, Sums]] = []
+"""The samples that were summed last: the next problem often has the same ones."""
 
 
-def _exact(problem: Problem, sums: Sums | None) -> _Exact:
+def _exact(problem: Problem) -> _Exact:
     """Return the exact trajectories of a problem, computed once for all backends."""
     if problem not in _known:
-        _known[problem] = _computed(problem, sums)
+        _known[problem] = _computed(problem)
     return _known[problem]
 
 
-def _computed(problem: Problem, sums: Sums | None) -> _Exact:
-    X, y = problem.X, problem.y
-    if X.shape[1] > _WIDEST:
-        return _Exact(Steps.of_small_integers(X, y, roundings=len(y) + X.shape[1] + 10), None)
-    sums = sums or sums_without_rounding(X, y)
+def _computed(problem: Problem) -> _Exact:
+    X, y, (n, d) = problem.X, problem.y, problem.X.shape
+    if d > _WIDEST:
+        return _Exact(Steps.of_small_integers(X, y, roundings=n + d + 10), None)
+    if not (_latest and _latest[0][0] is X and _latest[0][1] is y):
+        _latest[:] = [(X, y, sums_without_rounding(X, y))]
+    sums = _latest[0][2]
+    if problem.roundings:
+        return _Exact(Steps.of(X, y, sums, problem.roundings), None)
     start: dict[str, Any] = {"w0": problem.w0, "b0": problem.b0}
     lr, epochs, every = problem.lr, problem.epochs, problem.every
     run = trajectory_of(sums, lr=lr, epochs=epochs, every=every, **start)

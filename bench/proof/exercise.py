@@ -171,7 +171,8 @@ class _Stock:
             whole = room[1:].reshape(places, order="F" if memory == "in Fortran order" else "C")
             return whole[(slice(None, None, step),) * values.ndim]
 
-        array, others = view(), []
+        array = view()
+        others: list[Floats] = []
         while wanted and id(array) != wanted and len(others) < _MOST_OTHERS:
             others.append(array)  # so that the next one gets another id
             array = view()

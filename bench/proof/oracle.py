@@ -340,14 +340,15 @@ def _iterate(sums: Sums, start: Floats, lr: float, epochs: int, every: int) -> _
                 sum(map(mul, row, theta)) - of_y for row, of_y in zip(rows_of_G, c, strict=True)
             )
             theta = [t - step * pull for t, pull in zip(theta, pulls, strict=True)]
-        states: Exacts = np.array(batch)
+        states: Exacts = np.array(batch, dtype=object)
         path.size[first : first + len(batch)] = np.abs(_widen(states))
         rows = slice(*np.searchsorted(kept, (first, first + len(batch))))
         states = states[kept[rows] - first]
         slopes = states @ G - c  # Aᵀr
         losses = ((states * (slopes - c)).sum(axis=1) + s) / n
         exactly = np.column_stack([states, losses])
-        near = path.near[rows] = exactly.astype(np.float64)
+        near: Floats = exactly.astype(np.float64)
+        path.near[rows] = near
         finite = np.isfinite(near)
         path.rest[rows][finite] = exactly[finite] - _decimals(near[finite])
         path.wide[rows], path.slope[rows] = _widen(exactly), _widen(scale * slopes)
@@ -456,7 +457,7 @@ def _rounding_bounds(job: _Job) -> _Bounds:
         tilt += kappa * np.abs(path.slope).sum(axis=1, keepdims=True)
         evaluation = (2 * root + tau) * tau + gamma * (root + tau) ** 2 + 2 * precision.underflow
         of_loss = np.sum(tilt * mode, axis=1) + curve + evaluation
-        bound = 1.01 * np.column_stack([drift[path.epoch], of_loss])
+        bound: Wide = np.column_stack([drift[path.epoch], of_loss]) * np.longdouble(1.01)
         bound[~np.isfinite(bound)] = np.inf  # also inf − inf where γ is infinite
         squares = n * (root + tau) ** 2
     return _Bounds(

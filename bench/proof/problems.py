@@ -42,6 +42,9 @@ class Problem:
     """Whether predict, loss, gradients and update are also checked at (w0, b0)."""
     start: Start = "an array"
     memory: Memory = "in C order"
+    roundings: int = 0
+    """How often a term may be rounded in the first epoch, if the samples are integers, and that is
+    less often than elsewhere. Such a run is judged step by step."""
     prepared: Any = None
     """What `prepare` would return, if the samples are not in memory; then X and y have no rows."""
     size: int = 0

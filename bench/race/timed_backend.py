@@ -16,20 +16,23 @@ import numpy as np
 from gradrace import backends
 from gradrace.backends.interface import Backend, InputError
 from gradrace.bench.data.files import write_bytes
-from gradrace.bench.data.samples import Dataset, integers, small_integers
+from gradrace.bench.data.samples import Dataset
 from gradrace.bench.findings.schema import Growth
 from gradrace.bench.machine.usage import Memory, MemoryUse
 from gradrace.bench.proof.agreement import Verdict
 from gradrace.bench.proof.precision import FLOAT64, Precision
+from gradrace.bench.proof.problems import Problem
 from gradrace.bench.proof.returns import (
     BackendError,
+    Chains,
     as_trajectory,
     describe,
     longest_chains,
     precision_of,
 )
 from gradrace.bench.proof.steps import Steps
-from gradrace.bench.race.cases import Case, parse, stable_limit
+from gradrace.bench.race.cases import Case, parse
+from gradrace.bench.race.one_size import from_a_start, on_integers, samples_of
 from gradrace.bench.race.plan import Arm
 
 LEAST_BLOCK = 0.008
@@ -46,13 +49,6 @@ _LEAST_SETUP = 4
 _WARM_UP_CALLS = 5
 _MOST_VALUES = 1_000_000
 """Epochs times features that a call may record to find out how long an epoch takes."""
-
-# What is judged besides the timed calls
-_FROM_A_START = 7, 3
-"""Epochs, and every which of them is recorded."""
-_INTEGER_EPOCHS = 4
-_SAMPLES_PER_ROUNDING = 64
-"""The least samples after which a loop may round sums of integers."""
 
 # To find out whether a call takes longer on all samples than on some of them
 _FEWER_SAMPLES = 8
@@ -148,10 +144,10 @@ class Contestant:
         """Prepare `arm`; the limits and `exact` are those of a plan, `log` gets the verdict."""
         self.job, self.calls = arm.job, arm.calls
         self._arm, self._log = arm, log
-        self._steps, on_integers = _known(arm.case, exact)
+        self._steps, on_whole = _known(arm.case, exact)
         try:
-            self._make_ready(arm.backend, _samples(self.job.n, self.job.d), budget, longest)
-            fault = "" if self.too_slow else self._fault(budget, on_integers)
+            self._make_ready(arm.backend, samples_of(self.job.n, self.job.d), budget, longest)
+            fault = "" if self.too_slow else self._fault(budget, on_whole)
         except (Exception, SystemExit) as error:  # a foreign backend may raise anything
             ours = isinstance(error, BackendError | InputError)
             fault = str(error) if ours else describe(error)
@@ -291,7 +287,7 @@ class Contestant:
         self.call.epochs = epochs
         return _timed(self.call)[0]
 
-    def _fault(self, budget: float | None, on_integers: Steps) -> str:
+    def _fault(self, budget: float | None, on_whole: Steps) -> str:
         """Make and judge the call that will be timed; with a budget, also one on integers."""
         seconds = self._call(self.job.epochs)
         self.first = self.first or seconds
@@ -302,40 +298,33 @@ class Contestant:
         self.memory = self.memory or self._memory.growth()
         fault = self.call.fault(self._steps)
         if budget is not None and not fault:
-            fault = self._fault_elsewhere() or self._fault_on_integers(on_integers)
+            fault = self._fault_elsewhere(on_whole)
             self.growth = self._growth()
         gc.collect()
         gc.freeze()  # the many lists of `python` would slow down every later collection
         return fault
 
-    def _fault_elsewhere(self) -> str:
-        """Judge a run unlike those timed: from a given start, with `every` > 1, at a large rate."""
-        d, rng = self.job.d, np.random.default_rng()
-        w0, b0 = rng.uniform(-1, 1, d), float(rng.uniform(-1, 1))
-        lr = float(rng.uniform(0.7, 0.8)) * stable_limit(self.job.n, d)
-        (epochs, every), precision = _FROM_A_START, self.precision
-        result = self.module.train(
-            self.call.data, lr=lr, epochs=epochs, w0=w0.copy(), b0=b0, every=every
-        )
-        path = as_trajectory(result, epochs, d, every, precision)
+    def _fault_elsewhere(self, on_whole: Steps) -> str:
+        """Judge a run unlike those timed, and epochs on integers."""
+        samples = samples_of(self.job.n, self.job.d)
+        start, whole = from_a_start(self.job, samples), on_integers(self.job, self.precision)
+        if self.precision is not FLOAT64:
+            on_whole = Steps.of_small_integers(whole.X, whole.y, whole.roundings)
         chains = self.call.chains
-        fault = self._steps.fault(path, lr, w0, b0, chains.gradient, precision, chains.loss)
-        return fault and f"from a given w0, b0, with every={every}: {fault}"
-
-    def _fault_on_integers(self, steps: Steps) -> str:
-        """Judge epochs whose sums hardly round, which shows what the bound for n terms hides."""
-        (n, d), precision = (self.job.n, self.job.d), self.precision
-        samples, lr = integers(n, d), integer_rate(d)
-        if precision is not FLOAT64:
-            samples, lr = small_integers(n, d), 2.0 ** -(26 + d.bit_length())
-            few = len(samples.y) // _SAMPLES_PER_ROUNDING + d + 10 + precision.conversions
-            steps = Steps.of_small_integers(samples.X, samples.y, few)
-        result = self.module.train(
-            self.module.prepare(samples.X, samples.y), lr=lr, epochs=_INTEGER_EPOCHS
+        return self._fault_on(start, self.call.data, self._steps, chains) or self._fault_on(
+            whole, self.module.prepare(whole.X, whole.y), on_whole
         )
-        path = as_trajectory(result, _INTEGER_EPOCHS, d, precision=precision)
-        fault = steps.fault(path, lr, np.zeros(d), 0.0, precision=precision)
-        return fault and f"on {samples.name}: {fault}"
+
+    def _fault_on(self, job: Problem, data: Any, steps: Steps, chains: Chains | None = None) -> str:
+        w0 = np.zeros(self.job.d) if job.w0 is None else job.w0
+        start: dict[str, Any] = (
+            {} if job.w0 is None else {"w0": w0.copy(), "b0": job.b0, "every": job.every}
+        )
+        result = self.module.train(data, lr=job.lr, epochs=job.epochs, **start)
+        path = as_trajectory(result, job.epochs, self.job.d, job.every, self.precision)
+        gradient, loss = chains or (None, None)
+        fault = steps.fault(path, job.lr, w0, job.b0, gradient, self.precision, loss)
+        return fault and f"{job.name}: {fault}"
 
     def _growth(self) -> Growth | None:
         """Time calls on all samples and on an eighth, in turn, until the difference is clear.
@@ -349,7 +338,7 @@ class Contestant:
         )
         if not job.n:
             return None
-        samples = _samples(self.job.n, job.d)
+        samples = samples_of(self.job.n, job.d)
         few = self.module.prepare(samples.X[: job.n].copy(), samples.y[: job.n].copy())
         part = Calls(self.module, few, job)
         _timed(part)  # compiles, maybe
@@ -364,28 +353,18 @@ class Contestant:
         return {"whole": whole / passes, "more": (whole - least) / passes}
 
 
-def integer_rate(d: int) -> float:
-    """Return a rate for `data.integers` of d features: a power of 2, and stable."""
-    return 2.0 ** -(51 + d.bit_length())
-
-
 def write_steps(job: Case, folder: Path) -> None:
     """Write the exact sums, by which sessions judge a case, to `folder`; not the trajectory."""
     known = pickle.dumps(known_steps(job), protocol=pickle.HIGHEST_PROTOCOL)
     write_bytes(folder / job.name, known)
-    _samples.cache_clear()
+    samples_of.cache_clear()
 
 
 def known_steps(job: Case) -> tuple[Steps, Steps]:
     """Return the steps on the samples of a case, and on integers of its size."""
-    samples, whole = _samples(job.n, job.d), integers(job.n, job.d)
-    few = len(whole.y) // _SAMPLES_PER_ROUNDING + job.d + 10
+    samples, whole = samples_of(job.n, job.d), on_integers(job)
+    few = whole.roundings
     return Steps.of(samples.X, samples.y), Steps.of(whole.X, whole.y, roundings=few)
-
-
-@cache
-def _samples(n: int, d: int) -> Dataset:
-    return Case(n, d, 1.0, 1).samples()
 
 
 @cache

@@ -42,9 +42,11 @@ def _answer(found: "Check") -> Iterator[str]:
         return
     if agreeing == judged:
         count = {1: "The backend", 2: "Both backends"}.get(judged, f"All {judged} backends")
+    sizes = " and ".join(f"{case.n:,} × {case.d:,}" for case in found.cases)
+    also = f", and at {sizes}" if sizes else ""
     yield (
         f"{count} agree{'s' * (agreeing < 2)} with the exact trajectory on this data and on "
-        f"{found.problems:,} small problems that expose mistakes."
+        f"{found.problems:,} small problems that expose mistakes{also}."
     )
     for verdict in found.verdicts:
         if not verdict.agrees:

@@ -22,7 +22,8 @@ from gradrace.bench.data.samples import Dataset, integers
 from gradrace.bench.proof.returns import longest_chains
 from gradrace.bench.proof.steps import Steps
 from gradrace.bench.race.cases import make_case
-from gradrace.bench.race.timed_backend import integer_rate, known_steps
+from gradrace.bench.race.one_size import integer_rate
+from gradrace.bench.race.timed_backend import known_steps
 
 FEATURES = 2
 _RIGHT = ("numpy", "numba", "numba-simd", "numba-parallel", "gram")

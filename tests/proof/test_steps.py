@@ -12,7 +12,7 @@ from gradrace.backends.interface import Floats, Trajectory
 from gradrace.bench.data.samples import Dataset, integers, synthetic
 from gradrace.bench.learning.curvature import hessian
 from gradrace.bench.proof.steps import Steps
-from gradrace.bench.race.timed_backend import integer_rate
+from gradrace.bench.race.one_size import integer_rate
 from tests.variants import CORRECT, WRONG, Loop
 
 Kind = type[Loop]

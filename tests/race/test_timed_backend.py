@@ -11,6 +11,7 @@ from gradrace.bench.machine.usage import Memory
 from gradrace.bench.proof.returns import BackendError
 from gradrace.bench.race import timed_backend
 from gradrace.bench.race.cases import Case
+from gradrace.bench.race.one_size import samples_of
 from gradrace.bench.race.plan import Arm
 from gradrace.bench.race.timed_backend import Contestant
 
@@ -113,7 +114,7 @@ class OnAFakeClock:
         arm = Contestant.__new__(Contestant)
         arm._arm = Arm("1000000x1@10", "fake", precision=precision)
         arm.job = Case(1_000_000, 1, 0.1, 10)
-        samples = timed_backend._samples(arm.job.n, 1)
+        samples = samples_of(arm.job.n, 1)
         arm._make_ready("fake", samples, budget=0.02, longest=longest)
         return arm
 
