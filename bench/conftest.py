@@ -135,6 +135,9 @@ def merged(blocks: list[Metadata]) -> list[Metadata]:
         first.param = f"{first.params['case']}-{first.params['backend']}"
         first.extra_info["repetitions"] = [part.params["repetition"] for part in timed]
         first.extra_info["cores"] = median(part.extra_info["cores"] for part in timed)
+        first.extra_info["changed"] = sorted(
+            {what for part in parts for what in part.extra_info["changed"]}
+        )
         first.extra_info["signatures"] = _most_compiled(
             part.extra_info["signatures"] for part in parts
         )

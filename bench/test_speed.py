@@ -16,11 +16,13 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from gradrace.bench.findings.schema import BackendVerdict, BlockInfo
+from gradrace.bench.machine.surroundings import Surroundings
 from gradrace.bench.proof.returns import describe
 from gradrace.bench.race.plan import Arm, Plan
 from gradrace.bench.race.timed_backend import LEAST_BLOCK, Contestant
 
 _contestant = cache(Contestant)
+_surroundings = cache(Surroundings)
 
 
 def _time(benchmark: BenchmarkFixture, racer: Contestant) -> None:
@@ -54,7 +56,9 @@ def test_train(
     benchmark: BenchmarkFixture, arm: Arm, plan: Plan, repetition: int, log: Callable[..., None]
 ) -> None:
     """Time `train` with every epoch recorded; `prepare` and compilation stay outside."""
+    surroundings = _surroundings()  # of the race, before the first backend is loaded
     racer = _contestant(arm, plan.budget, plan.longest, plan.exact, log)
+    racer.changed.update(surroundings.restore())
     if not (verdict := racer.verdict).agrees:
         pytest.fail(f"not timed, {verdict.reason}")
     if racer.too_slow:
@@ -80,9 +84,11 @@ def test_train(
         "compile": racer.compile,
         "cores": 0.0,
         "growth": racer.growth,
+        "preparing": racer.preparing,
         "setup": racer.setup,
         "memory": racer.memory,
         "calibrates": racer.calls is None,
+        "changed": [],
     }
     benchmark.extra_info.update(info)
     before = racer.signatures()
@@ -94,5 +100,7 @@ def test_train(
     if not racer.verdict.agrees:
         benchmark.has_error = True  # so that no time of this backend is kept
         pytest.fail(racer.verdict.reason)
+    racer.changed.update(surroundings.restore())
+    benchmark.extra_info["changed"] = sorted(racer.changed)
     benchmark.extra_info["signatures"] = [before, racer.signatures()]
     log("block", case=job.name, arm=arm.label, repetition=repetition)

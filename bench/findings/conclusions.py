@@ -46,6 +46,10 @@ _VISIBLE_READING = 0.05
 _VISIBLE_PASSES = 0.02
 """The share of a call below which its passes cannot be distinguished from its setup."""
 
+_MORE_THAN_CONVERTING, _LEAST_PREPARING = 3.0, 0.001
+"""How many times as long as converting and copying the samples `prepare` must take, and how many
+seconds longer, to count as set-up: it then does some of the work."""
+
 Arms = Mapping[tuple[str, bool], Benchmark]
 """Backend, and whether it is the duplicate → its times."""
 
@@ -65,7 +69,10 @@ def conclude(content: ResultFile) -> None:
 def _case_findings(case: Case, benchmarks: Sequence[Benchmark], about: About) -> CaseFindings:
     """Return the case with a row per backend and the A/A floor."""
     arms = {
-        (arm["extra_info"]["backend"], arm["extra_info"]["duplicate"]): arm for arm in benchmarks
+        (arm["extra_info"]["backend"], arm["extra_info"]["duplicate"]): _with_preparing(
+            case, arm, about
+        )
+        for arm in benchmarks
     }
     doubled, aa, floor = _noise(arms)
     baseline = about["settings"]["baseline"]
@@ -86,6 +93,25 @@ def _case_findings(case: Case, benchmarks: Sequence[Benchmark], about: About) ->
         "arms": rows,
         "fastest": _fastest(rows, arms, floor),
     }
+
+
+def _with_preparing(case: Case, arm: Benchmark, about: About) -> Benchmark:
+    """Return an arm whose calls include `prepare`, if that counts as set-up."""
+    if not (more := _counted(_trial(about, case, arm["extra_info"]))):
+        return arm
+    more /= arm["extra_info"]["epochs"] + 1
+    stats = arm["stats"]
+    data = [value + more for value in stats["data"]]
+    return {**arm, "stats": {**stats, "data": data, "median": stats["median"] + more}}
+
+
+def _counted(trial: Trial | None) -> float:
+    """Return the seconds of `prepare` if it clearly does more than convert the samples, or 0."""
+    found = trial.get("preparing") if trial else None
+    if not found:
+        return 0.0
+    most = _MORE_THAN_CONVERTING * found["copying"] + _LEAST_PREPARING
+    return found["seconds"] if found["seconds"] > most else 0.0
 
 
 def _run_epochs(case: Case) -> int:
@@ -137,7 +163,10 @@ def _row(
     """Return what the data show about one backend on one case; times are in seconds per epoch."""
     info, time = arm["extra_info"], _times(arm)
     trial = _trial(about, case, info)
-    setup, passes = trial["setup"] if trial else 0.0, info["epochs"] + 1
+    preparing, passes = trial.get("preparing") if trial else None, info["epochs"] + 1
+    counted = _counted(trial)
+    setup = (trial["setup"] if trial else 0.0) + counted
+    slowest = max(time["sessions"].values()) - counted / passes  # of a call alone
     per_pass = max(time["median"] - setup / passes, _VISIBLE_PASSES * time["median"])
     limit = _limit(case, info, about)
     row: Row = {
@@ -145,10 +174,11 @@ def _row(
         "epochs": info["epochs"],
         "passes_once": about["backends"][info["backend"]]["passes_once"],
         "precision": precision_of(about, info["backend"]),
-        "impossible": _impossible(case, info, limit, max(time["sessions"].values()), about),
+        "impossible": _impossible(case, info, limit, slowest, about),
         "time": time,
         "rate": case["n"] / time["median"],
         "limit": _share(limit, time),
+        "prepare": preparing["seconds"] if preparing else None,
         "setup": setup,
         "per_pass": per_pass,
         "run": setup + per_pass * (_run_epochs(case) + 1),

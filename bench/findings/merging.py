@@ -48,6 +48,7 @@ def _first_info(session: int, info: TimedInfo) -> PooledInfo:
         "load": [info["load"]],
         "first": [info["first"]],
         "cores": [info["cores"]],
+        "changed": info["changed"],
     }
 
 
@@ -59,6 +60,7 @@ def _add(pooled: Benchmark, session: int, arm: Timed) -> None:
     merged["load"].append(info["load"])
     merged["first"].append(info["first"])
     merged["cores"].append(info["cores"])
+    merged["changed"] = sorted({*merged.get("changed", []), *info["changed"]})
     if info["signatures"][1] > info["signatures"][0]:  # something was compiled
         merged["signatures"] = info["signatures"]
     data = pooled["stats"]["data"] + arm["stats"]["data"]

@@ -176,11 +176,20 @@ class Growth(TypedDict):
     more: Annotated[float, Meta(ge=-MOST_SECONDS, le=MOST_SECONDS)]
 
 
+class Preparing(TypedDict):
+    """How long `prepare` took, and, for comparison, converting and copying the samples."""
+
+    seconds: Seconds
+    copying: Seconds
+
+
 class Trial(TypedDict):
     """What the trial found about an arm."""
 
     case: Size
     backend: Spec
+    preparing: NotRequired[Preparing | None]
+    """Missing in files of earlier versions"""
     setup: Seconds
     growth: Growth | None
     memory: MemoryUse
@@ -220,9 +229,12 @@ class BlockInfo(ArmInfo, Declared):
     compile: Seconds
     cores: Cores
     growth: Growth | None
+    preparing: Preparing | None
     setup: Seconds
     memory: MemoryUse
     calibrates: bool
+    changed: list[Text]
+    """What it changed for all backends in its process"""
 
 
 class TimedInfo(BlockInfo):
@@ -240,6 +252,8 @@ class PooledInfo(ArmInfo):
     signatures: Signatures
     load: list[Seconds]
     first: list[Seconds]
+    changed: NotRequired[list[Text]]
+    """Missing in files of earlier versions"""
     cores: Annotated[list[Cores], Meta(min_length=1)]
 
 
@@ -338,8 +352,10 @@ class Row(TypedDict):
     rate: float
     """Samples times epochs per second."""
     limit: LimitShare | None
+    prepare: float | None
+    """Seconds of converting the samples, once, before all calls; None if that is unknown."""
     setup: float
-    """Seconds of a call before its first epoch."""
+    """Seconds of a call before its first epoch, with `prepare` if that does more than convert."""
     per_pass: float
     """Seconds of a pass over the samples, without the setup."""
     run: float

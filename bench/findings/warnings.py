@@ -32,6 +32,7 @@ def warnings_about(content: ResultFile) -> list[str]:
         *_about_blocks(content["benchmarks"]),
         *_about_limits(about["cases"]),
         *_about_cores(content["benchmarks"], settings["threads"]),
+        *_about_neighbors(content["benchmarks"]),
     ]
 
 
@@ -131,6 +132,20 @@ def _about_cores(benchmarks: Sequence[Benchmark], threads: int) -> list[str]:
         if found
         else []
     )
+
+
+def _about_neighbors(benchmarks: Sequence[Benchmark]) -> list[str]:
+    """Warn of backends that change what others in their process depend on."""
+    changed: dict[str, set[str]] = {}
+    for arm in benchmarks:
+        info = arm["extra_info"]
+        changed.setdefault(info["backend"], set()).update(info.get("changed", []))
+    return [
+        f"{backend} changed {', '.join(sorted(what))}, for all backends in its process; before "
+        "every block, this was set back"
+        for backend, what in changed.items()
+        if what
+    ]
 
 
 def _about_blocks(benchmarks: Sequence[Benchmark]) -> list[str]:

@@ -56,18 +56,23 @@ def main() -> None:
     """Work through a job: the folder that holds it is the argument of this process."""
     folder = Path(sys.argv[1])
     spec, problems = pickle.loads((folder / "job.pickle").read_bytes())
+    work(lambda: backends.load(spec), problems, folder)
+    sys.stdout.flush()
+    os._exit(0)  # even if threads of the backend still run
+
+
+def work(load: Callable[[], Backend], problems: Sequence[Problem], folder: Path) -> None:
+    """Train a backend on problems, and write what it returned, or what went wrong, to `folder`."""
     arrays: dict[str, Floats] = {}
     try:
-        _exercise(backends.load(spec), problems, folder / "problem.txt", arrays)
+        _exercise(load(), problems, folder / "problem.txt", arrays)
     except BaseException as error:  # whatever a foreign backend raises, SystemExit included
         traceback.print_exc()
         ours = isinstance(error, BackendError | InputError)
-        text = str(error).removeprefix(f"backend {spec}: ") if ours else describe(error)
+        text = str(error) if ours else describe(error)
         (folder / "failure.txt").write_text(text, "utf-8", "backslashreplace")
     np.savez(folder / "partial.npz", allow_pickle=False, **cast(Any, arrays))
     (folder / "partial.npz").rename(folder / "outcome.npz")
-    sys.stdout.flush()
-    os._exit(0)  # even if threads of the backend still run
 
 
 def _exercise(

@@ -14,17 +14,20 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
-from gradrace.backends.interface import Floats, Trajectory
+from gradrace.backends.interface import Backend, Floats, Trajectory
 from gradrace.bench.data.files import check_space, write_bytes
 from gradrace.bench.machine import child
 from gradrace.bench.machine.facts import thread_environment
+from gradrace.bench.proof.exercise import work
 from gradrace.bench.proof.oracle import ExactTrajectory
 from gradrace.bench.proof.precision import BY_UNIT, FLOAT64, Precision
 from gradrace.bench.proof.problems import Problem
@@ -70,7 +73,8 @@ class Isolated:
             OSError: the folder for temporary files is full.
 
         """
-        self._problems, self._timeout, self._start = problems, timeout, time.monotonic()
+        self._spec, self._problems = spec, problems
+        self._timeout, self._start = timeout, time.monotonic()
         self._place = tempfile.TemporaryDirectory(prefix="gradrace-")
         self._folder = Path(self._place.name)
         write_bytes(self._folder / "job.pickle", pickle.dumps((spec, list(problems))))
@@ -106,14 +110,11 @@ class Isolated:
 
         """
         folder, problems = self._folder, self._problems
-        failure = self._failure()
+        failure = self._failure().removeprefix(f"backend {self._spec}: ")
         child.end(self._process)
         if failure:
             check_space(folder)  # if it is full, that is the reason
-        doing = text_of(folder / "problem.txt")
-        if failure and doing in {problem.name for problem in problems[1:]}:
-            failure = f"{doing}: {failure}"
-        outcome = _outcome(folder / "outcome.npz", problems, failure)
+        outcome = _outcome(folder, problems, failure)
         if not outcome.trajectories:
             raise BackendError(outcome.failure)
         return outcome
@@ -142,14 +143,25 @@ def run_isolated(spec: str, problems: Sequence[Problem], timeout: float | None =
         return running.outcome()
 
 
-def _outcome(path: Path, problems: Sequence[Problem], failure: str) -> Outcome:
+def outcome_here(backend: Backend, problems: Sequence[Problem]) -> Outcome:
+    """Return what a backend returned in this process; nothing protects the process from it."""
+    with tempfile.TemporaryDirectory(prefix="gradrace-") as name, redirect_stderr(StringIO()):
+        folder = Path(name)
+        work(lambda: backend, problems, folder)
+        return _outcome(folder, problems, text_of(folder / "failure.txt"))
+
+
+def _outcome(folder: Path, problems: Sequence[Problem], failure: str) -> Outcome:
     """Read what a child has written, without trusting any of it."""
     trajectories: list[Trajectory] = []
     pieces: list[dict[str, Floats]] = []
     chains: list[Chains] = []
     precision = FLOAT64
+    doing = text_of(folder / "problem.txt")
+    if failure and doing in {problem.name for problem in problems[1:]}:
+        failure = f"{doing}: {failure}"
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(folder / "outcome.npz", allow_pickle=False) as arrays:
             precision = BY_UNIT[float(arrays["unit"])] if "unit" in arrays else FLOAT64
             for i, problem in enumerate(problems):
                 if failure and f"{i}_path" not in arrays:

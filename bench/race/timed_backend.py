@@ -17,7 +17,7 @@ from gradrace import backends
 from gradrace.backends.interface import Backend, InputError
 from gradrace.bench.data.files import write_bytes
 from gradrace.bench.data.samples import Dataset
-from gradrace.bench.findings.schema import Growth
+from gradrace.bench.findings.schema import Growth, Preparing
 from gradrace.bench.machine.usage import Memory, MemoryUse
 from gradrace.bench.proof.agreement import Verdict
 from gradrace.bench.proof.precision import FLOAT64, Precision
@@ -128,8 +128,12 @@ class Contestant:
     growth: Growth | None = None
     """With a budget: the seconds per pass of calls on all samples, `whole`, and how much `more`
     that is than on an eighth; for a backend that passes once, per call of one epoch."""
+    preparing: Preparing | None = None
+    """With a budget: the seconds of `prepare`, and of converting and copying the samples."""
     setup = 0.0
     """With a budget: the seconds of a call before its first epoch, if they equal several epochs."""
+    changed: set[str]
+    """What it changed for all backends in its process, in words."""
     memory: MemoryUse | None = None
     """Bytes that preparing and training added at their peak, and the process used in total."""
 
@@ -144,6 +148,7 @@ class Contestant:
         """Prepare `arm`; the limits and `exact` are those of a plan, `log` gets the verdict."""
         self.job, self.calls = arm.job, arm.calls
         self._arm, self._log = arm, log
+        self.changed: set[str] = set()
         self._steps, on_whole = _known(arm.case, exact)
         try:
             self._make_ready(arm.backend, samples_of(self.job.n, self.job.d), budget, longest)
@@ -209,7 +214,12 @@ class Contestant:
         if budget is not None and (seconds := self._foreseen(samples)) > FAR * longest:
             self.too_slow = f"too slow: a call of one epoch would take about {seconds:.2g} s"
             return
-        data = self.module.prepare(samples.X.copy(), samples.y.copy())
+        seconds, data = self._prepared(samples)
+        if budget is not None:
+            copying = _copying(samples, lists=_holds_lists(data))
+            del data  # as much memory as before
+            again, data = self._prepared(samples)  # the first time, it may have compiled
+            self.preparing = {"seconds": min(seconds, again), "copying": copying}
         self.call = Calls(self.module, data, self.job)
         if budget is None:
             return
@@ -223,6 +233,10 @@ class Contestant:
         if epochs < self.job.epochs:
             self.job = replace(self.job, epochs=epochs)
         self.call.epochs = self.job.epochs
+
+    def _prepared(self, samples: Dataset) -> tuple[float, Any]:
+        """Return the seconds of `prepare`, and what it returned."""
+        return _timed(self.module.prepare, samples.X.copy(), samples.y.copy())
 
     def _foreseen(self, samples: Dataset) -> float:
         """Return about how long a call of one epoch takes, from calls on a few of many samples.
@@ -351,6 +365,24 @@ class Contestant:
             whole, least = min(whole, self._call(job.epochs)), min(least, _timed(part)[0])
         self.call.epochs = self.job.epochs
         return {"whole": whole / passes, "more": (whole - least) / passes}
+
+
+def _holds_lists(data: Any) -> bool:
+    """Whether samples were converted to lists, which takes a hundred times as long as copying."""
+    parts = data if isinstance(data, tuple | list) else (data,)
+    return any(isinstance(part, list) for part in parts)
+
+
+def _copying(samples: Dataset, *, lists: bool) -> float:
+    """Return the seconds of checking, converting and copying samples once."""
+
+    def copy() -> Any:
+        finite = np.isfinite(samples.X).all() and np.isfinite(samples.y).all()
+        if lists:
+            return finite, samples.X.tolist(), samples.X.T.tolist(), samples.y.tolist()
+        return finite, samples.X.copy(order="F"), samples.y.copy()
+
+    return min(_timed(copy)[0] for _ in range(2))
 
 
 def write_steps(job: Case, folder: Path) -> None:

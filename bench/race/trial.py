@@ -188,6 +188,7 @@ def _frozen(found: Trials, spec: str, case: Case, session: Session, repetitions:
             "case": case.name,
             "backend": spec,
             "memory": info["memory"],
+            "preparing": info["preparing"],
             "setup": info["setup"],
             "growth": info["growth"],
         }

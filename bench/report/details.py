@@ -36,18 +36,18 @@ def race_table(about: "About") -> Table:
     `about` is the part "gradrace" of a result file.
     """
     speed_up = f"× {short(about['settings']['baseline'])} (95 %)"
-    table = empty_table("n × d", "set-up", "epoch", speed_up, "of bests", "verdict")
+    table = empty_table("n × d", "prepare", "set-up", "epoch", speed_up, "of bests", "verdict")
     left_out = {(entry["case"], entry["backend"]) for entry in about["left_out"]}
     for case in about["cases"]:
         timed = {(case["name"], row["backend"]) for row in case["arms"]}
         noise = "" if case["floor"] is None else f"noise {percent(case['floor'])}"
-        table.add_row(size(case), "", "", noise, "", "")
+        table.add_row(size(case), "", "", "", noise, "", "")
         for row in case["arms"]:
             mark = "*" * (row["epochs"] < case["epochs"])
             table.add_row(f" {named(row['backend'], about)}{mark}", *_figures(row))
         for backend in about["settings"]["backends"]:
             if {(case["name"], backend), ("every case", backend)} & left_out - timed:
-                table.add_row(f" {named(backend, about)}", NONE, NONE, NONE, NONE, "not timed")
+                table.add_row(f" {named(backend, about)}", *[NONE] * 5, "not timed")
         if case is not about["cases"][-1]:
             table.add_section()
     return table
@@ -57,6 +57,7 @@ def _figures(row: "Row") -> list[str]:
     """Return the cells of a backend on one case, after its name."""
     ratio = row["speed_up"]
     return [
+        NONE if row["prepare"] is None else seconds(row["prepare"]),
         seconds(row["setup"]) if row["setup"] else NONE,
         seconds(row["per_pass"]),
         NONE if ratio is None else spread(ratio),
@@ -66,7 +67,9 @@ def _figures(row: "Row") -> list[str]:
 
 
 RACE_LEGEND = (
-    "Set-up: what a call takes before its first epoch, if that is noticeable. Epoch: the median of "
+    "Prepare: converting the samples, once, before all calls. Set-up: what a call takes before "
+    "its first epoch, if noticeable, with prepare where that does more than convert. Epoch: the "
+    "median of "
     "all timed blocks, without the set-up. × …: how many times as fast as the baseline a call is, "
     "with the 95 % interval over the sessions; of bests: the ratio of the best times. Noise: at "
     "each size, one backend is also raced against an identical copy, and the two can seem to "

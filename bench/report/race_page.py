@@ -114,6 +114,7 @@ def _add_intervals(section: Section, about: "About") -> None:
             named(row["backend"], about),
             *_speed_up(row),
             seconds(row["per_pass"]),
+            NONE if row["prepare"] is None else seconds(row["prepare"]),
             seconds(row["setup"]) if row["setup"] else NONE,
             f"{row['epochs']:,}",
         ]
@@ -127,7 +128,16 @@ def _add_intervals(section: Section, about: "About") -> None:
             "with their set-up, so they depend on the epochs per call. Each bar is a 95 % interval "
             "on a logarithmic scale; the thin line marks equal speed."
         )
-        heads = ["n × d", "backend", ratio, "", "95 % interval", "time per epoch", "set-up"]
+        heads = [
+            "n × d",
+            "backend",
+            ratio,
+            "",
+            "95 % interval",
+            "time per epoch",
+            "prepare",
+            "set-up",
+        ]
         heads += ["epochs per call"]
         section.grid(heads, rows, words=2)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from gradrace.bench.data.samples import Dataset
-from gradrace.bench.proof.problems import suite
+from gradrace.bench.proof.problems import number, suite
 from gradrace.bench.race.checking import Check, check
 from gradrace.bench.report.verdicts import check_report
 from tests.conftest import FOREIGN
@@ -28,7 +28,7 @@ class TestCheck:
     def test_every_backend_is_judged_once(self, found: Check) -> None:
         assert [(v.backend, v.agrees) for v in found.verdicts] == [("numpy", True), (WRONG, False)]
         assert (found.agree, found.interrupted) == (False, False)
-        assert found.problems == len(suite())
+        assert found.problems == number(suite())
 
     def test_the_rate_is_the_automatic_one(self, found: Check) -> None:
         assert 0 < found.lr < 0.02635

@@ -1,0 +1,101 @@
+"""What all code in a process shares, and one library can change for all the others."""
+
+import os
+import sys
+from typing import Any
+
+import numpy as np
+import threadpoolctl
+
+from gradrace.bench.machine.facts import THREADS, affinity
+
+
+class Surroundings:
+    """Thread counts, NumPy's error state, the cores of the process, as they are to be.
+
+    The threads are those that the environment asks for. Without it, they are as many as a library
+    has when it is seen for the first time, and all usable cores for Numba.
+    """
+
+    def __init__(self) -> None:
+        """Take what holds now."""
+        self._environment = {name: os.environ.get(name) for name in THREADS}
+        asked = self._environment["NUMBA_NUM_THREADS"]
+        self._asked = None if asked is None else int(asked)
+        self._errors, self._cores = np.geterr(), affinity()
+        self._pools: dict[str, int] = {}
+        self._modules, self._libraries = 0, threadpoolctl.ThreadpoolController()
+
+    def restore(self) -> list[str]:
+        """Set everything back; return in words what had been changed."""
+        return [
+            *self._restore_environment(),
+            *self._restore_errors(),
+            *self._restore_cores(),
+            *self._restore_numba(),
+            *self._restore_pools(),
+            *self._changed_for_good(),
+        ]
+
+    def _restore_environment(self) -> list[str]:
+        changed = [
+            name for name, value in self._environment.items() if os.environ.get(name) != value
+        ]
+        for name in changed:
+            value = self._environment[name]
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        return [f"the variable {name}" for name in changed]
+
+    def _restore_errors(self) -> list[str]:
+        before: Any = self._errors
+        if np.geterr() == before:
+            return []
+        np.seterr(**before)
+        return ["NumPy's error state"]
+
+    def _restore_cores(self) -> list[str]:
+        now = affinity()
+        if now == self._cores or not hasattr(os, "sched_setaffinity"):
+            return []
+        os.sched_setaffinity(0, self._cores)
+        return [f"the cores of the process, from {len(self._cores)} to {len(now)}"]
+
+    def _restore_numba(self) -> list[str]:
+        numba: Any = sys.modules.get("numba")
+        parallel: Any = sys.modules.get("numba.np.ufunc.parallel")
+        if numba is None or parallel is None:
+            return []
+        launched = parallel._is_initialized
+        wanted = self._asked or len(self._cores)
+        now = numba.get_num_threads() if launched else numba.config.NUMBA_NUM_THREADS
+        if now == wanted:
+            return []
+        words = f"Numba's threads, from {wanted} to {now}"
+        if not launched:
+            numba.config.NUMBA_NUM_THREADS = wanted
+        elif wanted <= numba.config.NUMBA_NUM_THREADS:
+            numba.set_num_threads(wanted)
+        else:
+            words += " (which nothing can undo)"
+        return [words]
+
+    def _restore_pools(self) -> list[str]:
+        if len(sys.modules) != self._modules:  # looking for libraries takes a millisecond
+            self._modules, self._libraries = len(sys.modules), threadpoolctl.ThreadpoolController()
+        found = []
+        for library in self._libraries.lib_controllers:
+            now = library.num_threads
+            least = min(self._asked, len(self._cores)) if self._asked else now
+            wanted = self._pools.setdefault(library.filepath, least)
+            if now != wanted:
+                library.set_num_threads(wanted)
+                found.append(f"the threads of {library.internal_api}, from {wanted} to {now}")
+        return found
+
+    def _changed_for_good(self) -> list[str]:
+        if sys.float_info.min / 2 == 0:
+            return ["numbers below 2.2e-308 to 0 (which nothing can undo)"]
+        return []
