@@ -15,6 +15,7 @@ from gradrace.bench.findings.schema import (
     BackendVerdict,
     Compile,
     Growth,
+    Preparing,
     ResultFile,
     Session,
     Timed,
@@ -49,6 +50,7 @@ def write_run(
     threads: int = 1,
     roofline: Roofline | None = None,
     setups: Mapping[str, float] = MappingProxyType({}),
+    preparing: Mapping[str, Preparing] = MappingProxyType({}),
     once: Sequence[str] = (),
     one_core: Sequence[str] = (),
     float32: Sequence[str] = (),
@@ -59,7 +61,8 @@ def write_run(
 
     Every session of every arm is off by up to `spread`, alternately up and down, so that the mean
     of the logarithms is almost exactly the given time. The fastest arm has a duplicate. `setups`
-    are the seconds per call before the first epoch of a backend, `growths` how its time grows with
+    are the seconds per call before the first epoch of a backend, `preparing` those of converting
+    the samples, `growths` how its time grows with
     the samples. `once` names backends that declare that they pass over the samples only once per
     call, `one_core` those that use a single core, `float32` those that compute in that. `versions`
     maps earlier ones to today's, which then has the duplicate.
@@ -113,6 +116,7 @@ def write_run(
         {
             "case": parse(case).name,
             "backend": name,
+            "preparing": preparing.get(name),
             "setup": setups.get(name, 0.0),
             "growth": growths.get(name),
             "memory": {"added": 10**6, "peak": 10**8},

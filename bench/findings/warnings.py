@@ -141,8 +141,8 @@ def _about_neighbors(benchmarks: Sequence[Benchmark]) -> list[str]:
         info = arm["extra_info"]
         changed.setdefault(info["backend"], set()).update(info.get("changed", []))
     return [
-        f"{backend} changed {', '.join(sorted(what))}, for all backends in its process; before "
-        "every block, this was set back"
+        f"{backend} changed what others in its process depend on: {', '.join(sorted(what))}; this "
+        "was set back before every block"
         for backend, what in changed.items()
         if what
     ]

@@ -61,7 +61,7 @@ class Surroundings:
         if now == self._cores or not hasattr(os, "sched_setaffinity"):
             return []
         os.sched_setaffinity(0, self._cores)
-        return [f"the cores of the process, from {len(self._cores)} to {len(now)}"]
+        return [f"the cores of the process ({len(self._cores)} → {len(now)})"]
 
     def _restore_numba(self) -> list[str]:
         numba: Any = sys.modules.get("numba")
@@ -73,13 +73,13 @@ class Surroundings:
         now = numba.get_num_threads() if launched else numba.config.NUMBA_NUM_THREADS
         if now == wanted:
             return []
-        words = f"Numba's threads, from {wanted} to {now}"
+        words = f"Numba's threads ({wanted} → {now})"
         if not launched:
             numba.config.NUMBA_NUM_THREADS = wanted
         elif wanted <= numba.config.NUMBA_NUM_THREADS:
             numba.set_num_threads(wanted)
         else:
-            words += " (which nothing can undo)"
+            words += ", for good"
         return [words]
 
     def _restore_pools(self) -> list[str]:
@@ -92,10 +92,10 @@ class Surroundings:
             wanted = self._pools.setdefault(library.filepath, least)
             if now != wanted:
                 library.set_num_threads(wanted)
-                found.append(f"the threads of {library.internal_api}, from {wanted} to {now}")
+                found.append(f"the threads of {library.internal_api} ({wanted} → {now})")
         return found
 
     def _changed_for_good(self) -> list[str]:
         if sys.float_info.min / 2 == 0:
-            return ["numbers below 2.2e-308 to 0 (which nothing can undo)"]
+            return ["numbers below 2.2e-308 (to 0), for good"]
         return []

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from gradrace.bench.findings.precision import precision_of
 from gradrace.bench.report.tables import NONE, empty_table, named, size
-from gradrace.plots.numbers import percent, plain_seconds, seconds, short, si, spread, three_digits
+from gradrace.plots.numbers import percent, plain_seconds, seconds, short, si, spread
 
 if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
     from gradrace.bench.findings.schema import About, BreakEven, ResultFile, Row
@@ -36,18 +36,18 @@ def race_table(about: "About") -> Table:
     `about` is the part "gradrace" of a result file.
     """
     speed_up = f"× {short(about['settings']['baseline'])} (95 %)"
-    table = empty_table("n × d", "prepare", "set-up", "epoch", speed_up, "of bests", "verdict")
+    table = empty_table("n × d", "prepare", "set-up", "epoch", speed_up, "verdict")
     left_out = {(entry["case"], entry["backend"]) for entry in about["left_out"]}
     for case in about["cases"]:
         timed = {(case["name"], row["backend"]) for row in case["arms"]}
         noise = "" if case["floor"] is None else f"noise {percent(case['floor'])}"
-        table.add_row(size(case), "", "", "", noise, "", "")
+        table.add_row(size(case), "", "", "", noise, "")
         for row in case["arms"]:
             mark = "*" * (row["epochs"] < case["epochs"])
             table.add_row(f" {named(row['backend'], about)}{mark}", *_figures(row))
         for backend in about["settings"]["backends"]:
             if {(case["name"], backend), ("every case", backend)} & left_out - timed:
-                table.add_row(f" {named(backend, about)}", *[NONE] * 5, "not timed")
+                table.add_row(f" {named(backend, about)}", *[NONE] * 4, "not timed")
         if case is not about["cases"][-1]:
             table.add_section()
     return table
@@ -61,7 +61,6 @@ def _figures(row: "Row") -> list[str]:
         seconds(row["setup"]) if row["setup"] else NONE,
         seconds(row["per_pass"]),
         NONE if ratio is None else spread(ratio),
-        NONE if ratio is None else three_digits(ratio["minima"]),
         row["verdict"].removesuffix(" shown") or NONE,
     ]
 
@@ -71,7 +70,7 @@ RACE_LEGEND = (
     "its first epoch, if noticeable, with prepare where that does more than convert. Epoch: the "
     "median of "
     "all timed blocks, without the set-up. × …: how many times as fast as the baseline a call is, "
-    "with the 95 % interval over the sessions; of bests: the ratio of the best times. Noise: at "
+    "with the 95 % interval over the sessions. Noise: at "
     "each size, one backend is also raced against an identical copy, and the two can seem to "
     "differ by up to this much. Faster or slower: the interval excludes 1, and the difference "
     "exceeds both 5 % and the noise."

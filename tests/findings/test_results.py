@@ -10,7 +10,7 @@ from gradrace.backends.interface import InputValueError
 from gradrace.bench.findings import results
 from gradrace.bench.findings.conclusions import conclude
 from gradrace.bench.findings.merging import merge, times
-from gradrace.bench.findings.schema import Benchmark, ResultFile, Row
+from gradrace.bench.findings.schema import Benchmark, Preparing, ResultFile, Row
 from tests.runs import benchmark, known, write_run
 
 TIMES = {
@@ -46,6 +46,32 @@ class TestConclusions:
         assert known(row["numba"]["speed_up"])["value"] == pytest.approx(400, rel=0.02)
         assert known(row["numba"]["speed_up"])["minima"] == pytest.approx(400, rel=0.02)
         assert row["numba"]["verdict"] == row["numpy"]["verdict"] == "faster"
+
+    @pytest.mark.parametrize("seconds", [0.003, 0.05])
+    def test_preparing_counts_where_it_does_more_than_convert(
+        self, tmp_path: Path, seconds: float
+    ) -> None:
+        times, found = {"1000000x1@9": {"numpy": 2e-3, "numba": 1e-3}}, []
+        slow = Preparing(seconds=seconds, copying=0.002)
+        for preparing in ({}, {"numba": slow}):
+            content = write_run(tmp_path / "run.json", times, preparing=preparing)
+            found.append(rows(content, "1000000x1")["numba"])
+        before, after = found
+        counted = seconds if seconds > 0.01 else 0.0
+        assert (before["prepare"], after["prepare"]) == (None, seconds)
+        assert after["setup"] == pytest.approx(counted)
+        assert after["per_pass"] == pytest.approx(before["per_pass"])
+        assert after["run"] == pytest.approx(before["run"] + counted)
+        ratio = known(before["speed_up"])["value"] / known(after["speed_up"])["value"]
+        assert ratio == pytest.approx(1 + counted / 10 / 1e-3, rel=1e-3)
+
+    def test_what_a_backend_changes_for_others_is_named(self, run: ResultFile) -> None:
+        for arm in run["benchmarks"]:
+            changes = ["Numba's threads (2 → 1)"] * (arm["extra_info"]["backend"] == "numpy")
+            arm["extra_info"]["changed"] = changes
+        conclude(run)
+        (said,) = (w for w in run["gradrace"]["warnings"] if w.startswith("numpy changed what "))
+        assert ": Numba's threads (2 → 1); " in said
 
     def test_the_floor_is_that_of_the_duplicate(self, run: ResultFile) -> None:
         for case in run["gradrace"]["cases"]:

@@ -1,5 +1,7 @@
 """Checking backends on any samples."""
 
+from pathlib import Path
+
 import pytest
 
 from gradrace.bench.data.samples import Dataset
@@ -41,6 +43,34 @@ class TestCheck:
         first, second, *_ = check_report(found)
         assert str(first).startswith("1 of 2 backends agrees with the exact trajectory on ")
         assert str(second).startswith(f"{WRONG}: ")
+
+
+LARGE = """
+import good
+prepare = good.prepare
+
+def train(data, **job):
+    X, y = data
+    return good.train((X[:300_000], y[:300_000]), **job)
+"""
+
+
+@pytest.mark.slow
+def test_a_mistake_of_large_sizes_shows_where_it_is_asked_for(
+    line: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "large.py").write_text(LARGE)
+    (tmp_path / "good.py").write_text((FOREIGN / "good.py").read_text())
+    large = str(tmp_path / "large.py")
+    assert check(line, [large], epochs=5).agree
+    found = check(line, [large, "numpy"], epochs=5, cases=["300001x1", "300x2"])
+    wrong, right = found.verdicts
+    assert right.agrees
+    assert wrong.reason.startswith("on 300,001 × 1, from zero: ")
+    assert " problems that expose mistakes, and at 300,001 × 1 and 300 × 2." in str(
+        check_report(found)[0]
+    )
+    assert found.content()["cases"] == ["300001x1", "300x2"]
 
 
 def test_an_interrupt_keeps_what_there_is(line: Dataset) -> None:
