@@ -21,8 +21,16 @@ The interface
 -------------
 A backend is any module with the functions of `Backend`. It does not have to import anything from
 here; `prepare` and `train` are enough, and a plain tuple (epoch, w, b, loss) can stand in for a
-`Trajectory`. A run that diverges is not an error: its values are finite, then inf, then nan, and
-there is no warning or exception.
+`Trajectory`. Its values must be what `numpy.asarray` turns into arrays of float64 of those shapes.
+A run that diverges is not an error: its values are finite, then inf, then nan, and there is no
+RuntimeWarning or exception.
+
+`prepare` gets X and y as arrays of float64 with finite values. Their order in memory may be C's or
+Fortran's, there may be gaps between the values, and they may be read-only. Their memory may be used
+again when `data` is gone. `train` gets w0 as None or as any d real numbers: a list, integers, a
+read-only array, a view. No call changes what it is given, depends on an earlier call, or changes
+what that has returned. What holds for the whole process stays as it is: the number of threads,
+NumPy's error state, how the processor rounds.
 
 A backend that passes over the samples before its epochs may have `condense(data)` as well. `train`
 then takes what that returns in place of `data`, so that a run in many calls makes the pass once.

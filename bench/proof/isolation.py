@@ -158,7 +158,7 @@ def _outcome(folder: Path, problems: Sequence[Problem], failure: str) -> Outcome
     chains: list[Chains] = []
     precision = FLOAT64
     doing = text_of(folder / "problem.txt")
-    if failure and doing in {problem.name for problem in problems[1:]}:
+    if failure and doing and doing in {problem.name for problem in problems}:
         failure = f"{doing}: {failure}"
     try:
         with np.load(folder / "outcome.npz", allow_pickle=False) as arrays:
