@@ -12,7 +12,7 @@ import typer.core
 import typer.main
 
 from gradrace.bench.cli.main import app
-from gradrace.bench.proof.problems import suite
+from gradrace.bench.proof.problems import number, suite
 from tests.conftest import ROOT
 from tests.variants import CORRECT, WRONG
 
@@ -92,5 +92,5 @@ def test_the_loops_are_counted() -> None:
     proof = (ROOT / "bench/proof/README.md").read_text("utf-8")
     assert f"{len(WRONG)} wrong loops" in proof
     assert f"{len(CORRECT)} orders of evaluation" in proof
-    assert f"{len(suite())} small problems" in proof
-    assert f"{len(suite())} small problems" in TOP
+    assert f"{number(suite())} small problems" in proof
+    assert f"{number(suite())} small problems" in TOP
