@@ -161,7 +161,12 @@ class ExactTrajectory:
         before = self.job
         chain, loss_chain = min(chain, before.chain), min(loss_chain or before.n, before.loss_chain)
         job = before._replace(chain=chain, loss_chain=loss_chain, precision=precision)
-        return self if job[-3:] == before[-3:] else _bounded(job)
+        if job[-3:] == before[-3:]:
+            return self
+        if precision.conversions and len(job.path.size) == 2:  # the start has an error, too
+            with localcontext(_DECIMALS):
+                job = job._replace(eigen=_eigen(job.sums))
+        return _bounded(job)
 
     def at(self, epochs: Integers) -> "ExactTrajectory":
         """Return the rows of these epochs."""
@@ -384,7 +389,7 @@ def _eigen(sums: Sums) -> _Eigen:
 
 
 def _any_directions(sums: Sums) -> _Eigen:
-    """Return what serves instead for a single epoch, in which no error propagates.
+    """Return what serves instead for a single epoch, if the start has no error to propagate.
 
     The unit vectors, with the trace of H, which no eigenvalue exceeds. So what an epoch adds to a
     component is not mixed with what it adds to larger ones.

@@ -15,7 +15,7 @@ from gradrace.bench.proof.exercise import _Stock
 from gradrace.bench.proof.isolation import outcome_here, run_isolated
 from gradrace.bench.proof.problems import Problem, properties, suite
 from gradrace.bench.proof.returns import BackendError
-from gradrace.bench.studies.mistakes import Right, betrayal, mistakes
+from gradrace.bench.studies.mistakes import MISTAKES, Loop, exposed
 from tests.conftest import FOREIGN
 
 
@@ -25,13 +25,14 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exercise, "_busy_cores", lambda: 0.0)
 
 
-@pytest.mark.parametrize("mistake", mistakes(), ids=lambda mistake: mistake.__name__)
-def test_a_mistake_is_betrayed_by_the_property_it_lacks(mistake: type[Right]) -> None:
-    assert betrayal(mistake(), properties()[mistake.kind])
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_exposed_by_the_property_that_it_lacks(mistake: str) -> None:
+    lacks, changes = MISTAKES[mistake]
+    assert exposed(changes(), properties()[lacks])
 
 
 def test_the_loop_without_mistakes_is_right() -> None:
-    assert betrayal(Right(), suite()) == ""
+    assert exposed({}, suite()) == ""
 
 
 def problem(**more: Any) -> Problem:
@@ -43,7 +44,7 @@ def calls(*problems: Problem) -> list[dict[str, Any]]:
     """What `train` is given besides the data, the rate and the epochs."""
     made: list[dict[str, Any]] = []
 
-    class Recording(Right):
+    class Recording(Loop):
         def train(self, data: Any, *, lr: float, epochs: int, **job: Any) -> Any:
             made.append(job)
             return super().train(data, lr=lr, epochs=epochs, **job)
@@ -142,7 +143,7 @@ def test_what_happens_besides_is_told_in_a_line(tmp_path: Path, name: str) -> No
 
 
 def test_a_matrix_of_masked_arrays_is_refused_in_a_few_words() -> None:
-    class Odd(Right):
+    class Odd(Loop):
         def train(self, data: Any, **job: Any) -> Any:
             epoch, w, b, loss = super().train(data, **job)
             fields = np.zeros(len(b), dtype=[(f"field {i}", float) for i in range(1_000)])

@@ -70,6 +70,8 @@ def fault(path: Trajectory, job: Problem) -> str:
     share=st.sampled_from([1e-9, 0.01, 0.5, 0.99, 30.0]),
     addition=st.sampled_from(sorted(ADDITIONS)),
     state=st.sampled_from([SINGLE, np.float64]),
+    epochs=st.sampled_from([1, 8]),
+    offset=st.sampled_from([0.0, 1e3, 1e6]),
 )
 def test_right_loops_pass_on_any_data(
     shape: tuple[int, int],
@@ -79,11 +81,13 @@ def test_right_loops_pass_on_any_data(
     share: float,
     addition: str,
     state: type[np.floating],
+    epochs: int,
+    offset: float,
 ) -> None:
     (n, d), rng = shape, np.random.default_rng(seed)
-    X = rng.standard_normal(shape) * 10.0 ** rng.uniform(-3, 3, d) * scale
+    X = (rng.standard_normal(shape) * 10.0 ** rng.uniform(-3, 3, d) + offset) * scale
     y, w0, b0 = targets * rng.standard_normal(n), rng.standard_normal(d), float(rng.normal())
-    job = Problem("", X, y, share * hessian(X).limit, 8, w0, b0)
+    job = Problem("", X, y, share * hessian(X).limit, epochs, w0, b0)
     path = descend(ADDITIONS[addition], job, state=state)
     assert judge("", path, bound(job)).reason == ""
     if np.isfinite(np.column_stack(path[1:])).all():
@@ -217,3 +221,14 @@ def test_so_many_additions_that_nothing_is_certain_are_not_judged() -> None:
         "a float32 sum with 16,777,216 additions in a row has no error bound; add in blocks, and "
         "declare longest_chain"
     )
+
+
+def test_the_start_is_rounded_even_if_there_is_a_single_epoch() -> None:
+    """b0 is rounded down by nearly half of its last digit, and then, after a step, b is again."""
+    digit = 2.0**-23
+    rate = 0.45 * digit / 4
+    x = np.sqrt(1 / rate / 2)  # αλmax is about 1: errors in its direction vanish
+    job = Problem("", np.array([[x]]), np.array([3.0]), rate, 1, np.zeros(1), 1 + 0.49 * digit)
+    path = descend(ADDITIONS["forward"], job)
+    assert path.b.tolist() == [1.0, 1.0]
+    assert judge("", path, bound(job)).reason == ""
