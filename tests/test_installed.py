@@ -57,7 +57,7 @@ def test_the_wheel_works_beside_other_peoples_code(tmp_path: Path) -> None:
     assert "gradrace" in run(project, str(tmp_path / "new/bin/gradrace"), "--version")
     for workers in ("0", "2"):
         found = run(project, pytest, "--gradrace-backend", "mine.py", "-n", workers)
-        assert "10 passed, 1 skipped" in found
+        assert "14 passed, 1 skipped" in found
 
 
 def assert_only_the_package(wheel: Path, sdist: Path) -> None:
