@@ -104,7 +104,9 @@ class TestInterrupt:
         others = [f"good{i}.py" for i in range(4)]  # it starts when the first of five is done
         for name in others:
             (tmp_path / name).write_text((FOREIGN / "good.py").read_text())
-        words = [command, "--backends", "numpy", *others, "slow.py", "--epochs", "50"]
+        words = [command, "--epochs", "50"]
+        for name in ("numpy", *others, "slow.py"):
+            words += ["--backend", name]
         words += ["--json", "v.json"] if command == "check" else ["--lr", "0.01", "--out", "."]
         status, out, err = self.interrupt(tmp_path, words, started, number)
         assert (status, err.count("\n")) == (128 + number, 1)
