@@ -214,12 +214,7 @@ class Contestant:
         if budget is not None and (seconds := self._foreseen(samples)) > FAR * longest:
             self.too_slow = f"too slow: a call of one epoch would take about {seconds:.2g} s"
             return
-        seconds, data = self._prepared(samples)
-        if budget is not None:
-            copying = _copying(samples, lists=_holds_lists(data))
-            del data  # as much memory as before
-            again, data = self._prepared(samples)  # the first time, it may have compiled
-            self.preparing = {"seconds": min(seconds, again), "copying": copying}
+        self._first_preparing, data = self._prepared(samples)
         self.call = Calls(self.module, data, self.job)
         if budget is None:
             return
@@ -237,6 +232,12 @@ class Contestant:
     def _prepared(self, samples: Dataset) -> tuple[float, Any]:
         """Return the seconds of `prepare`, and what it returned."""
         return _timed(self.module.prepare, samples.X.copy(), samples.y.copy())
+
+    def _preparing(self, samples: Dataset) -> Preparing:
+        """Time `prepare` once more, and copying; after the memory has been measured."""
+        copying = _copying(samples, lists=_holds_lists(self.call.data))
+        again, _ = self._prepared(samples)  # the first time, it may have compiled
+        return {"seconds": min(self._first_preparing, again), "copying": copying}
 
     def _foreseen(self, samples: Dataset) -> float:
         """Return about how long a call of one epoch takes, from calls on a few of many samples.
@@ -312,6 +313,7 @@ class Contestant:
         self.memory = self.memory or self._memory.growth()
         fault = self.call.fault(self._steps)
         if budget is not None and not fault:
+            self.preparing = self._preparing(samples_of(self.job.n, self.job.d))
             fault = self._fault_elsewhere(on_whole)
             self.growth = self._growth()
         gc.collect()
