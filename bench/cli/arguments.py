@@ -121,7 +121,7 @@ TableFile = Annotated[
     ),
 ]
 
-TIMEOUT = 60.0  # seconds
+TIMEOUT = 120.0  # seconds
 MOST_FEATURES = 2_000  # the curvature takes O(d³): seconds up to there, an hour for 20,000
 
 
@@ -191,7 +191,7 @@ def samples_of(
 
 
 def limit_of(timeout: float | None, samples: "Samples") -> float | None:
-    """Return the time limit for each backend: 60 s by default, none where samples are in files."""
+    """Return the time limit for each backend: 120 s by default, none where samples are in files."""
     from gradrace.bench.data.samples import Dataset
 
     return TIMEOUT if timeout is None and isinstance(samples, Dataset) else timeout

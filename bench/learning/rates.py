@@ -103,7 +103,7 @@ def study(
     backends: Sequence[str] = (DEFAULT,),
     epochs: int | None = None,
     standardize: bool = False,
-    timeout: float | None = 60.0,
+    timeout: float | None = 120.0,
     on_progress: Progress = silent,
 ) -> Study:
     """Train at each rate from zero, verify each run, and compare it with the theory.

@@ -56,7 +56,7 @@ def check(
     lr: Rate = "auto",
     epochs: int | None = None,
     cases: Sequence[str] = (),
-    timeout: float | None = 60.0,
+    timeout: float | None = 120.0,
     on_progress: Progress = silent,
 ) -> Check:
     """Judge backends, all built-in ones by default, on `data` and on the small problems.

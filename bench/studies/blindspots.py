@@ -24,6 +24,7 @@ from gradrace.bench.proof.steps import Steps
 from gradrace.bench.race.cases import make_case
 from gradrace.bench.race.one_size import integer_rate
 from gradrace.bench.race.timed_backend import known_steps
+from gradrace.bench.studies.mistakes import report
 
 FEATURES = 2
 _RIGHT = ("numpy", "numba", "numba-simd", "numba-parallel", "gram")
@@ -219,6 +220,9 @@ def main(
     head = ["smallest mistake that is always caught", *(f"n = {int(float(n)):,}" for n in sizes)]
     for cells in (head, ["---"] * len(head), *zip(*columns, strict=True)):
         print("| " + " | ".join(cells) + " |")
+    if chain_of is None:
+        print("\nMistakes of other kinds, at the sizes of the small problems:\n")
+        raise typer.Exit(not report())
 
 
 if __name__ == "__main__":
