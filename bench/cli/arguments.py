@@ -93,7 +93,7 @@ Timeout = Annotated[
     typer.Option(
         metavar="SECONDS",
         min=0.1,
-        help="Time limit for each backend.  [default: 60; none for a table read in parts]",
+        help="Time limit for each backend.  [default: 120; none for a table read in parts]",
         show_default=False,
     ),
 ]
