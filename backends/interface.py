@@ -26,14 +26,14 @@ A run that diverges is not an error: its values are finite, then inf, then nan, 
 RuntimeWarning or exception.
 
 `prepare` gets X and y as arrays of float64 with finite values. Their order in memory may be C's or
-Fortran's, there may be gaps between the values, and they may be read-only. Their memory may be used
-again when `data` is gone. `train` gets w0 as None or as any d real numbers: a list, integers, a
-read-only array, a view. No call changes what it is given, depends on an earlier call, or changes
-what that has returned. What holds for the whole process stays as it is: the number of threads,
-NumPy's error state, how the processor rounds.
+Fortran's, there may be gaps between the values, and they may be read-only. Once nothing refers to
+`data`, their memory may be used again. `train` gets w0 as None or as any d real numbers: a list,
+integers, a read-only array, a view. No call changes its arguments, depends on earlier calls, or
+changes what they returned. The settings of the whole process stay as they are: the number of
+threads, NumPy's error state, the rounding mode of the processor.
 
-A backend that passes over the samples before its epochs may have `condense(data)` as well. `train`
-then takes what that returns in place of `data`, so that a run in many calls makes the pass once.
+A backend that makes one pass over the samples before its epochs may also have `condense(data)`.
+`train` then accepts its result in place of `data`, so a run in many calls makes that pass once.
 
 A backend that adds block by block may have `longest_chain(n, d)`: how many additions a sample takes
 part in, at most, in the sums over n samples of d features. Its w, b and, without PASSES_ONCE, its
@@ -103,7 +103,7 @@ class Backend(Protocol):
     """What a backend module offers; `data` is whatever its `prepare` returned."""
 
     def prepare(self, X: ArrayLike, y: ArrayLike) -> Any:
-        """Convert the samples to the backend's own containers; never timed."""
+        """Convert the samples to the backend's own containers; not part of the timed calls."""
 
     def predict(self, X: Any, w: Any, b: float) -> Any:
         """ŷ = Xw + b, shape (n,)."""

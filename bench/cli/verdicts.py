@@ -61,8 +61,8 @@ def check(
         list[str] | None,
         typer.Option(
             metavar="NxD",
-            help="Also check on this many synthetic samples and features, like 1e6x10; this takes "
-            "as long as about 20 epochs there. Repeatable.",
+            help="Also check on this many synthetic samples and features, such as 1e6x10. Each "
+            "backend trains for 15 epochs there. Repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -76,8 +76,8 @@ def check(
 
     Trains with each backend, and compares w, b and the loss after every epoch with their exact
     values. The table shows the largest error of each, as a share of the largest error that
-    rounding can cause. Each backend must also solve small problems that expose mistakes. A mistake
-    that is made only at larger sizes shows with --case.
+    rounding can cause. Each backend must also solve small problems made to expose mistakes. --case
+    also checks larger sizes, where other mistakes may show.
 
     A table that takes more than half of the free memory is read in parts: once to sum it without
     rounding, and once more by the backend that is checked.

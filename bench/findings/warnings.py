@@ -141,8 +141,8 @@ def _about_neighbors(benchmarks: Sequence[Benchmark]) -> list[str]:
         info = arm["extra_info"]
         changed.setdefault(info["backend"], set()).update(info.get("changed", []))
     return [
-        f"{backend} changed what others in its process depend on: {', '.join(sorted(what))}; this "
-        "was set back before every block"
+        f"{backend} changed settings that all backends in its process share: "
+        f"{', '.join(sorted(what))}; before every block, they were set back, if possible"
         for backend, what in changed.items()
         if what
     ]

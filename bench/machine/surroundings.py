@@ -1,4 +1,4 @@
-"""What all code in a process shares, and one library can change for all the others."""
+"""Settings that all code in a process shares, and that one library can change for the rest."""
 
 import os
 import sys
@@ -11,14 +11,14 @@ from gradrace.bench.machine.facts import THREADS, affinity
 
 
 class Surroundings:
-    """Thread counts, NumPy's error state, the cores of the process, as they are to be.
+    """Thread counts, NumPy's error state and the cores of the process, as they should be.
 
-    The threads are those that the environment asks for. Without it, they are as many as a library
-    has when it is seen for the first time, and all usable cores for Numba.
+    The number of threads is the one that the environment asks for. If it asks for none, a library
+    keeps the number that it has when first seen, and Numba uses all usable cores.
     """
 
     def __init__(self) -> None:
-        """Take what holds now."""
+        """Record the present state."""
         self._environment = {name: os.environ.get(name) for name in THREADS}
         asked = self._environment["NUMBA_NUM_THREADS"]
         self._asked = None if asked is None else int(asked)
@@ -27,7 +27,7 @@ class Surroundings:
         self._modules, self._libraries = 0, threadpoolctl.ThreadpoolController()
 
     def restore(self) -> list[str]:
-        """Set everything back; return in words what had been changed."""
+        """Set everything back; return what had been changed, in words."""
         return [
             *self._restore_environment(),
             *self._restore_errors(),
@@ -47,7 +47,7 @@ class Surroundings:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-        return [f"the variable {name}" for name in changed]
+        return [f"the environment variable {name}" for name in changed]
 
     def _restore_errors(self) -> list[str]:
         before: Any = self._errors
@@ -61,7 +61,7 @@ class Surroundings:
         if now == self._cores or not hasattr(os, "sched_setaffinity"):
             return []
         os.sched_setaffinity(0, self._cores)
-        return [f"the cores of the process ({len(self._cores)} → {len(now)})"]
+        return [f"the cores it may use ({len(self._cores)} → {len(now)})"]
 
     def _restore_numba(self) -> list[str]:
         numba: Any = sys.modules.get("numba")
@@ -73,14 +73,13 @@ class Surroundings:
         now = numba.get_num_threads() if launched else numba.config.NUMBA_NUM_THREADS
         if now == wanted:
             return []
-        words = f"Numba's threads ({wanted} → {now})"
         if not launched:
             numba.config.NUMBA_NUM_THREADS = wanted
         elif wanted <= numba.config.NUMBA_NUM_THREADS:
             numba.set_num_threads(wanted)
         else:
-            words += ", for good"
-        return [words]
+            return [f"Numba's threads ({wanted} → {now}, for good)"]
+        return [f"Numba's threads ({wanted} → {now})"]
 
     def _restore_pools(self) -> list[str]:
         if len(sys.modules) != self._modules:  # looking for libraries takes a millisecond
@@ -97,5 +96,5 @@ class Surroundings:
 
     def _changed_for_good(self) -> list[str]:
         if sys.float_info.min / 2 == 0:
-            return ["numbers below 2.2e-308 (to 0), for good"]
+            return ["the handling of numbers below 2.2e-308 (now 0, for good)"]
         return []

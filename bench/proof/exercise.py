@@ -1,7 +1,7 @@
 """The calls that a backend must survive: one problem after another, in a process of its own.
 
-Their order is made to betray what is kept from call to call. Some problems are called again, in
-turns with others of the same shape. What `train` returned is compared, several calls later, with a
+Their order is meant to expose state kept from call to call. Some problems are solved again, in turn
+with others of the same shape. What `train` returned is compared, several calls later, with a
 copy made at once. Samples are released as soon as no later problem needs them; the next ones of
 that shape then get the same memory, and, if possible, the same `id`.
 """
@@ -49,7 +49,7 @@ PIECES_LR = 0.3  # the rate at which `update` is checked
 _KEPT = 4  # results
 _MOST_OTHERS = 1_000  # arrays made until one has the wanted id
 _SETTLING, _WATCHED, _BUSY = 0.25, 0.1, 0.1  # seconds, seconds, cores
-_LOOKS = 3  # what is busy only once has just been ending
+_LOOKS = 3  # a thread seen busy only once was just ending
 
 
 def main() -> None:
@@ -78,7 +78,7 @@ def work(load: Callable[[], Backend], problems: Sequence[Problem], folder: Path)
 def _exercise(
     backend: Backend, problems: Sequence[Problem], doing: Path, arrays: dict[str, Any]
 ) -> None:
-    """Train on every problem, and call the other functions where it asks for them; fill `arrays`.
+    """Train on every problem, and call the other functions where one asks for it; fill `arrays`.
 
     The name of the current problem is written to `doing`. Where other functions are called, and
     where the samples are not in memory, training starts from what `condense` returns, if the
@@ -103,8 +103,8 @@ def _exercise(
             raise BackendError("it changed the samples passed to prepare")
         if sys.float_info.min / 2 == 0:
             raise BackendError(
-                "it makes the processor replace numbers below 2.2e-308 by 0, in all that runs "
-                "after it (a library compiled with -Ofast or -ffast-math?)"
+                "it makes the processor replace numbers below 2.2e-308 with 0, in everything that "
+                "runs afterward (is a library compiled with -Ofast or -ffast-math?)"
             )
         del data, known  # before the memory is used again
         stock.release(i)
@@ -128,9 +128,9 @@ class _Known(NamedTuple):
 
 
 class _Stock:
-    """The prepared samples. Problems with the same ones share them, until the last of these.
+    """The prepared samples, shared by all problems that use the same ones.
 
-    Then their memory is free for the next samples of the same shape.
+    After the last of these problems, their memory is free for the next samples of that shape.
     """
 
     def __init__(self, backend: Backend, problems: Sequence[Problem]) -> None:
@@ -187,9 +187,9 @@ class _Stock:
 
 
 def _soil(X: Floats) -> None:
-    """Fill memory of twice the size, and free it; what is never set is then not 0 by luck.
+    """Fill memory of twice the size and free it, so that memory never set is not 0 by luck.
 
-    Twice, because the C library may give large memory back to the system the first time.
+    Do so twice: the first time, the C library may give a large block back to the system.
     """
     for _ in range(2):
         np.full(2 * X.size, np.nan)
@@ -212,7 +212,7 @@ class _Results:
         return path
 
     def check_all(self) -> None:
-        """Check those that are left."""
+        """Check the results that are left."""
         while self._kept:
             self._check(*self._kept.popleft())
 
@@ -220,7 +220,7 @@ class _Results:
         now = self._converted(problem, values)
         if not all(map(partial(np.array_equal, equal_nan=True), path, now)):
             self._doing.write_text(problem.name, "utf-8")
-            raise BackendError("what train had returned was changed by a later call")
+            raise BackendError("a later call changed what train had returned")
 
     def _converted(self, problem: Problem, values: Any) -> Trajectory:
         d = problem.X.shape[1]
@@ -274,7 +274,7 @@ def _evaluate_pieces(
         backend.predict(X, -w, -b)
         later = floats("predict", predicted, y.shape)
         if not np.array_equal(values["predict"], later, equal_nan=True):
-            raise BackendError("what predict had returned was changed by a later call")
+            raise BackendError("a later call changed what predict had returned")
     return values
 
 

@@ -1,9 +1,9 @@
 """Small problems made to expose mistakes, and the order of calls that does the same.
 
-A single easy problem hides them. A loop that forgets the samples after the last whole block is
+A single easy problem hides mistakes. A loop that forgets the samples after the last whole block is
 right if there are none; a loop with a hard-coded rate is right if that happens to be the rate asked
-for; a loop that keeps something from call to call is right the first time. In the `suite`, such
-loops fail. It takes a backend about a second.
+for; a loop that keeps something from call to call is right the first time. Such loops fail in the
+`suite`, which takes a backend about a second.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,12 +43,12 @@ class Problem:
     start: Start = "an array"
     memory: Memory = "in C order"
     roundings: int = 0
-    """How often a term may be rounded in the first epoch, if the samples are integers, and that is
-    less often than elsewhere. Such a run is judged step by step."""
+    """For integers, the most times a term may be rounded in the first epoch, fewer than for other
+    samples; 0 otherwise. Such a run is judged step by step."""
     prepared: Any = None
     """What `prepare` would return, if the samples are not in memory; then X and y have no rows."""
     size: int = 0
-    """How many samples these are."""
+    """The number of samples, if they are not in memory; 0 otherwise."""
 
     @property
     def n(self) -> int:
@@ -77,11 +77,11 @@ _FULL_WIDE = [(64, 32), (100, 100), (128, 64), (1_000, 100), (64, 128)]
 _WIDEST = [(206, 200), (262, 256), (263, 257), (8, 1_000), (16, 1_024), (5, 1_027)]
 """Samples and features"""
 _PIECES = (256, 257, 512, 515, 1_000, 1_024, 1_027, 4_096, 4_099, 65_536)
-"""Samples of which the optional functions get all as well."""
+"""Numbers of samples at which the optional functions are checked, too."""
 _THINNED = [(0, 1), (0, 3), (1, 1), (1, 2), (2, 2), (6, 3), (7, 3), (5, 9), (12, 1), (300, 7)]
 """Pairs of epochs and `every`, which is 1, a divisor of the epochs, or neither."""
 _LONG = [(4_096, 64, 100), (32_768, 10_000, 1_000), (70_000, 7, 1_000)]
-"""Epochs, `every`, and how many times smaller than elsewhere the rate is: all of them move."""
+"""Epochs, `every`, and the divisor of the rate, which keeps w moving to the end."""
 _CALLS = 40
 _TURNS = [(29, 2), (2_000, 12), (50_001, 1)]
 """Samples and features of data sets that are easily mistaken for one another."""
@@ -115,7 +115,7 @@ def suite() -> tuple[Problem, ...]:
 
 
 def number(problems: Sequence[Problem]) -> int:
-    """Return how many different problems these are."""
+    """Return the number of distinct problems."""
     return len(set(problems))
 
 
@@ -209,7 +209,7 @@ def _odd() -> Iterator[Problem]:
 
 
 def _still() -> Iterator[Problem]:
-    """Yield runs of which a part does not move, or not yet, or hardly any more."""
+    """Yield runs in which something does not move, does not move yet, or has almost stopped."""
     pairs = np.array([[1.0], [-1.0], [2.0], [-2.0]])
     flat, odd = np.full(4, 5.0), np.array([3.0, -3.0, 5.0, -5.0])
     yield Problem("on 4 × 1 whose ∂L/∂w is 0", pairs, flat, 0.1, 9)
@@ -259,7 +259,7 @@ def _alike() -> Iterator[Problem]:
 
 
 def _whole() -> Iterator[Problem]:
-    """Yield integers whose squares, or sums of squares, no 32 or 64 bits hold."""
+    """Yield integers whose squares, or sums of squares, overflow 32 or 64 bits."""
     few = _integers(19, 2)
     y = few[:, 1] - few[:, 0]
     for power, lr in ((17, 2.0**-41), (32, 2.0**-70), (57, 2.0**-120)):
@@ -268,7 +268,7 @@ def _whole() -> Iterator[Problem]:
 
 
 def _tiny() -> Iterator[Problem]:
-    """Yield columns, and entries of a column, that look like rounding errors of others."""
+    """Yield columns, and entries of a column, so small that they look like rounding errors."""
     few = _problem(19, 6, epochs=1)
     X = few.X * np.array([1.0, 1e-5, 1e-9, 1e-14, 1e-20, 1e-100])
     yield replace(few, name="on 19 × 6 with columns down to 10⁻¹⁰⁰", X=X, w0=None, b0=0.0)
@@ -294,7 +294,7 @@ def _ends() -> Iterator[Problem]:
 
 
 def _again() -> Iterator[Problem]:
-    """Yield many starts and rates, alternating between two data sets, in case calls keep state."""
+    """Yield many starts and rates, alternating between two data sets, to expose state."""
     first, second = _problem(29, 2, epochs=3), _problem(29, 3, epochs=3)
     for call in range(1, _CALLS + 1):
         like = first if call % 2 else second
@@ -304,7 +304,7 @@ def _again() -> Iterator[Problem]:
 
 
 def _turns() -> Iterator[Problem]:
-    """Yield four data sets in turn, twice, then two more, which take the places of two of them.
+    """Yield four data sets in turn, twice, then two more, in the memory of two of them.
 
     All have the same shape, the same first and last rows, and nearly all the same values in each
     column: two of the targets, two of the entries, or both are exchanged.
@@ -321,7 +321,7 @@ def _turns() -> Iterator[Problem]:
 
 
 def _exchanged(like: Problem, what: str, X: int | None = None, y: int | None = None) -> Problem:
-    """Exchange two targets, or two entries of the first column, from this index on."""
+    """Exchange two targets, or two entries of the first column, at this index and four later."""
     new = replace(like, name=f"{like.name}, {what}", X=like.X.copy(), y=like.y.copy())
     for values, start in ((new.X[:, 0], X), (new.y, y)):
         if start is not None:

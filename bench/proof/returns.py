@@ -74,7 +74,8 @@ def as_trajectory(
         loss=as_floats("loss", loss, (rows,), precision),
     )
     if not np.array_equal(path.epoch, recorded):
-        raise BackendError(f"epoch is not 0, {every}, …, {epochs}")
+        few = [*map(str, recorded[:2]), "…", str(recorded[-1])] if rows > 3 else map(str, recorded)
+        raise BackendError(f"epoch is not {', '.join(few)}")
     return path._replace(epoch=recorded)
 
 
@@ -92,10 +93,10 @@ def as_floats(
     except ValueError:
         raise BackendError(f"{name} has rows of unequal length") from None
     if array.dtype.newbyteorder("=").name not in ("float64", precision.name):
-        hint = "; if the backend computes in float32, declare UNIT_ROUNDOFF = 2.0**-24"
-        found = "with fields" if array.dtype.names else array.dtype
+        hint = "; a backend that computes in float32 must declare UNIT_ROUNDOFF = 2.0**-24"
+        found = "a structured dtype" if array.dtype.names else f"dtype {array.dtype}"
         raise BackendError(
-            f"{name} has dtype {found}, not {precision.name}" + hint * (array.dtype == "f4")
+            f"{name} has {found}, not {precision.name}" + hint * (array.dtype == "f4")
         )
     if array.shape != shape:
         raise BackendError(f"{name} has shape {array.shape}, not {shape}")

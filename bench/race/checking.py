@@ -14,8 +14,8 @@ from gradrace.bench.proof.agreement import Verdict, check_backends
 from gradrace.bench.proof.oracle import YARDSTICK, trajectory_of
 from gradrace.bench.proof.precision import BY_NAME
 from gradrace.bench.proof.problems import number, suite
-from gradrace.bench.race.cases import Case, parse
-from gradrace.bench.race.one_size import fault_at
+from gradrace.bench.race.cases import Case
+from gradrace.bench.race.one_size import fault_at, sizes_of
 
 
 @dataclass
@@ -69,14 +69,13 @@ def check(
 
     Raises:
         InputValueError: the rate or the epochs are out of range, no rate is stable, or a case
-            cannot be read.
+            cannot be read or needs too much memory.
 
     """
-    specs = tuple(dict.fromkeys(specs)) or backends.installed()
+    specs, sizes = tuple(dict.fromkeys(specs)) or backends.installed(), sizes_of(cases)
     epochs = affordable_epochs(data) if epochs is None else epochs
     rate = _rate(lr, data, epochs)
     others = suite()
-    sizes = tuple(map(parse, dict.fromkeys(cases)))
     found = Check(data, specs, rate, epochs, number(others), sizes)
     try:
         on_progress("computing the exact trajectory", 0, len(specs))

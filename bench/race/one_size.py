@@ -1,23 +1,45 @@
 """What a backend must get right at one size, besides the calls that are timed there."""
 
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
 
+from gradrace.backends.interface import InputValueError
 from gradrace.bench.data.samples import Dataset, integers, small_integers
+from gradrace.bench.machine.facts import available_memory
 from gradrace.bench.proof.agreement import fault_on
 from gradrace.bench.proof.isolation import run_isolated
 from gradrace.bench.proof.precision import FLOAT64, Precision
 from gradrace.bench.proof.problems import Problem
 from gradrace.bench.proof.returns import BackendError
-from gradrace.bench.race.cases import Case, stable_limit
+from gradrace.bench.race.cases import Case, parse, stable_limit
 
+_COPIES = 12
+"""How many times the samples are in memory: here, on their way, in the process of the backend."""
 _EPOCHS = 2
 _FROM_A_START = 7, 3
-"""Epochs, and every which of them is recorded."""
+"""Epochs, and `every`."""
 _INTEGER_EPOCHS = 4
 _SAMPLES_PER_ROUNDING = 64
-"""The least samples after which a loop may round sums of integers."""
+"""The fewest samples after which a loop may round a sum of integers."""
+
+
+def sizes_of(texts: Iterable[str]) -> tuple[Case, ...]:
+    """Return the cases with these names, such as "1e6x10".
+
+    Raises:
+        InputValueError: one cannot be read, or needs more memory than there is.
+
+    """
+    cases, available = tuple(map(parse, dict.fromkeys(texts))), available_memory()
+    for case in cases:
+        if (needed := _COPIES * case.data_bytes) > available:
+            raise InputValueError(
+                f"case: {case.name} needs about {needed / 1e9:,.1f} GB of memory, and "
+                f"{available / 1e9:,.1f} GB are free"
+            )
+    return cases
 
 
 @cache
@@ -36,7 +58,7 @@ def from_a_start(case: Case, samples: Dataset) -> Problem:
 
 
 def on_integers(case: Case, precision: Precision = FLOAT64) -> Problem:
-    """Return epochs whose sums hardly round, which shows what the bound for n terms hides."""
+    """Return a run whose sums are hardly rounded, to show what the bound for n terms hides."""
     whole = (integers if precision is FLOAT64 else small_integers)(case.n, case.d)
     few = len(whole.y) // _SAMPLES_PER_ROUNDING + case.d + 10 + precision.conversions
     lr = integer_rate(case.d, precision)

@@ -66,9 +66,9 @@ def _figures(row: "Row") -> list[str]:
 
 
 RACE_LEGEND = (
-    "Prepare: converting the samples, once, before all calls. Set-up: what a call takes before "
-    "its first epoch, if noticeable, with prepare where that does more than convert. Epoch: the "
-    "median of "
+    "Prepare: the time to convert the samples, once, before all calls. Set-up: what a call takes "
+    "before its first epoch, if noticeable, plus prepare if that takes much longer than "
+    "converting. Epoch: the median of "
     "all timed blocks, without the set-up. × …: how many times as fast as the baseline a call is, "
     "with the 95 % interval over the sessions. Noise: at "
     "each size, one backend is also raced against an identical copy, and the two can seem to "

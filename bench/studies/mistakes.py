@@ -1,7 +1,7 @@
-"""Natural mistakes of every kind, each in a loop that is right nearly everywhere.
+"""Natural mistakes, each in a loop that is otherwise right.
 
-`python -m gradrace.bench.studies.mistakes` has the suite judge each of them, and prints which
-problem exposes it. The exit status is 1 if one is missed, or the loop without mistakes rejected.
+`python -m gradrace.bench.studies.mistakes` tries each of them on the suite, and prints which
+problem exposes it. The exit status is 1 if one is missed, or if the correct loop is rejected.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ class Loop:
         return X.T @ r, float(r.sum())
 
     def stops(self, _k: int, _loss: float, _grad_w: Floats) -> bool:
-        """Whether nothing changes any more."""
+        """Whether w and b stay as they are from now on."""
         return False
 
     def result(self, path: Any, _data: Any, _w0: Any) -> Any:
@@ -83,7 +83,7 @@ def _totals(X: Floats, y: Floats) -> Any:
 
 
 def _refilled(spaces: dict[Any, Any], arrays: Sequence[Floats]) -> Any:
-    """Copy arrays to those that are kept for their shapes."""
+    """Copy arrays into arrays kept from earlier calls with the same shape."""
     space = spaces.setdefault(arrays[1].shape, [np.empty_like(array) for array in arrays])
     for kept, array in zip(space, arrays, strict=True):
         kept[:] = array
@@ -267,7 +267,7 @@ class Mistake(NamedTuple):
     """A mistake."""
 
     lacks: str
-    """The property that a loop with it does not have, as `problems.properties` calls it"""
+    """The property that a loop with this mistake lacks, as `problems.properties` calls it"""
     changes: Callable[[], Changes]
 
 
@@ -276,59 +276,61 @@ _ANY_START, _SHORTCUTS = "any start, and only some epochs", "samples that invite
 _TAILS = "sizes that do not fill blocks"
 
 MISTAKES = {
-    "samples known by id(X), which a later array may get": Mistake(
+    "samples cached by id(X), which a later array may get": Mistake(
         _IN_TURN, lambda: _kept(lambda X, _: id(X))
     ),
-    "samples known by their first and last rows": Mistake(_IN_TURN, lambda: _kept(_ends)),
-    "samples known by their sums": Mistake(_IN_TURN, lambda: _kept(_totals)),
-    "samples in a workspace that the next `prepare` fills again": Mistake(_IN_TURN, _one_workspace),
-    "arrays of a trajectory filled again by the next call": Mistake(_IN_TURN, _same_buffers),
-    "residuals in the memory of y, from 1,000 samples on": Mistake(_IN_TURN, _residuals_in_place),
-    "zeros to start from made once, and changed in place": Mistake(_IN_TURN, _zeros_kept),
-    "the last 32 columns twice if there is no rest": Mistake("many features", _columns_by_32),
+    "samples cached by their first and last rows": Mistake(_IN_TURN, lambda: _kept(_ends)),
+    "samples cached by their sums": Mistake(_IN_TURN, lambda: _kept(_totals)),
+    "samples in a workspace that the next `prepare` overwrites": Mistake(_IN_TURN, _one_workspace),
+    "returned arrays that the next call overwrites": Mistake(_IN_TURN, _same_buffers),
+    "residuals written over y, from 1,000 samples on": Mistake(_IN_TURN, _residuals_in_place),
+    "initial zeros made once, then changed in place": Mistake(_IN_TURN, _zeros_kept),
+    "the last 32 columns counted twice if none are left over": Mistake(
+        "many features", _columns_by_32
+    ),
     "the last block of 1,000 rows lost if it is full": Mistake(_FULL, lambda: _rows_by(1_000)),
     "the last block of 4,096 rows lost if it is full": Mistake(_FULL, lambda: _rows_by(4_096)),
-    "a bias of 0 after every 16,384 epochs": Mistake("many epochs", _launches),
+    "the bias reset to 0 every 16,384 epochs": Mistake("many epochs", _launches),
     "epochs counted in 16 bits": Mistake("many epochs", _short_epochs),
-    "weights that stay integers if w0 is": Mistake(_ANY_START, _type_of_start),
-    "b0 ignored if there is no w0": Mistake(_ANY_START, _bias_ignored),
-    "w0.copy().astype(…), which a list does not have": Mistake(_ANY_START, _needs_an_array),
-    "an end when the loss is 10⁻¹² of the first one": Mistake(_SHORTCUTS, _stops_when_fitted),
-    "an end when ∂L/∂w is 0, whatever ∂L/∂b is": Mistake(
+    "weights kept as integers if w0 holds integers": Mistake(_ANY_START, _type_of_start),
+    "b0 ignored if w0 is None": Mistake(_ANY_START, _bias_ignored),
+    "w0.copy().astype(…), which fails if w0 is a list": Mistake(_ANY_START, _needs_an_array),
+    "stopping when the loss is 10⁻¹² of the first one": Mistake(_SHORTCUTS, _stops_when_fitted),
+    "stopping when ∂L/∂w is 0, whatever ∂L/∂b is": Mistake(
         _SHORTCUTS, lambda: {"stops": lambda _k, _loss, grad_w: not grad_w.any()}
     ),
-    "an end when the loss is the same for 1,000 epochs": Mistake(_SHORTCUTS, _stalls),
-    "no slope for constant columns": Mistake(_SHORTCUTS, _constant_columns),
-    "integers multiplied and added in 64 bits": Mistake(_SHORTCUTS, _whole_sums),
-    "entries below 10⁻¹² taken for zeros": Mistake(_SHORTCUTS, _tiny_dropped),
-    "equal rows of X merged": Mistake(_SHORTCUTS, _rows_merged),
+    "stopping when the loss has not changed for 1,000 epochs": Mistake(_SHORTCUTS, _stalls),
+    "a gradient of 0 for constant columns": Mistake(_SHORTCUTS, _constant_columns),
+    "integers multiplied and added as 64-bit integers": Mistake(_SHORTCUTS, _whole_sums),
+    "entries below 10⁻¹² treated as 0": Mistake(_SHORTCUTS, _tiny_dropped),
+    "equal rows of X merged, although their y differ": Mistake(_SHORTCUTS, _rows_merged),
     "warnings in a run that diverges": Mistake("divergence", _warns),
-    "`loss` as a mean of means over chunks of 256": Mistake(_TAILS, _loss_of_chunks),
-    "`condense` without what is left of blocks of 64": Mistake(_TAILS, _tail_not_condensed),
-    "X read in the order of memory, as by its address": Mistake(
+    "`loss` as the mean of the means of chunks of 256": Mistake(_TAILS, _loss_of_chunks),
+    "`condense` drops what is left after blocks of 64": Mistake(_TAILS, _tail_not_condensed),
+    "X read in memory order, as through a raw pointer": Mistake(
         "samples anywhere in memory",
         lambda: {"prepare": lambda X, y: (np.ravel(X, "K").reshape(X.shape), np.asarray(y))},
     ),
-    "padding never set, which is 0 if memory is new": Mistake(_TAILS, _never_set),
+    "padding never initialized, which is 0 in fresh memory": Mistake(_TAILS, _never_set),
 }
-"""What is wrong → what shows it."""
+"""What is wrong → the mistake."""
 
 
 def exposed(changes: Changes, problems: Sequence[Problem]) -> str:
-    """Return what problems show of a loop, in this process; an empty string if nothing."""
+    """Return what problems expose in a changed loop, run here; an empty string if nothing."""
     outcome = outcome_here(cast(Backend, Loop(**changes)), problems)
     return fault_on(problems, outcome) or outcome.failure
 
 
 def report() -> bool:
     """Print a Markdown table, which problem exposes which mistake; return whether all is well."""
-    print("| mistake | exposed |\n| --- | --- |")
+    print("| mistake | exposed by a run |\n| --- | --- |")
     found = {}
     for words, mistake in MISTAKES.items():
         found[words] = exposed(mistake.changes(), suite()).partition(": ")[0]
-        print(f"| {words} | {found[words] or '**not at all**'} |", flush=True)
+        print(f"| {words} | {found[words] or '**none**'} |", flush=True)
     right = exposed({}, suite())
-    print(f"| none | {right or 'not at all'} |")
+    print(f"| none (the correct loop) | {right or 'not rejected'} |")
     return not right and all(found.values())
 
 

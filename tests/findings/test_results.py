@@ -70,7 +70,9 @@ class TestConclusions:
             changes = ["Numba's threads (2 → 1)"] * (arm["extra_info"]["backend"] == "numpy")
             arm["extra_info"]["changed"] = changes
         conclude(run)
-        (said,) = (w for w in run["gradrace"]["warnings"] if w.startswith("numpy changed what "))
+        (said,) = (
+            w for w in run["gradrace"]["warnings"] if w.startswith("numpy changed settings ")
+        )
         assert ": Numba's threads (2 → 1); " in said
 
     def test_the_floor_is_that_of_the_duplicate(self, run: ResultFile) -> None:

@@ -9,7 +9,10 @@ import pytest
 CHANGES = {
     "nothing": ("pass", []),
     "NumPy's errors": ("np.seterr(all='ignore')", ["NumPy's error state"]),
-    "a variable": ("os.environ['OMP_NUM_THREADS'] = '7'", ["the variable OMP_NUM_THREADS"]),
+    "a variable": (
+        "os.environ['OMP_NUM_THREADS'] = '7'",
+        ["the environment variable OMP_NUM_THREADS"],
+    ),
     "BLAS": ("threadpoolctl.threadpool_limits(1)", ["the threads of openblas (2 → 1)"]),
     "Numba, before it has begun": (
         "import numba; import numba.np.ufunc.parallel; numba.config.NUMBA_NUM_THREADS = 1",
@@ -18,7 +21,7 @@ CHANGES = {
     "Numba": ("import numba; numba.set_num_threads(1)", ["Numba's threads (2 → 1)"]),
     "cores": (
         "os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])",
-        ["the cores of the process (2 → 1)"],
+        ["the cores it may use (2 → 1)"],
     ),
 }
 PROGRAM = """

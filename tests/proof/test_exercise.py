@@ -122,7 +122,7 @@ TELLING = {
     "a warning": ("import warnings", "warnings.warn('hot', RuntimeWarning)", "train warned: hot ("),
     "another": ("import warnings", "warnings.warn('old', DeprecationWarning)", ""),
     "a long message": ("", "raise ValueError('so ' * 10_000)", "raised ValueError: so so so"),
-    "flush to zero": (FLUSH, "", "it makes the processor replace numbers below 2.2e-308 by 0"),
+    "flush to zero": (FLUSH, "", "it makes the processor replace numbers below 2.2e-308 with 0"),
 }
 
 
@@ -150,4 +150,4 @@ def test_a_matrix_of_masked_arrays_is_refused_in_a_few_words() -> None:
             return epoch, w, fields, loss
 
     failure = outcome_here(cast(Backend, Odd()), [problem()]).failure
-    assert failure == "here: b has dtype with fields, not float64"
+    assert failure == "here: b has a structured dtype, not float64"
