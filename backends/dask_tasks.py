@@ -245,10 +245,16 @@ def _has_workers(client: Any) -> bool:
 @contextlib.contextmanager
 def _one_blas_thread() -> Iterator[None]:
     """Limit BLAS to one thread: there is a task per core, and the number may change last bits."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, "blas"):
+    with _libraries().limit(limits=1, user_api="blas"):
         yield
+
+
+@cache
+def _libraries() -> Any:
+    """Return the libraries of this process, which take a millisecond to find."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _client() -> Any:

@@ -5,22 +5,21 @@ run that diverges, finite values turn to inf and nan when float64 overflows, and
 no tolerance to choose: a disagreement is a bug, never noise.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from functools import cache
+from itertools import chain
 from typing import Any, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from gradrace import backends
 from gradrace.backends.interface import Floats, Integers, Trajectory
 from gradrace.bench.machine.facts import affinity
 from gradrace.bench.proof.exercise import PIECES_LR
-from gradrace.bench.proof.isolation import SMALL, Isolated, Outcome
+from gradrace.bench.proof.isolation import SMALL, Outcome, side_by_side
 from gradrace.bench.proof.oracle import (
     Exact,
     ExactTrajectory,
@@ -119,25 +118,17 @@ def check_backends(
     small = job.prepared is None and job.X.size <= SMALL
     at_once = min(len(affinity()) + 1, _AT_ONCE) if small else 1
     reference: Trajectory | None = None
-    with ExitStack() as running:
-        started = (running.enter_context(Isolated(spec, [job, *more], timeout)) for spec in ordered)
-        at_work = deque(islice(started, at_once))
-        _latest[:] = [(job.X, job.y, exact.sums)]
-        with threadpool_limits(1, "blas"):  # the backends need the cores
-            for problem in more:
-                _exact(problem)
-        for spec in ordered:
-            current = at_work.popleft()
-            try:
-                outcome = current.outcome()
-            except BackendError as error:
-                checked = Checked(Verdict(spec, agrees=False, reason=str(error)))
-            else:
-                if spec == backends.BASELINE:
-                    reference = outcome.trajectories[0]
-                checked = _judged(spec, outcome, more, exact, reference)
-            at_work.extend(islice(started, 1))
-            yield checked
+    _latest[:] = [(job.X, job.y, exact.sums)]
+    meanwhile = map(_exact, more)
+    for spec, done in side_by_side(ordered, [job, *more], timeout, at_once, meanwhile):
+        try:
+            outcome = done.outcome()
+        except BackendError as error:
+            yield Checked(Verdict(spec, agrees=False, reason=str(error)))
+            continue
+        if spec == backends.BASELINE:
+            reference = outcome.trajectories[0]
+        yield _judged(spec, outcome, more, exact, reference)
 
 
 def _judged(
@@ -220,10 +211,14 @@ _latest: list[tuple[Floats, Floats, Sums]] = []
 """The samples that were summed last: the next problem often has the same ones."""
 
 
+_libraries = cache(ThreadpoolController)
+
+
 def _exact(problem: Problem) -> _Exact:
     """Return the exact trajectories of a problem, computed once for all backends."""
     if problem not in _known:
-        _known[problem] = _computed(problem)
+        with _libraries().limit(limits=1, user_api="blas"):  # the backends need the cores
+            _known[problem] = _computed(problem)
     return _known[problem]
 
 
@@ -345,6 +340,8 @@ def _faults(
             words += f"but the exact value is beyond {precision}"
         elif not finite[at]:
             words += f"exact {exact.near[at]!s}; nothing can overflow yet"
+        elif exact.bound[at] == 0:
+            words += f"exact {exact.near[at]!s}; nothing has been rounded yet"
         else:
             times = _ratio(error, exact.bound)[at]
             words += (
@@ -409,7 +406,7 @@ def _digits(path: Trajectory, exact: ExactTrajectory) -> Digits | None:
 
 def _ratio(error: Floats, bound: Floats) -> Floats:
     """Return error / bound; 0 if the error is 0, inf if only the bound is 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         return np.where(error == 0, 0.0, error / bound)
 
 

@@ -7,6 +7,7 @@ that shape then get the same memory, and, if possible, the same `id`.
 """
 
 import contextlib
+import math
 import os
 import pickle
 import sys
@@ -17,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import psutil
@@ -41,13 +42,14 @@ _STARTS: dict[str, Callable[[Floats], Any]] = {
     "read-only": lambda w0: np.frombuffer(w0.tobytes()),
     "a view": lambda w0: np.column_stack([w0, w0 + 1])[:, 0],
     "a list": np.ndarray.tolist,
+    "a tuple": lambda w0: tuple(w0.tolist()),
     "integers": lambda w0: w0.astype(np.int64),
     "a list of integers": lambda w0: w0.astype(np.int64).tolist(),
     "float32": lambda w0: w0.astype(np.float32),
 }
 PIECES_LR = 0.3  # the rate at which `update` is checked
-_KEPT = 4  # results
-_MOST_OTHERS = 1_000  # arrays made until one has the wanted id
+_KEPT = 12  # results
+_MOST_OTHERS = 50  # arrays made until one has the wanted id
 _SETTLING, _WATCHED, _BUSY = 0.25, 0.1, 0.1  # seconds, seconds, cores
 _LOOKS = 3  # a thread seen busy only once was just ending
 
@@ -71,7 +73,14 @@ def work(load: Callable[[], Backend], problems: Sequence[Problem], folder: Path)
         ours = isinstance(error, BackendError | InputError)
         text = str(error) if ours else describe(error)
         (folder / "failure.txt").write_text(text, "utf-8", "backslashreplace")
-    np.savez(folder / "partial.npz", allow_pickle=False, **cast(Any, arrays))
+    flat = [np.ravel(values) for values in arrays.values()]  # one array is read much faster
+    np.savez(
+        folder / "partial.npz",
+        allow_pickle=False,
+        names=np.array(list(arrays), dtype=np.str_),
+        sizes=np.array([len(values) for values in flat], dtype=np.int64),
+        values=np.concatenate([np.empty(0), *flat]),
+    )
     (folder / "partial.npz").rename(folder / "outcome.npz")
 
 
@@ -80,18 +89,17 @@ def _exercise(
 ) -> None:
     """Train on every problem, and call the other functions where one asks for it; fill `arrays`.
 
-    The name of the current problem is written to `doing`. Where other functions are called, and
-    where the samples are not in memory, training starts from what `condense` returns, if the
-    backend has it.
+    The name of the current problem is written to `doing`. If the backend has `condense`, training
+    starts from what that returns in every other problem, where other functions are called, and
+    where the samples are not in memory.
     """
     precision = precision_of(backend)
     arrays["unit"] = precision.unit
-    condense = getattr(backend, "condense", lambda data: data)
     stock, results = _Stock(backend, problems), _Results(precision, doing)
     for i, problem in enumerate(problems):
         doing.write_text(problem.name, "utf-8")
         known = stock.take(i)
-        data = condense(known.data) if problem.pieces else known.data
+        data = stock.condensed(i) if problem.pieces or i % 2 else known.data
         again = any(problem is earlier for earlier in problems[:i])
         path = results.keep(problem, _trained(backend, data, problem, explicitly=again))
         arrays[f"{i}_path"] = np.column_stack(path)
@@ -138,6 +146,7 @@ class _Stock:
         self._keys = [(id(problem.X), id(problem.y), problem.memory) for problem in problems]
         self._last = {key: i for i, key in enumerate(self._keys)}
         self._known: dict[tuple[int, int, str], _Known] = {}
+        self._condensed: dict[tuple[int, int, str], Any] = {}
         self._free: dict[tuple[tuple[int, ...], str], list[tuple[Floats, int]]] = {}
         """Shape and kind of memory → blocks of memory, and the id of the array that was there"""
 
@@ -150,14 +159,24 @@ class _Stock:
                 _soil(X)
                 self._known[key] = _Known(self._backend.prepare(X, y), X, y)
             else:
-                condense = getattr(self._backend, "condense", lambda data: data)
-                self._known[key] = _Known(condense(problem.prepared), problem.X, problem.y)
+                data = _condensed(self._backend, problem.prepared)
+                self._known[key] = _Known(data, problem.X, problem.y)
         return self._known[key]
+
+    def condensed(self, i: int) -> Any:
+        """Return what `condense` makes of them, or the prepared samples without it."""
+        key = self._keys[i]
+        if self._problems[i].prepared is not None:
+            return self._known[key].data
+        if key not in self._condensed:
+            self._condensed[key] = _condensed(self._backend, self._known[key].data)
+        return self._condensed[key]
 
     def release(self, i: int) -> None:
         """Forget the samples of the i-th problem if no later one needs them."""
         if self._last[self._keys[i]] == i:
             known, memory = self._known.pop(self._keys[i]), self._problems[i].memory
+            self._condensed.pop(self._keys[i], None)
             for array in (known.X, known.y):
                 if isinstance(array.base, np.ndarray):
                     free = self._free.setdefault((array.shape, memory), [])
@@ -165,16 +184,15 @@ class _Stock:
 
     def _placed(self, values: Floats, memory: str) -> Floats:
         """Return an array of these values, where others were before if there is such a place."""
-        step = 2 if memory == "with gaps" else 1
+        places, order, used = _layout(values.shape, memory)
         if free := self._free.get((values.shape, memory)):
             room, wanted = free.pop()
         else:
-            room, wanted = np.full(1 + step**values.ndim * values.size, np.nan), 0
+            room, wanted = np.full(1 + math.prod(places), np.nan), 0
 
         def view() -> Floats:
-            places = [step * length for length in values.shape]
-            whole = room[1:].reshape(places, order="F" if memory == "in Fortran order" else "C")
-            return whole[(slice(None, None, step),) * values.ndim]
+            found: Floats = room[1:].reshape(places, order=order)[used]
+            return found
 
         array = view()
         others: list[Floats] = []
@@ -184,6 +202,18 @@ class _Stock:
         array[...] = values
         array.flags.writeable = memory != "read-only"
         return array
+
+
+def _layout(shape: tuple[int, ...], memory: str) -> tuple[list[int], Literal["C", "F"], Any]:
+    """Return the shape and order of a larger array, and which part of it X or y is."""
+    n, *d = shape
+    if memory == "with gaps":
+        return [2 * length for length in shape], "C", (slice(None, None, 2),) * len(shape)
+    if memory == "in a wider table" or (memory == "y in a table" and not d):
+        return [n, (d or [1])[0] + 1], "C", (slice(None), slice(-1) if d else -1)
+    if memory == "in a longer table":
+        return [n + 1, *d], "F", (slice(n),)
+    return [*shape], "F" if memory == "in Fortran order" else "C", ...
 
 
 def _soil(X: Floats) -> None:
@@ -234,48 +264,81 @@ def _trained(backend: Backend, data: Any, problem: Problem, *, explicitly: bool)
     if not explicitly:
         defaults = {"w0": start is None, "b0": problem.b0 == 0, "every": problem.every == 1}
         job = {name: value for name, value in job.items() if not defaults[name]}
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        result = backend.train(data, lr=problem.lr, epochs=problem.epochs, **job)
+    result = _quietly(backend.train, data, lr=problem.lr, epochs=problem.epochs, **job)
     if start is not None and not np.array_equal(start, cast(Floats, problem.w0)):
         raise BackendError("it changed the w0 passed to train")
+    return result
+
+
+def _quietly(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Return what a function returns; a RuntimeWarning is an error."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        result = function(*args, **kwargs)
     for warning in said:
         if issubclass(warning.category, RuntimeWarning):
             place = f"{Path(warning.filename).name}, line {warning.lineno}"
-            raise BackendError(f"train warned: {warning.message} ({place})")
+            raise BackendError(f"{function.__name__} warned: {warning.message} ({place})")
     return result
+
+
+def _optional(backend: Backend, name: str, *args: Any) -> Any:
+    """Return what a function returns that a backend need not have."""
+    try:
+        return _quietly(getattr(backend, name), *args)
+    except BackendError:
+        raise
+    except Exception as error:
+        reason = f"{name}, which has an optional function of the interface as its name"
+        raise BackendError(f"{reason}, {describe(error)}") from None
+
+
+def _condensed(backend: Backend, data: Any) -> Any:
+    return _optional(backend, "condense", data) if hasattr(backend, "condense") else data
 
 
 def _evaluate_pieces(
     backend: Backend, known: _Known, w0: Floats, b: float, precision: Precision
 ) -> dict[str, Floats]:
-    """Evaluate predict, loss, gradients and update at (w0, b), if the backend has them."""
-    X, y, w, d = known.X, known.y, w0.copy(), len(w0)
-    floats = partial(as_floats, precision=precision)
-    values: dict[str, Floats] = {}
-    predicted = None
-    if hasattr(backend, "predict"):
-        predicted = backend.predict(X, w, b)
-        values["predict"] = floats("predict", predicted, y.shape)
-    if hasattr(backend, "loss"):
-        values["loss"] = floats("loss", [backend.loss(X, y, w, b)], (1,))
-    grad_w, grad_b = np.ones(d), 1.0
-    if hasattr(backend, "gradients"):
-        grad_w, grad_b = backend.gradients(X, y, w, b)
-        values["gradients"] = np.append(
-            floats("grad_w", grad_w, (d,)), floats("grad_b", [grad_b], (1,))
-        )
-    if hasattr(backend, "update"):
-        new_w, new_b = backend.update(w, b, grad_w, grad_b, PIECES_LR)
-        values["update"] = np.append(floats("w", new_w, (d,)), floats("b", [new_b], (1,)))
+    """Evaluate predict, loss, gradients and update at (w0, b0), if the backend has them.
+
+    They are called before at (−w0, −b0), with the same arrays, and at another rate.
+    """
+    w, call = -w0, partial(_call_pieces, backend, known, partial(as_floats, precision=precision))
+    _, kept = call(w, -b, 2 * PIECES_LR)
+    w *= -1
+    values, _ = call(w, b, PIECES_LR)
     if not np.array_equal(w, w0):
         raise BackendError("it changed the w passed to predict, loss, gradients or update")
-    if predicted is not None:
-        backend.predict(X, -w, -b)
-        later = floats("predict", predicted, y.shape)
-        if not np.array_equal(values["predict"], later, equal_nan=True):
-            raise BackendError("a later call changed what predict had returned")
+    for name, (result, before) in kept.items():
+        if not np.array_equal(np.asarray(result), before, equal_nan=True):
+            raise BackendError(f"a later call changed what {name} had returned")
     return values
+
+
+def _call_pieces(
+    backend: Backend, known: _Known, floats: Callable[..., Floats], w: Floats, b: float, lr: float
+) -> tuple[dict[str, Floats], dict[str, tuple[Any, Floats]]]:
+    """Return the values of the functions, and the arrays that they returned, with copies."""
+    X, y, d = known.X, known.y, len(w)
+    values: dict[str, Floats] = {}
+    kept: dict[str, tuple[Any, Floats]] = {}
+    if hasattr(backend, "predict"):
+        y_hat = _optional(backend, "predict", X, w, b)
+        values["predict"] = floats("predict", y_hat, y.shape)
+        kept["predict"] = y_hat, values["predict"]
+    if hasattr(backend, "loss"):
+        values["loss"] = floats("loss", [_optional(backend, "loss", X, y, w, b)], (1,))
+    grad_w, grad_b = np.ones(d), 1.0
+    if hasattr(backend, "gradients"):
+        grad_w, grad_b = _optional(backend, "gradients", X, y, w, b)
+        kept["gradients"] = grad_w, floats("grad_w", grad_w, (d,))
+        values["gradients"] = np.append(kept["gradients"][1], floats("grad_b", [grad_b], (1,)))
+    if hasattr(backend, "update"):
+        new_w, new_b = _optional(backend, "update", w, b, grad_w, grad_b, lr)
+        kept["update"] = new_w, floats("w", new_w, (d,))
+        values["update"] = np.append(kept["update"][1], floats("b", [new_b], (1,)))
+    return values, kept
 
 
 def _busy_cores() -> float:

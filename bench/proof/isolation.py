@@ -13,8 +13,9 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import redirect_stderr
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -36,6 +37,8 @@ from gradrace.bench.proof.returns import BackendError, Chains, as_floats, as_tra
 SMALL = 1_000_000
 """Values of X up to which a job needs no more than a few threads, and little memory."""
 _THREADS = 3  # a sum over threads that is right for powers of two only must not pass
+
+_LOOK = 0.02  # seconds
 
 _CHILD = "from gradrace.bench.proof import exercise; exercise.main()"
 
@@ -101,6 +104,12 @@ class Isolated:
         child.end(self._process)
         self._place.cleanup()
 
+    @property
+    def running(self) -> bool:
+        """Whether the process works, and has time left."""
+        over = self._timeout is not None and time.monotonic() > self._start + self._timeout
+        return self._process.poll() is None and not over
+
     def outcome(self) -> Outcome:
         """Return what the backend returned, once it has, or its time is over.
 
@@ -137,6 +146,29 @@ class Isolated:
         return ""
 
 
+def side_by_side(
+    specs: Iterable[str],
+    problems: Sequence[Problem],
+    timeout: float | None,
+    at_once: int,
+    meanwhile: Iterator[object],
+) -> Iterator[tuple[str, Isolated]]:
+    """Yield each backend when its process and those of all before it have ended.
+
+    Up to `at_once` of them work at a time. While there is nothing to yield, `meanwhile` advances.
+    """
+    waiting, started = deque(specs), deque[tuple[str, Isolated]]()
+    with ExitStack() as processes:
+        while waiting or started:
+            if started and not started[0][1].running:
+                yield started.popleft()
+            elif waiting and sum(process.running for _, process in started) < at_once:
+                process = processes.enter_context(Isolated(waiting[0], problems, timeout))
+                started.append((waiting.popleft(), process))
+            elif next(meanwhile, None) is None:
+                time.sleep(_LOOK)
+
+
 def run_isolated(spec: str, problems: Sequence[Problem], timeout: float | None = 60.0) -> Outcome:
     """Return what backend `spec` returned; arguments and errors as those of `Isolated`."""
     with Isolated(spec, problems, timeout) as running:
@@ -161,27 +193,34 @@ def _outcome(folder: Path, problems: Sequence[Problem], failure: str) -> Outcome
     if failure and doing and doing in {problem.name for problem in problems}:
         failure = f"{doing}: {failure}"
     try:
-        with np.load(folder / "outcome.npz", allow_pickle=False) as arrays:
-            precision = BY_UNIT[float(arrays["unit"])] if "unit" in arrays else FLOAT64
-            for i, problem in enumerate(problems):
-                if failure and f"{i}_path" not in arrays:
-                    break
-                d = problem.X.shape[1]
-                epoch, *w, b, loss = arrays[f"{i}_path"].T
-                found = (epoch, np.reshape(w, (d, -1)).T, b, loss)
-                trajectories.append(as_trajectory(found, problem.epochs, d, problem.every))
-                chains.append(Chains(*map(int, arrays[f"{i}_chains"])))
-                sizes = {"predict": len(problem.y), "loss": 1, "gradients": d + 1, "update": d + 1}
-                pieces.append(
-                    {
-                        piece: as_floats(piece, arrays[f"{i}_{piece}"], (size,))
-                        for piece, size in sizes.items()
-                        if f"{i}_{piece}" in arrays
-                    }
-                )
+        arrays = _arrays(folder / "outcome.npz")
+        precision = BY_UNIT[float(arrays["unit"][0])] if "unit" in arrays else FLOAT64
+        for i, problem in enumerate(problems):
+            if failure and f"{i}_path" not in arrays:
+                break
+            d = problem.X.shape[1]
+            path = arrays[f"{i}_path"].reshape(-1, d + 3)
+            found = (path[:, 0], path[:, 1:-2], path[:, -2], path[:, -1])
+            trajectories.append(as_trajectory(found, problem.epochs, d, problem.every))
+            chains.append(Chains(*map(int, arrays[f"{i}_chains"])))
+            sizes = {"predict": len(problem.y), "loss": 1, "gradients": d + 1, "update": d + 1}
+            pieces.append(
+                {
+                    piece: as_floats(piece, arrays[f"{i}_{piece}"], (size,))
+                    for piece, size in sizes.items()
+                    if f"{i}_{piece}" in arrays
+                }
+            )
     except Exception as error:  # the file may be anything, or missing
         failure = failure or f"its process left no readable result: {error}"
     return Outcome(trajectories[: len(pieces)], pieces, chains, precision, failure)
+
+
+def _arrays(path: Path) -> dict[str, Floats]:
+    """Return the arrays by name, each flat."""
+    with np.load(path, allow_pickle=False) as file:
+        parts = np.split(file["values"], np.cumsum(file["sizes"]))[:-1]
+        return dict(zip(file["names"].tolist(), parts, strict=True))
 
 
 def text_of(path: Path) -> str:

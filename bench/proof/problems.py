@@ -9,17 +9,33 @@ for; a loop that keeps something from call to call is right the first time. Such
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from gradrace.backends.interface import Floats
 from gradrace.bench.data.samples import synthetic
 
-Memory = Literal["in C order", "in Fortran order", "with gaps", "read-only"]
-"""How X and y lie in memory; with gaps, only every second place of each axis is used."""
+Memory = Literal[
+    "in C order",
+    "in Fortran order",
+    "read-only",
+    "with gaps",
+    "in a wider table",
+    "in a longer table",
+    "y in a table",
+]
+"""How X and y lie in memory. With gaps, only every second place of each axis is used. A wider
+table, in C order, has another column; a longer one, in Fortran order, another row."""
 Start = Literal[
-    "an array", "read-only", "a view", "a list", "integers", "a list of integers", "float32"
+    "an array",
+    "read-only",
+    "a view",
+    "a list",
+    "a tuple",
+    "integers",
+    "a list of integers",
+    "float32",
 ]
 """What w0 is."""
 
@@ -56,34 +72,37 @@ class Problem:
         return self.size or len(self.y)
 
 
-_TAILS = {1: range(1, 41), 2: (1, 2, 3, 5, 8, 13, 19, 31), 3: (2, 4, 7, 11, 17, 23, 37)}
+_TAILS = {1: range(1, 41), 2: (*range(1, 20), 31), 3: (1, 2, 4, 7, 11, 17, 23, 37), 8: (1, 3)}
 """Features: numbers of samples that do not fill blocks of up to 32."""
 _BLOCKS = {
     1: [2**k + more for k in range(6, 12) for more in (-1, 0, 3)],
-    2: [63, 65, 129, 257, 515, 1_027, 4_099, 65_539],
+    2: [63, 65, 129, 257, 511, 513, 515, 1_025, 1_027, 2_049, 4_095, 4_097, 4_099, 8_193, 65_537],
+    3: [block + more for block in (100, 200, 250, 500, 1_000, 2_000, 4_000) for more in (-1, 1)],
     13: [127, 1_027, 8_209],
 }
 """Features: numbers of samples just below, at and just above the sizes of blocks."""
 _LARGE_BLOCKS = [2**k + 3 for k in range(12, 19)]  # 65,539 and 262,147 are prime
 _FULL = {
-    1: [96, 160, 768, 3_000, 3_072, 10_000, 12_288, 61_440, 64_000, 100_000, 131_072],
+    1: [96, 160, 768, 3_000, 3_072, 10_000, 12_288, 61_440, 64_000, 100_000],
     2: [8, 64, 100, 200, 256, 500, 512, 1_000, 1_024, 4_096, 8_192, 65_536],
-    8: [8, 24, 32, 256, 1_000, 4_000, 4_096],
+    8: [8, 24, 32, 256, 1_000, 2_000, 4_000, 4_096],
 }
 """Features: numbers of samples that are whole multiples of the sizes of blocks."""
-_WIDE = (4, 5, 7, 8, 9, 12, 16, 17, 24, 31, 32, 33, 64, 65, 100, 127, 128, 131)
+_WIDE = (*range(4, 41), 64, 65, 100, 127, 128)
 """Numbers of features around the sizes of register blocks, and beyond."""
 _FULL_WIDE = [(64, 32), (100, 100), (128, 64), (1_000, 100), (64, 128)]
 _WIDEST = [(206, 200), (262, 256), (263, 257), (8, 1_000), (16, 1_024), (5, 1_027)]
 """Samples and features"""
-_PIECES = (256, 257, 512, 515, 1_000, 1_024, 1_027, 4_096, 4_099, 65_536)
+_PIECES = (256, 257, 499, 512, 513, 1_000, 1_001, 1_024, 1_027, 2_000, 4_000, 4_096, 4_099)
 """Numbers of samples at which the optional functions are checked, too."""
-_THINNED = [(0, 1), (0, 3), (1, 1), (1, 2), (2, 2), (6, 3), (7, 3), (5, 9), (12, 1), (300, 7)]
+_THINNED = [(0, 1), (0, 3), (1, 1), (1, 2), (2, 2), (6, 3), (6, 1), (7, 3), (5, 9), (300, 7)]
 """Pairs of epochs and `every`, which is 1, a divisor of the epochs, or neither."""
+_THINNED_ELSEWHERE = {(1_027, 3): [(0, 3), (4, 3), (2, 9)], (20, 17): [(0, 1), (5, 3), (2, 9)]}
+"""Samples and features: some of these pairs"""
 _LONG = [(4_096, 64, 100), (32_768, 10_000, 1_000), (70_000, 7, 1_000)]
 """Epochs, `every`, and the divisor of the rate, which keeps w moving to the end."""
 _CALLS = 40
-_TURNS = [(29, 2), (2_000, 12), (50_001, 1)]
+_TURNS = [(29, 2), (40, 33), (2_000, 12), (66_001, 1)]
 """Samples and features of data sets that are easily mistaken for one another."""
 
 
@@ -130,8 +149,8 @@ def _blocks() -> Iterator[Problem]:
         for n in sizes:
             yield _problem(n, d, epochs=1, pieces=n in _PIECES)
     for n in _LARGE_BLOCKS:
-        yield from [_problem(n, 1, epochs=1)] * (1 if n > 100_000 else 2)
-    yield _problem(65_539, 10, epochs=1)
+        yield from [_problem(n, 1, epochs=1)] * (1 if n > 50_000 else 2)
+    yield _problem(65_539, 4, epochs=1)
 
 
 def _full() -> Iterator[Problem]:
@@ -142,8 +161,8 @@ def _full() -> Iterator[Problem]:
 
 def _wide() -> Iterator[Problem]:
     for d in _WIDE:
-        yield _problem(d + 6, d, epochs=1, pieces=d in (17, 128))
-        if d < 50:
+        yield _problem(d + 6, d, epochs=1, pieces=d <= 40 or d in (100, 128))
+        if d % 4 == 1 or d == 24:
             yield _problem(1 + d // 2, d, epochs=2)  # more features than samples
     for n, d in _FULL_WIDE:
         yield _problem(n, d, epochs=1)
@@ -154,18 +173,18 @@ def _wide() -> Iterator[Problem]:
 
 
 def _starts() -> Iterator[Problem]:
-    few = _problem(23, 2, epochs=1)
-    for epochs, every in _THINNED:
-        given = replace(few, name=_name(23, 2, epochs, every), epochs=epochs, every=every)
-        yield given
-        yield replace(given, name=f"{given.name}, b0 = 0", b0=0.0)
-        yield from [replace(given, name=f"{given.name}, w0 = None", w0=None)] * 2
-        if epochs:
+    for (n, d), thinned in {(23, 2): _THINNED, **_THINNED_ELSEWHERE}.items():
+        few = _problem(n, d, epochs=1)
+        for epochs, every in thinned:
+            given = replace(few, name=_name(n, d, epochs, every), epochs=epochs, every=every)
+            yield given
+            yield replace(given, name=f"{given.name}, b0 = 0", b0=0.0)
+            yield from [replace(given, name=f"{given.name}, w0 = None", w0=None)] * 2
             name = f"{given.name}, w0 = None, b0 = 0"
             yield from [replace(given, name=name, w0=None, b0=0.0)] * 2
     whole: list[Start] = ["integers", "a list of integers", "float32"]
-    free: list[Start] = ["read-only", "a view", "a list"]
-    for d in (2, 9):
+    free: list[Start] = ["read-only", "a view", "a list", "a tuple"]
+    for d in (2, 17):
         some = _problem(31, d, epochs=5, every=2)
         w0 = np.resize([2.0, -1.0, 3.0], d)
         for start in (*whole, *free):
@@ -174,7 +193,8 @@ def _starts() -> Iterator[Problem]:
         for start in free:
             name = f"{_name(31, d, 0, 1)}, w0 is {start}"
             yield replace(some, name=name, epochs=0, every=1, start=start)
-    yield _problem(131, 3, epochs=40, every=7)
+        yield replace(some, name=f"{some.name}, w0 = None, b0 = 1", w0=None, b0=1)
+    yield _problem(301, 3, epochs=40, every=7)
 
 
 def _long() -> Iterator[Problem]:
@@ -185,13 +205,14 @@ def _long() -> Iterator[Problem]:
     settling = np.array([[0.0], [0.3], [0.6]])  # at the end, a step is 10⁻¹³ of w
     name = f"{_name(3, 1, 10_007, 1_000)}, that settle"
     yield replace(few, name=name, X=settling, lr=0.05, every=1_000)
+    many = _problem(7, 2, epochs=2_500)
+    yield from [replace(many, lr=many.lr / 100)] * 2
 
 
 def _placed() -> Iterator[Problem]:
-    places: list[Memory] = ["in Fortran order", "with gaps", "read-only"]
-    for n, d in ((19, 3), (256, 8), (1_027, 2), (4_096, 5)):
-        given = _problem(n, d, epochs=2, pieces=n < 1_000)
-        for memory in places:
+    for n, d in ((19, 3), (19, 1), (256, 8), (1_027, 2), (4_096, 5), (8_209, 2)):
+        given = _problem(n, d, epochs=1, pieces=n in (19, 1_027))
+        for memory in get_args(Memory)[1:]:
             yield replace(given, name=f"{given.name}, {memory}", memory=memory)
 
 
@@ -212,16 +233,17 @@ def _still() -> Iterator[Problem]:
     """Yield runs in which something does not move, does not move yet, or has almost stopped."""
     pairs = np.array([[1.0], [-1.0], [2.0], [-2.0]])
     flat, odd = np.full(4, 5.0), np.array([3.0, -3.0, 5.0, -5.0])
-    yield Problem("on 4 × 1 whose ∂L/∂w is 0", pairs, flat, 0.1, 9)
-    yield Problem("on 4 × 1 whose ∂L/∂b is 0", pairs, odd, 0.1, 9)
-    yield Problem(
-        "on 4 × 1 that start at the minimum", pairs, 3 * pairs[:, 0], 0.1, 9, np.full(1, 3.0)
-    )
-    signs = np.array([[1.0], [-1.0], [1.0], [-1.0]])  # L falls to 10⁻²⁸⁰, all digits still right
-    w0 = np.full(1, 0.75)
-    yield Problem("on 4 × 1 that fit perfectly", signs, np.zeros(4), 0.3, 350, w0, -0.3)
-    line = 0.75 * signs[:, 0] + 0.5
-    yield Problem("on 4 × 1 on a line", signs, line, 0.3, 60)
+    signs = np.array([[1.0], [-1.0], [1.0], [-1.0]])
+    line, zeros, three = 0.75 * signs[:, 0] + 0.5, np.zeros(4), np.full(1, 3.0)
+    for job in (
+        Problem("on 4 × 1 whose ∂L/∂w is 0", pairs, flat, 0.1, 9),
+        Problem("on 4 × 1 whose ∂L/∂b is 0", pairs, odd, 0.1, 9),
+        Problem("on 4 × 1 that start at the minimum", pairs, 3 * pairs[:, 0], 0.1, 9, three),
+        # w falls to 10⁻¹⁹⁰, all digits still right, and L to 0
+        Problem("on 4 × 1 that fit perfectly", signs, zeros, 0.3, 480, np.full(1, 0.75), -0.3),
+        Problem("on 4 × 1 on a line", signs, line, 0.3, 60),
+    ):
+        yield from [job] * 2
     # L = 1/2 + 9w²/8, and w doubles every 56 epochs: for 1,200 epochs, L does not change
     X, y = np.array([[0.0], [0.0], [1.5], [-1.5]]), np.array([1.0, -1.0, 0.0, 0.0])
     w0 = np.full(1, 1e-15)
@@ -229,41 +251,44 @@ def _still() -> Iterator[Problem]:
 
 
 def _alike() -> Iterator[Problem]:
-    """Yield samples of which some equal others."""
+    """Yield samples of which some equal others, or nearly do, or are 0."""
     few = _problem(20, 3, epochs=9)
-    for value in (3.0, 1.0):
-        X = few.X.copy()
-        X[:, 1] = value
-        yield _of(few, f"with a column of {value:g}", X, few.y, lr=few.lr / 4)
     one = replace(few, w0=np.full(1, 0.25))
-    yield _of(one, "with nothing but 3", np.full((20, 1), 3.0), few.y, lr=0.05)
+    x = few.X[:, :1]
+    X: Floats = np.full((20, 1), 3.0)
+    yield _of(one, "with nothing but 3", X, few.y, lr=0.05)
     yield _of(few, "with repeated rows", few.X[np.arange(20) // 4], few.y, lr=few.lr)
-    yield _of(
-        few,
-        "with samples that occur twice",
-        np.tile(few.X[:10], (2, 1)),
-        np.tile(few.y[:10], 2),
-        lr=few.lr,
-    )
+    twice = np.arange(20) % 10
+    yield _of(few, "with samples that occur twice", few.X[twice], few.y[twice], lr=few.lr)
     yield _of(few, "with equal columns", few.X[:, [0, 0, 2]], few.y, lr=few.lr)
-    ends = few.X.copy()
-    ends[-1] = -ends[0]
-    yield _of(few, "whose last row is minus the first", ends, few.y, lr=few.lr)
+    nearly = few.X[:, [0, 0, 2]] * (1 + 1e-6 * few.X[:, [2, 1, 0]])
+    yield _of(few, "with nearly equal columns", nearly, few.y, lr=few.lr)
+    yield _of(one, "whose entries are nearly equal", 2e9 + 1e3 * x, few.y, lr=1e-20)
+    yield _of(one, "whose first entry is 0", x * np.sign(np.arange(20))[:, None], few.y, lr=few.lr)
+    for what, where, value in (
+        *((f"whose column {j} is 1", (slice(None), j), 1.0) for j in range(3)),
+        ("with a column of 3", (slice(None), 1), 3.0),
+        ("whose last rows are 0", (slice(17, None),), 0.0),
+        ("whose last row is minus the first", (-1,), -few.X[0]),
+        ("that are mostly 0", (few.X < 0.8,), 0.0),
+    ):
+        X = few.X.copy()
+        X[where] = value
+        yield _of(few, what, X, few.y, lr=few.lr / 4)
     negative = -np.abs(few.X)
     negative[[3, 8]] = [[0.0], [-0.0]]
     yield _of(few, "without positive entries", negative, few.y, lr=few.lr)
-    x = one.X[:, :1] * np.sign(np.arange(20))[:, None]
-    yield _of(one, "whose first entry is 0", x, few.y, lr=few.lr)
     X, y = np.full((65_539, 1), 0.1), np.full(65_539, 0.7)
     yield Problem("on 65,539 × 1 equal samples", X, y, 0.03, 1, np.full(1, 0.3))
 
 
 def _whole() -> Iterator[Problem]:
-    """Yield integers whose squares, or sums of squares, overflow 32 or 64 bits."""
+    """Yield integers that overflow 8 to 64 bits, or whose squares do, or sums of squares."""
     few = _integers(19, 2)
     y = few[:, 1] - few[:, 0]
-    for power, lr in ((17, 2.0**-41), (32, 2.0**-70), (57, 2.0**-120)):
-        X = 2.0**power * (few + 7) + few[::-1] * 2.0 ** max(power - 50, 0)
+    for power in (4, 12, 17, 32, 57):
+        lr = 2.0 ** -(2 * power + 8)
+        X = 2.0**power * (few + 6) + few[::-1] * 2.0 ** max(power - 50, 0)
         yield Problem(f"on 19 × 2 integers of about 2^{power + 4}", X, y, lr, 5)
 
 
@@ -279,7 +304,7 @@ def _tiny() -> Iterator[Problem]:
 
 def _diverging() -> Iterator[Problem]:
     few = _problem(19, 3, epochs=9)
-    yield _of(few, "that diverges", few.X, few.y, lr=40.0, epochs=200)
+    yield from [_of(few, "that diverges", few.X, few.y, lr=40.0, epochs=200), few] * 2
     yield Problem("on 1 × 1 that diverges", few.X[:1, :1], few.y[:1], 40.0, 200)
     many = _problem(300, 2, epochs=1)
     yield _of(many, "that diverges", many.X, many.y, lr=1e60, epochs=12)
@@ -290,7 +315,7 @@ def _ends() -> Iterator[Problem]:
     few = _problem(19, 3, epochs=9)
     for words, scale in (("of about 10¹⁵⁰", 2.0**500), ("of about 10⁻¹⁵⁰", 2.0**-500)):
         lr = few.lr / scale / scale
-        yield _of(few, words, few.X * scale, few.y * scale, lr=lr)
+        yield from [_of(few, words, few.X * scale, few.y * scale, lr=lr)] * 2
 
 
 def _again() -> Iterator[Problem]:
@@ -310,12 +335,16 @@ def _turns() -> Iterator[Problem]:
     column: two of the targets, two of the entries, or both are exchanged.
     """
     for n, d in _TURNS:
-        first = replace(_problem(n, d, epochs=2), w0=None, b0=0.0)
+        first = replace(_problem(n, d, epochs=2 if n < 10_000 else 1), w0=None, b0=0.0)
         middle = n // 20 * 10  # no multiple of 10 is exchanged
         second = _exchanged(first, "two targets exchanged", y=middle + 3)
         third = _exchanged(first, "two entries exchanged", X=middle + 3)
         fourth = _exchanged(first, "both exchanged", X=middle + 3, y=middle + 3)
-        yield from [first, second, third, fourth] * 2
+        yield from (first, second, third, fourth, second, first)
+        for like in (fourth, third):
+            name = f"{like.name}, from a start, at another rate"
+            w0 = np.linspace(-1, 1, d)
+            yield replace(like, name=name, lr=0.7 * like.lr, w0=w0, b0=0.5)
         yield _exchanged(first, "two other targets exchanged", y=middle + 4)
         yield _exchanged(first, "two other entries exchanged", X=middle + 4)
 

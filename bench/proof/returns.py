@@ -9,7 +9,7 @@ import numpy as np
 from gradrace.backends.interface import Backend, Floats, Trajectory, recorded_epochs
 from gradrace.bench.proof.precision import BY_UNIT, FLOAT64, Precision
 
-_LONGEST = 300  # characters of a message
+_LONGEST = 200  # characters of a message
 
 
 class BackendError(Exception):

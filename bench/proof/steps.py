@@ -143,20 +143,24 @@ class Steps:
         n, d = self.n, before.shape[1] - 1
         own = (d + 4) * np.finfo(np.longdouble).eps  # the error of long double here
         most = term_roundings(additions, d, precision)
-        any_order, exactly = (
-            step_errors(self.G_abs, self.c_abs, n, rate, precision.growth(m + 2) + own, precision)
-            for m in (most, min(most, self.roundings))
-        )
-        spread = np.abs(np.eye(d + 1) - rate * (2 / np.longdouble(n)) * self.G)
+
+        def errors(roundings: int) -> tuple[Wide, Wide]:
+            gamma = precision.growth(roundings + 2) + own
+            return step_errors(self.G_abs, self.c_abs, n, rate, gamma, precision)
+
+        of_size, rest = errors(most)
+        few = errors(self.roundings) if self.roundings < most else (of_size, rest)
         state, bound = before.astype(np.longdouble), np.zeros(before.shape, dtype=np.longdouble)
         for epoch in range(epochs):
             size = np.abs(state) + bound
-            local = size @ any_order[0] + any_order[1]
+            local = size @ of_size + rest
             if epoch == 0:
-                local[first] = size[first] @ exactly[0] + exactly[1]
-            local += precision.unit * size
+                local[first] = size[first] @ few[0] + few[1]
+            else:
+                spread = np.abs(np.eye(d + 1) - rate * (2 / np.longdouble(n)) * self.G)
+                local += bound @ spread
+            bound = local + precision.unit * size
             state = state - rate * (2 / np.longdouble(n)) * (state @ self.G - self.c)
-            bound = bound @ spread + local if epoch else local
         bound += precision.unit * np.abs(after)
         return np.asarray(np.abs(after - state) / (1.01 * bound), dtype=np.float64)
 

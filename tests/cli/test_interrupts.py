@@ -101,7 +101,7 @@ class TestInterrupt:
             f"pathlib.Path({str(started)!r}).touch()\n"
             "prepare = train = lambda *_, **__: time.sleep(600)\n"
         )
-        others = [f"good{i}.py" for i in range(4)]  # it starts when the first of five is done
+        others = [f"good{i}.py" for i in range(6)]  # it starts when most of these are done
         for name in others:
             (tmp_path / name).write_text((FOREIGN / "good.py").read_text())
         words = [command, "--epochs", "50"]

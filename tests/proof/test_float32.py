@@ -191,12 +191,12 @@ class TestBackend:
     @pytest.mark.parametrize(
         ("old", "new", "reason"),
         [
-            ("UNIT_ROUNDOFF = 2.0**-24", "", "w has dtype float32, not float64; if the backend "),
+            ("UNIT_ROUNDOFF = 2.0**-24", "", "w has dtype float32, not float64; a backend "),
             ("2.0**-24", "np.float32(2.0**-23)", "UNIT_ROUNDOFF is np.float32(1.1920929e-07), "),
             ("2.0**-24", "2.0**-11", "UNIT_ROUNDOFF is 0.00048828125, not 2.0**-53 (float64) or "),
             ("2.0**-24", "'24'", "UNIT_ROUNDOFF is '24', not 2.0**-53 (float64) or 2.0**-24 "),
             ("path_b[row] = b", "path_b[row] = b * 1.0002", "b at epoch 1: got "),
-            ("sum_rx[j] += dot", "sum_rx[j] += dot * (len(y) < 9_999)", "on 65,539 × 2, "),
+            ("sum_rx[j] += dot", "sum_rx[j] += dot * (len(y) < 9_999)", "on 65,537 × 2, "),
         ],
     )
     def test_what_is_wrong_is_named(

@@ -56,7 +56,8 @@ EXPECTED = {
     "ends while it is imported": "its process ended with status 1 and no result: a last word",
     "has a wrong piece": "from a given w0, b0, with every=3: predict(): got ",
     "has a piece that raises": (
-        "from a given w0, b0, with every=3: raised NotImplementedError: later (bad.py, line "
+        "from a given w0, b0, with every=3: gradients, which has an optional function of the "
+        "interface as its name, raised NotImplementedError: later (bad.py, line "
     ),
 }
 
