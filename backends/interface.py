@@ -29,8 +29,9 @@ RuntimeWarning or exception.
 Fortran's, there may be gaps between the values, and they may be read-only. Once nothing refers to
 `data`, their memory may be used again. `train` gets w0 as None or as any d real numbers: a list,
 integers, a read-only array, a view. No call changes its arguments, depends on earlier calls, or
-changes what they returned. The settings of the whole process stay as they are: the number of
-threads, NumPy's error state, the rounding mode of the processor.
+changes what they returned. The settings of the whole process should stay as they are: the number
+of threads, NumPy's error state, the rounding of the processor. The names of the optional functions
+are reserved for them.
 
 A backend that makes one pass over the samples before its epochs may also have `condense(data)`.
 `train` then accepts its result in place of `data`, so a run in many calls makes that pass once.

@@ -302,10 +302,10 @@ def _evaluate_pieces(
 ) -> dict[str, Floats]:
     """Evaluate predict, loss, gradients and update at (w0, b0), if the backend has them.
 
-    They are called before at (−w0, −b0), with the same arrays, and at another rate.
+    They are called before at (−w0, b0), with the same arrays, and at another rate.
     """
     w, call = -w0, partial(_call_pieces, backend, known, partial(as_floats, precision=precision))
-    _, kept = call(w, -b, 2 * PIECES_LR)
+    _, kept = call(w, b, 2 * PIECES_LR)
     w *= -1
     values, _ = call(w, b, PIECES_LR)
     if not np.array_equal(w, w0):

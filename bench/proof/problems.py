@@ -206,7 +206,8 @@ def _long() -> Iterator[Problem]:
     name = f"{_name(3, 1, 10_007, 1_000)}, that settle"
     yield replace(few, name=name, X=settling, lr=0.05, every=1_000)
     many = _problem(7, 2, epochs=2_500)
-    yield from [replace(many, lr=many.lr / 100)] * 2
+    for rate, slower in (("a small rate", 100), ("a smaller rate", 200)):
+        yield replace(many, name=f"{many.name}, at {rate}", lr=many.lr / slower)
 
 
 def _placed() -> Iterator[Problem]:
@@ -345,6 +346,7 @@ def _turns() -> Iterator[Problem]:
             name = f"{like.name}, from a start, at another rate"
             w0 = np.linspace(-1, 1, d)
             yield replace(like, name=name, lr=0.7 * like.lr, w0=w0, b0=0.5)
+        yield from (third, second)
         yield _exchanged(first, "two other targets exchanged", y=middle + 4)
         yield _exchanged(first, "two other entries exchanged", X=middle + 4)
 
