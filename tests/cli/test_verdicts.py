@@ -17,7 +17,7 @@ class TestCheck:
         assert (done.returncode, done.stderr) == (0, "")
         assert one_line(done.stdout).startswith(
             f"All {len(backends.names())} backends agree with the exact trajectory on this data "
-            "and on 465 small problems"
+            "and on 463 small problems"
         )
         found = json.loads((tmp_path / "verdicts.json").read_text("utf-8"))
         assert (found["data"], found["n"], found["d"]) == ("reference line", 100, 1)
