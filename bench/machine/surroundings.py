@@ -10,6 +10,11 @@ import threadpoolctl
 from gradrace.bench.machine.facts import THREADS, affinity
 
 
+def flushes_to_zero() -> bool:
+    """Whether the processor replaces numbers too small for all their digits with 0."""
+    return sys.float_info.min / 2 == 0
+
+
 class Surroundings:
     """Thread counts, NumPy's error state and the cores of the process, as they should be.
 
@@ -95,6 +100,6 @@ class Surroundings:
         return found
 
     def _changed_for_good(self) -> list[str]:
-        if sys.float_info.min / 2 == 0:
+        if flushes_to_zero():
             return ["the handling of numbers below 2.2e-308 (now 0, for good)"]
         return []

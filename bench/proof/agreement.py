@@ -36,8 +36,6 @@ from gradrace.bench.proof.steps import Steps
 
 _RESUMED_EPOCHS, _RESUMED_EVERY = 20, 3
 _LEAST_SHARE = 1e3
-_WIDEST = 150
-"""Features from which on a problem is judged step by step; its exact run takes too long."""
 _AT_ONCE = 4
 """Backends that are checked side by side, at most."""
 
@@ -224,7 +222,7 @@ def _exact(problem: Problem) -> _Exact:
 
 def _computed(problem: Problem) -> _Exact:
     X, y, (n, d) = problem.X, problem.y, problem.X.shape
-    if d > _WIDEST:
+    if problem.sums_fit:
         return _Exact(Steps.of_small_integers(X, y, roundings=n + d + 10), None)
     if not (_latest and _latest[0][0] is X and _latest[0][1] is y):
         _latest[:] = [(X, y, sums_without_rounding(X, y))]

@@ -25,6 +25,7 @@ import psutil
 
 from gradrace import backends
 from gradrace.backends.interface import Backend, Floats, InputError, Trajectory
+from gradrace.bench.machine.surroundings import flushes_to_zero
 from gradrace.bench.proof.precision import Precision
 from gradrace.bench.proof.problems import Problem
 from gradrace.bench.proof.returns import (
@@ -109,7 +110,7 @@ def _exercise(
             arrays |= {f"{i}_{piece}": values for piece, values in pieces.items()}
         if not (np.array_equal(known.X, problem.X) and np.array_equal(known.y, problem.y)):
             raise BackendError("it changed the samples passed to prepare")
-        if sys.float_info.min / 2 == 0:
+        if flushes_to_zero():
             raise BackendError(
                 "it makes the processor replace numbers below 2.2e-308 with 0, in everything that "
                 "runs afterward (is a library compiled with -Ofast or -ffast-math?)"
@@ -264,31 +265,31 @@ def _trained(backend: Backend, data: Any, problem: Problem, *, explicitly: bool)
     if not explicitly:
         defaults = {"w0": start is None, "b0": problem.b0 == 0, "every": problem.every == 1}
         job = {name: value for name, value in job.items() if not defaults[name]}
-    result = _quietly(backend.train, data, lr=problem.lr, epochs=problem.epochs, **job)
+    result = _quietly(backend, "train", data, lr=problem.lr, epochs=problem.epochs, **job)
     if start is not None and not np.array_equal(start, cast(Floats, problem.w0)):
         raise BackendError("it changed the w0 passed to train")
     return result
 
 
-def _quietly(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Return what a function returns; a RuntimeWarning is an error."""
+def _quietly(backend: Backend, name: str, *args: Any, **kwargs: Any) -> Any:
+    """Return what a function of the backend returns; a RuntimeWarning is an error."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        result = function(*args, **kwargs)
+        result = getattr(backend, name)(*args, **kwargs)
     for warning in said:
         if issubclass(warning.category, RuntimeWarning):
             place = f"{Path(warning.filename).name}, line {warning.lineno}"
-            raise BackendError(f"{function.__name__} warned: {warning.message} ({place})")
+            raise BackendError(f"{name} warned: {warning.message} ({place})")
     return result
 
 
 def _optional(backend: Backend, name: str, *args: Any) -> Any:
     """Return what a function returns that a backend need not have."""
     try:
-        return _quietly(getattr(backend, name), *args)
+        return _quietly(backend, name, *args)
     except BackendError:
         raise
-    except Exception as error:
+    except Exception as error:  # a foreign backend may raise anything
         reason = f"{name}, which has an optional function of the interface as its name"
         raise BackendError(f"{reason}, {describe(error)}") from None
 

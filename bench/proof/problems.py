@@ -61,6 +61,9 @@ class Problem:
     roundings: int = 0
     """For integers, the most times a term may be rounded in the first epoch, fewer than for other
     samples; 0 otherwise. Such a run is judged step by step."""
+    sums_fit: bool = False
+    """Whether these are positive integers whose products float64 adds without rounding. Such a run
+    is judged step by step, too: with many features, exact arithmetic takes too long."""
     prepared: Any = None
     """What `prepare` would return, if the samples are not in memory; then X and y have no rows."""
     size: int = 0
@@ -169,7 +172,8 @@ def _wide() -> Iterator[Problem]:
     for n, d in _WIDEST:
         X, y = _integers(n, d), _integers(n, 1)[:, 0]
         w0 = np.resize([0.5, -0.25, 0.75], d)
-        yield Problem(f"on {n:,} × {d:,} integers", X, y, 0.125 / d, 1, w0, 0.5)
+        name = f"on {n:,} × {d:,} integers"
+        yield Problem(name, X, y, 0.125 / d, 1, w0, 0.5, sums_fit=True)
 
 
 def _starts() -> Iterator[Problem]:

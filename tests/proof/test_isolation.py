@@ -11,8 +11,11 @@ from gradrace.bench.data.samples import Dataset, synthetic
 from gradrace.bench.proof.agreement import Verdict, check_backends
 from gradrace.bench.proof.isolation import run_isolated
 from gradrace.bench.proof.oracle import exact_trajectory
+from gradrace.bench.proof.precision import FLOAT64
 from gradrace.bench.proof.problems import Problem
 from gradrace.bench.proof.returns import BackendError
+from gradrace.bench.race.cases import make_case
+from gradrace.bench.race.one_size import fault_at
 from tests.conftest import FOREIGN, write_forger
 
 GOOD, BAD = str(FOREIGN / "good.py"), str(FOREIGN / "bad.py")
@@ -212,3 +215,12 @@ def test_a_backend_is_held_to_the_chain_it_declares(tmp_path: Path, line: Datase
     assert [verdict.agrees for verdict in verdicts[1]] == [False, False]
     assert verdicts[1][0].reason.startswith("w[0] at epoch 1: ")
     assert verdicts[1][1].reason.startswith("many: w[0] at epoch 1: ")
+
+
+def test_many_features_of_any_kind_are_judged_by_their_exact_sums() -> None:
+    """Also the run from a given start, and one size on demand; only known integers are not."""
+    data = synthetic(40, 160)
+    exact = exact_trajectory(data.X, data.y, lr=0.01, epochs=3)
+    (found,) = check_backends(["numpy"], Problem("", data.X, data.y, 0.01, 3), exact=exact)
+    assert found.verdict.reason == ""
+    assert fault_at(make_case(40, 160), "numpy", FLOAT64, None) == ""
