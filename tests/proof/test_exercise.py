@@ -35,6 +35,12 @@ def test_the_loop_without_mistakes_is_right() -> None:
     assert exposed({}, suite()) == ""
 
 
+def test_the_results_of_the_last_calls_are_compared_too() -> None:
+    _, changes = MISTAKES["returned arrays that the next call overwrites"]
+    jobs = problem(), replace(problem(), name="there", lr=0.02)
+    assert exposed(changes(), jobs) == "here: a later call changed what train had returned"
+
+
 def problem(**more: Any) -> Problem:
     X = np.arange(6.0).reshape(3, 2)
     return Problem("here", X, X[:, 0] + 1, 0.01, 2, **more)
