@@ -128,17 +128,8 @@ def _add_intervals(section: Section, about: "About") -> None:
             "with their set-up, so they depend on the epochs per call. Each bar is a 95 % interval "
             "on a logarithmic scale; the thin line marks equal speed."
         )
-        heads = [
-            "n × d",
-            "backend",
-            ratio,
-            "",
-            "95 % interval",
-            "time per epoch",
-            "prepare",
-            "set-up",
-        ]
-        heads += ["epochs per call"]
+        heads = ["n × d", "backend", ratio, "", "95 % interval", "time per epoch"]
+        heads += ["prepare", "set-up", "epochs"]
         section.grid(heads, rows, words=2)
 
 
