@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gradrace.backends import dask_files, dask_reading, gram, gram_passes, interface
+from gradrace.backends import dask_reading, gram, gram_passes, interface
 from gradrace.backends.dask_reading import Batches, Partitions
 from gradrace.backends.dask_tasks import MOST_JOINS, over
 from gradrace.backends.gram import Condensed
@@ -63,41 +63,21 @@ class Part(NamedTuple):
 
 
 def prepare(
-    X: Any,
-    y: Any = None,
-    *,
-    features: Sequence[str] | None = None,
-    partitions: int | None = None,
-    whole_files: bool = False,
-    drop_missing: bool = False,
-    encoding: str = "utf8",
+    X: Any, y: Any = None, *, partitions: int | None = None
 ) -> Partitions:
-    """Return the recipes of the samples; nothing is read yet but the footers of Parquet files.
+    """Return the recipes of the samples; nothing is read yet.
 
-    X and y are arrays, which are cut into `partitions` slices, or Dask arrays. Or X is a
-    `pyarrow.dataset.Dataset`, a folder of Parquet, Feather or CSV files, y the name of its target,
-    and `features` the names of its features, by default all other columns. A partition is then
-    about 128 MB of a file, or, with `whole_files`, a file; with `drop_missing`, rows with a missing
-    value are left out; `encoding` is that of text. `Partitions` are returned as they are.
+    X and y are arrays, which are cut into `partitions` slices, or Dask arrays. `Partitions` are
+    returned as they are.
 
     Raises:
-        InputTypeError, InputValueError: as `interface.check_samples`, or a column is missing or
-            does not hold numbers, or a file cannot be read.
+        InputTypeError, InputValueError: as `interface.check_samples`.
 
     """
     if isinstance(X, Partitions):
         return X
     if hasattr(X, "__dask_graph__"):
         return dask_reading.of_dask_arrays(X, y)
-    if hasattr(X, "get_fragments"):
-        return dask_files.of_dataset(
-            X,
-            y,
-            features,
-            whole_files=whole_files,
-            drop_missing=drop_missing,
-            encoding=encoding,
-        )
     X, y = interface.check_samples(X, y)
     return dask_reading.of_arrays(X, y, partitions)
 

@@ -1,8 +1,7 @@
-"""Where the partitions of the rung `dask` come from: arrays and Dask arrays; files are next door.
+"""Where the partitions of the rung `dask` come from: arrays, Dask arrays, or any other recipes.
 
-A partition is a recipe, the arguments of a function that yields its samples batch by batch. The
-functions that read run on workers, which may have NumPy and pyarrow but not this package, so they
-are sent there, and use nothing else from here.
+A partition is a recipe, the arguments of a function that yields its samples batch by batch. That
+function runs on workers, which may have NumPy but not this package, so it is sent there.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence

@@ -308,8 +308,8 @@ def _sent(program: Callable[..., Any]) -> tuple[Callable[..., Any], bytes]:
     """Return a task that yields a function on a worker that has not got the modules it is from."""
     import cloudpickle
 
-    own = {name for name in sys.modules if name.startswith(f"{__package__}.")}
-    modules = [sys.modules[name] for name in own | _modules(program)]
+    ours = tuple(f"{name.partition('.')[0]}." for name in _modules(program) | {__package__})
+    modules = [module for name, module in sys.modules.items() if f"{name}.".startswith(ours)]
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     try:

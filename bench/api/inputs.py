@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
 from gradrace import backends as registry
 from gradrace.backends.interface import InputTypeError, InputValueError
 from gradrace.bench.api.wording import in_python
-from gradrace.bench.data import table_files
 from gradrace.bench.data.frames import samples_of
 from gradrace.bench.data.samples import Dataset, Samples
-from gradrace.bench.data.table import PLAIN, Reading
+from gradrace.bench.data.sources import PLAIN, Reading
 
 Source = Any
 """An array (n, d); a table of pandas, Polars or pyarrow; a Dataset; or a path."""
@@ -23,35 +22,68 @@ def samples_from(
     y: Any = None,
     target: Any = None,
     features: Sequence[Any] = (),
+    exclude: Sequence[Any] = (),
     reading: Reading = PLAIN,
 ) -> tuple[Samples, str]:
     """Return samples, and the backend that reads them in parts, or "" if they are in memory.
 
     Raises:
-        InputTypeError, InputValueError: as `frames.samples_of` and `folders.open_samples`.
+        InputTypeError, InputValueError: as `frames.samples_of` and `reader.open_samples`.
         OSError: a file cannot be read.
 
     """
-    features = listed("features", features)
+    features, exclude = listed("features", features), listed("exclude", exclude)
     if isinstance(source, Dataset):
         return source, ""
     if not isinstance(source, str | Path):
-        if (reading.decimal, reading.encoding) != (PLAIN.decimal, PLAIN.encoding):
-            raise InputValueError("decimal and encoding: apply only to files, but X is in memory")
-        return samples_of(source, y, target, features, reading), ""
+        if reading._replace(drop_missing=False) != PLAIN:
+            options = ", ".join(name for name in PLAIN._fields if name != "drop_missing")
+            raise InputValueError(f"{options}: apply only to files, but X is in memory")
+        return samples_of(source, y, target, features, exclude, reading), ""
     if y is not None:
         raise InputTypeError("y: cannot be given with a file; target names one of its columns")
     if not str(source).strip():
         raise InputValueError("X: needs the name of a file, got an empty string")
-    from gradrace.bench.data.folders import Files, open_samples
+    from gradrace.bench.data.reader import Files, open_samples
     from gradrace.bench.learning.summary import summarize
 
-    names = list(map(str, features))
+    names, left = (list(map(str, words)) for words in (features, exclude))
     column = None if target is None else str(target)
-    table = open_samples(Path(source), column, names, reading=reading)
+    table = open_samples(source, column, names, left, reading=reading)
     if isinstance(table, Files):
         return summarize(table), registry.for_large_data()
     return table, ""
+
+
+class ReadingOptions(TypedDict, total=False):
+    """How a table is read, as far as the file itself does not say; explained at `fit`."""
+
+    drop_missing: bool
+    decimal: str
+    thousands: str
+    delimiter: str
+    header: bool | None
+    skip_rows: int
+    encoding: str
+
+
+def reading_of(given: ReadingOptions) -> Reading:
+    """Return how a table is read.
+
+    Raises:
+        InputTypeError, InputValueError: an argument is unknown, or not what it must be.
+
+    """
+    for name, value in given.items():
+        if name not in PLAIN._fields:
+            raise InputTypeError(f"{name}: there is no such argument")
+        if isinstance(getattr(PLAIN, name), str) and not isinstance(value, str):
+            raise InputTypeError(f"{name}: needs a string, got {value!r}")
+        if name == "drop_missing" or (name == "header" and value is not None):
+            require_flags(**{name: value})
+    if "skip_rows" in given:
+        (given["skip_rows"],) = wholes("skip_rows", given["skip_rows"])
+    return PLAIN._replace(**given).checked()
 
 
 def whole(value: Any) -> Any:
@@ -132,4 +164,26 @@ def require_flags(**flags: Any) -> None:
             raise InputTypeError(f"{name}: needs True or False, got {flag!r}")
 
 
-read_table = in_python(table_files.read_table)
+@in_python
+def read_table(
+    path: str | Path,
+    target: Any = None,
+    features: Sequence[Any] = (),
+    *,
+    exclude: Sequence[Any] = (),
+    **reading: Unpack[ReadingOptions],
+) -> Dataset:
+    """Read a table of numbers into memory.
+
+    `target` defaults to the last column, `features` to all others but those to `exclude`; how the
+    file is read is said as for `fit`.
+
+    Raises:
+        InputTypeError, InputValueError: an argument cannot be used, or the table cannot be read.
+
+    """
+    from gradrace.bench.data import reader
+
+    names, left = (list(map(str, listed("", words))) for words in (features, exclude))
+    column = None if target is None else str(target)
+    return reader.read_table(path, column, names, exclude=left, reading=reading_of(reading))

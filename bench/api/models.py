@@ -4,7 +4,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,10 +12,18 @@ from numpy.typing import ArrayLike
 from gradrace import backends
 from gradrace.backends.interface import Floats, InputTypeError, InputValueError, Trajectory
 from gradrace.bench.api import display
-from gradrace.bench.api.inputs import Source, named, rate, require_flags, samples_from, whole
+from gradrace.bench.api.inputs import (
+    ReadingOptions,
+    Source,
+    named,
+    rate,
+    reading_of,
+    require_flags,
+    samples_from,
+    whole,
+)
 from gradrace.bench.api.wording import arguments, in_python
-from gradrace.bench.data.frames import columns_of
-from gradrace.bench.data.table import Reading
+from gradrace.bench.data.reader import columns_of
 from gradrace.bench.learning import model as saved
 from gradrace.bench.learning.convergence import regime
 from gradrace.bench.learning.prediction import FAR, Model, far_from_training, labeled, r_squared
@@ -81,7 +89,8 @@ class Fit(Training):
     def score(self, X: Any = None, y: Any = None) -> float:
         """Return R² = 1 − Σ(ŷ − y)² / Σ(y − ȳ)², on the training data by default.
 
-        1 is a perfect fit, 0 is as good as predicting the mean, and less is worse. Without y, the
+        1 is a perfect fit, 0 is as good as predicting the mean, and less is worse; if all y are
+        equal, it is 1 where ŷ = y and else 0, as in scikit-learn. Without y, the
         targets are a column of the table or file X.
 
         Raises:
@@ -92,6 +101,9 @@ class Fit(Training):
         if X is None:
             if y is not None:
                 raise InputTypeError("score: needs X, too")
+            low, high = (values[-1] for values in self.data.extremes)
+            if low == high:
+                return 0.0 if self.loss else 1.0
             return 1 - self.loss / float(self.data.moments()[1][-1]) ** 2
         samples, actual = labeled(X, y, self.data.features, self.data.target)
         return r_squared(self.predict(samples), actual)
@@ -219,14 +231,13 @@ def fit(
     *,
     target: Any = None,
     features: Sequence[Any] = (),
+    exclude: Sequence[Any] = (),
     backend: str = backends.DEFAULT,
     lr: Rate = "auto",
     epochs: int = 10_000,
     standardize: bool = False,
     tol: float | None = None,
-    drop_missing: bool = False,
-    decimal: str = ".",
-    encoding: str = "utf-8",
+    **reading: Unpack[ReadingOptions],
 ) -> Fit:
     """Fit ŷ = Xw + b by gradient descent on the mean squared error; warn if something is wrong.
 
@@ -241,6 +252,8 @@ def fit(
         The column of X to predict. Default: the last one.
     features : list of str, optional
         The columns of X to predict from. Default: all others.
+    exclude : list of str, optional
+        The columns of X to leave out, such as those of text.
     backend : str
         What computes: a name that `gradrace backends` lists, a .py file or a module.
         Default: "numba".
@@ -256,8 +269,15 @@ def fit(
         Stop early when the norm of the gradient has fallen to this share of its first value.
     drop_missing : bool
         Whether to leave out rows with a missing value. Default: False, which refuses them.
-    decimal, encoding : str
-        The decimal point, "." or ",", and the encoding of a CSV file. Default: ".", "utf-8".
+    decimal, thousands, delimiter : str
+        Of a file of text: the decimal point, "." or ","; what separates thousands; what separates
+        the columns. Default: "."; nothing; as the first lines look.
+    header : bool, optional
+        Whether the first line of a text holds the names. Default: as it looks.
+    skip_rows : int ≥ 0
+        How many lines above the table are skipped. Default: 0.
+    encoding : str
+        The encoding of a text, such as "cp1252" or "utf-16". Default: "utf-8".
 
     Returns
     -------
@@ -277,11 +297,12 @@ def fit(
         The loss is more than 1 % above the least possible; the message says what helps.
 
     """
-    require_flags(standardize=standardize, drop_missing=drop_missing)
-    reading = Reading.of(decimal, encoding, drop_missing=drop_missing)
+    require_flags(standardize=standardize)
     lr = rate(lr)
     (chosen,) = named(backend) or [backends.DEFAULT]
-    data, large = samples_from(X, y, target, features, reading)
+    data, large = samples_from(
+        X, y, target, features, exclude, reading_of(reading)
+    )
     epochs = whole(epochs)
     with display.progress() as on_progress:
         trained = train(

@@ -13,15 +13,16 @@ from gradrace.bench.api import display
 from gradrace.bench.api.inputs import (
     Source,
     listed,
+    ReadingOptions,
     named,
     rate,
+    reading_of,
     require_flags,
     samples_from,
     whole,
     wholes,
 )
 from gradrace.bench.api.wording import in_python
-from gradrace.bench.data.table import Reading
 from gradrace.bench.findings import advice as advising
 from gradrace.bench.findings import comparison as comparing
 from gradrace.bench.findings import results
@@ -174,17 +175,16 @@ def rates(
     lr: Sequence[Rate] | Rate = (),
     target: Any = None,
     features: Sequence[Any] = (),
+    exclude: Sequence[Any] = (),
     backends: Sequence[str] | str = (),
     epochs: int | None = None,
     standardize: bool = False,
     timeout: float | None = 120.0,
-    drop_missing: bool = False,
-    decimal: str = ".",
-    encoding: str = "utf-8",
+    **reading: Unpack[ReadingOptions],
 ) -> Rates:
     """Show what learning rates do on samples, and which one to use.
 
-    X, y, target, features, standardize, drop_missing, decimal and encoding are those of `fit`. `lr`
+    X, y, target, features, exclude, standardize and what reads a file are those of `fit`. `lr`
     are rates or "auto"; by default, a slow one, a stable one, one that diverges, and the
     recommended one. `backends` are names, .py files or modules, by default "numba". `epochs`
     defaults to 10,000, or fewer for a large table; `timeout` is in seconds per run.
@@ -194,9 +194,10 @@ def rates(
         OSError: a file cannot be read.
 
     """
-    require_flags(standardize=standardize, drop_missing=drop_missing)
-    reading = Reading.of(decimal, encoding, drop_missing=drop_missing)
-    samples, large = samples_from(X, y, target, features, reading)
+    require_flags(standardize=standardize)
+    samples, large = samples_from(
+        X, y, target, features, exclude, reading_of(reading)
+    )
     chosen, specs = [rate(one) for one in listed("lr", lr)], named(backends)
     with display.progress() as on_progress:
         found = learning_rates.study(
@@ -219,17 +220,16 @@ def check(
     backends: Sequence[str] | str = (),
     target: Any = None,
     features: Sequence[Any] = (),
+    exclude: Sequence[Any] = (),
     lr: Rate = "auto",
     epochs: int | None = None,
     cases: Sequence[str] | str = (),
     timeout: float | None = 120.0,
-    drop_missing: bool = False,
-    decimal: str = ".",
-    encoding: str = "utf-8",
+    **reading: Unpack[ReadingOptions],
 ) -> Verdicts:
     """Prove that backends compute the exact trajectory on samples, and on small problems.
 
-    X, y, target, features, drop_missing, decimal and encoding are those of `fit`. `backends` are
+    X, y, target, features, exclude and what reads a file are those of `fit`. `backends` are
     names, .py files or modules, by default all built-in ones. `epochs` defaults to 1,000, or fewer
     for large data. With `cases`, such as "1e6x10", they must also be right on synthetic samples of
     these sizes. `timeout` is in seconds per backend, for the data and for each case.
@@ -239,10 +239,10 @@ def check(
         OSError: a file cannot be read.
 
     """
-    require_flags(drop_missing=drop_missing)
     specs = named(backends)
-    reading = Reading.of(decimal, encoding, drop_missing=drop_missing)
-    samples, _ = samples_from(X, y, target, features, reading)
+    samples, _ = samples_from(
+        X, y, target, features, exclude, reading_of(reading)
+    )
     with display.progress() as on_progress:
         found = checking.check(
             samples,

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import shlex
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -10,15 +11,20 @@ from gradrace.backends.interface import InputError, InputTypeError, InputValueEr
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_FLAGS = re.compile(r"--(drop-missing|standardize)\b")
-_VALUES = re.compile(r"--(lr|encoding|decimal|backend) (?!and |or |with )(,|[^\s;:),]+)")
+_FLAGS = re.compile(r"--(no-)?(drop-missing|standardize|header)\b")
+_VALUES = re.compile(
+    r"--(lr|encoding|decimal|backend|thousands|exclude) (?!and |or |with )"
+    r"('(?:[^']|'\"'\"')*'|,|[^\s;:)]+)"
+)
+_NUMBERS = re.compile(r"--(skip)-(rows) (\d+)")
 _NAMES = re.compile(r"--(?=[a-z])")
 
 
 def arguments(text: str) -> str:
     """Return a text about options as one about arguments: standardize=True, not --standardize."""
-    text = _FLAGS.sub(lambda found: f"{found[1].replace('-', '_')}=True", text)
-    text = _VALUES.sub(r'\1="\2"', text)
+    text = _FLAGS.sub(lambda found: f"{found[2].replace('-', '_')}={not found[1]}", text)
+    text = _NUMBERS.sub(r"\1_\2=\3", text)
+    text = _VALUES.sub(lambda found: f'{found[1]}="{"".join(shlex.split(found[2]))}"', text)
     return _NAMES.sub("", text)
 
 

@@ -1,10 +1,11 @@
 """The arguments that several commands share, and how they are read."""
 
 import contextlib
+import functools
+import inspect
 import os
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 import typer.core
@@ -13,9 +14,9 @@ from gradrace import backends
 from gradrace.bench.report.terminal import note
 
 if TYPE_CHECKING:
-    from gradrace.bench.data.folders import Files
+    from gradrace.bench.data.reader import Files
     from gradrace.bench.data.samples import Dataset, Samples
-    from gradrace.bench.data.table import Reading
+    from gradrace.bench.data.sources import Reading
     from gradrace.bench.learning.rate_choice import Rate
 
 Choice = TypeVar("Choice", bound=str)
@@ -55,20 +56,80 @@ Features = Annotated[
     ),
 ]
 
-Decimal = Annotated[
-    str, typer.Option(metavar="CHARACTER", help="Decimal point of a CSV file: . or a comma.")
-]
-
-Encoding = Annotated[
-    str, typer.Option(metavar="NAME", help="Encoding of a CSV file, such as cp1252.")
-]
-
-DropMissing = Annotated[
-    bool,
+Exclude = Annotated[
+    list[str] | None,
     typer.Option(
-        "--drop-missing", help="Leave out rows with a missing value: an empty cell, NA, ? or -."
+        metavar="COLUMN,COLUMN,…",
+        help="Columns to leave out, such as those of text; repeatable.",
+        show_default=False,
     ),
 ]
+
+READING: dict[str, tuple[Any, Any]] = {
+    "decimal": (
+        Annotated[str, typer.Option(metavar="CHARACTER", help="Decimal point: . or a comma.")],
+        ".",
+    ),
+    "thousands": (
+        Annotated[
+            str,
+            typer.Option(
+                metavar="CHARACTER",
+                help="What separates thousands, as the comma of 1,800.00.",
+                show_default=False,
+            ),
+        ],
+        "",
+    ),
+    "delimiter": (
+        Annotated[
+            str,
+            typer.Option(
+                metavar="CHARACTER",
+                help="What separates the columns: \\t is a tab, a blank stands for several.  "
+                "[default: as the first lines look]",
+                show_default=False,
+            ),
+        ],
+        "",
+    ),
+    "header": (
+        Annotated[
+            bool | None,
+            typer.Option(
+                "--header/--no-header",
+                help="Whether the first line holds the names.  [default: as it looks]",
+                show_default=False,
+            ),
+        ],
+        None,
+    ),
+    "skip_rows": (
+        Annotated[
+            int,
+            typer.Option(metavar="N", help="Lines above the table to skip.", show_default=False),
+        ],
+        0,
+    ),
+    "encoding": (
+        Annotated[
+            str, typer.Option(metavar="NAME", help="Encoding, such as cp1252 or utf-16.")
+        ],
+        "utf-8",
+    ),
+    "drop_missing": (
+        Annotated[
+            bool,
+            typer.Option(
+                "--drop-missing",
+                help="Leave out rows with a missing value: an empty cell, NA, None, ? or -.",
+            ),
+        ],
+        False,
+    ),
+}
+"""The options from which a `Reading` is made: all but the last are about text"""
+
 
 RateText = Annotated[
     str | None,
@@ -108,14 +169,16 @@ Scheduler = Annotated[
     ),
 ]
 
-TABLE = "CSV or TSV, maybe compressed, Parquet, Feather, NPZ or NPY; - is standard input."
+TABLE = (
+    "Text in columns, maybe compressed, Parquet, Feather, Excel, NPZ or NPY; - is standard input."
+)
 TABLES = (
     f"{TABLE}  A folder or a pattern in quotes stands for all its CSV, Parquet or Feather files."
 )
 REFERENCE = "the reference line, 100 points of y = 3x + 2 plus noise"
 
 TableFile = Annotated[
-    Path | None,
+    str | None,
     typer.Argument(
         metavar="FILE|FOLDER|PATTERN", help=f"{TABLES}  [default: {REFERENCE}]", show_default=False
     ),
@@ -123,6 +186,39 @@ TableFile = Annotated[
 
 TIMEOUT = 120.0  # seconds
 MOST_FEATURES = 2_000  # the curvature takes O(d³): seconds up to there, an hour for 20,000
+
+
+def reads_tables(*without: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Replace the parameter `reading` of a command by the options from which it is made.
+
+    Raises:
+        InputValueError: as `Reading.checked`.
+
+    """
+
+    def replaced(function: Callable[..., None]) -> Callable[..., None]:
+        options = {name: found for name, found in READING.items() if name not in without}
+
+        @functools.wraps(function)
+        def called(**given: Any) -> None:
+            from gradrace.bench.data.sources import Reading
+
+            chosen = {name: given.pop(name) for name in options}
+            function(**given, reading=Reading(**chosen).checked())
+
+        parameters = dict(inspect.signature(function).parameters)
+        shown = []
+        for name, parameter in parameters.items():
+            if name != "reading":
+                shown.append(parameter)
+                continue
+            for option, (kind, default) in options.items():
+                shown.append(parameter.replace(name=option, annotation=kind, default=default))
+        called.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+        called.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+        return called
+
+    return replaced
 
 
 def usable(specs: Sequence[str]) -> None:
@@ -139,9 +235,10 @@ def usable(specs: Sequence[str]) -> None:
 
 
 def samples_of(
-    file: Path | None,
+    file: str | None,
     target: str | None,
     features: list[str] | None,
+    exclude: list[str] | None,
     specs: Sequence[str] | None,
     scheduler: str | None,
     reading: "Reading",
@@ -158,9 +255,9 @@ def samples_of(
 
     """
     from gradrace.backends.interface import InputValueError
-    from gradrace.bench.data.folders import Files, open_samples
+    from gradrace.bench.data.reader import Files, open_samples, too_large
     from gradrace.bench.data.samples import reference_line
-    from gradrace.bench.data.table import PLAIN
+    from gradrace.bench.data.sources import PLAIN
 
     large = backends.for_large_data()
     if scheduler is not None:
@@ -172,21 +269,23 @@ def samples_of(
     if file is not None:
         named = list(specs or [])
         in_parts = named == [large] if named else (True if scheduler else None)
-        samples = open_samples(file, target, features or (), in_parts=in_parts, reading=reading)
+        samples = open_samples(
+            file, target, features or (), exclude or (), in_parts=in_parts, reading=reading
+        )
         if scheduler is not None and not isinstance(samples, Files):
             raise InputValueError(f"--scheduler: {samples.name} is not read in parts")
         if isinstance(samples, Files) and in_parts is None:
-            note(f"{samples.too_large}; {large} reads them in parts")
+            note(f"{too_large(samples.table, samples.use)}; {large} reads them in parts")
         if (d := len(samples.features)) > MOST_FEATURES:
             raise InputValueError(
                 f"{samples.name}: has {d:,} features; the limit is {MOST_FEATURES:,}; "
                 "choose some with --features"
             )
         return samples, named or ([large] if isinstance(samples, Files) else [])
-    if target is not None or features:
-        raise InputValueError("--target and --features need a FILE")
+    if target is not None or features or exclude:
+        raise InputValueError("--target, --features and --exclude need a FILE")
     if reading != PLAIN:
-        raise InputValueError("--decimal, --encoding and --drop-missing need a FILE")
+        raise InputValueError(f"{reading.options[0]}: needs a FILE")
     return reference_line(), list(specs or [])
 
 
@@ -197,7 +296,7 @@ def limit_of(timeout: float | None, samples: "Samples") -> float | None:
     return TIMEOUT if timeout is None and isinstance(samples, Dataset) else timeout
 
 
-def rate_of(text: str | None, file: Path | None) -> "Rate":
+def rate_of(text: str | None, file: str | None) -> "Rate":
     """Return the given rate, or the default one: automatic for a table."""
     from gradrace.backends.interface import InputValueError
     from gradrace.bench.data.samples import REFERENCE_LR
@@ -240,18 +339,6 @@ def one_of(option: str, text: str, *allowed: Choice) -> Choice:
             return choice
     *others, last = allowed
     raise InputValueError(f"{option}: must be {', '.join(others)} or {last}, got {text!r}")
-
-
-def reading_of(decimal: str, encoding: str, *, drop_missing: bool = False) -> "Reading":
-    """Return how a table is read.
-
-    Raises:
-        InputValueError: as `Reading.of`.
-
-    """
-    from gradrace.bench.data.table import Reading
-
-    return Reading.of(decimal, encoding, drop_missing=drop_missing)
 
 
 def limits_of(texts: Sequence[str]) -> dict[str, float]:

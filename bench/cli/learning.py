@@ -12,9 +12,7 @@ import typer.core
 from gradrace import backends
 from gradrace.bench.cli.arguments import (
     TABLES,
-    Decimal,
-    DropMissing,
-    Encoding,
+    Exclude,
     Features,
     RateText,
     Scheduler,
@@ -24,7 +22,7 @@ from gradrace.bench.cli.arguments import (
     Timeout,
     limit_of,
     rate_of,
-    reading_of,
+    reads_tables,
     samples_of,
     usable,
     whole,
@@ -43,7 +41,7 @@ from gradrace.bench.report.terminal import (
 
 if TYPE_CHECKING:
     from gradrace.bench.data.samples import Samples
-    from gradrace.bench.data.table import Reading
+    from gradrace.bench.data.sources import Reading
     from gradrace.bench.learning.rate_choice import Rate
 from gradrace.bench.cli.command import DISAGREES, command, end_interrupted
 
@@ -52,13 +50,13 @@ MUCH = 10**11  # values, which take a core about half a minute
 
 
 @command
+@reads_tables()
 def train(
     file: TableFile = None,
     target: Target = None,
     features: Features = None,
-    decimal: Decimal = ".",
-    encoding: Encoding = "utf-8",
-    drop_missing: DropMissing = False,
+    exclude: Exclude = None,
+    reading: "Reading" = None,  # type: ignore[assignment]
     backend: Annotated[
         str | None,
         typer.Option(
@@ -107,15 +105,16 @@ def train(
     """
     from gradrace.backends.interface import InputValueError
     from gradrace.bench.data.files import writable_folder
-    from gradrace.bench.data.folders import Files
+    from gradrace.bench.data.reader import Files
     from gradrace.bench.learning import kept, model, training
     from gradrace.bench.learning.model import OF_A_MODEL
     from gradrace.bench.report.learning import title
 
     usable([backend] if backend else [])
     rate = rate_of(lr, file)
-    reading = reading_of(decimal, encoding, drop_missing=drop_missing)
-    table, specs = samples_of(file, target, features, backend and [backend], scheduler, reading)
+    table, specs = samples_of(
+        file, target, features, exclude, backend and [backend], scheduler, reading
+    )
     backend = specs[0] if specs else backends.DEFAULT
     usable([backend])
     writable_folder(out)
@@ -188,6 +187,7 @@ def train(
 
 
 @command
+@reads_tables()
 def rates(
     file: TableFile = None,
     lr: Annotated[
@@ -203,9 +203,8 @@ def rates(
     ] = None,
     target: Target = None,
     features: Features = None,
-    decimal: Decimal = ".",
-    encoding: Encoding = "utf-8",
-    drop_missing: DropMissing = False,
+    exclude: Exclude = None,
+    reading: "Reading" = None,  # type: ignore[assignment]
     backend: Annotated[
         list[str] | None,
         typer.Option(
@@ -246,7 +245,7 @@ def rates(
     agree.
     """
     from gradrace.bench.data.files import writable_folder
-    from gradrace.bench.data.folders import Files
+    from gradrace.bench.data.reader import Files
     from gradrace.bench.learning import rates, rates_files
     from gradrace.bench.learning.summary import summarize
     from gradrace.bench.report.learning_page import rates_page
@@ -259,8 +258,7 @@ def rates(
     ]
     if file is None and not standardize:
         chosen = chosen or rates.REFERENCE_RATES
-    reading = reading_of(decimal, encoding, drop_missing=drop_missing)
-    table, specs = samples_of(file, target, features, backend, scheduler, reading)
+    table, specs = samples_of(file, target, features, exclude, backend, scheduler, reading)
     specs = specs or [backends.DEFAULT]
     usable(specs)
     writable_folder(out)
@@ -297,12 +295,13 @@ def rates(
 
 
 @command
+@reads_tables("drop_missing")
 def predict(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL.json", help="The model that `train` wrote.")
     ],
     file: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="FILE|FOLDER|PATTERN", help=f"{TABLES}  Columns are matched by name."
         ),
@@ -315,29 +314,35 @@ def predict(
             "folder, which gets a file for each file.  [default: print them as CSV]",
         ),
     ] = None,
+    reading: "Reading" = None,  # type: ignore[assignment]
     scheduler: Scheduler = None,
-    decimal: Decimal = ".",
-    encoding: Encoding = "utf-8",
 ) -> None:
     """Predict the target for every row of a table.
 
     The table needs the columns that the model was trained on, in the same units, even if it was
-    trained with --standardize. A folder, a pattern or a large file is read in parts, so it may be
-    larger than memory.
+    trained with --standardize. It is read in parts, so it may be larger than memory.
     """
-    from gradrace.backends.interface import InputValueError
-    from gradrace.bench.data.folders import read_in_parts
-    from gradrace.bench.learning.prediction import FAR, predict_table
+    import tempfile
 
-    reading = reading_of(decimal, encoding)
+    from gradrace.backends.interface import InputValueError
+    from gradrace.bench.data.sources import several
+    from gradrace.bench.learning.prediction import FAR
+    from gradrace.bench.learning.prediction_files import predict_table
+
     if scheduler is not None:
         os.environ[backends.SCHEDULER] = scheduler
-    if scheduler or read_in_parts(file):
-        if out is None:
-            raise InputValueError(f"{file}: is predicted in parts; say where with --out")
-        _predict_in_parts(model, file, out, reading)
-        return
-    found = predict_table(model, file, out, reading)
+    if out is None and several(Path(file)):
+        raise InputValueError(f"{file}: is predicted file by file; say where with --out")
+    with tempfile.TemporaryDirectory() as folder, progress_bar() as on_progress:
+        found = predict_table(
+            model,
+            file,
+            out or Path(folder, "predicted.csv"),
+            reading,
+            cluster=scheduler is not None,
+            on_progress=on_progress,
+        )
+        lines = [] if out else found.files[0].read_text().splitlines()
     if found.far:
         warn(f"{FAR}: {found.far}")
     if found.unused:
@@ -345,21 +350,8 @@ def predict(
     if found.loss is not None:
         note(f"the table also has {found.target}; the loss on it is {found.loss:.6g}")
     if out is None:
-        show_values(["predicted", *map(repr, found.values.tolist())])
-    else:
-        show_saved([out])
-
-
-def _predict_in_parts(model: Path, file: Path, out: Path, reading: "Reading") -> None:
-    from gradrace.bench.learning.prediction import FAR
-    from gradrace.bench.learning.prediction_in_parts import predict_files
-
-    with progress_bar() as on_progress:
-        found = predict_files(model, file, out, reading, on_progress=on_progress)
-    if found.far:
-        warn(f"{FAR}: {found.far}")
-    if found.unused:
-        note(f"columns not used: {', '.join(found.unused)}")
-    count = len(found.files)
-    note(f"{found.rows:,} rows in {count:,} file{'s' * (count != 1)}")
+        show_values(lines)
+        return
+    if len(found.files) > 1:
+        note(f"{found.rows:,} rows in {len(found.files):,} files")
     show_saved([out])

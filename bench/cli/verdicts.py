@@ -10,9 +10,7 @@ from gradrace.bench.cli.arguments import (
     REFERENCE,
     TABLES,
     Backends,
-    Decimal,
-    DropMissing,
-    Encoding,
+    Exclude,
     Features,
     RateText,
     Scheduler,
@@ -20,7 +18,7 @@ from gradrace.bench.cli.arguments import (
     Timeout,
     limit_of,
     rate_of,
-    reading_of,
+    reads_tables,
     samples_of,
     usable,
     whole,
@@ -30,13 +28,15 @@ from gradrace.bench.report.terminal import progress_bar, show, show_lines, show_
 
 if TYPE_CHECKING:
     from gradrace.bench.data.samples import Samples
+    from gradrace.bench.data.sources import Reading
 
 
 @command
+@reads_tables()
 def check(
     backend: Backends = None,
     data: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FILE|FOLDER|PATTERN",
             help=f"{TABLES}  [default: {REFERENCE}]",
@@ -45,9 +45,8 @@ def check(
     ] = None,
     target: Target = None,
     features: Features = None,
-    decimal: Decimal = ".",
-    encoding: Encoding = "utf-8",
-    drop_missing: DropMissing = False,
+    exclude: Exclude = None,
+    reading: "Reading" = None,  # type: ignore[assignment]
     lr: RateText = None,
     epochs: Annotated[
         int | None,
@@ -86,7 +85,7 @@ def check(
     """
     from gradrace import backends
     from gradrace.bench.data.files import writable_file, write_json
-    from gradrace.bench.data.folders import Files
+    from gradrace.bench.data.reader import Files
     from gradrace.bench.data.samples import REFERENCE_EPOCHS
     from gradrace.bench.learning.summary import summarize
     from gradrace.bench.race import checking
@@ -95,8 +94,7 @@ def check(
     usable(backend or [])
     if json is not None:
         writable_file(json)
-    reading = reading_of(decimal, encoding, drop_missing=drop_missing)
-    table, specs = samples_of(data, target, features, backend, scheduler, reading)
+    table, specs = samples_of(data, target, features, exclude, backend, scheduler, reading)
     specs = specs or list(backends.installed())
     usable(specs)
     if epochs is None and data is None:

@@ -1,34 +1,29 @@
-"""Samples that are in Python already: arrays, and tables of pandas, Polars, pyarrow and others."""
+"""Tables in memory: frames of pandas, Polars and pyarrow, dictionaries, arrays, NPZ and NPY files."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
+import io
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import psutil
 
-from gradrace.backends.interface import Floats, InputTypeError, InputValueError, check_samples
+from gradrace.backends.interface import InputTypeError, InputValueError, check_samples
+from gradrace.bench.data.arrow_files import index_of, table_columns
+from gradrace.bench.data.blocks import is_numeric
 from gradrace.bench.data.samples import Dataset, unnamed
-from gradrace.bench.data.table import (
-    PLAIN,
-    ColumnError,
-    Reading,
-    Table,
-    dataset_of,
-    is_numeric,
-    require_columns,
-    without_index,
-)
+from gradrace.bench.data.sources import PLAIN, Reading, Source, readable
+from gradrace.bench.data.table import Columns, File, Table, require_distinct
 
-_UNREADABLE = (pa.ArrowException, TypeError, ValueError, OverflowError)
-"""What pyarrow raises on objects that it cannot convert"""
+_ROWS = 2**16  # that are converted at once
 
 
 def has_columns(data: Any) -> bool:
     """Whether something is a table with named columns."""
-    return isinstance(data, dict) or (
-        hasattr(data, "__arrow_c_stream__") and hasattr(data, "columns")
+    if isinstance(data, dict) or (isinstance(data, np.ndarray) and data.dtype.names):
+        return True
+    return hasattr(data, "__arrow_c_stream__") and (
+        hasattr(data, "columns") or hasattr(data, "schema")
     )
 
 
@@ -37,13 +32,14 @@ def samples_of(
     y: Any = None,
     target: Any = None,
     features: Sequence[Any] = (),
+    exclude: Sequence[Any] = (),
     reading: Reading = PLAIN,
 ) -> Dataset:
     """Return samples with the names of their columns, as far as they have any.
 
     X (n, d) and y (n,) are arrays, or X is a table, and y a column of another. Without y, `target`
     names the column of the table to predict, by default the last one, and `features` those to
-    predict it from, by default all others.
+    predict it from, by default all others but those to `exclude`.
 
     Raises:
         InputTypeError, InputValueError: they are not samples; the message says why.
@@ -52,37 +48,56 @@ def samples_of(
     if isinstance(y, str):
         raise InputTypeError(f"y: needs one value per row; target={y!r} names a column of a table")
     if not has_columns(X):
-        _require_no_series(X)
+        require_no_series(X)
         if y is None:
             raise InputTypeError(
                 f"y: is missing; X is of type {type(X).__name__}, not a table of pandas, Polars or "
                 "pyarrow"
             )
-        if target is not None or features:
-            raise InputValueError("target and features: name columns, but X is an array")
+        if target is not None or features or exclude:
+            raise InputValueError("target, features and exclude: name columns, but X is an array")
+        X = dense(X)
         X, y = check_samples(*(_complete(X, y) if reading.drop_missing else (X, y)))
         return Dataset("the samples", unnamed(X.shape[1]), "y", X, y, headless=True)
     table = table_of(X, reading)
-    names = tuple(map(str, features))
+    names, left = (tuple(map(str, words)) for words in (features, exclude))
     if isinstance(target, list | np.ndarray) or hasattr(target, "to_frame"):
         raise InputTypeError("target: needs the name of a column; its values can be given as y")
     if y is None:
-        return dataset_of(table, None if target is None else str(target), names)
+        target = None if target is None else str(target)
+        return table.samples(table.use(target, names, left))
     if target is not None:
         raise InputValueError("target: names a column of X, but y is given, too")
-    names = names or table.columns
+    _require_same_index(X, y)
     candidates = (str(getattr(y, "name", None) or "y"), "y", "target", "the target")
-    name = next(name for name in candidates if name not in names)
-    return dataset_of(_beside(table, name, y), name, names)
+    name = next(name for name in candidates if name not in table.offered)
+    beside = _beside(table, name, y)
+    return beside.samples(beside.use(name, names or table.offered, left))
 
 
-def _require_no_series(X: Any) -> None:
+def require_no_series(X: Any) -> None:
     """Say how to make a table of what nearly is one."""
     kind = type(X).__name__
     if hasattr(X, "to_frame"):
         raise InputTypeError(f"X: is a {kind}, not a table; X.to_frame() turns it into one")
     if hasattr(X, "collect_schema"):
         raise InputTypeError(f"X: is a {kind}; X.collect() turns it into a table")
+
+
+def _require_same_index(X: Any, y: Any) -> None:
+    """Make sure that X and y, if they are both of pandas, have the same labels in the same order."""
+    here, there = getattr(X, "index", None), getattr(y, "index", None)
+    if not hasattr(here, "equals") or not hasattr(there, "equals"):
+        return
+    if len(here) != len(there) or here.equals(there):
+        return
+    pairs = zip(here, there, strict=True)
+    row, (a, b) = next(((i, pair) for i, pair in enumerate(pairs, 1) if pair[0] != pair[1]), (0, (0, 0)))
+    if row:
+        raise InputValueError(
+            f"X and y: their indexes differ: row {row:,} is {a!r} in X and {b!r} in y; "
+            "y.loc[X.index] puts y in the order of X, y.to_numpy() ignores the labels"
+        )
 
 
 def _complete(X: Any, y: Any) -> tuple[Any, Any]:
@@ -101,117 +116,185 @@ def _unmasked(values: Any) -> Any:
     return np.asarray(values)
 
 
+def dense(X: Any) -> Any:
+    """Return a sparse matrix or frame as a dense one; anything else as it is.
+
+    Raises:
+        InputValueError: it would take more than half of the free memory.
+
+    """
+    is_matrix = hasattr(X, "toarray") and hasattr(X, "nnz")
+    if not is_matrix and not any(hasattr(kind, "fill_value") for kind in getattr(X, "dtypes", ())):
+        return X
+    needed, free = 8 * np.prod(X.shape, dtype=float), psutil.virtual_memory().available
+    if needed > free / 2:
+        raise InputValueError(
+            f"X: is sparse; dense, it takes {needed / 1e9:,.3g} GB, more than half of the free "
+            f"memory, {free / 1e9:,.3g} GB"
+        )
+    return X.toarray() if is_matrix else X
+
+
 def table_of(data: Any, reading: Reading = PLAIN) -> Table:
-    """Return a table whose columns can be read by name; it converts those that are used.
+    """Return a table whose columns can be found by name; those that are used are converted.
 
     Raises:
         InputTypeError: it has no columns with names.
+        InputValueError: two columns have the same name.
 
     """
-    names = _names_of(data)
+    name = "the table"
+    if isinstance(data, dict):
+        for column, values in data.items():
+            if np.isscalar(values):
+                raise InputTypeError(f"{name}: column {column!r} needs a list, got {values!r}")
+        file = in_memory(name, {str(column): _array(v) for column, v in data.items()})
+    elif isinstance(data, np.ndarray):
+        file = in_memory(name, {field: data[field] for field in data.dtype.names or ()})
+    elif hasattr(data, "iloc"):  # pandas
+        dense(data)
+        labels = tuple(map(str, data.columns))
+        columns = partial(_slices, labels, lambda place: data.iloc[:, place])
+        file = File(name, labels, columns, (len(data),))
+    else:
+        import pyarrow as pa
 
-    def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
-        found = {name: _column(data, names, name) for name in columns}
-        if len({len(column) for column in found.values()}) > 1:
-            counts = ", ".join(f"{name!r} {len(column):,}" for name, column in found.items())
-            raise InputValueError(f"the table: columns have unequal numbers of rows: {counts}")
-        yield from pa.table(found).combine_chunks().to_batches()
+        table = pa.table(data)
+        index, columns = index_of(table.schema), partial(table_columns, table)
+        file = File(name, tuple(table.column_names), columns, (table.num_rows,), index=index)
+    require_distinct(file)
+    return Table(name, (file,), reading)
 
-    used = without_index(names)
-    return Table("the table", "table", used, headless=False, _batches=batches, reading=reading)
+
+def _array(values: Any) -> Any:
+    """Return a column of a dictionary as something that has a type."""
+    if hasattr(values, "dtype") or hasattr(values, "slice"):
+        return values
+    try:
+        return np.asarray(values)
+    except ValueError:  # of unequal length
+        return np.asarray(values, dtype=object)
+
+
+def in_memory(name: str, columns: dict[str, Any], *, headless: bool = False) -> File:
+    """Return a table of arrays, or of columns of other kinds."""
+    labels, values = tuple(columns), tuple(columns.values())
+    rows = len(values[0]) if values and np.ndim(values[0]) else 0
+    return File(name, labels, partial(_slices, labels, values.__getitem__), (rows,), headless)
+
+
+def _slices(
+    names: Sequence[str],
+    get: Callable[[int], Any],
+    groups: Sequence[int] | None,
+    places: Sequence[int],
+) -> Iterator[list[Any]]:
+    """Yield columns in memory, some rows at a time."""
+    found = {names[place]: get(place) for place in places}
+    shapes = {name: np.shape(values) for name, values in found.items()}
+    for name, shape in shapes.items():
+        if len(shape) != 1:
+            raise InputValueError(f"column {name!r} has shape {shape}, not one value per row")
+    if len(set(shapes.values())) > 1:
+        counts = ", ".join(f"{name!r} {shape[0]:,}" for name, shape in shapes.items())
+        raise InputValueError(f"the columns have unequal numbers of rows: {counts}")
+    for start in range(0, next(iter(shapes.values()))[0], _ROWS):
+        rows = slice(start, start + _ROWS)
+        yield [v.iloc[rows] if hasattr(v, "iloc") else v[rows] for v in found.values()]
 
 
 def _beside(table: Table, name: str, y: Any) -> Table:
     """Return a table with one more column."""
-    column = _column_of(y)
-
-    def batches(columns: list[str]) -> Iterator[pa.RecordBatch]:
-        others = [other for other in columns if other != name]
-        parts = list(table._batches(others))
-        if not parts:
-            return
-        found = pa.Table.from_batches(parts)
-        if len(column) != found.num_rows:
-            raise InputValueError(
-                f"y: needs one value per row of X, {found.num_rows:,}, got {len(column):,}"
-            )
-        every = found.append_column(name, column).select(columns)
-        yield from every.combine_chunks().to_batches()
-
-    return replace(table, columns=(*table.columns, name), _batches=batches)
-
-
-def _column_of(y: Any) -> "pa.ChunkedArray[Any]":
-    """Return targets as a column of numbers, some of which may be missing."""
+    (file,) = table.files
     if np.ndim(y) != 1:
         check_samples([[0.0]], np.zeros(np.shape(y)))  # says what is wrong
-    try:
-        found = pa.table({"y": y if hasattr(y, "__arrow_c_stream__") else pa.array(y)}).column("y")
-    except _UNREADABLE:
-        raise InputTypeError(f"y: needs real numbers, got {np.asarray(y).dtype}") from None
-    if not is_numeric(found.type):
-        raise InputTypeError(f"y: needs real numbers, got {found.type}")
-    return found
+    y = _array(y)
+    if hasattr(y, "to_arrow"):  # of Polars
+        y = y.to_arrow()
+    if not is_numeric(y):
+        raise InputTypeError(f"y: needs real numbers, got {getattr(y, 'dtype', None) or y.type}")
+    if len(y) != sum(file.groups):
+        raise InputValueError(
+            f"y: needs one value per row of X, {sum(file.groups):,}, got {len(y):,}"
+        )
+    labels = (*file.labels, name)
+    columns: Columns = partial(_with_column, file.columns, len(file.labels), y)
+    both = File(file.name, labels, columns, file.groups, index=file.index)
+    return Table(table.name, (both,), table.reading)
 
 
-def _names_of(data: Any) -> tuple[str, ...]:
-    if isinstance(data, dict):
-        return tuple(map(str, data))
-    if isinstance(data, pa.Table | pa.RecordBatch):
-        return tuple(data.column_names)
-    return tuple(map(str, data.columns))
+def _with_column(
+    columns: Columns, last: int, y: Any, groups: Sequence[int] | None, places: Sequence[int]
+) -> Iterator[list[Any]]:
+    """Yield columns of a table, and, as the last one, y."""
+    done = 0
+    for found in columns(groups, [place for place in places if place != last]):
+        rows = slice(done, done + len(found[0]))
+        beside = y.iloc[rows] if hasattr(y, "iloc") else y[rows]
+        yield [*found, beside] if last in places else found
+        done = rows.stop
 
 
-def _column(data: Any, names: Sequence[str], name: str) -> "pa.ChunkedArray[Any]":
-    """Return a column of a table; pandas may call it by anything.
-
-    Raises:
-        InputTypeError: pyarrow cannot convert it.
-        InputValueError: there are several of this name.
-
-    """
-    if names.count(name) > 1:
-        raise InputValueError(f"the table: has more than one column {name!r}")
-    place = names.index(name)
-    kind = type(data).__module__.partition(".")[0]
-    if isinstance(data, dict) and np.isscalar(list(data.values())[place]):
-        value = list(data.values())[place]
-        raise InputTypeError(f"the table: column {name!r} needs a list, got {value!r}")
-    try:
-        if isinstance(data, dict):
-            return pa.chunked_array([pa.array(list(data.values())[place])])
-        if kind == "pandas":
-            one = data.iloc[:, [place]].set_axis(["x"], axis=1)
-            return pa.Table.from_pandas(one, preserve_index=False).column(0)
-        if kind in ("polars", "pyarrow"):
-            return pa.table(data.select([name])).column(0)
-        return pa.table(data).column(place)
-    except _UNREADABLE as error:
-        reason = error.args[0] if error.args else error
-        raise InputTypeError(
-            f"the table: column {name!r} cannot be read as numbers: {reason}"
-        ) from None
-
-
-def columns_of(data: Any, names: Sequence[str]) -> Floats:
-    """Return these columns of a table or a file (n, len(names)), or an array as it is.
+def npy_file(source: Source) -> File:
+    """Return a matrix, whose columns are called x1, x2, …, or an array of records.
 
     Raises:
-        InputTypeError, InputValueError: it is not a table, or has no such columns of numbers.
+        InputValueError: it is neither.
 
     """
-    if not has_columns(data):
-        _require_no_series(data)
-    if isinstance(data, str | Path):
-        from gradrace.bench.data.table_files import open_table
+    content = source.file()
+    with readable(source.name, "NPY"):
+        array = np.load(content, mmap_mode=None if isinstance(content, io.BytesIO) else "r")
+    if array.dtype.names:
+        return in_memory(source.name, {name: array[name] for name in array.dtype.names})
+    if array.ndim != 2:
+        raise InputValueError(f"{source.name}: needs shape (n, columns), got {array.shape}")
+    columns = dict(zip(unnamed(array.shape[1]), array.T, strict=True))
+    return in_memory(source.name, columns, headless=True)
 
-        table = open_table(Path(data))
-    elif has_columns(data):
-        table = table_of(data)
-    else:
-        return data  # type: ignore[no-any-return]  # its caller checks what this is
-    require_columns(table.name, table.columns, names)
+
+def npz_file(source: Source) -> File:
+    """Return X (n, d), whose columns are called x1, x2, …, and y (n,), or one array per column.
+
+    Raises:
+        InputValueError: the file holds something else, or is damaged.
+
+    """
+    content = source.file()
+    with readable(source.name, "NPZ"), np.load(content) as file:
+        names = list(file.files)
+        if set(names) <= {"X", "y"} and "X" in names and (X := file["X"]).ndim == 2:
+            others = {"y": file["y"]} if "y" in names else {}
+            matrix = dict(zip(unnamed(X.shape[1]), X.T, strict=True))
+            return in_memory(source.name, matrix | others, headless=True)
+        shapes = {name: _shape(file, name) for name in names}
+    if len({shape for shape in shapes.values() if shape is not None}) > 1 or any(
+        shape is not None and len(shape) != 1 for shape in shapes.values()
+    ):
+        held = ", ".join(f"{name} of shape {shape}" for name, shape in shapes.items())
+        raise InputValueError(
+            f"{source.name}: holds {held}; it needs X of shape (n, d) and y of shape (n,), or an "
+            "array of shape (n,) for each column"
+        )
+    rows = next((shape[0] for shape in shapes.values() if shape), 0)
+    columns = partial(_npz_columns, source.name, content, tuple(names))
+    return File(source.name, tuple(names), columns, (rows,))
+
+
+def _shape(file: Any, name: str) -> tuple[int, ...] | None:
+    """Return the shape of an array in an NPZ file; None if it cannot be loaded."""
     try:
-        return np.concatenate(table.rows(names) or [np.empty((0, len(names)))])
-    except ColumnError as error:
-        raise InputValueError(f"{error}; the model needs it") from None
+        return tuple(np.shape(file[name]))
+    except ValueError:  # objects
+        return None
+
+
+def _npz_columns(
+    name: str,
+    content: Any,
+    names: Sequence[str],
+    groups: Sequence[int] | None,
+    places: Sequence[int],
+) -> Iterator[list[Any]]:
+    with readable(name, "NPZ"), np.load(content) as file:
+        yield from _slices(names, lambda place: file[names[place]], groups, places)

@@ -1,113 +1,208 @@
-"""Where a table is read from: a file or a pipe, and which kind its first bytes say that it is."""
+"""Where tables are read from: files, folders, archives and pipes, and what their first bytes say."""
 
+import bz2
+import glob
+import gzip
+import io
+import lzma
+import re
 import sys
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import psutil
-import pyarrow as pa
 
 from gradrace.backends.interface import InputError, InputValueError
 
 STDIN = "-"
+MOST_BYTES = 2**30
+"""The most that is read from a pipe, into memory; or a quarter of the free memory if less."""
 
 _MAGIC = {
     b"PAR1": "Parquet",
     b"ARROW1": "Feather",
     b"FEA1": "Feather",
     b"\xff\xff\xff\xff": "Feather",  # a stream
-    b"PK\x03\x04": "NPZ",
     b"\x93NUMPY": "NPY",
 }
 _SUFFIXES = {
     ".parquet": "Parquet",
+    ".pq": "Parquet",
     ".feather": "Feather",
     ".arrow": "Feather",
     ".npz": "NPZ",
     ".npy": "NPY",
+    ".xlsx": "Excel",
 }
-_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
-_REFUSED = {
-    **dict.fromkeys(_COMPRESSED, "is compressed; decompress it first"),
-    b"\xff\xfe": "is UTF-16 text; save it as UTF-8",
-    b"\xfe\xff": "is UTF-16 text; save it as UTF-8",
-    b"\xd0\xcf\x11\xe0": "is an old Office document; save the table as CSV",
-}
-MOST_BYTES = 2**30
-"""The most that is read from a pipe, into memory; or a quarter of the free memory if less."""
+_PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+_ZIP = b"PK\x03\x04"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_IN_FOLDERS = {".parquet", ".pq", ".feather", ".arrow", ".csv", ".tsv"}
+_PACKED_SUFFIXES = {".gz", ".bz2", ".xz", ".zst"}
 _SNIFFED = 4_096  # bytes
 _CHUNK = 2**20
 
-Source = Path | bytes
+
+class Reading(NamedTuple):
+    """How a table is read, as far as the file itself does not say."""
+
+    decimal: str = "."
+    """The decimal point of text"""
+    encoding: str = "utf-8"
+    """The encoding of text"""
+    drop_missing: bool = False
+    """Whether rows with a missing value are left out"""
+    thousands: str = ""
+    """What separates the thousands of a number in text"""
+    delimiter: str = ""
+    """What separates the columns of text; empty if the first lines decide"""
+    header: bool | None = None
+    """Whether the first line of text holds the names; None if the first lines decide"""
+    skip_rows: int = 0
+    """How many lines above the table are skipped"""
+
+    def checked(self) -> "Reading":
+        """Return these options, with the tab and the blank that a shell makes hard to type.
+
+        Raises:
+            InputValueError: one is not what it must be.
+
+        """
+        if self.decimal not in (".", ","):
+            raise InputValueError(f"--decimal: must be . or a comma, got {self.decimal!r}")
+        if len(self.thousands) > 1 or self.thousands == self.decimal:
+            what = f"one character other than the decimal point {self.decimal}"
+            raise InputValueError(f"--thousands: must be {what}, got {self.thousands!r}")
+        delimiter = {"\\t": "\t", "tab": "\t", " ": r"\s+"}.get(self.delimiter, self.delimiter)
+        if len(delimiter) > 1 and delimiter != r"\s+":
+            raise InputValueError(
+                f"--delimiter: must be one character, \\t for a tab, got {self.delimiter!r}"
+            )
+        if self.skip_rows < 0:
+            raise InputValueError(f"--skip-rows: must be at least 0, got {self.skip_rows}")
+        return self._replace(delimiter=delimiter)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options of a command that reads the same way."""
+        return (
+            *(("--decimal", self.decimal) if self.decimal != "." else ()),
+            *(("--encoding", self.encoding) if self.encoding != "utf-8" else ()),
+            *(("--thousands", self.thousands) if self.thousands else ()),
+            *(("--delimiter", self.delimiter.replace(r"\s+", " ")) if self.delimiter else ()),
+            *(("--header" if self.header else "--no-header",) if self.header is not None else ()),
+            *(("--skip-rows", str(self.skip_rows)) if self.skip_rows else ()),
+            *(("--drop-missing",) if self.drop_missing else ()),
+        )
 
 
-def kind_of(path: Path) -> str:
-    """Return the format of a file, by its first bytes: CSV, Parquet, Feather, NPZ or NPY.
+PLAIN = Reading()
+
+
+class Source(NamedTuple):
+    """A file, the only table of an archive, or the content of a pipe."""
+
+    name: str
+    """As it is called in messages"""
+    path: Path | None = None
+    packed: str = ""
+    """gzip, bz2, xz, zstd, or the name of the table in a zip archive"""
+    content: bytes | None = None
+    """Of a pipe"""
+
+    def open(self) -> BinaryIO:
+        """Return what is in it, decompressed."""
+        if self.content is not None:
+            return io.BytesIO(self.content)
+        assert self.path is not None
+        if self.packed == "zstd":
+            import pyarrow as pa
+
+            return cast(BinaryIO, pa.input_stream(str(self.path), compression=cast(Any, "zstd")))
+        if self.packed in (openers := {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}):
+            return cast(BinaryIO, openers[self.packed](self.path))
+        if self.packed:
+            return cast(BinaryIO, zipfile.ZipFile(self.path).open(self.packed))
+        return self.path.open("rb")
+
+    def file(self) -> Any:
+        """Return what libraries read that jump to and fro: a path, or all of the content."""
+        if self.content is None and not self.packed:
+            return self.path
+        with self.open() as stream:
+            return io.BytesIO(_all_of(self.name, stream))
+
+
+def source_of(path: Path) -> Source:
+    """Return what a path stands for: a file, the table in an archive, or the content of a pipe.
 
     Raises:
-        InputValueError: it is missing, in an unknown format, or not in that of its suffix.
-
-    """
-    return kind_of_source(str(path), path.suffix, path)
-
-
-def is_other_feather(path: Path) -> bool:
-    """Whether a file is Feather of version 1 or a stream, which are not read in parts."""
-    return _first_bytes(path).startswith((b"FEA1", b"\xff\xff\xff\xff"))
-
-
-def kind_of_source(name: str, suffix: str, source: Source) -> str:
-    """Return the format of a file or of the content of a pipe, as `kind_of`."""
-    head = source[:_SNIFFED] if isinstance(source, bytes) else _first_bytes(source)
-    _refuse_binary(name, head)
-    kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "CSV")
-    for magic, why in _REFUSED.items():
-        if head.startswith(magic):
-            raise InputValueError(f"{name}: {why}")
-    if suffix.lower() in (".xlsx", ".xlsm"):
-        raise InputValueError(f"{name}: is an Excel table; save it as CSV")
-    if kind != (expected := _SUFFIXES.get(suffix.lower(), kind)):
-        raise InputValueError(f"{name}: is not a readable {expected} file, by its first bytes")
-    return kind
-
-
-def source_of(path: Path) -> tuple[str, Source]:
-    """Return the name of a file for messages, and the file, or the whole content of a pipe.
-
-    Of a compressed file, it is the decompressed content.
-
-    Raises:
-        InputValueError: the file does not exist or is compressed and damaged, or a pipe contains
-            no table or too much data.
+        InputValueError: the file does not exist, an archive holds no or several tables, or a pipe
+            contains no table or too much data.
 
     """
     if str(path) == STDIN:
-        return "standard input", _all_of("standard input", sys.stdin.buffer)
+        return Source("standard input", content=_all_of("standard input", sys.stdin.buffer))
     if not path.exists():
         raise InputValueError(f"{path}: no such file")
     if path.is_dir():
         raise InputValueError(f"{path}: is a folder")
-    if path.is_file():
-        return str(path), _decompressed(path)
-    with path.open("rb") as pipe:
-        return str(path), _all_of(str(path), pipe)
+    if not path.is_file():
+        with path.open("rb") as pipe:
+            return Source(str(path), content=_all_of(str(path), pipe))
+    with path.open("rb") as file:
+        start = file.read(_SNIFFED)
+    packed = next((kind for magic, kind in _PACKED.items() if start.startswith(magic)), "")
+    if start.startswith(_ZIP):
+        packed = _table_in(path)
+    return Source(str(path), path, packed)
 
 
-def _decompressed(path: Path) -> Source:
-    """Return a file as it is, or the content of a compressed one."""
-    start = _first_bytes(path)
-    kind = next((kind for magic, kind in _COMPRESSED.items() if start.startswith(magic)), "")
-    if not kind:
-        return path
-    try:
-        opened: Any = pa.input_stream(str(path), compression=cast(Any, kind))
-        with opened as stream:
-            return _all_of(str(path), stream)
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise InputValueError(f"{path}: is not a readable {kind} file: {reason}") from None
+def _table_in(path: Path) -> str:
+    """Return the name of the only table in a zip archive; "" if the archive itself is a table."""
+    with readable(str(path), "zip"), zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    if "[Content_Types].xml" in names or all(name.endswith(".npy") for name in names):
+        return ""  # Excel and NPZ
+    tables = [
+        name
+        for name in names
+        if not name.endswith("/") and not re.search(r"(^|/)(\.|__MACOSX/)", name)
+    ]
+    if len(tables) != 1:
+        listed = ", ".join(tables[:5]) + ", …" * (len(tables) > 5)
+        what = f"{len(tables)} files, {listed}" if tables else "no files"
+        raise InputValueError(f"{path}: is an archive of {what}; it needs exactly one table")
+    return tables[0]
+
+
+def kind_of(source: Source, encoding: str = "utf-8") -> str:
+    """Return what a source is by its first bytes: text, Parquet, Feather, NPZ, NPY or Excel.
+
+    Raises:
+        InputValueError: it is something else, or not what its suffix says.
+
+    """
+    with readable(source.name, source.packed or "table"), source.open() as file:
+        head = file.read(_SNIFFED)
+    kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "text")
+    if head.startswith(_ZIP):
+        with zipfile.ZipFile(source.file()) as archive:
+            kind = "NPZ" if all(name.endswith(".npy") for name in archive.namelist()) else "Excel"
+    if head.startswith(b"\xd0\xcf\x11\xe0"):
+        raise InputValueError(f"{source.name}: is an old Office document; save the table as CSV")
+    wide = re.match("utf-?(16|32)", encoding, re.IGNORECASE)
+    if kind == "text" and not wide:
+        if head.startswith(_UTF16):
+            raise InputValueError(f"{source.name}: is UTF-16 text; --encoding utf-16 reads it")
+        _refuse_binary(source.name, head)
+    suffix = Path(source.packed if "." in source.packed else source.name).suffix.lower()
+    if kind != (expected := _SUFFIXES.get(suffix, kind)):
+        raise InputValueError(f"{source.name}: is not a readable {expected} file, by its first bytes")
+    return kind
 
 
 def _all_of(name: str, pipe: BinaryIO) -> bytes:
@@ -115,7 +210,8 @@ def _all_of(name: str, pipe: BinaryIO) -> bytes:
     limit = min(MOST_BYTES, psutil.virtual_memory().available // 4)
     try:
         content = bytearray(pipe.read(_SNIFFED))
-        _refuse_binary(name, content)
+        if not content.startswith(_UTF16):
+            _refuse_binary(name, content)
         while chunk := pipe.read(min(_CHUNK, limit + 1 - len(content))):
             content += chunk
             if len(content) > limit:
@@ -130,19 +226,8 @@ def _all_of(name: str, pipe: BinaryIO) -> bytes:
 
 def _refuse_binary(name: str, start: bytes | bytearray) -> None:
     """Reject data that begins neither as text nor as a known kind of binary table."""
-    if b"\0" in start and not start.startswith(tuple(_MAGIC | _REFUSED)):
+    if b"\0" in start and not start.startswith((*_MAGIC, *_PACKED, _ZIP)):
         raise InputValueError(f"{name}: is neither text nor a known kind of binary table")
-
-
-def _first_bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_SNIFFED)
-
-
-def is_stream(source: Source) -> bool:
-    """Whether a Feather table is a stream, without a directory at its end."""
-    start = source[:4] if isinstance(source, bytes) else _first_bytes(source)[:4]
-    return start == b"\xff\xff\xff\xff"
 
 
 @contextmanager
@@ -155,12 +240,62 @@ def readable(name: str, kind: str) -> Iterator[None]:
     except Exception as error:  # every library raises its own types
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        reason = " ".join(str(error).split())
-        if "invalid UTF8" in reason:
-            reason = "it is not UTF-8; try --encoding cp1252"
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputValueError(f"{name}: is not a readable {kind} file: {reason}") from None
 
 
-def arrow(source: Source) -> Any:
-    """Return what pyarrow reads."""
-    return pa.BufferReader(source) if isinstance(source, bytes) else source
+def several(path: Path) -> bool:
+    """Whether a path is a folder or a pattern, rather than a single file."""
+    return path.is_dir() or (not path.exists() and glob.has_magic(str(path)))
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """Return the files that a folder or a pattern stands for, sorted.
+
+    Raises:
+        InputValueError: there are none.
+
+    """
+    if path.is_dir():
+        found = [file for file in _below(path, set()) if _is_table(file)]
+        if not found:
+            raise InputValueError(f"{path}: has no Parquet, Feather or CSV files")
+    else:
+        found = [Path(name) for name in glob.glob(str(path), recursive=True)]
+        found = [file for file in found if not file.is_dir()]
+        if not found:
+            raise InputValueError(f"{path}: no file matches")
+    return tuple(sorted(found))
+
+
+def _below(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    """Yield the files in a folder and below that are not hidden; Spark marks its own with _."""
+    if folder.resolve() in seen:  # a link leads back
+        return
+    seen.add(folder.resolve())
+    for path in folder.iterdir():
+        if not path.name.startswith((".", "_")):
+            yield from _below(path, seen) if path.is_dir() else [path]
+
+
+def _is_table(file: Path) -> bool:
+    """Whether a file is meant to be a table, maybe a compressed one."""
+    packed = file.suffix.lower() in _PACKED_SUFFIXES
+    return (file.with_suffix("") if packed else file).suffix.lower() in _IN_FOLDERS
+
+
+def state_of(paths: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
+    """Return path, size in bytes and time of the last change, in ns, of every file.
+
+    Raises:
+        InputValueError: one has vanished.
+
+    """
+    found = []
+    for path in paths:
+        try:
+            about = path.stat()
+        except OSError as error:
+            raise InputValueError(f"{path}: {error.strerror}") from None
+        found.append((str(path), about.st_size, about.st_mtime_ns))
+    return tuple(found)

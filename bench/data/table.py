@@ -1,196 +1,323 @@
-"""A table: columns by name, read on demand, from which samples are taken."""
+"""A table: files whose columns are found by name, and become float64 block by block."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from gradrace.backends.interface import Floats, InputValueError
+from gradrace.backends.interface import Floats, InputValueError, Samples
+from gradrace.bench.data.blocks import Use, block_of, listed, without
 from gradrace.bench.data.samples import Dataset
-from gradrace.bench.data.sources import readable
+from gradrace.bench.data.sources import PLAIN, Reading
 
-_NUMERIC = (
-    pa.types.is_integer,
-    pa.types.is_floating,
-    pa.types.is_boolean,
-    pa.types.is_decimal,
-)
+_PART = 2**24  # values of the columns used in a part of a file, 128 MB; more if there
+_MOST_PARTS = 2**16  # would be more parts than this
+_INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+(\.\d+)*|__null_dask_index__")
+
+Columns = Callable[[Sequence[int] | None, Sequence[int]], Iterator[list[Any]]]
+"""Yields the columns at some places, of some groups of rows or of all, batch by batch."""
 
 
-class Reading(NamedTuple):
-    """How a table is read, as far as the file itself does not say."""
+Part = tuple[tuple[int, ...] | None, int, int | None]
+"""Some rows of a file: its groups, or all if None; the rows before them; how many, if known."""
 
-    decimal: str = "."
-    """The decimal point of text"""
-    encoding: str = "utf-8"
-    """The encoding of text"""
-    drop_missing: bool = False
-    """Whether rows with a missing value are left out"""
 
-    @classmethod
-    def of(cls, decimal: str, encoding: str, *, drop_missing: bool) -> "Reading":
-        """Return these after a check.
+@dataclass(frozen=True)
+class File:
+    """A file of a table, or a table in memory."""
 
-        Raises:
-            InputValueError: the decimal point is neither a point nor a comma.
-
-        """
-        if decimal not in (".", ","):
-            raise InputValueError(f"--decimal: must be . or a comma, got {decimal!r}")
-        return cls(decimal, encoding, drop_missing)
+    name: str
+    labels: tuple[str, ...]
+    """The names of the columns, as they are there; empty where one has none"""
+    columns: Columns
+    groups: tuple[int, ...] = ()
+    """The rows of each group that can be read alone; () if that is not known"""
+    headless: bool = False
+    index: tuple[str, ...] = ()
+    """Columns that number or name the rows"""
+    remarks: tuple[str, ...] = ()
+    estimate: float = 0
+    """About how many rows there are, if that is not known"""
+    folders: tuple[tuple[str, str | None], ...] = ()
+    """Columns that the folders name, as year=2020, and their value"""
 
     @property
-    def options(self) -> tuple[str, ...]:
-        """The options of a command that reads the same way."""
-        return (
-            *(("--decimal", self.decimal) if self.decimal != "." else ()),
-            *(("--encoding", self.encoding) if self.encoding != "utf-8" else ()),
-            *(("--drop-missing",) if self.drop_missing else ()),
-        )
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns, without blanks around them."""
+        return tuple(label.strip() for label in self.labels)
 
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The columns that are used only if they are named: they number or name the rows."""
+        index = {label.strip() for label in self.index}
+        return tuple(name for name in self.names if name in index or _INDEX.fullmatch(name))
 
-PLAIN = Reading()
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The names of the columns to train on, those of the folders last."""
+        own = [name for name in self.names if name and name not in self.unused]
+        return (*own, *(name for name, _ in self.folders if name not in own))
 
+    @property
+    def last(self) -> str:
+        """The last column of the file itself, the usual target."""
+        return ([name for name in self.names if name and name not in self.unused] or [""])[-1]
 
-class ColumnError(InputValueError):
-    """A column holds what is not a finite number; in training, there is a remedy for that."""
-
-    def __init__(self, problem: str, remedy: str, column: str = "") -> None:
-        """Take the problem as a sentence, the option that helps, and the column to leave out."""
-        super().__init__(problem)
-        self.remedy, self.column = remedy, column
-
-
-LEAVE_OUT = "--features can leave the column out"
+    def parts(self, most: int) -> Iterator[Part]:
+        """Yield the file in parts of at least `most` rows, as far as its groups allow."""
+        if len(self.groups) < 2:
+            yield None, 0, self.groups[0] if self.groups else None
+            return
+        ids: list[int] = []
+        before = rows = 0
+        for i, count in enumerate(self.groups):
+            ids.append(i)
+            rows += count
+            if rows >= most or i == len(self.groups) - 1:
+                yield tuple(ids), before, rows
+                ids, before, rows = [], before + rows, 0
 
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of a file, by name; they are read on demand."""
+    """Files with the same columns, in memory or not."""
 
     name: str
-    kind: str
-    columns: tuple[str, ...]
-    headless: bool
-    """Whether the columns are called x1, x2, … because the file has no names for them"""
-    _batches: Callable[[list[str]], Iterator[pa.RecordBatch]]
+    """As the user calls it"""
+    files: tuple[File, ...]
     reading: Reading = PLAIN
-    unnamed: str = ""
-    """What is not among the columns, because it only numbers or names the rows; empty if nothing"""
 
     @property
-    def listing(self) -> str:
-        """The names of the columns, at most the first twenty."""
-        return _listed(self.columns)
+    def offered(self) -> tuple[str, ...]:
+        """The names of the columns to train on, of all files together."""
+        return tuple(dict.fromkeys(name for file in self.files for name in file.offered))
 
-    def rows(self, columns: Sequence[str]) -> list[Floats]:
-        """Return these columns as float64, in consecutive blocks (rows, len(columns)).
+    @property
+    def rows(self) -> int | None:
+        """How many rows there are, with those that miss a value; None if they are text."""
+        groups = [file.groups for file in self.files]
+        return sum(map(sum, groups)) if all(groups) else None
+
+    @property
+    def headless(self) -> bool:
+        """Whether the columns are called x1, x2, … because no file has names for them."""
+        return all(file.headless for file in self.files)
+
+    def remarks(self, use: Use) -> tuple[str, ...]:
+        """Say what is assumed about the columns, and which ones are not used."""
+        said = [remark for file in self.files for remark in file.remarks]
+        unused = [name for file in self.files for name in file.unused if name not in use.columns]
+        if unused:
+            names = listed([repr(name) for name in dict.fromkeys(unused)])
+            said.append(f"Not used: {_index_named(names)}.")
+        blank = max(file.names.count("") for file in self.files)
+        if blank and not any("names of the rows" in remark for remark in said):
+            what = "a column" if blank == 1 else f"{blank} columns"
+            said.append(f"Not used: {what} without a name.")
+        return tuple(dict.fromkeys(said))
+
+    def use(
+        self,
+        target: str | None = None,
+        features: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+    ) -> Use:
+        """Return which columns to train on; one string may name several, separated by commas.
 
         Raises:
-            InputValueError: a column is missing, or has values that are not finite numbers; the
-                message names the column and, if possible, the row.
-            ColumnError: the same, where leaving out a column or rows would help.
+            InputValueError: one is missing, or missing in a file; one is used twice; or there are
+                fewer than two.
 
         """
-        require_columns(self.name, self.columns, columns)
-        blocks: list[Floats] = []
-        done = 0
-        with readable(self.name, self.kind):
-            for batch in self._batches(list(columns)):
-                chosen = batch.select(list(columns))
-                _require_numbers(self.name, chosen)
-                missing = _missing(chosen)
-                if missing.any() and not self.reading.drop_missing:
-                    raise self._what_is_missing(columns)
-                kept = chosen.filter(pa.array(~missing)) if missing.any() else chosen
-                blocks.append(_numbers(self.name, kept, done + 1 + np.flatnonzero(~missing)))
-                done += batch.num_rows
-        return blocks
+        names = self.offered
+        known = (*names, *(name for file in self.files for name in file.unused))
+        left = _split(known, exclude)
+        require_columns(self.name, known, left)
+        offered = [name for name in names if name not in left]
+        lasts = {file.last: file.name for file in self.files if file.last not in left}
+        chosen = [name for name in _split(known, features) if name not in left]
+        if target is not None and not chosen and not features:
+            chosen = [name for name in offered if name != target]
+        if target is None:
+            self._require_same(chosen or offered, explained=not chosen)
+            own = [n for n in self.files[0].names if n in offered]
+            target = own[-1] if own else offered[-1] if offered else ""
+            if len(lasts) > 1:
+                (a, one), (b, other), *_ = lasts.items()
+                raise InputValueError(
+                    f"{self.name}: the last column of {one} is {a!r}, that of {other} is {b!r}; "
+                    "--target names the one to predict"
+                )
+            by_default = True
+        else:
+            by_default = False
+            require_columns(self.name, known, [target])
+        if len(offered) < 2 and len({*chosen, target}) < 2:
+            has = ", ".join(map(repr, offered)) or "no column"
+            raise InputValueError(f"{self.name}: needs a feature and a target, has {has} alone")
+        if target in chosen:
+            raise InputValueError(
+                f"{self.name}: {target!r} is the target, so it cannot be a feature, too"
+            )
+        columns = (*(chosen or [name for name in offered if name != target]), target)
+        if len(set(columns)) < len(columns):
+            raise InputValueError(f"{self.name}: a column is used twice: {listed(columns)}")
+        require_columns(self.name, known, columns)
+        self._require_same(columns, explained=not features)
+        return Use(columns, target, by_default, drop_missing=self.reading.drop_missing)
 
-    def count(self, columns: Sequence[str]) -> int:
-        """Return how many rows these columns have, with those that miss a value."""
-        return sum(batch.num_rows for batch in self._batches(list(columns)))
+    def needed(self, columns: Sequence[str], by: str) -> Use:
+        """Return the columns that something, such as a model, needs.
 
-    def _what_is_missing(self, columns: Sequence[str]) -> ColumnError:
-        """Name the first missing value, and count the rows and columns that miss something."""
-        first, rows, gaps, incomplete = "", 0, 0, set[str]()
-        for batch in self._batches(list(columns)):
-            chosen = batch.select(list(columns))
-            flags = {name: _is_missing(chosen.column(name)) for name in columns}
-            places = {name: int(np.argmax(found)) for name, found in flags.items() if found.any()}
-            if places and not first:
-                name = min(places, key=places.__getitem__)
-                first = f"column {name!r}, row {rows + places[name] + 1}: a value is missing"
-            incomplete |= places.keys()
-            gaps += int(_missing(chosen).sum())
-            rows += batch.num_rows
-        if gaps == 1:
-            return ColumnError(f"{self.name}: {first}", "--drop-missing leaves the row out")
-        names = _listed([repr(name) for name in columns if name in incomplete])
-        return ColumnError(
-            f"{self.name}: {first}; {gaps:,} of {rows:,} rows miss something, in {names}",
-            "--drop-missing leaves them out",
+        Raises:
+            InputValueError: one is missing.
+
+        """
+        for file in self.files:
+            has = dict.fromkeys((*file.offered, *file.unused))
+            missing = [name for name in columns if name not in has]
+            if missing:
+                raise InputValueError(
+                    f"{file.name}: has no column {missing[0][:100]!r}, which {by} needs; it has "
+                    f"{listed(list(has))}"
+                )
+        return Use(tuple(columns))
+
+    def _require_same(self, columns: Sequence[str], *, explained: bool) -> None:
+        """Make sure that every file has these columns; `explained` if they are not asked for."""
+        for column in columns:
+            has = {file.name: column in (*file.offered, *file.unused) for file in self.files}
+            lacking = [name for name, found in has.items() if not found]
+            if lacking and any(has.values()):
+                other = next(name for name, found in has.items() if found)
+                remedy = f"; {without([column])} leaves it out" * explained
+                raise InputValueError(
+                    f"{self.name}: {lacking[0]} has no column {column!r}, which {other} has{remedy}"
+                )
+
+    def parts(self, use: Use) -> list[tuple[int, *Part]]:
+        """Return all rows in parts, each with the place of its file."""
+        most = max(_PART // len(use.columns), (self.rows or 0) // _MOST_PARTS)
+        return [(i, *part) for i, file in enumerate(self.files) for part in file.parts(most)]
+
+    def blocks(self, use: Use) -> Iterator[tuple[Floats, int]]:
+        """Yield these columns block by block, as `blocks`."""
+        for i, *part in self.parts(use):
+            yield from blocks(use, self.files[i], *part)
+
+    def samples(self, use: Use) -> Dataset:
+        """Read all samples into memory.
+
+        Raises:
+            InputValueError: as `blocks`, or there are fewer than two rows.
+
+        """
+        found = list(self.blocks(use))
+        parts = [block for block, _ in found]
+        n = sum(map(len, parts))
+        left, end = sum(rows for _, rows in found) - n, n
+        del found
+        if n < 2:
+            raise InputValueError(f"{self.name}: {few_rows(n, left)}")
+        X, y = np.empty((n, len(use.columns) - 1)), np.empty(n)
+        while parts:  # each is freed once it is copied, so large tables are not held twice
+            block = parts.pop()
+            X[end - len(block) : end], y[end - len(block) : end] = block[:, :-1], block[:, -1]
+            end -= len(block)
+        *features, target = use.columns
+        return Dataset(
+            self.name,
+            tuple(features),
+            target,
+            X,
+            y,
+            self.headless,
+            remarks=(*self.remarks(use), *left_out(left)),
+            options=self.reading.options,
         )
 
 
-def _missing(batch: pa.RecordBatch) -> NDArray[np.bool_]:
-    """Return which rows miss a value."""
-    found: NDArray[np.bool_] = np.zeros(batch.num_rows, dtype=bool)
-    for values in batch.columns:
-        found |= _is_missing(values)
-    return found
+def blocks(
+    use: Use, file: File, groups: tuple[int, ...] | None, before: int, rows: int | None
+) -> Iterator[tuple[Floats, int]]:
+    """Yield the columns of a part as float64, block by block, each with its number of rows there.
 
-
-def _is_missing(values: Any) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = pc.is_null(values, nan_is_null=True).to_numpy(zero_copy_only=False)
-    return found
-
-
-def dataset_of(table: Table, target: str | None = None, features: Sequence[str] = ()) -> Dataset:
-    """Return the samples that some columns of a table hold.
+    Rows that miss a value are left out if they may be.
 
     Raises:
-        InputValueError: as `Table.rows`, with what helps; or a column is used twice, or there are
-            fewer than two columns or rows.
+        InputValueError: the file cannot be read, or has another number of rows than it says; a
+            column does not hold numbers, or misses a value. The message names file, column and row.
 
     """
-    *chosen, target = choose(table.name, table.columns, target, tuple(features))
+    folders = {name: value for name, value in file.folders if name not in file.names}
+    own = [name for name in use.columns if name not in folders] or [file.names[0]]
+    gaps, done = _Gaps(use), 0
+    for found in file.columns(groups, [file.names.index(name) for name in own]):
+        n = len(found[0])
+        given = dict(zip(own, found, strict=True))
+        given |= {name: _repeated(value, n) for name, value in folders.items()}
+        block, missing = block_of(
+            file.name, [given[name] for name in use.columns], use, before + done
+        )
+        done += n
+        if missing is not None and use.drop_missing:
+            block = np.asfortranarray(block[~missing])
+        elif missing is not None:
+            gaps.add(block, missing, before + done - n)
+        if not gaps.first:
+            yield block, n
+    if gaps.first:
+        raise gaps.error(file.name, None if groups else done)
+    if rows is not None and done != rows:
+        raise InputValueError(f"{file.name}: has {done:,} rows where its metadata say {rows:,}")
+
+
+def samples_in(use: Use, files: Sequence[File], i: int, *part: Any) -> Iterator[Samples]:
+    """Yield the samples of a part of a file, batch by batch."""
+    for block, _ in blocks(use, files[i], *part):
+        yield block[:, :-1], block[:, -1]
+
+
+def _repeated(value: str | None, n: int) -> Any:
+    """Return the value of a folder as a column."""
     try:
-        blocks = table.rows([*chosen, target])
-    except ColumnError as error:
-        raise InputValueError(remedied(error, target)) from None
-    n = sum(map(len, blocks))
-    if n < 2:
-        raise InputValueError(f"{table.name}: needs at least two rows, has {n}")
-    y = np.concatenate([block[:, -1] for block in blocks])
-    X = np.empty((n, len(chosen)))
-    while blocks:  # each is freed once it is copied, so large tables are not held twice
-        block = blocks.pop()
-        X[n - len(block) : n] = block[:, :-1]
-        n -= len(block)
-    dropped = table.count([*chosen, target]) - len(y) if table.reading.drop_missing else 0
-    unused = (f"Not used: {table.unnamed}.",) if table.unnamed else ()
-    remarks = unused + left_out(dropped)
-    return Dataset(
-        table.name,
-        tuple(chosen),
-        target,
-        X,
-        y,
-        table.headless,
-        remarks=remarks,
-        options=table.reading.options,
-    )
+        return np.full(n, np.nan if value is None else float(value))
+    except ValueError:
+        return np.full(n, value, dtype=object)
 
 
-def remedied(error: ColumnError, target: str) -> str:
-    """Return the message of an error with its remedy; a target cannot be left out."""
-    return str(error) if error.column == target else f"{error} ({error.remedy})"
+class _Gaps:
+    """The missing values of a part."""
+
+    def __init__(self, use: Use) -> None:
+        self.use, self.first, self.rows, self.columns = use, "", 0, set[int]()
+
+    def add(self, block: Floats, missing: Any, before: int) -> None:
+        gaps = np.isnan(block)
+        if not self.first:
+            i, j = (int(k) for k in np.argwhere(gaps & missing[:, None])[0])
+            self.first = f"column {self.use.columns[j]!r}, row {before + i + 1:,}"
+        self.rows += int(missing.sum())
+        self.columns |= set(np.flatnonzero(gaps.any(axis=0)).tolist())
+
+    def error(self, file: str, rows: int | None) -> InputValueError:
+        said = f"{file}: {self.first}: a value is missing"
+        if not self.use.target:
+            return InputValueError(f"{said}; the model needs it")
+        if self.rows == 1:
+            return InputValueError(f"{said} (--drop-missing leaves the row out)")
+        names = [repr(self.use.columns[j]) for j in sorted(self.columns)]
+        of = f"{self.rows:,} rows" if rows is None else f"{self.rows:,} of {rows:,} rows"
+        many = f"{of} miss something, in {listed(names)}"
+        return InputValueError(f"{said}; {many} (--drop-missing leaves them out)")
+
+
+def _index_named(names: str) -> str:
+    several = ", " in names
+    return f"{names}, {'indexes' if several else 'an index'} of the rows"
 
 
 def left_out(rows: int) -> tuple[str, ...]:
@@ -198,6 +325,13 @@ def left_out(rows: int) -> tuple[str, ...]:
     if not rows:
         return ()
     return (f"Left out: {rows:,} row{'s' * (rows != 1)} with a missing value.",)
+
+
+def few_rows(n: int, left: int) -> str:
+    """Say that there are too few rows."""
+    return f"needs at least two rows, has {n}" + (
+        f"; {left:,} with a missing value are left out" if left else ""
+    )
 
 
 def require_columns(table: str, names: Collection[str], wanted: Sequence[str]) -> None:
@@ -209,98 +343,21 @@ def require_columns(table: str, names: Collection[str], wanted: Sequence[str]) -
     """
     missing = [name for name in wanted if name not in names]
     if missing:
-        listed = _listed(tuple(names))
-        raise InputValueError(f"{table}: has no column {missing[0]!r}; it has {listed}")
+        listing = listed(list(dict.fromkeys(names)))
+        raise InputValueError(f"{table}: has no column {missing[0][:100]!r}; it has {listing}")
 
 
-def choose(
-    table: str, names: Sequence[str], target: str | None, features: tuple[str, ...]
-) -> list[str]:
-    """Return the names of the columns to use, with the target last; the table has these `names`.
-
-    Raises:
-        InputValueError: there are fewer than two columns, or one is used twice.
-
-    """
-    if len(names) < 2:
-        raise InputValueError(
-            f"{table}: needs a feature and a target, has {', '.join(map(repr, names))} alone"
-        )
-    target = names[-1] if target is None else target
-    if target in _split(names, features):
-        raise InputValueError(f"{table}: {target!r} is the target, so it cannot be a feature, too")
-    chosen = [*(_split(names, features) or [name for name in names if name != target]), target]
-    if len(set(chosen)) < len(chosen):
-        raise InputValueError(f"{table}: a column is used twice: {_listed(chosen)}")
-    return chosen
+def require_distinct(file: File) -> None:
+    """Make sure that no two columns of a file have the same name."""
+    name, count = Counter(filter(None, file.names)).most_common(1)[0] if file.offered else ("", 0)
+    if count > 1:
+        raise InputValueError(f"{file.name}: has more than one column {name!r}")
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-
-
-def _split(names: Sequence[str], features: tuple[str, ...]) -> list[str]:
+def _split(names: Collection[str], words: Sequence[str]) -> list[str]:
     """Split at commas whatever is not a column name, since one string may hold several names."""
     return [
         name
-        for words in features
-        for name in ([words] if words in names else map(str.strip, words.split(",")))
+        for word in words
+        for name in ([word] if word in names else map(str.strip, word.split(",")))
     ]
-
-
-def _require_numbers(name: str, batch: pa.RecordBatch) -> None:
-    """Make sure that all columns of a batch hold numbers."""
-    for column, values in zip(batch.schema.names, batch.columns, strict=True):
-        if not is_numeric(values.type):
-            kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
-            word = re.sub("large_string|string_view", "string", str(kind)) + _example(values, kind)
-            problem = f"{name}: column {column!r} holds {word}, not numbers"
-            raise ColumnError(problem, LEAVE_OUT, column)
-
-
-def _example(values: Any, kind: pa.DataType) -> str:
-    """Quote the first text of a column that is not a number, if there is one."""
-    if not str(kind).endswith(("string", "string_view")):
-        return ""
-    texts = (text for text in values.to_pylist() if text is not None and not _is_number(text))
-    found = next(texts, "")
-    return f" such as {found[:30]!r}" if found else ""
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def is_numeric(kind: pa.DataType) -> bool:
-    """Whether values of this type are numbers, or true and false."""
-    if pa.types.is_dictionary(kind):
-        return is_numeric(kind.value_type)
-    return any(is_kind(kind) for is_kind in _NUMERIC)
-
-
-def _numbers(name: str, batch: pa.RecordBatch, places: NDArray[np.int64]) -> Floats:
-    """Return a batch as one array of finite numbers; `places` are the rows in the file."""
-    rows = np.empty((batch.num_rows, batch.num_columns))
-    for j, values in enumerate(batch.columns):
-        rows[:, j] = _plain(values).to_numpy(zero_copy_only=False)
-    if not np.isfinite(rows).all():
-        i, j = (int(k) for k in np.argwhere(~np.isfinite(rows))[0])
-        place = f"column {batch.schema.names[j]!r}, row {places[i]}"
-        raise InputValueError(f"{name}: {place}: {rows[i, j]} is not finite")
-    return rows
-
-
-def _plain(values: Any) -> Any:
-    """Return decimals as floats, and dictionary-encoded values as plain ones."""
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    return values.cast(pa.float64()) if pa.types.is_decimal(values.type) else values
-
-
-def without_index(names: Sequence[str]) -> tuple[str, ...]:
-    """Leave out the row names that pandas adds; they are not columns of the user's table."""
-    return tuple(name for name in names if not re.fullmatch(r"__index_level_\d+__", name))

@@ -13,7 +13,7 @@ import numpy as np
 from gradrace import backends
 from gradrace.backends.interface import ClusterError, InputValueError
 from gradrace.bench.data.files import replacing, write_json
-from gradrace.bench.data.folders import Files
+from gradrace.bench.data.reader import Files
 from gradrace.bench.data.reading import decoded
 from gradrace.bench.learning.summary import Contribution, Summary, summarize
 from gradrace.bench.machine.progress import Progress, silent
@@ -155,7 +155,7 @@ def _about(files: Files) -> dict[str, Any]:
         "target": files.target,
         "parts": len(files.partitions.recipes),
         "files": [list(state) for state in files.state],
-        "reading": list(files.reading),
+        "reading": list(files.table.reading),
     }
 
 

@@ -1,4 +1,4 @@
-"""A saved model, and its predictions for other tables."""
+"""A saved model, and its predictions for other samples."""
 
 import reprlib
 import warnings
@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
 
 from gradrace.backends.interface import Floats, InputTypeError, InputValueError, check_samples
-from gradrace.bench.data.files import replacing, writable_file, write_table
-from gradrace.bench.data.frames import columns_of, has_columns
-from gradrace.bench.data.table import PLAIN, ColumnError, Reading, Table
-from gradrace.bench.data.table_files import open_table
+from gradrace.bench.data.blocks import Use
+from gradrace.bench.data.frames import has_columns
+from gradrace.bench.data.reader import columns_of
+from gradrace.bench.data.table import Table
 from gradrace.bench.learning.model import FORMAT, MODEL, SCHEMA
 
 _SHOWN = 5  # weights
@@ -74,6 +72,17 @@ class Model:
         samples, actual = labeled(X, y, self.features, self.target)
         return r_squared(self.predict(samples), actual)
 
+    def use(self, table: Table) -> Use:
+        """Return the columns to predict from, and the target, if the table has it.
+
+        Raises:
+            InputValueError: a column is missing.
+
+        """
+        use = table.needed(self.features, "the model")
+        has_target = all(self.target in file.names for file in table.files)
+        return use._replace(columns=(*self.features, self.target), optional=True) if has_target else use
+
     def values(self, X: Floats) -> Floats:
         """Return (X − center) w + height; inf or nan where float64 overflows."""
         with np.errstate(over="ignore", invalid="ignore"):
@@ -86,21 +95,6 @@ class Model:
         w = ", ".join(f"{name} {value:.6g}" for name, value in pairs)
         w += f", … {more:,} more" * (more > 0)
         return f"Model of {self.target}: w: {w}; b: {self.b:.6g}"
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a model predicts for a table, row by row."""
-
-    target: str
-    values: Floats
-    """(n,)"""
-    unused: tuple[str, ...]
-    """The columns that the model does not use"""
-    far: str
-    """Which columns are so far from the training samples that their units may differ, in words"""
-    loss: float | None
-    """(1/n) Σ (ŷ − y)² if the table has a usable target column"""
 
 
 def labeled(X: Any, y: Any, features: Sequence[str], target: str) -> tuple[Floats, Floats]:
@@ -119,9 +113,14 @@ def labeled(X: Any, y: Any, features: Sequence[str], target: str) -> tuple[Float
 
 
 def r_squared(predicted: Floats, actual: Floats) -> float:
-    """Return 1 − Σ(ŷ − y)² / Σ(y − ȳ)², or nan if all y are equal."""
-    spread = float(np.sum((actual - actual.mean()) ** 2))
-    return 1 - float(np.sum((predicted - actual) ** 2)) / spread if spread else float("nan")
+    """Return R² = 1 − Σ(ŷ − y)² / Σ(y − ȳ)²; if all y are equal, 1 where ŷ = y and else 0.
+
+    This is how scikit-learn's `r2_score` treats a constant target.
+    """
+    errors = float(np.sum((predicted - actual) ** 2))
+    if actual.min() == actual.max():
+        return 0.0 if errors else 1.0
+    return 1 - errors / float(np.sum((actual - actual.mean()) ** 2))
 
 
 def read_model(path: Path) -> Model:
@@ -157,58 +156,6 @@ def read_model(path: Path) -> Model:
     return Model(tuple(content["features"]), content["target"], w, center, height, low, high)
 
 
-def predict_table(
-    model: Path, table: Path, out: Path | None = None, reading: Reading = PLAIN
-) -> Predictions:
-    """Return what a saved model predicts for a table; write it to `out`, if given.
-
-    Raises:
-        InputValueError: as `read_model`, `predict` and `write_predictions`, or `out` is also one of
-            the input files.
-        OSError: a file cannot be read or written.
-
-    """
-    trained = read_model(model)
-    if out is not None:
-        predictions_kind(out)
-        writable_file(out)
-        if out.exists() and any(path.exists() and out.samefile(path) for path in (table, model)):
-            raise InputValueError(f"{out}: would be overwritten while it is read; choose another")
-    found = predict(trained, table, reading)
-    if out is not None:
-        write_predictions(found, out)
-    return found
-
-
-def predict(model: Model, path: Path, reading: Reading = PLAIN) -> Predictions:
-    """Return ŷ for every row of a table, whose columns are found by name.
-
-    Raises:
-        InputValueError: the table cannot be read, lacks a column, or a prediction is beyond
-            float64.
-
-    """
-    table = open_table(path, reading)
-    missing = [name for name in model.features if name not in table.columns]
-    if missing:
-        raise InputValueError(
-            f"{table.name}: has no column {missing[0][:100]!r}, which the model needs; "
-            f"it has {table.listing}"
-        )
-    try:
-        X = np.concatenate(table.rows(model.features) or [np.empty((0, len(model.features)))])
-    except ColumnError as error:
-        raise InputValueError(f"{error}; the model needs it") from None
-    values = model.values(X)
-    if not np.isfinite(values).all():
-        row = int(np.argmin(np.isfinite(values))) + 1
-        raise InputValueError(f"{table.name}: row {row}: the prediction is beyond float64")
-    used = {*model.features, model.target}
-    unused = tuple(name for name in table.columns if name not in used)
-    far = far_columns(model, X.min(axis=0), X.max(axis=0)) if len(X) else ""
-    return Predictions(model.target, values, unused, far, _loss(model, table, values))
-
-
 def far_from_training(model: Model, X: Any) -> str:
     """Name the columns of X (m, d) that are far outside the training samples, as `far_columns`."""
     values = np.asarray(X, dtype=np.float64)
@@ -232,45 +179,3 @@ def far_columns(model: Model, low: Floats, high: Floats) -> str:
         f"in training {model.low[j]:.4g} … {model.high[j]:.4g}"
         for j in np.flatnonzero(far)
     )
-
-
-def _loss(model: Model, table: Table, values: Floats) -> float | None:
-    if model.target not in table.columns or not len(values):
-        return None
-    try:
-        y = np.concatenate(table.rows([model.target]))[:, 0]
-    except InputValueError:  # empty or incomplete: the user wants to predict it
-        return None
-    with np.errstate(over="ignore"):
-        return float(np.mean((values - y) ** 2))
-
-
-def write_predictions(predictions: Predictions, path: Path) -> None:
-    """Write one column, `predicted`, in the order of the table, atomically.
-
-    Raises:
-        InputValueError: the path ends in neither .csv nor .parquet.
-        OSError: the file cannot be written.
-
-    """
-    kind = predictions_kind(path)
-    table = pa.table({"predicted": predictions.values})
-    if kind == ".parquet":
-        write_table(table, path)
-        return
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        file.write(b"predicted\n")  # pyarrow would put it in quotes
-        pyarrow.csv.write_csv(table, file, pyarrow.csv.WriteOptions(include_header=False))
-
-
-def predictions_kind(path: Path) -> str:
-    """Return the suffix of the path, .csv or .parquet.
-
-    Raises:
-        InputValueError: it is neither.
-
-    """
-    kind = path.suffix.lower()
-    if kind not in (".csv", ".parquet"):
-        raise InputValueError(f"{path}: must end in .csv or .parquet")
-    return kind

@@ -19,7 +19,7 @@ import numpy as np
 from gradrace import backends
 from gradrace.backends.interface import Backend, Floats, InputValueError
 from gradrace.bench.data.columns import spread
-from gradrace.bench.data.folders import Files
+from gradrace.bench.data.reader import Files
 from gradrace.bench.data.samples import Samples, Truth
 from gradrace.bench.machine.progress import Progress, silent
 from gradrace.bench.proof.exact_sums import ExactSums, Gathering, joined
@@ -49,7 +49,6 @@ class Summary:
     """(m, d + 1) some of the samples, at random"""
     exact: ExactSums | None = None
     """Sums without rounding, if they were asked for"""
-    headless: bool = False
     truth: Truth | None = None
 
     @property
@@ -68,9 +67,14 @@ class Summary:
         return self.files.target
 
     @property
+    def headless(self) -> bool:
+        """Whether the columns have no names."""
+        return self.files.table.headless
+
+    @property
     def options(self) -> tuple[str, ...]:
         """The options of a command that reads the files the same way."""
-        return self.files.reading.options
+        return self.files.table.reading.options
 
     @property
     def remarks(self) -> tuple[str, ...]:

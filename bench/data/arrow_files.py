@@ -1,0 +1,122 @@
+"""Parquet and Feather files, batch by batch, and what pandas noted about their columns."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from gradrace.bench.data.sources import Source, readable
+from gradrace.bench.data.table import Columns, File
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BATCH = 2**17  # values that are read at once, so that they stay in the second-level cache
+_BUFFER = 2**20  # bytes
+
+
+def parquet_file(source: Source) -> File:
+    """Return a Parquet file, whose groups are its row groups.
+
+    Raises:
+        InputValueError: it is damaged.
+
+    """
+    import pyarrow.parquet as pq
+
+    content = source.file()
+    with readable(source.name, "Parquet"), pq.ParquetFile(content) as file:
+        schema, about = file.schema_arrow, file.metadata
+        rows = tuple(about.row_group(i).num_rows for i in range(about.num_row_groups))
+    read = partial(_parquet_columns, source.name, content, schema.names)
+    return _file(source, schema, rows or (0,), read)
+
+
+def feather_file(source: Source) -> File:
+    """Return a Feather file as a single group; a stream or version 1 is read into memory.
+
+    Raises:
+        InputValueError: it is damaged.
+
+    """
+    import pyarrow as pa
+    import pyarrow.feather
+
+    content = source.file()
+    with readable(source.name, "Feather"), _opened(content) as file:
+        start = file.read(6)
+        file.seek(0)
+        if start == b"ARROW1":
+            reader = pa.ipc.open_file(file)
+            read: Columns = partial(_feather_columns, source.name, content)
+            return _file(source, reader.schema, (reader.count_rows(),), read)
+        old = start.startswith(b"FEA1")
+        table = pyarrow.feather.read_table(file) if old else pa.ipc.open_stream(file).read_all()
+    return _file(source, table.schema, (table.num_rows,), partial(table_columns, table))
+
+
+def _file(source: Source, schema: "pa.Schema", rows: tuple[int, ...], read: Columns) -> File:
+    return File(source.name, tuple(schema.names), read, rows, index=index_of(schema))
+
+
+def index_of(schema: "pa.Schema") -> tuple[str, ...]:
+    """Return the names of the columns in which pandas has saved an index.
+
+    They are listed in the metadata "pandas" of the schema (pandas documentation, "Storing pandas
+    DataFrame objects in Apache Parquet format"); a range takes no column, but a dictionary.
+    """
+    noted = (schema.pandas_metadata or {}).get("index_columns", ())
+    return tuple(name for name in noted if isinstance(name, str))
+
+
+def _parquet_columns(
+    name: str,
+    content: Any,
+    names: Sequence[str],
+    groups: Sequence[int] | None,
+    places: Sequence[int],
+) -> Iterator[list[Any]]:
+    """Yield the columns at these places of some row groups.
+
+    With its defaults, pyarrow reads the file as a whole before it yields the first batch.
+    """
+    import pyarrow.parquet as pq
+
+    chosen = [names[place] for place in places]
+    size = max(1, _BATCH // len(places))
+    with (
+        readable(name, "Parquet"),
+        pq.ParquetFile(content, buffer_size=_BUFFER, pre_buffer=False) as file,
+    ):
+        groups = range(file.num_row_groups) if groups is None else groups
+        for batch in file.iter_batches(size, list(groups), chosen, use_threads=False):
+            yield [batch.column(column) for column in chosen]
+
+
+def _feather_columns(
+    name: str, content: Any, groups: Sequence[int] | None, places: Sequence[int]
+) -> Iterator[list[Any]]:
+    """Yield the columns at these places."""
+    import pyarrow as pa
+
+    order = sorted(places)
+    options = pa.ipc.IpcReadOptions(included_fields=order)
+    with readable(name, "Feather"), _opened(content) as file:
+        reader = pa.ipc.open_file(file, options=options)
+        for i in range(reader.num_record_batches):
+            batch = pa.Table.from_batches([reader.get_batch(i)])
+            yield from table_columns(batch, groups, [order.index(place) for place in places])
+
+
+def table_columns(
+    table: Any, groups: Sequence[int] | None, places: Sequence[int]
+) -> Iterator[list[Any]]:
+    """Yield the columns of a table in memory at these places."""
+    for batch in table.select(list(places)).to_batches(max(1, _BATCH // len(places))):
+        yield batch.columns
+
+
+def _opened(content: Any) -> Any:
+    import pyarrow as pa
+
+    in_memory = hasattr(content, "getbuffer")
+    return pa.BufferReader(content.getbuffer()) if in_memory else pa.OSFile(str(content), "rb")

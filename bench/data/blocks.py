@@ -1,0 +1,255 @@
+"""From the columns of any table to float64, or to an error with file, column, row and remedy."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradrace.backends.interface import Floats, InputValueError
+
+_SHOWN = 30  # characters of a cell
+_LOOKED_AT = 1_000  # cells of a column of text
+
+
+class Use(NamedTuple):
+    """Which columns are wanted, and what for."""
+
+    columns: tuple[str, ...]
+    """Of a block, in this order"""
+    target: str = ""
+    """The last of them, if they are to train on"""
+    by_default: bool = False
+    """Whether it is the target only because it is the last column"""
+    optional: bool = False
+    """Whether the last column may hold anything, which becomes NaN"""
+    drop_missing: bool = False
+
+
+class _NotNumbers(Exception):
+    """What a column holds instead, and its cells, if it is text."""
+
+    def __init__(self, what: str, cells: Sequence[Any] = ()) -> None:
+        super().__init__(what)
+        self.what, self.cells = what, cells
+
+
+def block_of(
+    name: str, columns: Sequence[Any], use: Use, before: int
+) -> tuple[Floats, NDArray[np.bool_] | None]:
+    """Return columns as one block (rows, len(columns)) of float64, and which rows miss a value.
+
+    What is missing is NaN; the second value is None if nothing is.
+
+    A column is an array, a `Series` of pandas or an array of Arrow; `before` rows come before them
+    in the table of this name.
+
+    Raises:
+        InputValueError: a column does not hold numbers, or holds one that is not finite.
+
+    """
+    block = np.empty((len(columns[0]), len(columns)), order="F")  # as the columns come
+    odd: dict[str, _NotNumbers] = {}
+    for j, (column, values) in enumerate(zip(use.columns, columns, strict=True)):
+        try:
+            with np.errstate(over="ignore"):  # a long double beyond float64 becomes inf
+                block[:, j] = _floats(values)
+        except _NotNumbers as found:
+            if use.optional and j == len(columns) - 1:
+                block[:, j] = np.nan
+            else:
+                odd[column] = found
+    if odd:
+        raise InputValueError(f"{name}: {_complaint(odd, use, before)}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(block.sum()):
+            return block, None
+    if use.optional:
+        block[np.isinf(block[:, -1]), -1] = np.nan
+    if (infinite := np.argwhere(np.isinf(block))).size:
+        i, j = (int(k) for k in infinite[0])
+        place = f"column {use.columns[j]!r}, row {before + i + 1:,}"
+        raise InputValueError(f"{name}: {place}: {block[i, j]} is not finite")
+    needed = block[:, :-1] if use.optional else block
+    missing = np.isnan(needed).any(axis=1)
+    return block, missing if missing.any() else None
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number as float64 writes it."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text and text.isascii()
+
+
+def is_numeric(values: Any) -> bool:
+    """Whether a column holds numbers, true and false, or nothing."""
+    try:
+        _floats(values)
+    except _NotNumbers:
+        return False
+    return True
+
+
+def without(names: Sequence[str]) -> str:
+    """Return the option that leaves these columns out, ready to be pasted."""
+    if any("," in name for name in names):
+        return " ".join(f"--exclude {shlex.quote(name)}" for name in names)
+    return f"--exclude {shlex.quote(','.join(names))}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names, the first twenty of many."""
+    return ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+
+
+def _floats(values: Any) -> Any:
+    """Return a column as an array of numbers; what is missing becomes NaN.
+
+    Raises:
+        _NotNumbers: it holds something else.
+
+    """
+    if not hasattr(values, "dtype"):  # an array of Arrow
+        return _of_arrow(values)
+    dtype = values.dtype
+    kind = getattr(dtype, "kind", "O")
+    if hasattr(dtype, "pyarrow_dtype"):
+        import pyarrow as pa
+
+        return _of_arrow(pa.array(values.array))
+    if hasattr(dtype, "categories"):
+        if not is_numeric(dtype.categories.to_series()):
+            raise _NotNumbers("text", values.astype(object).tolist())
+        return values.astype(object).astype(float).to_numpy()
+    if kind in "biuf":
+        if hasattr(dtype, "itemsize") and isinstance(values, np.ndarray):
+            return values
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    if kind in "UO" or str(dtype) in ("string", "str"):
+        return _of_objects(values.tolist())
+    words = {"c": "complex numbers", "M": "dates", "m": "durations", "S": "bytes", "V": "records"}
+    raise _NotNumbers(words.get(kind, str(dtype)))
+
+
+def _of_arrow(values: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = values.type
+    if isinstance(kind, pa.BaseExtensionType):
+        values = values.cast(kind.storage_type)
+        return _of_arrow(values)
+    if pa.types.is_run_end_encoded(kind):
+        return _of_arrow(pc.run_end_decode(values))
+    if pa.types.is_dictionary(kind):
+        return _of_arrow(values.cast(kind.value_type))
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return values.to_numpy(zero_copy_only=False)
+    if any(is_kind(kind) for is_kind in (pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)):
+        return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        raise _NotNumbers("text", values.slice(0, _LOOKED_AT).to_pylist())
+    words = {
+        "dates": (pa.types.is_date, pa.types.is_timestamp, pa.types.is_time),
+        "durations": (pa.types.is_duration,),
+        "lists": (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list),
+        "records": (pa.types.is_struct, pa.types.is_map),
+        "bytes": (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary),
+    }
+    found = (word for word, kinds in words.items() if any(is_kind(kind) for is_kind in kinds))
+    raise _NotNumbers(next(found, str(kind)))
+
+
+def _of_objects(cells: Sequence[Any]) -> Floats:
+    """Return objects as numbers: those of Python, NumPy, `decimal` and `fractions`."""
+    found = np.empty(len(cells))
+    for i, cell in enumerate(cells):
+        if cell is None or cell != cell or type(cell).__name__ in ("NAType", "NaTType"):
+            found[i] = np.nan
+        elif isinstance(cell, str):
+            raise _NotNumbers("text", cells)
+        elif isinstance(cell, complex | np.complexfloating):
+            raise _NotNumbers("complex numbers")
+        elif not hasattr(cell, "__float__") or np.ndim(cell):
+            raise _NotNumbers(f"objects of type {type(cell).__name__}")
+        else:
+            try:
+                found[i] = float(cell)
+            except OverflowError:
+                found[i] = np.inf
+    return found
+
+
+def _complaint(odd: dict[str, _NotNumbers], use: Use, before: int) -> str:
+    """Say what columns hold instead of numbers, and what helps: all of them, or the first cell."""
+    strays = [
+        (row, column, text)
+        for column, found in odd.items()
+        for row, text in _strays(found.cells, before)
+    ]
+    whole = [column for column in odd if column not in {column for _, column, _ in strays}]
+    if not whole:
+        row, column, text = min(strays)
+        remedy = _hint(text)
+        if remedy is None:
+            remedy = "" if column == use.target else f" ({without([column])} leaves the column out)"
+            remedy = remedy if use.target else "; the model needs it"
+            remedy = f" is not a number{remedy}"
+        return f"column {column!r}, row {row:,}: {text[:_SHOWN]!r}{remedy}"
+    others = [column for column in whole if column != use.target]
+    several = "hold" if len(others) > 1 else "holds"
+    names = f"column{'s' * (len(others) > 1)} {listed([repr(name) for name in others])}"
+    about = f"{names} {several} {_example(odd[others[0]])}, not numbers" if others else ""
+    if not use.target:
+        return f"{about}; the model needs {'them' if len(others) > 1 else 'it'}"
+    if others:
+        about += f" ({without(others)} leaves {'them' if len(others) > 1 else 'it'} out)"
+    if use.target not in whole:
+        return about
+    holds = f"{use.target!r} holds {_example(odd[use.target])}, not numbers"
+    if use.by_default:
+        holds = (
+            f"{use.target!r}, the last column, was taken for the target, but holds "
+            f"{_example(odd[use.target])}, not numbers; --target names another"
+        )
+    return "; ".join(filter(None, [holds, about]))
+
+
+def _strays(cells: Sequence[Any], before: int) -> list[tuple[int, str]]:
+    """Return the first text of a column, with its row, if most other cells are numbers."""
+    odd = [(before + i, cell) for i, cell in enumerate(cells, 1) if isinstance(cell, str)]
+    numbers = sum(not isinstance(cell, str) and cell is not None and cell == cell for cell in cells)
+    like = sum(_hint(text) is not None for _, text in odd)
+    return odd[:1] if len(odd) - like <= numbers + like else []
+
+
+def _hint(text: str) -> str | None:
+    """Say which option reads a number with commas or dots, if it is one."""
+    digits = text.strip().lstrip("+-")
+    for thousands, decimal in ((",", r"\."), (r"\.", ","), (" ", "[.,]"), ("'", r"\.")):
+        whole = re.fullmatch(rf"\d{{1,3}}({thousands}\d{{3}})+({decimal}\d+)?", digits)
+        if whole and (whole[2] or thousands != r"\." or digits.count(".") > 1):
+            mark = thousands.lstrip("\\")
+            option = f"--thousands {shlex.quote(mark) if mark != ',' else mark}"
+            if mark == "," and not whole[2]:
+                return f" has a comma: {option} if it separates thousands, --decimal , if decimals"
+            return f" has separators of thousands: {option}" + " --decimal ," * (
+                "," in digits and mark != ","
+            )
+    if re.fullmatch(r"\d+,\d+([eE][+-]?\d+)?", digits):
+        return " has a comma; if it is the decimal point: --decimal ,"
+    return None
+
+
+def _example(found: _NotNumbers) -> str:
+    """Name what a column holds, with an example of text."""
+    text = next((cell for cell in found.cells if isinstance(cell, str)), "")
+    if not text:
+        return found.what
+    is_date = re.match(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", text)
+    return f"{'dates' if is_date else found.what} such as {text[:_SHOWN]!r}"

@@ -1,0 +1,274 @@
+"""Open a table, wherever it is: one way in for a file, a folder, a pattern, a pipe."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import psutil
+
+from gradrace import backends
+from gradrace.backends.interface import Floats, InputValueError
+from gradrace.bench.data import arrow_files, frames, sources, text
+from gradrace.bench.data.blocks import Use
+from gradrace.bench.data.samples import Dataset
+from gradrace.bench.data.sources import PLAIN, Reading, Source
+from gradrace.bench.data.table import File, Table, left_out, require_distinct, samples_in
+
+KINDS = ("Parquet", "Feather", "text")
+"""What is read in parts"""
+_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True)
+class OnDisk(Table):
+    """A table in files."""
+
+    paths: tuple[Path, ...] = ()
+    kind: str = ""
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether it can be read in parts."""
+        return bool(self.paths) and self.kind in KINDS
+
+    def memory(self, use: Use) -> int:
+        """Return about how many bytes the columns used take as float64."""
+        rows = self.rows or sum(file.estimate or sum(file.groups) for file in self.files)
+        return int(rows * len(use.columns) * 8)
+
+
+def open_table(path: str | Path, reading: Reading = PLAIN) -> OnDisk:
+    """Find out what a path stands for, and the columns of the table that lies there.
+
+    A folder stands for all Parquet, Feather or CSV files in it and below, in the order of their
+    names, and a folder called year=2020 for a column year. The path `-` is standard input.
+
+    Raises:
+        InputValueError: there is no such file, it is malformed or of an unknown kind, the files
+            differ in kind, or two columns have the same name.
+
+    """
+    if re.match(r"[a-z][a-z0-9+]+://", str(path), re.IGNORECASE):
+        raise InputValueError(f"{path}: is a web address; download the table first")
+    if not str(path).strip():
+        raise InputValueError("needs the name of a file, got an empty string")
+    reading, path = reading.checked(), Path(path)
+    if not sources.several(path):
+        source = sources.source_of(path)
+        kind, file = _opened(source, reading)
+        on_disk = source.content is None
+        return OnDisk(source.name, (file,), reading, (path,) if on_disk else (), kind)
+    paths = sources.files_of(path)
+    opened = [_opened(_source(file), reading) for file in paths]
+    for file, (kind, _) in zip(paths, opened, strict=True):
+        if kind != opened[0][0]:
+            mixed = f"{paths[0]} is {opened[0][0]}, {file} is {kind}"
+            raise InputValueError(f"{path}: mixes kinds: {mixed}")
+    return OnDisk(str(path), tuple(f for _, f in opened), reading, paths, opened[0][0])
+
+
+def _source(path: Path) -> Source:
+    sources.state_of([path])  # names a link that leads nowhere
+    return sources.source_of(path)
+
+
+def _opened(source: Source, reading: Reading) -> tuple[str, File]:
+    """Return the kind of a source, and its columns."""
+    kind = sources.kind_of(source, reading.encoding)
+    openers: dict[str, Callable[[Source], File]] = {
+        "text": partial(text.text_file, reading=reading),
+        "Parquet": arrow_files.parquet_file,
+        "Feather": arrow_files.feather_file,
+        "NPZ": frames.npz_file,
+        "NPY": frames.npy_file,
+        "Excel": partial(_excel_file, reading=reading),
+    }
+    file = openers[kind](source)
+    folders = [part.split("=", 1) for part in Path(source.name).parent.parts if "=" in part]
+    values = ((key, None if value == _NULL else unquote(value)) for key, value in folders)
+    file = replace(file, folders=tuple((key, v) for key, v in values if key.isidentifier()))
+    require_distinct(file)
+    return kind, file
+
+
+def _excel_file(source: Source, reading: Reading) -> File:
+    """Return the first sheet of an Excel table, by way of text."""
+    import pandas as pd
+
+    try:
+        import openpyxl  # noqa: F401 (pandas reads with it)
+    except ImportError:
+        raise InputValueError(
+            f"{source.name}: is an Excel table; pip install openpyxl, or save it as CSV"
+        ) from None
+    with sources.readable(source.name, "Excel"):
+        book = pd.ExcelFile(source.file())
+        sheet = book.parse(book.sheet_names[0], header=None)
+    content = sheet.to_csv(header=False, index=False).encode()
+    alike = Reading(header=reading.header, skip_rows=reading.skip_rows)
+    file = text.text_file(Source(source.name, content=content), alike)
+    if len(book.sheet_names) > 1:
+        remark = f"Only the first of {len(book.sheet_names)} sheets is read: {book.sheet_names[0]}."
+        return replace(file, remarks=(*file.remarks, remark))
+    return file
+
+
+def read_table(
+    path: str | Path,
+    target: str | None = None,
+    features: Sequence[str] = (),
+    *,
+    exclude: Sequence[str] = (),
+    reading: Reading = PLAIN,
+) -> Dataset:
+    """Read a table of numbers into memory.
+
+    `target` defaults to the last column, `features` to all others but those to `exclude`. One
+    string in `features` or `exclude` may name several columns, separated by commas.
+
+    Raises:
+        InputValueError: as `open_table`, `Table.use` and `Table.samples`.
+
+    """
+    table = open_table(path, reading)
+    return table.samples(table.use(target, features, exclude))
+
+
+def columns_of(data: Any, names: Sequence[str]) -> Any:
+    """Return these columns of a table or a file (n, len(names)), or an array as it is.
+
+    Raises:
+        InputTypeError, InputValueError: it is not a table, or has no such columns of numbers.
+
+    """
+    if isinstance(data, str | Path):
+        table: Table = open_table(data)
+    elif frames.has_columns(data):
+        table = frames.table_of(data)
+    else:
+        frames.require_no_series(data)
+        return frames.dense(data)  # its caller checks what this is
+    blocks = [block for block, _ in table.blocks(table.needed(names, "the model"))]
+    return np.concatenate(blocks or [np.empty((0, len(names)))])
+
+
+@dataclass(frozen=True)
+class Files:
+    """Samples that lie in files, which are read in parts."""
+
+    table: OnDisk
+    use: Use
+    partitions: Any
+    """The recipes by which the backend for large data reads them"""
+    backend: str
+    """Its name"""
+    state: tuple[tuple[str, int, int], ...]
+    """Path, size in bytes and time of the last change, in ns, of every file"""
+
+    @property
+    def name(self) -> str:
+        """As the user calls them."""
+        return self.table.name
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the d features."""
+        return self.use.columns[:-1]
+
+    @property
+    def target(self) -> str:
+        """The name of the target."""
+        return self.use.target
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes the files take on disk."""
+        return sum(size for _, size, _ in self.state)
+
+    def remarks(self, n: int) -> tuple[str, ...]:
+        """Say what was assumed and left out, where there are n samples."""
+        said = self.table.remarks(self.use)
+        if not self.use.drop_missing:
+            return said
+        if self.table.rows is None:
+            return (*said, "Rows with a missing value are left out.")
+        return (*said, *left_out(self.table.rows - n))
+
+    def require_unchanged(self) -> None:
+        """Make sure that the files are still those that were opened.
+
+        Raises:
+            InputValueError: one has changed or vanished.
+
+        """
+        now = sources.state_of(self.table.paths)
+        for path, before, after in zip(self.table.paths, self.state, now, strict=True):
+            if before != after:
+                raise InputValueError(f"{path}: has changed while it was read")
+
+    def scaled(self, mean: Floats, deviation: Floats) -> "Files":
+        """Return the same samples, whose columns, when read, become (x − mean)/deviation."""
+        large: Any = backends.load(self.backend)
+        return replace(self, partitions=large.scaled(self.partitions, mean, deviation))
+
+
+def open_samples(
+    path: str | Path,
+    target: str | None = None,
+    features: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    *,
+    in_parts: bool | None = None,
+    reading: Reading = PLAIN,
+) -> Dataset | Files:
+    """Read a table into memory, or open it to be read in parts if it takes over half the free one.
+
+    `in_parts` decides that in advance. A table from a pipe, or in an NPZ, NPY or Excel file, is
+    always read into memory.
+
+    Raises:
+        InputValueError: as `read_table`; or it is too large and `in_parts` false; or the package
+            that reads in parts is not installed.
+
+    """
+    state = sources.state_of(sources.files_of(Path(path))) if sources.several(Path(path)) else ()
+    table = open_table(path, reading)
+    use = table.use(target, features, exclude)
+    if not table.in_parts or (in_parts is not True and fits(table, use)):
+        return table.samples(use)
+    backend = backends.for_large_data()
+    if in_parts is False:
+        raise InputValueError(f"{too_large(table, use)}; --backend {backend} reads them in parts")
+    backends.require(backend)
+    next(iter(Table.blocks(table, use._replace(drop_missing=True))), None)  # is it of numbers?
+    large: Any = backends.load(backend)
+    read = partial(samples_in, use, table.files)
+    partitions = large.Partitions(read, table.parts(use), len(use.columns) - 1)
+    return Files(table, use, partitions, backend, state or sources.state_of(table.paths))
+
+
+def fits(table: OnDisk, use: Use) -> bool:
+    """Whether the columns used take at most half of the memory that is free."""
+    return table.memory(use) <= free_memory() // 2
+
+
+def too_large(table: OnDisk, use: Use) -> str:
+    """Say that the columns used do not fit in memory."""
+    needed, free = (
+        f"{size / 1e9:,.0f} GB" if size >= 1e11 else f"{size / 1e9:.3g} GB"
+        for size in (table.memory(use), free_memory())
+    )
+    return (
+        f"{table.name}: the columns take {needed} as float64, more than half of the free memory, "
+        f"{free}"
+    )
+
+
+def free_memory() -> int:
+    """Return how many bytes of memory a program can still allocate."""
+    return int(psutil.virtual_memory().available)

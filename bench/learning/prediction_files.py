@@ -1,0 +1,216 @@
+"""Predictions for a table, batch by batch: a file of predictions for every file of it."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from gradrace import backends
+from gradrace.backends.interface import Floats, InputValueError
+from gradrace.bench.data.blocks import Use
+from gradrace.bench.data.files import replacing, writable_file, writable_folder
+from gradrace.bench.data.reader import OnDisk, open_table
+from gradrace.bench.data.sources import PLAIN, Reading, several
+from gradrace.bench.data.table import File, blocks
+from gradrace.bench.learning.prediction import Model, far_columns, read_model
+from gradrace.bench.machine.progress import Progress, silent
+
+Replacing = Callable[[Path], AbstractContextManager[Path]]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What was predicted for a table."""
+
+    target: str
+    rows: int
+    files: tuple[Path, ...]
+    """The files of predictions"""
+    unused: tuple[str, ...]
+    """The columns that the model does not use"""
+    far: str
+    """Which columns are so far from the training samples that their units may differ, in words"""
+    loss: float | None
+    """(1/n) Σ (ŷ − y)² if the table has a target for every row"""
+
+
+def predict_table(
+    model: Path,
+    path: str | Path,
+    out: Path,
+    reading: Reading = PLAIN,
+    *,
+    cluster: bool = False,
+    on_progress: Progress = silent,
+) -> Predicted:
+    """Predict for every row of a file, a folder or a pattern; only a batch of rows is in memory.
+
+    The predictions are one column, `predicted`, in the order of the rows. Those for a single file
+    are written to the file `out`, CSV or Parquet. Each file of a folder or a pattern gets a file of
+    the same name in the folder `out`: CSV for text, otherwise Parquet. On a cluster, the workers
+    write these files.
+
+    Raises:
+        InputValueError: the model or a file cannot be read, a column is missing, a value is not a
+            finite number, a prediction is beyond float64, or `out` is among what is read.
+        OSError: a file cannot be written.
+
+    """
+    trained = read_model(model)
+    if not several(Path(path)):
+        predictions_kind(out)
+        writable_file(out)
+    table = open_table(path, reading)
+    use = trained.use(table)
+    targets = _targets(table, Path(path), out, model)
+    each = partial(_write, replacing, trained.w, trained.center, trained.height, use)
+    recipes = [(str(target), i) for i, target in enumerate(targets)]
+    read = partial(_with_target, use, table.files)
+    if len(recipes) == 1 and not cluster:
+        found = each(read(*recipes[0]))
+    else:
+        found = _over(each, read, recipes, on_progress)
+    used = {*trained.features, trained.target}
+    unused = tuple(name for name in table.offered if name not in used)
+    far = far_columns(trained, found.low, found.high) if found.rows else ""
+    known = use.optional and found.rows > 0 and math.isfinite(found.squares)
+    loss = found.squares / found.rows if known else None
+    return Predicted(trained.target, found.rows, targets, unused, far, loss)
+
+
+def _over(
+    each: Callable[..., Any], read: Callable[..., Any], recipes: list[Any], on_progress: Progress
+) -> "_Found":
+    """Write the files in parallel, here or on a cluster."""
+    backend, total = backends.for_large_data(), len(recipes)
+    backends.require(backend)
+    large: Any = backends.load(backend)
+    done = rows = 0
+
+    def on_done(partitions: int, found: _Found) -> None:
+        nonlocal done, rows
+        done, rows = done + partitions, rows + found.rows
+        on_progress(f"predicting: {rows:,} rows", done, total)
+
+    on_progress("predicting", 0, total)
+    data = large.Partitions(read, recipes, 1)
+    try:
+        result: _Found = large.over(data, each, _joined, on_done=on_done)
+    except InputValueError as error:
+        if not done:
+            raise
+        raise InputValueError(f"{error}; {done} of {total} files are written") from None
+    return result
+
+
+def _targets(table: OnDisk, path: Path, out: Path, model: Path) -> tuple[Path, ...]:
+    """Return where the predictions for each file go."""
+    if not several(path):
+        targets: tuple[Path, ...] = (out,)
+    else:
+        suffix = ".csv" if table.kind == "text" else ".parquet"
+        if out.suffix in (".csv", ".parquet"):
+            raise InputValueError(f"{out}: must be a folder, for the predictions of several files")
+        root = path if path.is_dir() else _common_folder(table.paths)
+        targets = tuple(
+            (out / file.relative_to(root)).with_name(file.name.partition(".")[0] + suffix)
+            for file in table.paths
+        )
+        writable_folder(out)
+    read = {file.resolve() for file in (*table.paths, model)}
+    for target in targets:
+        if target.resolve() in read:
+            raise InputValueError(
+                f"{target}: would be overwritten while it is read; choose another"
+            )
+    if len(set(targets)) < len(targets):
+        raise InputValueError(f"{path}: two files would get the same file of predictions in {out}")
+    return targets
+
+
+def _common_folder(paths: Sequence[Path]) -> Path:
+    """Return the deepest folder that holds all of the files."""
+    return next(
+        folder for folder in paths[0].parents if all(folder in path.parents for path in paths)
+    )
+
+
+def predictions_kind(path: Path) -> str:
+    """Return the suffix of the path, .csv or .parquet.
+
+    Raises:
+        InputValueError: it is neither.
+
+    """
+    kind = path.suffix.lower()
+    if kind not in (".csv", ".parquet"):
+        raise InputValueError(f"{path}: must end in .csv or .parquet")
+    return kind
+
+
+class _Found(NamedTuple):
+    rows: int
+    low: Floats
+    high: Floats
+    squares: float
+    """Σ (ŷ − y)², NaN if a target is missing"""
+
+
+def _with_target(
+    use: Use, files: Sequence[File], target: str, i: int
+) -> tuple[str, Iterator[tuple[Floats, int]]]:
+    rows = sum(files[i].groups) if files[i].groups else None
+    return target, blocks(use, files[i], None, 0, rows)
+
+
+def _write(
+    replace: Replacing,
+    w: Floats,
+    center: Floats,
+    height: float,
+    use: Use,
+    given: tuple[str, Iterator[tuple[Floats, int]]],
+) -> _Found:
+    """Write the predictions for the rows of a file; this runs on a worker."""
+    target, batches = given
+    schema = pa.schema([("predicted", pa.float64())])
+    rows, squares, low, high = 0, 0.0, np.full(len(w), np.inf), np.full(len(w), -np.inf)
+    with replace(Path(target)) as temporary, temporary.open("wb") as file:
+        if target.endswith(".csv"):
+            file.write(b"predicted\n")  # pyarrow would put it in quotes
+            no_header = pyarrow.csv.WriteOptions(include_header=False)
+            writer: Any = pyarrow.csv.CSVWriter(file, schema, write_options=no_header)
+        else:
+            writer = pyarrow.parquet.ParquetWriter(file, schema)
+        with writer:
+            for block, _ in batches:
+                X = block[:, : len(w)]
+                with np.errstate(over="ignore", invalid="ignore"):
+                    values = (X - center) @ w + height
+                    if use.optional:
+                        squares += float(np.sum((values - block[:, -1]) ** 2))
+                if not np.isfinite(values).all():
+                    row = rows + int(np.argmin(np.isfinite(values))) + 1
+                    raise ValueError(f"{target}: row {row:,}: the prediction is beyond float64")
+                writer.write_table(pa.table({"predicted": values}))
+                rows += len(values)
+                if len(X):
+                    low, high = np.minimum(low, X.min(axis=0)), np.maximum(high, X.max(axis=0))
+    return _Found(rows, low, high, squares)
+
+
+def _joined(found: Sequence[_Found]) -> _Found:
+    return _Found(
+        sum(part.rows for part in found),
+        np.min([part.low for part in found], axis=0),
+        np.max([part.high for part in found], axis=0),
+        sum(part.squares for part in found),
+    )
