@@ -38,7 +38,7 @@ def draw(source: Path, target: Path) -> None:
 @own_settings()
 def figure(source: Path) -> Figure:
     """Return the figure, one panel per quantity; each point is the largest error of its epochs."""
-    table = pyarrow.parquet.read_table(source)
+    table = pyarrow.parquet.ParquetFile(source).read()
     columns = {name: table.column(name).to_numpy() for name in table.column_names}
     colors = json.loads(metadata(table)["colors"])
     precisions = json.loads(metadata(table).get("precisions", "{}"))

@@ -13,7 +13,7 @@ import pyarrow.parquet
 from gradrace.plots.canvas import Axes, Figure, own_settings
 from gradrace.plots.numbers import label
 from gradrace.plots.path import draw_contours, reach_of
-from gradrace.plots.sources import metadata, table_origin
+from gradrace.plots.sources import metadata, table_origin, values
 from gradrace.plots.style import CURVES, INK, MUTED, legend, new_figure, tidy, title
 
 SAMPLES = "samples.parquet"
@@ -67,15 +67,15 @@ def draw(folder: Path, target: Path) -> None:
 @own_settings()
 def scene(folder: Path) -> tuple[Figure, list[int], Move]:
     """Return the figure, the epochs that are shown, and what moves the figure to one of them."""
-    history = pyarrow.parquet.read_table(folder / "history.parquet")
-    samples = pyarrow.parquet.read_table(folder / SAMPLES)
+    history = pyarrow.parquet.ParquetFile(folder / "history.parquet").read()
+    samples = pyarrow.parquet.ParquetFile(folder / SAMPLES).read()
     runs = list(_runs(history, json.loads(metadata(samples)["names"])))
     has_path = (folder / "path.parquet").exists()
     drawn = new_figure(9.6 if has_path else 5.4, 4.4, table_origin(history))
     panels = drawn.subplots(1, 2 if has_path else 1, squeeze=False)[0]
     moves = [_draw_fit(panels[0], samples, runs)]
     if has_path:
-        path = pyarrow.parquet.read_table(folder / "path.parquet")
+        path = pyarrow.parquet.ParquetFile(folder / "path.parquet").read()
         moves.append(_draw_paths(panels[1], path, runs))
     legend(drawn, panels[0])
     last = max(int(run.epoch[-1]) for run in runs)
@@ -90,10 +90,10 @@ def scene(folder: Path) -> tuple[Figure, list[int], Move]:
 
 
 def _runs(history: pa.Table, names: list[str]) -> Iterator[Run]:
-    rates = history.column("lr").to_numpy()
+    rates = values(history, "lr")
     columns = [*(f"w[{name}]" for name in names[:-1]), "b"]
-    theta = np.column_stack([history.column(name).to_numpy() for name in columns])
-    epoch = history.column("epoch").to_numpy()
+    theta = np.column_stack([values(history, name) for name in columns])
+    epoch = values(history, "epoch")
     for number, lr in enumerate(dict.fromkeys(rates.tolist())):
         rows = rates == lr
         yield Run(lr, CURVES[number % len(CURVES)], epoch[rows], theta[rows])
@@ -108,8 +108,8 @@ def _at(run: Run, epoch: int) -> np.ndarray:
 def _draw_fit(axes: Axes, samples: pa.Table, runs: list[Run]) -> Move:
     """Draw the line of each rate through the samples; of several features, ŷ against y."""
     *features, target = json.loads(metadata(samples)["names"])
-    X = np.column_stack([samples.column(j).to_numpy() for j in range(len(features))])
-    y = samples.column(len(features)).to_numpy()
+    X = np.column_stack([values(samples, j) for j in range(len(features))])
+    y = values(samples, len(features))
     low, high = float(y.min()), float(y.max())
     room = 0.15 * ((high - low) or 1.0)
     straight = len(features) == 1
@@ -154,8 +154,8 @@ def _draw_paths(axes: Axes, path: pa.Table, runs: list[Run]) -> Move:
     plane: dict[str, Any] = json.loads(path.schema.metadata[b"plane"])
     reach = reach_of(path, plane)
     draw_contours(axes, plane, reach)
-    rates, epochs = path.column("lr").to_numpy(), path.column("epoch").to_numpy()
-    points = np.column_stack([path.column(name).to_numpy() for name in ("x", "y")])
+    rates, epochs = values(path, "lr"), values(path, "epoch")
+    points = np.column_stack([values(path, name) for name in ("x", "y")])
     with np.errstate(invalid="ignore"):
         near = (np.abs(points - plane["optimum"]) <= 50 * reach).all(axis=1)
     drawn = []

@@ -7,7 +7,7 @@ import pyarrow.parquet
 
 from gradrace.plots.canvas import Axes, Figure, own_settings
 from gradrace.plots.numbers import label
-from gradrace.plots.sources import metadata, table_origin
+from gradrace.plots.sources import metadata, table_origin, values
 from gradrace.plots.style import CURVES, INK, MUTED, legend, new_figure, save, tidy
 from gradrace.plots.svg import MOST_TOLD, tell
 
@@ -22,10 +22,10 @@ def draw(source: Path, target: Path) -> None:
 @own_settings()
 def figure(source: Path) -> Figure:
     """Return the figure; if there are more than 5,000 samples, only every k-th is drawn."""
-    table = pyarrow.parquet.read_table(source)
+    table = pyarrow.parquet.ParquetFile(source).read()
     names = metadata(table)
     step = -(-table.num_rows // MOST_POINTS)
-    columns = {name: table.column(name).to_numpy()[::step] for name in table.column_names}
+    columns = {name: values(table, name)[::step] for name in table.column_names}
     drawn = new_figure(6.4, 4.2, table_origin(table))
     axes = drawn.add_subplot()
     if "x" in columns:

@@ -9,7 +9,7 @@ import pyarrow.parquet
 
 from gradrace.plots.canvas import Axes, Figure, own_settings
 from gradrace.plots.numbers import three_digits
-from gradrace.plots.sources import metadata, table_origin
+from gradrace.plots.sources import metadata, table_origin, values
 from gradrace.plots.style import (
     CURVES,
     INK,
@@ -41,7 +41,7 @@ def figure(sources: Sequence[Path]) -> Figure:
     A run that diverges is drawn up to a loss of 1e200, with a cross at the end if it overflows.
     Beside runs that converge, it is cut at 1,000 times the first loss.
     """
-    tables = [pyarrow.parquet.read_table(source) for source in sources]
+    tables = [pyarrow.parquet.ParquetFile(source).read() for source in sources]
     drawn = new_figure(6.4, 4.2, table_origin(tables[0]))
     axes = drawn.add_subplot()
     lowest, highest, best = np.inf, 0.0, 0.0
@@ -71,12 +71,12 @@ def _runs(tables: Sequence[pa.Table]) -> Iterator[tuple[str, np.ndarray, np.ndar
     """Yield label, epochs, losses and the least-squares loss of every run."""
     for table in tables:
         about = metadata(table)
-        epoch, loss = table.column("epoch").to_numpy(), table.column("loss").to_numpy()
+        epoch, loss = values(table, "epoch"), values(table, "loss")
         least = float(about.get("least_squares_loss", "0"))
         if "lr" not in table.column_names:
             yield about.get("label", "loss"), epoch, loss, least
             continue
-        rates = table.column("lr").to_numpy()
+        rates = values(table, "lr")
         for lr in dict.fromkeys(rates.tolist()):
             yield f"α = {lr!r}", epoch[rates == lr], loss[rates == lr], least
 

@@ -10,7 +10,7 @@ import pyarrow.parquet
 
 from gradrace.plots.canvas import Axes, Figure, MaxNLocator, own_settings
 from gradrace.plots.numbers import label
-from gradrace.plots.sources import table_origin
+from gradrace.plots.sources import table_origin, values
 from gradrace.plots.style import (
     CURVES,
     GRID,
@@ -43,7 +43,7 @@ def draw(source: Path, target: Path) -> None:
 @own_settings()
 def figure(source: Path) -> Figure:
     """Return the figure; all panels show the same section of the plane."""
-    table = pyarrow.parquet.read_table(source)
+    table = pyarrow.parquet.ParquetFile(source).read()
     plane = json.loads(table.schema.metadata[b"plane"])
     rates = list(dict.fromkeys(table.column("lr").to_pylist()))
     columns = len(rates) if len(rates) <= 3 else 2 if len(rates) == 4 else 3
@@ -52,9 +52,9 @@ def figure(source: Path) -> Figure:
     panels = drawn.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     reach = reach_of(table, plane)
     for axes, lr in zip(panels.flat, rates, strict=False):
-        mask = np.asarray(table.column("lr")) == lr
-        path = np.column_stack([np.asarray(table.column(c))[mask] for c in ("x", "y")])
-        epoch = np.asarray(table.column("epoch"))[mask]
+        mask = values(table, "lr") == lr
+        path = np.column_stack([values(table, c)[mask] for c in ("x", "y")])
+        epoch = values(table, "epoch")[mask]
         draw_contours(axes, plane, reach)
         _draw_path(axes, plane, reach, path, epoch)
         title(axes, f"α = {lr!r}: {plane['rates'][repr(lr)]}")

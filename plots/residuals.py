@@ -8,7 +8,7 @@ import pyarrow.parquet
 from gradrace.plots.canvas import Figure, own_settings
 from gradrace.plots.fit import MOST_POINTS
 from gradrace.plots.numbers import label, three_digits
-from gradrace.plots.sources import metadata, table_origin
+from gradrace.plots.sources import metadata, table_origin, values
 from gradrace.plots.style import CURVES, INK, MUTED, legend, new_figure, save, tidy
 from gradrace.plots.svg import MOST_TOLD, tell
 
@@ -24,10 +24,10 @@ def figure(source: Path) -> Figure:
 
     A bend or a funnel shows that a straight line, or one size of noise, is not the whole story.
     """
-    table = pyarrow.parquet.read_table(source)
+    table = pyarrow.parquet.ParquetFile(source).read()
     names = metadata(table)
     step = -(-table.num_rows // MOST_POINTS)
-    actual, predicted = (table.column(name).to_numpy() for name in ("actual", "predicted"))
+    actual, predicted = (values(table, name) for name in ("actual", "predicted"))
     residuals = actual - predicted
     typical = float(np.sqrt(np.mean(residuals**2)))
     drawn = new_figure(6.4, 4.2, table_origin(table))

@@ -16,12 +16,16 @@ except ImportError as error:
     ) from error
 
 from gradrace import backends
-from gradrace.backends.interface import Floats
+from gradrace.backends.interface import Floats, InputValueError
+from gradrace.bench.api.inputs import rate, require_flags, whole
 from gradrace.bench.api.wording import arguments
+from gradrace.bench.data.frames import require_same_index
 from gradrace.bench.data.samples import Dataset, unnamed
 from gradrace.bench.learning.rate_choice import Rate
 from gradrace.bench.learning.training import train
 from gradrace.bench.report.training import not_there_yet
+
+_MOST_LOSSES = 499
 
 
 # scikit-learn has no types, so its classes are Any to mypy
@@ -49,8 +53,8 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
     intercept_ : float
         The bias b.
     loss_curve_ : array
-        The mean of the squared errors on the training data, at the start and after every epoch, or
-        every k-th one of more than 100,000.
+        The mean of the squared errors on the training data, at the start, after every k-th epoch,
+        so that there are at most 500 values, and at the end.
     n_iter_ : int
         The number of updates that were made.
     n_features_in_ : int
@@ -81,6 +85,8 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
             ValueError: X, y or a parameter cannot be used, or the training diverged.
 
         """
+        require_same_index(X, y)
+        require_flags(standardize=self.standardize)
         samples: Floats
         samples, targets = validate_data(
             self, X, y, dtype=np.float64, order="C", y_numeric=True, ensure_min_samples=2
@@ -90,8 +96,8 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         fit = train(
             data,
             backend=self.backend,
-            lr=self.lr,
-            epochs=self.epochs,
+            lr=rate(self.lr),
+            epochs=whole(self.epochs),
             standardize=self.standardize,
             tol=self.tol,
         )
@@ -100,13 +106,18 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         if unfinished := not_there_yet(fit):
             warnings.warn(arguments(unfinished), ConvergenceWarning, stacklevel=2)
         self.coef_, self.intercept_ = fit.w, fit.b
-        self.loss_curve_ = fit.trajectory.loss
+        losses = fit.trajectory.loss
+        self.loss_curve_ = np.append(losses[: -1 : -(-len(losses) // _MOST_LOSSES)], losses[-1])
         self.n_iter_ = int(fit.trajectory.epoch[-1])
-        self._fit = fit
+        self._center, self._height = fit.center, fit.height  # not `fit`, which has the samples
         return self
 
     def predict(self, X: ArrayLike) -> Floats:
         """Return ŷ = Xw + b, shape (m,), for samples X (m, d)."""
         check_is_fitted(self)
         samples: Any = validate_data(self, X, dtype=np.float64, reset=False)
-        return self._fit.predict(samples)
+        with np.errstate(over="ignore", invalid="ignore"):
+            y_hat: Floats = (samples - self._center) @ self.coef_ + self._height
+        if not np.isfinite(y_hat).all():
+            raise InputValueError("X: a prediction is beyond float64")
+        return y_hat

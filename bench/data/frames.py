@@ -68,8 +68,9 @@ def samples_of(
         return table.samples(table.use(target, names, left))
     if target is not None:
         raise InputValueError("target: names a column of X, but y is given, too")
-    _require_same_index(X, y)
-    candidates = (str(getattr(y, "name", None) or "y"), "y", "target", "the target")
+    require_same_index(X, y)
+    own = getattr(y, "name", None) or [*getattr(y, "columns", ()), "y"][0]
+    candidates = (str(own), "y", "target", "the target")
     name = next(name for name in candidates if name not in table.offered)
     beside = _beside(table, name, y)
     return beside.samples(beside.use(name, names or table.offered, left))
@@ -84,7 +85,7 @@ def require_no_series(X: Any) -> None:
         raise InputTypeError(f"X: is a {kind}; X.collect() turns it into a table")
 
 
-def _require_same_index(X: Any, y: Any) -> None:
+def require_same_index(X: Any, y: Any) -> None:
     """Make sure that X and y, if they are both of pandas, have the same labels in the same order."""
     here, there = getattr(X, "index", None), getattr(y, "index", None)
     if not hasattr(here, "equals") or not hasattr(there, "equals"):
@@ -144,6 +145,10 @@ def table_of(data: Any, reading: Reading = PLAIN) -> Table:
 
     """
     name = "the table"
+    if isinstance(data, dict) and any(hasattr(values, "iloc") for values in data.values()):
+        import pandas as pd
+
+        data = pd.DataFrame(data)  # rows belong together by their labels
     if isinstance(data, dict):
         for column, values in data.items():
             if np.isscalar(values):
@@ -159,7 +164,10 @@ def table_of(data: Any, reading: Reading = PLAIN) -> Table:
     else:
         import pyarrow as pa
 
-        table = pa.table(data)
+        try:
+            table = pa.table(data)
+        except pa.ArrowException:  # of a type that only the library of the frame knows
+            return table_of(data.to_dict(as_series=False), reading)
         index, columns = index_of(table.schema), partial(table_columns, table)
         file = File(name, tuple(table.column_names), columns, (table.num_rows,), index=index)
     require_distinct(file)
@@ -168,6 +176,8 @@ def table_of(data: Any, reading: Reading = PLAIN) -> Table:
 
 def _array(values: Any) -> Any:
     """Return a column of a dictionary as something that has a type."""
+    if hasattr(values, "to_arrow"):  # of Polars
+        return values.to_arrow()
     if hasattr(values, "dtype") or hasattr(values, "slice"):
         return values
     try:
@@ -206,11 +216,11 @@ def _slices(
 def _beside(table: Table, name: str, y: Any) -> Table:
     """Return a table with one more column."""
     (file,) = table.files
+    if hasattr(y, "iloc") and np.shape(y) == (len(y), 1):
+        y = y.iloc[:, 0]
     if np.ndim(y) != 1:
         check_samples([[0.0]], np.zeros(np.shape(y)))  # says what is wrong
     y = _array(y)
-    if hasattr(y, "to_arrow"):  # of Polars
-        y = y.to_arrow()
     if not is_numeric(y):
         raise InputTypeError(f"y: needs real numbers, got {getattr(y, 'dtype', None) or y.type}")
     if len(y) != sum(file.groups):

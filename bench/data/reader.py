@@ -53,11 +53,7 @@ def open_table(path: str | Path, reading: Reading = PLAIN) -> OnDisk:
             differ in kind, or two columns have the same name.
 
     """
-    if re.match(r"[a-z][a-z0-9+]+://", str(path), re.IGNORECASE):
-        raise InputValueError(f"{path}: is a web address; download the table first")
-    if not str(path).strip():
-        raise InputValueError("needs the name of a file, got an empty string")
-    reading, path = reading.checked(), Path(path)
+    reading, path = reading.checked(), _local(path)
     if not sources.several(path):
         source = sources.source_of(path)
         kind, file = _opened(source, reading)
@@ -70,6 +66,13 @@ def open_table(path: str | Path, reading: Reading = PLAIN) -> OnDisk:
             mixed = f"{paths[0]} is {opened[0][0]}, {file} is {kind}"
             raise InputValueError(f"{path}: mixes kinds: {mixed}")
     return OnDisk(str(path), tuple(f for _, f in opened), reading, paths, opened[0][0])
+
+
+def _local(path: str | Path) -> Path:
+    """Return a path that may lead somewhere on this machine."""
+    if re.match(r"[a-z][a-z0-9+]+://", str(path), re.IGNORECASE):
+        raise InputValueError(f"{path}: is a web address; download the table first")
+    return Path(path)
 
 
 def _source(path: Path) -> Source:
@@ -236,7 +239,8 @@ def open_samples(
             that reads in parts is not installed.
 
     """
-    state = sources.state_of(sources.files_of(Path(path))) if sources.several(Path(path)) else ()
+    path = _local(path)
+    state = sources.state_of(sources.files_of(path)) if sources.several(path) else ()
     table = open_table(path, reading)
     use = table.use(target, features, exclude)
     if not table.in_parts or (in_parts is not True and fits(table, use)):

@@ -41,6 +41,7 @@ _PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f
 _ZIP = b"PK\x03\x04"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _IN_FOLDERS = {".parquet", ".pq", ".feather", ".arrow", ".csv", ".tsv"}
+_OF_TEXT = {".txt", ".data", ".dat", ".tab"}  # which may also be notes
 _PACKED_SUFFIXES = {".gz", ".bz2", ".xz", ".zst"}
 _SNIFFED = 4_096  # bytes
 _CHUNK = 2**20
@@ -257,7 +258,9 @@ def files_of(path: Path) -> tuple[Path, ...]:
 
     """
     if path.is_dir():
-        found = [file for file in _below(path, set()) if _is_table(file)]
+        every = list(_below(path, set()))
+        found = [file for file in every if _suffix(file) in _IN_FOLDERS]
+        found = found or [file for file in every if _suffix(file) in _OF_TEXT]
         if not found:
             raise InputValueError(f"{path}: has no Parquet, Feather or CSV files")
     else:
@@ -278,10 +281,10 @@ def _below(folder: Path, seen: set[Path]) -> Iterator[Path]:
             yield from _below(path, seen) if path.is_dir() else [path]
 
 
-def _is_table(file: Path) -> bool:
-    """Whether a file is meant to be a table, maybe a compressed one."""
+def _suffix(file: Path) -> str:
+    """Return the suffix of a file, or of what is compressed in it."""
     packed = file.suffix.lower() in _PACKED_SUFFIXES
-    return (file.with_suffix("") if packed else file).suffix.lower() in _IN_FOLDERS
+    return (file.with_suffix("") if packed else file).suffix.lower()
 
 
 def state_of(paths: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:

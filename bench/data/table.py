@@ -208,6 +208,16 @@ class Table:
         for i, *part in self.parts(use):
             yield from blocks(use, self.files[i], *part)
 
+    def _too_few(self, n: int, use: Use) -> InputValueError:
+        """Say that there are too few rows, and which values are missing in those left out."""
+        said = f"{self.name}: needs at least two rows, has {n}"
+        try:
+            for _ in self.blocks(use._replace(drop_missing=False)):
+                pass
+        except Gap as gap:
+            said = f"{said} without a missing value; {gap.problem}"
+        return InputValueError(said)
+
     def samples(self, use: Use) -> Dataset:
         """Read all samples into memory.
 
@@ -221,7 +231,7 @@ class Table:
         left, end = sum(rows for _, rows in found) - n, n
         del found
         if n < 2:
-            raise InputValueError(f"{self.name}: {few_rows(n, left)}")
+            raise self._too_few(n, use)
         X, y = np.empty((n, len(use.columns) - 1)), np.empty(n)
         while parts:  # each is freed once it is copied, so large tables are not held twice
             block = parts.pop()
@@ -238,6 +248,15 @@ class Table:
             remarks=(*self.remarks(use), *left_out(left)),
             options=self.reading.options,
         )
+
+
+class Gap(InputValueError):
+    """Values are missing, and may not be."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        """Take the problem, and what can be done about it."""
+        super().__init__(problem + remedy)
+        self.problem = problem
 
 
 def blocks(
@@ -303,16 +322,16 @@ class _Gaps:
         self.rows += int(missing.sum())
         self.columns |= set(np.flatnonzero(gaps.any(axis=0)).tolist())
 
-    def error(self, file: str, rows: int | None) -> InputValueError:
+    def error(self, file: str, rows: int | None) -> Gap:
         said = f"{file}: {self.first}: a value is missing"
         if not self.use.target:
-            return InputValueError(f"{said}; the model needs it")
+            return Gap(said, "; the model needs it")
         if self.rows == 1:
-            return InputValueError(f"{said} (--drop-missing leaves the row out)")
+            return Gap(said, " (--drop-missing leaves the row out)")
         names = [repr(self.use.columns[j]) for j in sorted(self.columns)]
         of = f"{self.rows:,} rows" if rows is None else f"{self.rows:,} of {rows:,} rows"
         many = f"{of} miss something, in {listed(names)}"
-        return InputValueError(f"{said}; {many} (--drop-missing leaves them out)")
+        return Gap(f"{said}; {many}", " (--drop-missing leaves them out)")
 
 
 def _index_named(names: str) -> str:
@@ -325,13 +344,6 @@ def left_out(rows: int) -> tuple[str, ...]:
     if not rows:
         return ()
     return (f"Left out: {rows:,} row{'s' * (rows != 1)} with a missing value.",)
-
-
-def few_rows(n: int, left: int) -> str:
-    """Say that there are too few rows."""
-    return f"needs at least two rows, has {n}" + (
-        f"; {left:,} with a missing value are left out" if left else ""
-    )
 
 
 def require_columns(table: str, names: Collection[str], wanted: Sequence[str]) -> None:

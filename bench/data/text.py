@@ -131,13 +131,13 @@ def dialect_of(source: Source, reading: Reading) -> Dialect:
     delimiter = max(divided, key=lambda option: _fitness(divided[option], option, reading))
     rows = divided[delimiter]
     if title is not None:
-        words = _rows([lines[title].removeprefix("# ")], title, delimiter)
+        words = _rows([lines[title].removeprefix("# ")], title, delimiter, comments=True)
         named = not rows or not _is_header(rows, reading)[0]
         if named and words and (not rows or len(words[0][1]) == _width(rows)):
             rows, begin = words + rows, title  # as numpy.savetxt writes the names
     if not rows:
         raise InputValueError(f"{source.name}: is empty")
-    rows, width = _checked(source.name, rows)
+    rows, width = _checked(source.name, rows, reading)
     names, headless, remark = _names(source.name, rows, width, reading)
     first = rows[0] if headless else (rows[1:] or [(len(lines), [])])[0]
     length = sum(map(len, body)) / max(1, len(body))
@@ -264,8 +264,10 @@ def _first_lines(source: Source, reading: Reading) -> list[str]:
     return lines
 
 
-def _rows(lines: Sequence[str], before: int, delimiter: str) -> Rows:
-    """Divide lines into rows of cells; a row whose quotes are not closed is left out."""
+def _rows(
+    lines: Sequence[str], before: int, delimiter: str, *, comments: bool = False
+) -> Rows:
+    """Divide lines into rows of cells, without comments, and without a row that may go on."""
     if delimiter == BLANKS:
         lines = [" ".join(line.replace("\t", " ").split(" ")).strip() + "\n" for line in lines]
         delimiter = " "
@@ -273,13 +275,13 @@ def _rows(lines: Sequence[str], before: int, delimiter: str) -> Rows:
     rows, done = [], 0
     try:
         for cells in counted:
-            if cells and not cells[0].startswith("#"):
+            if cells and (comments or not cells[0].startswith("#")):
                 rows.append((before + done, [cell.strip() for cell in cells]))
             done = counted.line_num
     except csv.Error:  # a cell is too long for the module
         return rows
     if len(rows) > 1 and any("\n" in cell for cell in rows[-1][1]):
-        rows.pop()  # it may go on
+        rows.pop()
     return rows
 
 
@@ -304,41 +306,37 @@ def _kind(cell: str, reading: Reading, delimiter: str = ",") -> str:
         return "missing"
     if cell.lower() in _FLAGS or is_number(plain(cell, reading)):
         return "number"
-    odd = r"[+-]?\d[\d.,' ]*,\d+" if delimiter != "," else r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?"
+    odd = r"[+-]?\d[\d.,']*" if delimiter != "," else r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?"
     return "number" if re.fullmatch(odd, cell) else "text"
 
 
-def _checked(name: str, rows: Rows) -> tuple[Rows, int]:
+def _checked(name: str, rows: Rows, reading: Reading) -> tuple[Rows, int]:
     """Return the rows without empty ones, and the number of columns.
 
     Raises:
-        InputValueError: lines above the table do not belong to it, or a row lacks cells.
+        InputValueError: lines above the table do not belong to it, or a row has fewer or more
+            cells than most.
 
     """
-    width = _width(rows)
-    for number, (above, cells) in enumerate(rows):
-        filled = sum(map(bool, cells))
-        short = filled < width - 1 or (width == 2 and len(cells) == 1)
-        if short and number < len(rows) - 1 and all(_is_text(cell) for cell in cells if cell):
-            continue  # a title
-        if number:
-            title = next(cell for cell in rows[0][1] if cell)[:40]
-            raise InputValueError(
-                f"{name}: the table seems to begin below its first line, {title!r}; "
-                f"--skip-rows {above} skips what is above"
-            )
-        break
+    width, begin = _width(rows), 0
+    for number, (_, cells) in enumerate(rows[:-1]):
+        if any(_kind(cell, reading) == "number" for cell in cells):
+            break
+        if 0 < sum(map(bool, cells)) < max(2, width - 1):
+            begin = number + 1  # below a title
+    if begin:
+        title = next(cell for cell in rows[0][1] if cell)[:40]
+        raise InputValueError(
+            f"{name}: the table seems to begin below its first line, {title!r}; --skip-rows "
+            f"{rows[begin][0]} skips what is above"
+        )
     for above, cells in rows[1:]:
-        if len(cells) < width and any(cells):
+        if len(cells) != width and any(cells):
             count = f"{len(cells)} cell{'s' * (len(cells) != 1)}"
             raise InputValueError(
                 f"{name}: line {above + 1:,} has {count}; the table has {width} columns"
             )
     return rows, width
-
-
-def _is_text(cell: str) -> bool:
-    return _kind(cell, Reading()) == "text"
 
 
 def _names(
@@ -348,6 +346,8 @@ def _names(
     first, below = rows[0][1], [cells for _, cells in rows[1:] if len(cells) == width]
     header, remark = _is_header(rows, reading)
     if not header:
+        if len(first) != width:
+            raise InputValueError(f"{name}: has {len(first)} cells in its first row, then {width}")
         empty = bool(below) and not any(cells[-1] for cells in [first, *below])  # 1,2,
         return (*unnamed(width - empty), *[""] * empty), True, remark
     while len(first) > width and not first[-1]:

@@ -113,7 +113,7 @@ def draw_scale(files: Sequence[Path], folder: Path) -> Path:
 def _require_errors(path: Path) -> None:
     """Raise InputValueError unless a file has the columns and colors of a table of errors."""
     try:
-        table = pyarrow.parquet.read_table(path)
+        table = pyarrow.parquet.ParquetFile(path).read()
         named = set(table.column("backend").to_pylist())
         colored = set(json.loads((table.schema.metadata or {})[b"colors"]))
         complete = named <= colored and set(table.column_names) >= _COLUMNS

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from gradrace.backends.interface import Trajectory
-from gradrace.bench.data.files import replacing, write_json, write_table
+from gradrace.bench.data.files import arrow_table, replacing, write_json, write_table
 from gradrace.bench.learning.training import Fit
 
 FORMAT = "gradrace model"
@@ -121,7 +121,7 @@ def history_table(
 ) -> pa.Table:
     """Return one row per epoch: epoch, loss, a column w[name] for each feature, b."""
     weights = {f"w[{name}]": path.w[:, j] for j, name in enumerate(features)}
-    table = pa.table({"epoch": path.epoch, "loss": path.loss, **weights, "b": path.b})
+    table = arrow_table({"epoch": path.epoch, "loss": path.loss, **weights, "b": path.b})
     return table.replace_schema_metadata({"label": label, "least_squares_loss": repr(least_loss)})
 
 
@@ -138,4 +138,4 @@ def _points(fit: Fit) -> pa.Table:
     names = {"feature": fit.data.features[0], "target": fit.data.target}
     if len(y) < fit.data.n:
         names["shown"] = f" ({len(y):,} of {fit.data.n:,} samples, at random)"
-    return pa.table(columns).replace_schema_metadata(names)
+    return arrow_table(columns).replace_schema_metadata(names)

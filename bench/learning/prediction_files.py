@@ -16,7 +16,7 @@ import pyarrow.parquet
 from gradrace import backends
 from gradrace.backends.interface import Floats, InputValueError
 from gradrace.bench.data.blocks import Use
-from gradrace.bench.data.files import replacing, writable_file, writable_folder
+from gradrace.bench.data.files import arrow_table, replacing, writable_file, writable_folder
 from gradrace.bench.data.reader import OnDisk, open_table
 from gradrace.bench.data.sources import PLAIN, Reading, several
 from gradrace.bench.data.table import File, blocks
@@ -200,7 +200,7 @@ def _write(
                 if not np.isfinite(values).all():
                     row = rows + int(np.argmin(np.isfinite(values))) + 1
                     raise ValueError(f"{target}: row {row:,}: the prediction is beyond float64")
-                writer.write_table(pa.table({"predicted": values}))
+                writer.write_table(arrow_table({"predicted": values}))
                 rows += len(values)
                 if len(X):
                     low, high = np.minimum(low, X.min(axis=0)), np.maximum(high, X.max(axis=0))

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from gradrace.backends.interface import Trajectory
-from gradrace.bench.data.files import replacing, write_json, write_table
+from gradrace.bench.data.files import arrow_table, replacing, write_json, write_table
 from gradrace.bench.learning.landscape import Landscape
 from gradrace.bench.learning.model import history_table
 from gradrace.bench.learning.rates import Run, Study
@@ -89,7 +89,8 @@ def _histories(found: Study, shown: Sequence[Run]) -> pa.Table:
         assert run.trajectory is not None
         path = until_not_finite(found.original(run.trajectory))
         table = history_table(found.data.features, path, "", least)
-        tables.append(table.add_column(0, "lr", pa.array(np.full(len(path.epoch), run.lr))))
+        lr = arrow_table({"lr": np.full(len(path.epoch), run.lr)}).column(0)
+        tables.append(table.add_column(0, "lr", lr))
     return pa.concat_tables(tables)
 
 
@@ -101,7 +102,7 @@ def _samples(found: Study) -> pa.Table:
     step = -(-len(y) // MOST)
     names = [*found.data.features, found.data.target]
     columns = [*X[::step].T, y[::step]]
-    table = pa.table({str(j): values for j, values in enumerate(columns)})
+    table = arrow_table({str(j): values for j, values in enumerate(columns)})
     return table.replace_schema_metadata({"names": json.dumps(names)})
 
 
@@ -179,6 +180,6 @@ def plane_table(known: Landscape, paths: Sequence[tuple[float, str, Trajectory]]
         with np.errstate(over="ignore", invalid="ignore"):
             x, y = ((np.column_stack([w, b])[rows] - origin) @ basis).T
         tables.append(
-            pa.table({"lr": np.full(len(rows), lr), "epoch": epoch[rows], "x": x, "y": y})
+            arrow_table({"lr": np.full(len(rows), lr), "epoch": epoch[rows], "x": x, "y": y})
         )
     return pa.concat_tables(tables).replace_schema_metadata({"plane": json.dumps(about)})

@@ -42,7 +42,7 @@ def empty_table(*columns: str, prose: Collection[str] = ()) -> Table:
 
 def least_width(table: Table) -> int:
     """Return the least width of a table in characters, with no number or name broken."""
-    console = Console(width=_UNLIMITED)
+    console = Console(width=_UNLIMITED, markup=False, emoji=False)
     for column in table.columns:
         if column.no_wrap:
             texts = (column.header, *column.cells)

@@ -8,6 +8,7 @@ from rich.table import Table
 from gradrace.bench.learning.convergence import close_enough
 from gradrace.bench.learning.least_squares import digits
 from gradrace.bench.learning.rate_choice import best_rate
+from gradrace.bench.learning.stopping import STALLED
 from gradrace.bench.learning.training import Fit
 from gradrace.bench.learning.trajectories import milestones
 from gradrace.bench.learning.uncertainty import noise
@@ -108,7 +109,8 @@ def remarks(fit: Fit) -> Iterator[str]:
 def not_there_yet(fit: Fit) -> str:
     """Say how much of the way to the least loss is left, and what helps; empty if it is there."""
     exact = fit.loss <= _EXACT * float(fit.trajectory.loss[0])
-    if fit.is_there or exact or fit.lr >= fit.hessian.limit or underflow(fit.data):
+    reached = fit.stopped and not fit.stopped.startswith(STALLED)  # what `tol` asked for
+    if fit.is_there or exact or reached or fit.lr >= fit.hessian.limit or underflow(fit.data):
         return ""
     return (
         f"Not there yet: the loss is {fit.loss:.4g}; the least possible is "
