@@ -62,9 +62,7 @@ class Part(NamedTuple):
     """(d + 2,) a value amid each column, 0 for the column of ones"""
 
 
-def prepare(
-    X: Any, y: Any = None, *, partitions: int | None = None
-) -> Partitions:
+def prepare(X: Any, y: Any = None, *, partitions: int | None = None) -> Partitions:
     """Return the recipes of the samples; nothing is read yet.
 
     X and y are arrays, which are cut into `partitions` slices, or Dask arrays. `Partitions` are

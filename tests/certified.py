@@ -25,8 +25,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gradrace.backends.interface import Floats
+from gradrace.bench.data.reader import read_table
 from gradrace.bench.data.samples import Dataset
-from gradrace.bench.data.table_files import read_table
 from gradrace.bench.learning.least_squares import digits
 from gradrace.bench.learning.training import Fit, train
 

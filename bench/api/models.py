@@ -300,9 +300,7 @@ def fit(
     require_flags(standardize=standardize)
     lr = rate(lr)
     (chosen,) = named(backend) or [backends.DEFAULT]
-    data, large = samples_from(
-        X, y, target, features, exclude, reading_of(reading)
-    )
+    data, large = samples_from(X, y, target, features, exclude, reading_of(reading))
     epochs = whole(epochs)
     with display.progress() as on_progress:
         trained = train(

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from rich.table import Table
 
@@ -11,9 +11,9 @@ from gradrace import backends as registry
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.api import display
 from gradrace.bench.api.inputs import (
+    ReadingOptions,
     Source,
     listed,
-    ReadingOptions,
     named,
     rate,
     reading_of,
@@ -195,9 +195,7 @@ def rates(
 
     """
     require_flags(standardize=standardize)
-    samples, large = samples_from(
-        X, y, target, features, exclude, reading_of(reading)
-    )
+    samples, large = samples_from(X, y, target, features, exclude, reading_of(reading))
     chosen, specs = [rate(one) for one in listed("lr", lr)], named(backends)
     with display.progress() as on_progress:
         found = learning_rates.study(
@@ -240,9 +238,7 @@ def check(
 
     """
     specs = named(backends)
-    samples, _ = samples_from(
-        X, y, target, features, exclude, reading_of(reading)
-    )
+    samples, _ = samples_from(X, y, target, features, exclude, reading_of(reading))
     with display.progress() as on_progress:
         found = checking.check(
             samples,

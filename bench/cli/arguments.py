@@ -112,9 +112,7 @@ READING: dict[str, tuple[Any, Any]] = {
         0,
     ),
     "encoding": (
-        Annotated[
-            str, typer.Option(metavar="NAME", help="Encoding, such as cp1252 or utf-16.")
-        ],
+        Annotated[str, typer.Option(metavar="NAME", help="Encoding, such as cp1252 or utf-16.")],
         "utf-8",
     ),
     "drop_missing": (

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradrace.bench.data.sources import Source, readable
+from gradrace.bench.data.sources import Source, readable, seekable
 from gradrace.bench.data.table import Columns, File
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _BATCH = 2**17  # values that are read at once, so that they stay in the second-level cache
-_BUFFER = 2**20  # bytes
+_BUFFER = 2**17  # bytes
 
 
 def parquet_file(source: Source) -> File:
@@ -23,8 +24,8 @@ def parquet_file(source: Source) -> File:
     """
     import pyarrow.parquet as pq
 
-    content = source.file()
-    with readable(source.name, "Parquet"), pq.ParquetFile(content) as file:
+    content = source.whole()
+    with readable(source.name, "Parquet"), pq.ParquetFile(seekable(content)) as file:
         schema, about = file.schema_arrow, file.metadata
         rows = tuple(about.row_group(i).num_rows for i in range(about.num_row_groups))
     read = partial(_parquet_columns, source.name, content, schema.names)
@@ -41,7 +42,7 @@ def feather_file(source: Source) -> File:
     import pyarrow as pa
     import pyarrow.feather
 
-    content = source.file()
+    content = source.whole()
     with readable(source.name, "Feather"), _opened(content) as file:
         start = file.read(6)
         file.seek(0)
@@ -70,7 +71,7 @@ def index_of(schema: "pa.Schema") -> tuple[str, ...]:
 
 def _parquet_columns(
     name: str,
-    content: Any,
+    content: Path | bytes,
     names: Sequence[str],
     groups: Sequence[int] | None,
     places: Sequence[int],
@@ -85,7 +86,7 @@ def _parquet_columns(
     size = max(1, _BATCH // len(places))
     with (
         readable(name, "Parquet"),
-        pq.ParquetFile(content, buffer_size=_BUFFER, pre_buffer=False) as file,
+        pq.ParquetFile(seekable(content), buffer_size=_BUFFER, pre_buffer=False) as file,
     ):
         groups = range(file.num_row_groups) if groups is None else groups
         for batch in file.iter_batches(size, list(groups), chosen, use_threads=False):
@@ -93,7 +94,7 @@ def _parquet_columns(
 
 
 def _feather_columns(
-    name: str, content: Any, groups: Sequence[int] | None, places: Sequence[int]
+    name: str, content: Path | bytes, groups: Sequence[int] | None, places: Sequence[int]
 ) -> Iterator[list[Any]]:
     """Yield the columns at these places."""
     import pyarrow as pa
@@ -108,15 +109,14 @@ def _feather_columns(
 
 
 def table_columns(
-    table: Any, groups: Sequence[int] | None, places: Sequence[int]
+    table: Any, _groups: Sequence[int] | None, places: Sequence[int]
 ) -> Iterator[list[Any]]:
     """Yield the columns of a table in memory at these places."""
     for batch in table.select(list(places)).to_batches(max(1, _BATCH // len(places))):
         yield batch.columns
 
 
-def _opened(content: Any) -> Any:
+def _opened(content: Path | bytes) -> Any:
     import pyarrow as pa
 
-    in_memory = hasattr(content, "getbuffer")
-    return pa.BufferReader(content.getbuffer()) if in_memory else pa.OSFile(str(content), "rb")
+    return pa.BufferReader(content) if isinstance(content, bytes) else pa.OSFile(str(content), "rb")

@@ -28,7 +28,7 @@ class Use(NamedTuple):
     drop_missing: bool = False
 
 
-class _NotNumbers(Exception):
+class _NotNumbersError(Exception):
     """What a column holds instead, and its cells, if it is text."""
 
     def __init__(self, what: str, cells: Sequence[Any] = ()) -> None:
@@ -51,16 +51,16 @@ def block_of(
 
     """
     block = np.empty((len(columns[0]), len(columns)), order="F")  # as the columns come
-    odd: dict[str, _NotNumbers] = {}
-    for j, (column, values) in enumerate(zip(use.columns, columns, strict=True)):
-        try:
-            with np.errstate(over="ignore"):  # a long double beyond float64 becomes inf
+    odd: dict[str, _NotNumbersError] = {}
+    with np.errstate(over="ignore"):  # a long double beyond float64 becomes inf
+        for j, (column, values) in enumerate(zip(use.columns, columns, strict=True)):
+            try:
                 block[:, j] = _floats(values)
-        except _NotNumbers as found:
-            if use.optional and j == len(columns) - 1:
-                block[:, j] = np.nan
-            else:
-                odd[column] = found
+            except _NotNumbersError as found:
+                if use.optional and j == len(columns) - 1:
+                    block[:, j] = np.nan
+                else:
+                    odd[column] = found
     if odd:
         raise InputValueError(f"{name}: {_complaint(odd, use, before)}")
     with np.errstate(over="ignore", invalid="ignore"):
@@ -90,7 +90,7 @@ def is_numeric(values: Any) -> bool:
     """Whether a column holds numbers, true and false, or nothing."""
     try:
         _floats(values)
-    except _NotNumbers:
+    except _NotNumbersError:
         return False
     return True
 
@@ -111,7 +111,7 @@ def _floats(values: Any) -> Any:
     """Return a column as an array of numbers; what is missing becomes NaN.
 
     Raises:
-        _NotNumbers: it holds something else.
+        _NotNumbersError: it holds something else.
 
     """
     if not hasattr(values, "dtype"):  # an array of Arrow
@@ -124,7 +124,7 @@ def _floats(values: Any) -> Any:
         return _of_arrow(pa.array(values.array))
     if hasattr(dtype, "categories"):
         if not is_numeric(dtype.categories.to_series()):
-            raise _NotNumbers("text", values.astype(object).tolist())
+            raise _NotNumbersError("text", values.astype(object).tolist())
         return values.astype(object).astype(float).to_numpy()
     if kind in "biuf":
         if hasattr(dtype, "itemsize") and isinstance(values, np.ndarray):
@@ -132,8 +132,8 @@ def _floats(values: Any) -> Any:
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
     if kind in "UO" or str(dtype) in ("string", "str"):
         return _of_objects(values.tolist())
-    words = {"c": "complex numbers", "M": "dates", "m": "durations", "S": "bytes", "V": "records"}
-    raise _NotNumbers(words.get(kind, str(dtype)))
+    words = {"c": "complex values", "M": "dates", "m": "durations", "S": "bytes", "V": "records"}
+    raise _NotNumbersError(words.get(kind, str(dtype)))
 
 
 def _of_arrow(values: Any) -> Any:
@@ -141,6 +141,10 @@ def _of_arrow(values: Any) -> Any:
     import pyarrow.compute as pc
 
     kind = values.type
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+        if isinstance(values, pa.Array) and not values.null_count:
+            return np.from_dlpack(values)  # `to_numpy` imports pandas, which takes 0.3 s
+        return values.to_numpy(zero_copy_only=False)
     if isinstance(kind, pa.BaseExtensionType):
         values = values.cast(kind.storage_type)
         return _of_arrow(values)
@@ -149,15 +153,13 @@ def _of_arrow(values: Any) -> Any:
     if pa.types.is_dictionary(kind):
         if is_numeric(pa.array([], kind.value_type)):
             return _of_arrow(values.cast(kind.value_type))
-        raise _NotNumbers("text", values.slice(0, _LOOKED_AT).to_pylist())
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        if isinstance(values, pa.Array) and not values.null_count:
-            return np.from_dlpack(values)  # `to_numpy` imports pandas, which takes 0.3 s
-        return values.to_numpy(zero_copy_only=False)
-    if any(is_kind(kind) for is_kind in (pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)):
+        raise _NotNumbersError("text", values.slice(0, _LOOKED_AT).to_pylist())
+    if any(
+        is_kind(kind) for is_kind in (pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
+    ):
         return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        raise _NotNumbers("text", values.slice(0, _LOOKED_AT).to_pylist())
+        raise _NotNumbersError("text", values.slice(0, _LOOKED_AT).to_pylist())
     words = {
         "dates": (pa.types.is_date, pa.types.is_timestamp, pa.types.is_time),
         "durations": (pa.types.is_duration,),
@@ -166,7 +168,7 @@ def _of_arrow(values: Any) -> Any:
         "bytes": (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary),
     }
     found = (word for word, kinds in words.items() if any(is_kind(kind) for is_kind in kinds))
-    raise _NotNumbers(next(found, str(kind)))
+    raise _NotNumbersError(next(found, str(kind)))
 
 
 def _of_objects(cells: Sequence[Any]) -> Floats:
@@ -176,11 +178,11 @@ def _of_objects(cells: Sequence[Any]) -> Floats:
         if cell is None or cell != cell or type(cell).__name__ in ("NAType", "NaTType"):
             found[i] = np.nan
         elif isinstance(cell, str):
-            raise _NotNumbers("text", cells)
+            raise _NotNumbersError("text", cells)
         elif isinstance(cell, complex | np.complexfloating):
-            raise _NotNumbers("complex numbers")
+            raise _NotNumbersError("complex values")
         elif not hasattr(cell, "__float__") or np.ndim(cell):
-            raise _NotNumbers(f"objects of type {type(cell).__name__}")
+            raise _NotNumbersError(f"objects of type {type(cell).__name__}")
         else:
             try:
                 found[i] = float(cell)
@@ -189,7 +191,7 @@ def _of_objects(cells: Sequence[Any]) -> Floats:
     return found
 
 
-def _complaint(odd: dict[str, _NotNumbers], use: Use, before: int) -> str:
+def _complaint(odd: dict[str, _NotNumbersError], use: Use, before: int) -> str:
     """Say what columns hold instead of numbers, and what helps: all of them, or the first cell."""
     strays = [
         (row, column, text)
@@ -250,7 +252,7 @@ def _hint(text: str) -> str | None:
     return None
 
 
-def _example(found: _NotNumbers) -> str:
+def _example(found: _NotNumbersError) -> str:
     """Name what a column holds, with an example of text."""
     text = next((cell for cell in found.cells if isinstance(cell, str)), "")
     if not text:

@@ -97,7 +97,9 @@ def arrow_table(columns: Mapping[str, NDArray[Any]]) -> pa.Table:
     kinds = {"f": pa.float64(), "i": pa.int64()}
     arrays = [
         pa.Array.from_buffers(
-            kinds[values.dtype.kind], len(values), [None, pa.py_buffer(np.ascontiguousarray(values))]
+            kinds[values.dtype.kind],
+            len(values),
+            [None, pa.py_buffer(np.ascontiguousarray(values))],
         )
         for values in columns.values()
     ]

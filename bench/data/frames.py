@@ -1,8 +1,8 @@
-"""Tables in memory: frames of pandas, Polars and pyarrow, dictionaries, arrays, NPZ and NPY files."""
+"""Tables in memory: frames of pandas, Polars and pyarrow, dictionaries, arrays; NPZ and NPY."""
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from gradrace.backends.interface import InputTypeError, InputValueError, check_s
 from gradrace.bench.data.arrow_files import index_of, table_columns
 from gradrace.bench.data.blocks import is_numeric
 from gradrace.bench.data.samples import Dataset, unnamed
-from gradrace.bench.data.sources import PLAIN, Reading, Source, readable
+from gradrace.bench.data.sources import PLAIN, Reading, Source, readable, seekable
 from gradrace.bench.data.table import Columns, File, Table, require_distinct
 
 _ROWS = 2**16  # that are converted at once
@@ -87,18 +87,18 @@ def require_no_series(X: Any) -> None:
 
 def require_same_index(X: Any, y: Any) -> None:
     """Make sure that X and y, if they are both of pandas, have the same labels in the same order."""
-    here, there = getattr(X, "index", None), getattr(y, "index", None)
+    here: Any = getattr(X, "index", None)
+    there: Any = getattr(y, "index", None)
     if not hasattr(here, "equals") or not hasattr(there, "equals"):
         return
     if len(here) != len(there) or here.equals(there):
         return
-    pairs = zip(here, there, strict=True)
-    row, (a, b) = next(((i, pair) for i, pair in enumerate(pairs, 1) if pair[0] != pair[1]), (0, (0, 0)))
-    if row:
-        raise InputValueError(
-            f"X and y: their indexes differ: row {row:,} is {a!r} in X and {b!r} in y; "
-            "y.loc[X.index] puts y in the order of X, y.to_numpy() ignores the labels"
-        )
+    for row, (a, b) in enumerate(zip(here, there, strict=True), 1):
+        if a != b:
+            raise InputValueError(
+                f"X and y: their indexes differ: row {row:,} is {a!r} in X and {b!r} in y; "
+                "y.loc[X.index] puts y in the order of X, y.to_numpy() ignores the labels"
+            )
 
 
 def _complete(X: Any, y: Any) -> tuple[Any, Any]:
@@ -196,7 +196,7 @@ def in_memory(name: str, columns: dict[str, Any], *, headless: bool = False) -> 
 def _slices(
     names: Sequence[str],
     get: Callable[[int], Any],
-    groups: Sequence[int] | None,
+    _groups: Sequence[int] | None,
     places: Sequence[int],
 ) -> Iterator[list[Any]]:
     """Yield columns in memory, some rows at a time."""
@@ -252,9 +252,9 @@ def npy_file(source: Source) -> File:
         InputValueError: it is neither.
 
     """
-    content = source.file()
+    content = source.whole()
     with readable(source.name, "NPY"):
-        array = np.load(content, mmap_mode=None if isinstance(content, io.BytesIO) else "r")
+        array = np.load(seekable(content), mmap_mode=None if isinstance(content, bytes) else "r")
     if array.dtype.names:
         return in_memory(source.name, {name: array[name] for name in array.dtype.names})
     if array.ndim != 2:
@@ -270,8 +270,8 @@ def npz_file(source: Source) -> File:
         InputValueError: the file holds something else, or is damaged.
 
     """
-    content = source.file()
-    with readable(source.name, "NPZ"), np.load(content) as file:
+    content = source.whole()
+    with readable(source.name, "NPZ"), np.load(seekable(content)) as file:
         names = list(file.files)
         if set(names) <= {"X", "y"} and "X" in names and (X := file["X"]).ndim == 2:
             others = {"y": file["y"]} if "y" in names else {}
@@ -301,10 +301,10 @@ def _shape(file: Any, name: str) -> tuple[int, ...] | None:
 
 def _npz_columns(
     name: str,
-    content: Any,
+    content: Path | bytes,
     names: Sequence[str],
     groups: Sequence[int] | None,
     places: Sequence[int],
 ) -> Iterator[list[Any]]:
-    with readable(name, "NPZ"), np.load(content) as file:
+    with readable(name, "NPZ"), np.load(seekable(content)) as file:
         yield from _slices(names, lambda place: file[names[place]], groups, places)

@@ -56,9 +56,9 @@ def open_table(path: str | Path, reading: Reading = PLAIN) -> OnDisk:
     reading, path = reading.checked(), _local(path)
     if not sources.several(path):
         source = sources.source_of(path)
-        kind, file = _opened(source, reading)
+        kind, only = _opened(source, reading)
         on_disk = source.content is None
-        return OnDisk(source.name, (file,), reading, (path,) if on_disk else (), kind)
+        return OnDisk(source.name, (only,), reading, (path,) if on_disk else (), kind)
     paths = sources.files_of(path)
     opened = [_opened(_source(file), reading) for file in paths]
     for file, (kind, _) in zip(paths, opened, strict=True):
@@ -110,7 +110,7 @@ def _excel_file(source: Source, reading: Reading) -> File:
             f"{source.name}: is an Excel table; pip install openpyxl, or save it as CSV"
         ) from None
     with sources.readable(source.name, "Excel"):
-        book = pd.ExcelFile(source.file())
+        book = pd.ExcelFile(sources.seekable(source.whole()))
         sheet = book.parse(book.sheet_names[0], header=None)
     content = sheet.to_csv(header=False, index=False).encode()
     alike = Reading(header=reading.header, skip_rows=reading.skip_rows)

@@ -1,6 +1,7 @@
-"""Where tables are read from: files, folders, archives and pipes, and what their first bytes say."""
+"""Where tables are read from: files, folders, archives and pipes; what their first bytes say."""
 
 import bz2
+import codecs
 import glob
 import gzip
 import io
@@ -82,6 +83,12 @@ class Reading(NamedTuple):
             raise InputValueError(
                 f"--delimiter: must be one character, \\t for a tab, got {self.delimiter!r}"
             )
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError:
+            raise InputValueError(
+                f"--encoding: there is no {self.encoding!r}; try cp1252"
+            ) from None
         if self.skip_rows < 0:
             raise InputValueError(f"--skip-rows: must be at least 0, got {self.skip_rows}")
         return self._replace(delimiter=delimiter)
@@ -129,12 +136,12 @@ class Source(NamedTuple):
             return cast(BinaryIO, zipfile.ZipFile(self.path).open(self.packed))
         return self.path.open("rb")
 
-    def file(self) -> Any:
+    def whole(self) -> Path | bytes:
         """Return what libraries read that jump to and fro: a path, or all of the content."""
-        if self.content is None and not self.packed:
+        if self.path is not None and not self.packed:
             return self.path
         with self.open() as stream:
-            return io.BytesIO(_all_of(self.name, stream))
+            return _all_of(self.name, stream)
 
 
 def source_of(path: Path) -> Source:
@@ -191,7 +198,7 @@ def kind_of(source: Source, encoding: str = "utf-8") -> str:
         head = file.read(_SNIFFED)
     kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "text")
     if head.startswith(_ZIP):
-        with zipfile.ZipFile(source.file()) as archive:
+        with zipfile.ZipFile(seekable(source.whole())) as archive:
             kind = "NPZ" if all(name.endswith(".npy") for name in archive.namelist()) else "Excel"
     if head.startswith(b"\xd0\xcf\x11\xe0"):
         raise InputValueError(f"{source.name}: is an old Office document; save the table as CSV")
@@ -202,8 +209,15 @@ def kind_of(source: Source, encoding: str = "utf-8") -> str:
         _refuse_binary(source.name, head)
     suffix = Path(source.packed if "." in source.packed else source.name).suffix.lower()
     if kind != (expected := _SUFFIXES.get(suffix, kind)):
-        raise InputValueError(f"{source.name}: is not a readable {expected} file, by its first bytes")
+        raise InputValueError(
+            f"{source.name}: is not a readable {expected} file, by its first bytes"
+        )
     return kind
+
+
+def seekable(content: Path | bytes) -> Any:
+    """Return what `Source.whole` has returned as a path or a file at its beginning."""
+    return io.BytesIO(content) if isinstance(content, bytes) else content
 
 
 def _all_of(name: str, pipe: BinaryIO) -> bytes:

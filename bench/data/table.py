@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,27 +45,22 @@ class File:
     folders: tuple[tuple[str, str | None], ...] = ()
     """Columns that the folders name, as year=2020, and their value"""
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of the columns, without blanks around them."""
         return tuple(label.strip() for label in self.labels)
 
-    @property
+    @cached_property
     def unused(self) -> tuple[str, ...]:
         """The columns that are used only if they are named: they number or name the rows."""
         index = {label.strip() for label in self.index}
         return tuple(name for name in self.names if name in index or _INDEX.fullmatch(name))
 
-    @property
+    @cached_property
     def offered(self) -> tuple[str, ...]:
         """The names of the columns to train on, those of the folders last."""
         own = [name for name in self.names if name and name not in self.unused]
         return (*own, *(name for name, _ in self.folders if name not in own))
-
-    @property
-    def last(self) -> str:
-        """The last column of the file itself, the usual target."""
-        return ([name for name in self.names if name and name not in self.unused] or [""])[-1]
 
     def parts(self, most: int) -> Iterator[Part]:
         """Yield the file in parts of at least `most` rows, as far as its groups allow."""
@@ -111,8 +107,9 @@ class Table:
         said = [remark for file in self.files for remark in file.remarks]
         unused = [name for file in self.files for name in file.unused if name not in use.columns]
         if unused:
-            names = listed([repr(name) for name in dict.fromkeys(unused)])
-            said.append(f"Not used: {_index_named(names)}.")
+            own = [repr(name) for name in dict.fromkeys(unused) if not name.startswith("__")]
+            names = f"{listed(own)}, {'indexes' if len(own) > 1 else 'an index'} of the rows"
+            said.append(f"Not used: {names if own else 'the index that pandas saved'}.")
         blank = max(file.names.count("") for file in self.files)
         if blank and not any("names of the rows" in remark for remark in said):
             what = "a column" if blank == 1 else f"{blank} columns"
@@ -132,42 +129,45 @@ class Table:
                 fewer than two.
 
         """
-        names = self.offered
-        known = (*names, *(name for file in self.files for name in file.unused))
+        known = dict.fromkeys((*self.offered, *(n for file in self.files for n in file.unused)))
         left = _split(known, exclude)
         require_columns(self.name, known, left)
-        offered = [name for name in names if name not in left]
-        lasts = {file.last: file.name for file in self.files if file.last not in left}
+        offered = [name for name in self.offered if name not in left]
         chosen = [name for name in _split(known, features) if name not in left]
-        if target is not None and not chosen and not features:
-            chosen = [name for name in offered if name != target]
+        require_columns(self.name, known, chosen)
+        by_default = target is None
         if target is None:
             self._require_same(chosen or offered, explained=not chosen)
-            own = [n for n in self.files[0].names if n in offered]
-            target = own[-1] if own else offered[-1] if offered else ""
-            if len(lasts) > 1:
-                (a, one), (b, other), *_ = lasts.items()
-                raise InputValueError(
-                    f"{self.name}: the last column of {one} is {a!r}, that of {other} is {b!r}; "
-                    "--target names the one to predict"
-                )
-            by_default = True
-        else:
-            by_default = False
-            require_columns(self.name, known, [target])
-        if len(offered) < 2 and len({*chosen, target}) < 2:
+            target = self._last(offered)
+        chosen = chosen or [name for name in offered if name != target]
+        if not chosen:
             has = ", ".join(map(repr, offered)) or "no column"
             raise InputValueError(f"{self.name}: needs a feature and a target, has {has} alone")
         if target in chosen:
             raise InputValueError(
                 f"{self.name}: {target!r} is the target, so it cannot be a feature, too"
             )
-        columns = (*(chosen or [name for name in offered if name != target]), target)
+        columns = (*chosen, target)
         if len(set(columns)) < len(columns):
             raise InputValueError(f"{self.name}: a column is used twice: {listed(columns)}")
-        require_columns(self.name, known, columns)
+        require_columns(self.name, known, [target])
         self._require_same(columns, explained=not features)
         return Use(columns, target, by_default, drop_missing=self.reading.drop_missing)
+
+    def _last(self, offered: Sequence[str]) -> str:
+        """Return the last of the columns offered that is in the files themselves."""
+        lasts: dict[str, str] = {}
+        wanted = set(offered)
+        for file in self.files:
+            own = [name for name in file.names if name in wanted]
+            lasts.setdefault((own or ["", *offered])[-1], file.name)
+        if len(lasts) > 1:
+            (a, one), (b, other), *_ = lasts.items()
+            raise InputValueError(
+                f"{self.name}: the last column of {one} is {a!r}, that of {other} is {b!r}; "
+                "--target names the one to predict"
+            )
+        return next(iter(lasts))
 
     def needed(self, columns: Sequence[str], by: str) -> Use:
         """Return the columns that something, such as a model, needs.
@@ -177,25 +177,28 @@ class Table:
 
         """
         for file in self.files:
-            has = dict.fromkeys((*file.offered, *file.unused))
-            missing = [name for name in columns if name not in has]
+            missing = [name for name in columns if name not in {*file.offered, *file.unused}]
             if missing:
                 raise InputValueError(
                     f"{file.name}: has no column {missing[0][:100]!r}, which {by} needs; it has "
-                    f"{listed(list(has))}"
+                    f"{listed(file.offered)}"
                 )
         return Use(tuple(columns))
 
     def _require_same(self, columns: Sequence[str], *, explained: bool) -> None:
         """Make sure that every file has these columns; `explained` if they are not asked for."""
-        for column in columns:
-            has = {file.name: column in (*file.offered, *file.unused) for file in self.files}
-            lacking = [name for name, found in has.items() if not found]
-            if lacking and any(has.values()):
-                other = next(name for name, found in has.items() if found)
+        for file in self.files:
+            has = {*file.offered, *file.unused}
+            for column in columns:
+                if column in has:
+                    continue
+                others = (
+                    other for other in self.files if column in (*other.offered, *other.unused)
+                )
                 remedy = f"; {without([column])} leaves it out" * explained
                 raise InputValueError(
-                    f"{self.name}: {lacking[0]} has no column {column!r}, which {other} has{remedy}"
+                    f"{self.name}: {file.name} has no column {column!r}, which "
+                    f"{next(others).name} has{remedy}"
                 )
 
     def parts(self, use: Use) -> list[tuple[int, *Part]]:
@@ -214,7 +217,7 @@ class Table:
         try:
             for _ in self.blocks(use._replace(drop_missing=False)):
                 pass
-        except Gap as gap:
+        except GapError as gap:
             said = f"{said} without a missing value; {gap.problem}"
         return InputValueError(said)
 
@@ -250,7 +253,7 @@ class Table:
         )
 
 
-class Gap(InputValueError):
+class GapError(InputValueError):
     """Values are missing, and may not be."""
 
     def __init__(self, problem: str, remedy: str) -> None:
@@ -322,21 +325,16 @@ class _Gaps:
         self.rows += int(missing.sum())
         self.columns |= set(np.flatnonzero(gaps.any(axis=0)).tolist())
 
-    def error(self, file: str, rows: int | None) -> Gap:
+    def error(self, file: str, rows: int | None) -> GapError:
         said = f"{file}: {self.first}: a value is missing"
         if not self.use.target:
-            return Gap(said, "; the model needs it")
+            return GapError(said, "; the model needs it")
         if self.rows == 1:
-            return Gap(said, " (--drop-missing leaves the row out)")
+            return GapError(said, " (--drop-missing leaves the row out)")
         names = [repr(self.use.columns[j]) for j in sorted(self.columns)]
         of = f"{self.rows:,} rows" if rows is None else f"{self.rows:,} of {rows:,} rows"
         many = f"{of} miss something, in {listed(names)}"
-        return Gap(f"{said}; {many}", " (--drop-missing leaves them out)")
-
-
-def _index_named(names: str) -> str:
-    several = ", " in names
-    return f"{names}, {'indexes' if several else 'an index'} of the rows"
+        return GapError(f"{said}; {many}", " (--drop-missing leaves them out)")
 
 
 def left_out(rows: int) -> tuple[str, ...]:
@@ -355,7 +353,7 @@ def require_columns(table: str, names: Collection[str], wanted: Sequence[str]) -
     """
     missing = [name for name in wanted if name not in names]
     if missing:
-        listing = listed(list(dict.fromkeys(names)))
+        listing = listed([name for name in names if not name.startswith("__index_level_")])
         raise InputValueError(f"{table}: has no column {missing[0][:100]!r}; it has {listing}")
 
 

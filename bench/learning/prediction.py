@@ -81,7 +81,11 @@ class Model:
         """
         use = table.needed(self.features, "the model")
         has_target = all(self.target in file.names for file in table.files)
-        return use._replace(columns=(*self.features, self.target), optional=True) if has_target else use
+        return (
+            use._replace(columns=(*self.features, self.target), optional=True)
+            if has_target
+            else use
+        )
 
     def values(self, X: Floats) -> Floats:
         """Return (X − center) w + height; inf or nan where float64 overflows."""

@@ -20,7 +20,7 @@ from gradrace.bench.data.files import arrow_table, replacing, writable_file, wri
 from gradrace.bench.data.reader import OnDisk, open_table
 from gradrace.bench.data.sources import PLAIN, Reading, several
 from gradrace.bench.data.table import File, blocks
-from gradrace.bench.learning.prediction import Model, far_columns, read_model
+from gradrace.bench.learning.prediction import far_columns, read_model
 from gradrace.bench.machine.progress import Progress, silent
 
 Replacing = Callable[[Path], AbstractContextManager[Path]]

@@ -14,9 +14,9 @@ import pytest
 from gradrace.backends import dask_files
 from gradrace.backends.interface import Floats, InputValueError
 from gradrace.bench.data import folders
-from gradrace.bench.data.folders import Files, open_files, open_samples
+from gradrace.bench.data.reader import Files, open_files, open_samples
 from gradrace.bench.data.samples import Dataset
-from gradrace.bench.data.table import Reading
+from gradrace.bench.data.sources import Reading
 
 RNG = np.random.default_rng(2)
 ROWS = RNG.normal(size=(60, 3))

@@ -26,7 +26,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from gradrace.backends.interface import Floats, InputValueError
-from gradrace.bench.data.table_files import open_table, read_table
+from gradrace.bench.api.inputs import read_table
+from gradrace.bench.data.reader import open_table
 from tests.conftest import ROOT
 
 ROWS = "a,b,c\n1,2,3\n4,5.5,-6e-1\n7,8,9\n"
@@ -258,7 +259,7 @@ def test_a_large_table_is_never_held_twice(tmp_path: Path) -> None:
     table = pa.table({f"c{j}": rng.standard_normal(200_000) for j in range(20)})
     pyarrow.csv.write_csv(table, tmp_path / "t.csv")
     code = (
-        "import resource, sys; from gradrace.bench.data.table_files import read_table\n"
+        "import resource, sys; from gradrace.bench.data.reader import read_table\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
         "before = peak(); data = read_table(sys.argv[1])\n"
         "print((peak() - before) / (data.X.nbytes + data.y.nbytes))"

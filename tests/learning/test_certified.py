@@ -8,8 +8,8 @@ import pytest
 
 from gradrace import backends
 from gradrace.backends.interface import Backend
+from gradrace.bench.data.reader import read_table
 from gradrace.bench.data.samples import Dataset
-from gradrace.bench.data.table_files import read_table
 from gradrace.bench.learning.least_squares import digits, least_squares
 from gradrace.bench.learning.prediction import Model, predict
 from gradrace.bench.report.training import remarks

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gradrace.backends.interface import ClusterError, InputValueError
-from gradrace.bench.data.folders import Files, open_files
+from gradrace.bench.data.reader import Files, open_files
 from gradrace.bench.learning.kept import summarize_kept
 from gradrace.bench.learning.summary import Summary, summarize
 

@@ -12,7 +12,7 @@ from gradrace import fit
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.learning.model import save
 from gradrace.bench.learning.prediction import predict, read_model
-from gradrace.bench.learning.prediction_in_parts import predict_files
+from gradrace.bench.learning.prediction_files import predict_files
 
 RNG = np.random.default_rng(4)
 

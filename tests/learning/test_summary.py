@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from gradrace.backends import dask_partitions, dask_reading, dask_tasks
 from gradrace.backends.interface import Floats, InputValueError
-from gradrace.bench.data.folders import Files, open_files
+from gradrace.bench.data.reader import Files, open_files
 from gradrace.bench.data.samples import Dataset, unnamed
 from gradrace.bench.learning.landscape import Landscape
 from gradrace.bench.learning.rates import study

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from gradrace.backends.interface import InputValueError
+from gradrace.bench.data.reader import read_table
 from gradrace.bench.data.samples import Dataset, reference_line, synthetic
-from gradrace.bench.data.table_files import read_table
 from gradrace.bench.learning.rates import Study, study
 from gradrace.bench.learning.training import train
 from gradrace.bench.report.learning_page import rate_data, rates_page, training_page
