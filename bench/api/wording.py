@@ -17,7 +17,7 @@ _VALUES = re.compile(
     r"('(?:[^']|'\"'\"')*'|,|[^\s;:)]+)"
 )
 _NUMBERS = re.compile(r"--(skip)-(rows) (\d+)")
-_NAMES = re.compile(r"--(?=[a-z])")
+_NAMES = re.compile(r"--([a-z][a-z-]*)")
 
 
 def arguments(text: str) -> str:
@@ -25,7 +25,7 @@ def arguments(text: str) -> str:
     text = _FLAGS.sub(lambda found: f"{found[2].replace('-', '_')}={not found[1]}", text)
     text = _NUMBERS.sub(r"\1_\2=\3", text)
     text = _VALUES.sub(lambda found: f'{found[1]}="{"".join(shlex.split(found[2]))}"', text)
-    return _NAMES.sub("", text)
+    return _NAMES.sub(lambda found: found[1].replace("-", "_"), text)
 
 
 def in_python(function: Callable[P, R]) -> Callable[P, R]:

@@ -47,7 +47,7 @@ def feather_file(source: Source) -> File:
         start = file.read(6)
         file.seek(0)
         if start == b"ARROW1":
-            reader = pa.ipc.open_file(file)
+            reader: Any = pa.ipc.open_file(file)
             read: Columns = partial(_feather_columns, source.name, content)
             return _file(source, reader.schema, (reader.count_rows(),), read)
         old = start.startswith(b"FEA1")

@@ -73,7 +73,7 @@ def block_of(
         place = f"column {use.columns[j]!r}, row {before + i + 1:,}"
         raise InputValueError(f"{name}: {place}: {block[i, j]} is not finite")
     needed = block[:, :-1] if use.optional else block
-    missing = np.isnan(needed).any(axis=1)
+    missing: Any = np.isnan(needed).any(axis=1)
     return block, missing if missing.any() else None
 
 
@@ -149,7 +149,7 @@ def _of_arrow(values: Any) -> Any:
         values = values.cast(kind.storage_type)
         return _of_arrow(values)
     if pa.types.is_run_end_encoded(kind):
-        return _of_arrow(pc.run_end_decode(values))
+        return _of_arrow(pc.run_end_decode(values))  # type: ignore[attr-defined]
     if pa.types.is_dictionary(kind):
         if is_numeric(pa.array([], kind.value_type)):
             return _of_arrow(values.cast(kind.value_type))

@@ -94,15 +94,12 @@ def arrow_table(columns: Mapping[str, NDArray[Any]]) -> pa.Table:
 
     That would import pandas, to see whether the arrays are from there, which takes 0.3 s.
     """
-    kinds = {"f": pa.float64(), "i": pa.int64()}
-    arrays = [
-        pa.Array.from_buffers(
-            kinds[values.dtype.kind],
-            len(values),
-            [None, pa.py_buffer(np.ascontiguousarray(values))],
-        )
-        for values in columns.values()
-    ]
+    kinds: dict[str, Any] = {"f": pa.float64(), "i": pa.int64()}
+    arrays = []
+    for values in columns.values():
+        buffer: Any = np.ascontiguousarray(values)
+        kind = kinds[values.dtype.kind]
+        arrays.append(pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(buffer)]))
     return pa.Table.from_arrays(arrays, list(columns))
 
 

@@ -86,7 +86,7 @@ def require_no_series(X: Any) -> None:
 
 
 def require_same_index(X: Any, y: Any) -> None:
-    """Make sure that X and y, if they are both of pandas, have the same labels in the same order."""
+    """Make sure that X and y, if both are of pandas, have the same labels in the same order."""
     here: Any = getattr(X, "index", None)
     there: Any = getattr(y, "index", None)
     if not hasattr(here, "equals") or not hasattr(there, "equals"):
@@ -97,7 +97,7 @@ def require_same_index(X: Any, y: Any) -> None:
         if a != b:
             raise InputValueError(
                 f"X and y: their indexes differ: row {row:,} is {a!r} in X and {b!r} in y; "
-                "y.loc[X.index] puts y in the order of X, y.to_numpy() ignores the labels"
+                "y.loc[X.index] puts y in the order of X, y.to_numpy() ignores labels"
             )
 
 

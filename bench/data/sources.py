@@ -130,7 +130,8 @@ class Source(NamedTuple):
             import pyarrow as pa
 
             return cast(BinaryIO, pa.input_stream(str(self.path), compression=cast(Any, "zstd")))
-        if self.packed in (openers := {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}):
+        openers: dict[str, Any] = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}
+        if self.packed in openers:
             return cast(BinaryIO, openers[self.packed](self.path))
         if self.packed:
             return cast(BinaryIO, zipfile.ZipFile(self.path).open(self.packed))

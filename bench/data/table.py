@@ -208,8 +208,8 @@ class Table:
 
     def blocks(self, use: Use) -> Iterator[tuple[Floats, int]]:
         """Yield these columns block by block, as `blocks`."""
-        for i, *part in self.parts(use):
-            yield from blocks(use, self.files[i], *part)
+        for i, groups, before, rows in self.parts(use):
+            yield from blocks(use, self.files[i], groups, before, rows)
 
     def _too_few(self, n: int, use: Use) -> InputValueError:
         """Say that there are too few rows, and which values are missing in those left out."""

@@ -66,7 +66,7 @@ def text_file(source: Source, reading: Reading) -> File:
 
     """
     dialect = dialect_of(source, reading)
-    size = len(source.content) if source.path is None else source.path.stat().st_size
+    size = source.path.stat().st_size if source.path else len(source.content or b"")
     rows = size * (_PACKED if source.packed else 1) / max(1.0, dialect.line)
     return File(
         source.name,
