@@ -109,14 +109,15 @@ def _excel_file(source: Source, reading: Reading) -> File:
         raise InputValueError(
             f"{source.name}: is an Excel table; pip install openpyxl, or save it as CSV"
         ) from None
-    with sources.readable(source.name, "Excel"):
-        book = pd.ExcelFile(sources.seekable(source.whole()))
-        sheet = book.parse(book.sheet_names[0], header=None)
+    content = sources.seekable(source.whole())
+    with sources.readable(source.name, "Excel"), pd.ExcelFile(content) as book:
+        names = book.sheet_names
+        sheet = pd.read_excel(book, sheet_name=names[0], header=None)
     content = sheet.to_csv(header=False, index=False).encode()
     alike = Reading(header=reading.header, skip_rows=reading.skip_rows)
     file = text.text_file(Source(source.name, content=content), alike)
-    if len(book.sheet_names) > 1:
-        remark = f"Only the first of {len(book.sheet_names)} sheets is read: {book.sheet_names[0]}."
+    if len(names) > 1:
+        remark = f"Only the first of {len(names)} sheets is read: {names[0]}."
         return replace(file, remarks=(*file.remarks, remark))
     return file
 

@@ -59,7 +59,8 @@ class File:
     @cached_property
     def offered(self) -> tuple[str, ...]:
         """The names of the columns to train on, those of the folders last."""
-        own = [name for name in self.names if name and name not in self.unused]
+        left = {"", *self.unused}
+        own = [name for name in self.names if name not in left]
         return (*own, *(name for name, _ in self.folders if name not in own))
 
     def parts(self, most: int) -> Iterator[Part]:
@@ -276,8 +277,9 @@ def blocks(
     """
     folders = {name: value for name, value in file.folders if name not in file.names}
     own = [name for name in use.columns if name not in folders] or [file.names[0]]
+    places = {name: place for place, name in enumerate(file.names)}
     gaps, done = _Gaps(use), 0
-    for found in file.columns(groups, [file.names.index(name) for name in own]):
+    for found in file.columns(groups, [places[name] for name in own]):
         n = len(found[0])
         given = dict(zip(own, found, strict=True))
         given |= {name: _repeated(value, n) for name, value in folders.items()}

@@ -14,6 +14,8 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.data.blocks import is_number
 from gradrace.bench.data.samples import unnamed
@@ -95,14 +97,14 @@ def _columns(
     for frame in frames(source, dialect, reading):
         found = [as_numbers(frame[place], reading) for place in places]
         for place, values in zip(places, found, strict=True):
-            is_flag = values.dtype.kind == "b"
-            if flags.get(place, not is_flag) != is_flag and values.notna().any():
-                if place in flags and values.dtype.kind != "O":
-                    raise InputValueError(
-                        f"{source.name}: column {dialect.names[place].strip()!r}, row "
-                        f"{frame.index[0] + 1:,}: mixes numbers with true and false"
-                    )
-                flags.setdefault(place, is_flag)
+            kind = values.dtype.kind
+            if kind == "O" or (kind == "f" and np.isnan(values.to_numpy()).all()):
+                continue
+            if flags.setdefault(place, kind == "b") != (kind == "b"):
+                raise InputValueError(
+                    f"{source.name}: column {dialect.names[place].strip()!r}, row "
+                    f"{frame.index[0] + 1:,}: mixes numbers with true and false"
+                )
         yield found
 
 
