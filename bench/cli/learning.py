@@ -326,7 +326,7 @@ def predict(
 
     from gradrace.backends.interface import InputValueError
     from gradrace.bench.data.sources import several
-    from gradrace.bench.learning.prediction import FAR
+    from gradrace.bench.learning.prediction import FAR, read_model
     from gradrace.bench.learning.prediction_files import predict_table
 
     if scheduler is not None:
@@ -335,7 +335,7 @@ def predict(
         raise InputValueError(f"{file}: is predicted file by file; say where with --out")
     with tempfile.TemporaryDirectory() as folder, progress_bar() as on_progress:
         found = predict_table(
-            model,
+            read_model(model),
             file,
             out or Path(folder, "predicted.csv"),
             reading,

@@ -6,6 +6,7 @@ import glob
 import gzip
 import io
 import lzma
+import os
 import re
 import sys
 import zipfile
@@ -255,7 +256,7 @@ def readable(name: str, kind: str) -> Iterator[None]:
         raise
     except Exception as error:  # every library raises its own types
         if isinstance(error, OSError) and error.errno is not None:
-            raise
+            raise InputValueError(f"{name}: {os.strerror(error.errno)}") from None
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputValueError(f"{name}: is not a readable {kind} file: {reason}") from None
 

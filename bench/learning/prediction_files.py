@@ -20,7 +20,7 @@ from gradrace.bench.data.files import arrow_table, replacing, writable_file, wri
 from gradrace.bench.data.reader import OnDisk, open_table
 from gradrace.bench.data.sources import PLAIN, Reading, several
 from gradrace.bench.data.table import File, blocks
-from gradrace.bench.learning.prediction import far_columns, read_model
+from gradrace.bench.learning.prediction import Model, far_columns
 from gradrace.bench.machine.progress import Progress, silent
 
 Replacing = Callable[[Path], AbstractContextManager[Path]]
@@ -43,7 +43,7 @@ class Predicted:
 
 
 def predict_table(
-    model: Path,
+    model: Model,
     path: str | Path,
     out: Path,
     reading: Reading = PLAIN,
@@ -59,31 +59,30 @@ def predict_table(
     write these files.
 
     Raises:
-        InputValueError: the model or a file cannot be read, a column is missing, a value is not a
-            finite number, a prediction is beyond float64, or `out` is among what is read.
+        InputValueError: a file cannot be read, a column is missing, a value is not a finite number,
+            a prediction is beyond float64, or `out` is among what is read.
         OSError: a file cannot be written.
 
     """
-    trained = read_model(model)
     if not several(Path(path)):
         predictions_kind(out)
         writable_file(out)
     table = open_table(path, reading)
-    use = trained.use(table)
-    targets = _targets(table, Path(path), out, model)
-    each = partial(_write, replacing, trained.w, trained.center, trained.height, use)
+    use = model.use(table)
+    targets = _targets(table, Path(path), out)
+    each = partial(_write, replacing, model.w, model.center, model.height, use)
     recipes = [(str(target), i) for i, target in enumerate(targets)]
     read = partial(_with_target, use, table.files)
     if len(recipes) == 1 and not cluster:
         found = each(read(*recipes[0]))
     else:
         found = _over(each, read, recipes, on_progress)
-    used = {*trained.features, trained.target}
+    used = {*model.features, model.target}
     unused = tuple(name for name in table.offered if name not in used)
-    far = far_columns(trained, found.low, found.high) if found.rows else ""
+    far = far_columns(model, found.low, found.high) if found.rows else ""
     known = use.optional and found.rows > 0 and math.isfinite(found.squares)
     loss = found.squares / found.rows if known else None
-    return Predicted(trained.target, found.rows, targets, unused, far, loss)
+    return Predicted(model.target, found.rows, targets, unused, far, loss)
 
 
 def _over(
@@ -111,7 +110,7 @@ def _over(
     return result
 
 
-def _targets(table: OnDisk, path: Path, out: Path, model: Path) -> tuple[Path, ...]:
+def _targets(table: OnDisk, path: Path, out: Path) -> tuple[Path, ...]:
     """Return where the predictions for each file go."""
     if not several(path):
         targets: tuple[Path, ...] = (out,)
@@ -125,7 +124,7 @@ def _targets(table: OnDisk, path: Path, out: Path, model: Path) -> tuple[Path, .
             for file in table.paths
         )
         writable_folder(out)
-    read = {file.resolve() for file in (*table.paths, model)}
+    read = {file.resolve() for file in table.paths}
     for target in targets:
         if target.resolve() in read:
             raise InputValueError(
@@ -166,9 +165,9 @@ class _Found(NamedTuple):
 
 def _with_target(
     use: Use, files: Sequence[File], target: str, i: int
-) -> tuple[str, Iterator[tuple[Floats, int]]]:
+) -> tuple[str, str, Iterator[tuple[Floats, int]]]:
     rows = sum(files[i].groups) if files[i].groups else None
-    return target, blocks(use, files[i], None, 0, rows)
+    return target, files[i].name, blocks(use, files[i], None, 0, rows)
 
 
 def _write(
@@ -177,10 +176,10 @@ def _write(
     center: Floats,
     height: float,
     use: Use,
-    given: tuple[str, Iterator[tuple[Floats, int]]],
+    given: tuple[str, str, Iterator[tuple[Floats, int]]],
 ) -> _Found:
     """Write the predictions for the rows of a file; this runs on a worker."""
-    target, batches = given
+    target, name, batches = given
     schema = pa.schema([("predicted", pa.float64())])
     rows, squares, low, high = 0, 0.0, np.full(len(w), np.inf), np.full(len(w), -np.inf)
     with replace(Path(target)) as temporary, temporary.open("wb") as file:
@@ -199,7 +198,7 @@ def _write(
                         squares += float(np.sum((values - block[:, -1]) ** 2))
                 if not np.isfinite(values).all():
                     row = rows + int(np.argmin(np.isfinite(values))) + 1
-                    raise ValueError(f"{target}: row {row:,}: the prediction is beyond float64")
+                    raise ValueError(f"{name}: row {row:,}: the prediction is beyond float64")
                 writer.write_table(arrow_table({"predicted": values}))
                 rows += len(values)
                 if len(X):

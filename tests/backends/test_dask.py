@@ -1,20 +1,13 @@
 """The rung `dask`: partitions of any kind, on threads or a cluster, always the same bits."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import dask.array as da
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.dataset
-import pyarrow.feather
-import pyarrow.parquet as pq
 import pytest
 
-from gradrace.backends import dask_files, gram
 from gradrace.backends import dask_partitions as dask_rung
+from gradrace.backends import gram
 from gradrace.backends.dask_reading import Batches, Partitions
 from gradrace.backends.interface import Floats, InputError, InputValueError
 from gradrace.bench.data.samples import synthetic
@@ -134,113 +127,6 @@ class TestDaskArrays:
             dask_rung.train(dask_rung.prepare(da.asarray(X), da.asarray(y)), lr=0.1, epochs=1)
 
 
-class TestFiles:
-    """Folders of Parquet, CSV and Feather files, by way of pyarrow.dataset."""
-
-    WRITERS: ClassVar[dict[str, Callable[[pa.Table, Path], object]]] = {
-        "parquet": lambda table, path: pq.write_table(table, path, row_group_size=10),
-        "csv": lambda table, path: pa.csv.write_csv(table, path),
-        "feather": lambda table, path: pa.feather.write_feather(table, path),
-    }
-
-    @pytest.fixture
-    def folder(self, tmp_path: Path) -> Path:
-        """Files of 60, 0 and 40 rows: whole numbers, float32, booleans and a column of text."""
-        X = np.random.default_rng(0).normal(size=(100, 3)) * 8
-        columns = {"a": X[:, 0].round().astype(int), "b": X[:, 1].astype(np.float32)}
-        table = pa.table({**columns, "c": X[:, 2] > 0, "note": ["x"] * 100, "y": X.sum(axis=1)})
-        for kind, write in self.WRITERS.items():
-            (tmp_path / kind).mkdir()
-            for i, (start, rows) in enumerate([(0, 60), (60, 0), (60, 40)]):
-                write(table.slice(start, rows), tmp_path / kind / f"{i}.{kind}")
-        return tmp_path
-
-    def source(self, folder: Path, kind: Any = "parquet", **columns: Any) -> Partitions:
-        files = sorted(map(str, (folder / kind).iterdir()))
-        features = columns.pop("features", ["a", "b", "c"])
-        table = pyarrow.dataset.dataset(files, format=kind)
-        return dask_rung.prepare(table, columns.pop("y", "y"), features=features)
-
-    @pytest.mark.parametrize("kind", WRITERS)
-    def test_agree(self, folder: Path, kind: str) -> None:
-        source = self.source(folder, kind)
-        X, y = whole(source)
-        assert X.shape == (100, 3)
-        exact = exact_trajectory(X, y, lr=0.01, epochs=20)
-        assert judge("dask", dask_rung.train(source, lr=0.01, epochs=20), exact).reason == ""
-
-    def test_are_divided_at_row_groups(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(dask_files, "_FILE_PART", 100)  # of four columns: three row groups
-        source = self.source(folder)
-        rows = [(0, 30), (30, 30), (0, 0), (0, 30), (30, 10)]
-        assert [recipe[1:] for recipe in source.recipes] == rows
-        assert dask_rung.condense(source).n == 100
-
-    @pytest.mark.parametrize(
-        ("columns", "message"),
-        [
-            ({"y": "z"}, "the table has no column 'z'; it has a, b, c, note, y"),
-            ({"features": ["a", "x"]}, "the table has no column 'x'"),
-            ({"features": None}, "column 'note' holds string, not numbers"),
-            ({"features": ["a", "y"]}, "a column is used twice: a, y, y"),
-        ],
-    )
-    def test_whose_columns_do_not_fit_are_refused(
-        self, folder: Path, columns: dict[str, Any], message: str
-    ) -> None:
-        with pytest.raises(InputValueError, match=message):
-            self.source(folder, **columns)
-
-    SPOILED: ClassVar[dict[str, tuple[Callable[[pa.Table, Path], object], str]]] = {
-        "a value is missing": (
-            lambda table, path: pq.write_table(
-                table.set_column(1, "b", pa.array([1.0] * 33 + [None] + [2.0] * 26)),
-                path,
-                row_group_size=7,
-            ),
-            "0.parquet: column 'b', row 34: a value is missing",
-        ),
-        "infinite": (
-            lambda table, path: pq.write_table(
-                table.set_column(4, "y", pa.array([1.0] * 59 + [np.inf])), path
-            ),
-            "0.parquet: column 'y', row 60: inf",
-        ),
-        "lacks a column": (
-            lambda table, path: pq.write_table(table.drop_columns(["b"]), path),
-            "0.parquet: column 'b': this file has no such column",
-        ),
-        "text in one file": (
-            lambda table, path: pq.write_table(
-                table.set_column(0, "a", pa.array(["low"] * 60)), path
-            ),
-            "0.parquet: column 'a' holds string, not numbers",
-        ),
-        "cut off": (
-            lambda _, path: path.write_bytes(path.read_bytes()[:-9]),
-            "0.parquet: cannot be read: ",
-        ),
-        "empty": (lambda _, path: path.write_bytes(b""), "0.parquet: cannot be read: "),
-        "vanished": (lambda _, path: path.unlink(), "0.parquet: cannot be read: "),
-    }
-
-    @pytest.mark.parametrize("name", SPOILED)
-    def test_that_are_damaged_are_named(
-        self, folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(dask_files, "_FILE_PART", 40)  # parts begin within a file
-        spoil, message = self.SPOILED[name]
-        path = folder / "parquet" / "0.parquet"
-        schema = pq.read_schema(folder / "parquet" / "2.parquet")
-        table = pq.read_table(path)
-        files = sorted(map(str, path.parent.iterdir()))
-        dataset = pyarrow.dataset.dataset(files, schema=schema, format="parquet")
-        spoil(table, path)
-        with pytest.raises(InputValueError) as caught:
-            dask_rung.condense(dask_rung.prepare(dataset, "y", features=["a", "b", "c"]))
-        assert message in str(caught.value)
-
-
 @pytest.mark.parametrize("recipes", [[(0, 0), (1, 0)], []])
 def test_no_samples_at_all_are_refused(recipes: list[tuple[int, int]]) -> None:
     with pytest.raises(InputValueError, match="needs at least one row"):
@@ -253,14 +139,3 @@ def test_arguments_are_checked_before_anything_is_read() -> None:
 
     with pytest.raises(InputError, match="lr"):
         dask_rung.train(Partitions(never, RECIPES, 3), lr=-1.0, epochs=1)
-
-
-@pytest.mark.slow
-def test_there_are_never_too_many_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A part may have 8 values, but there may be only about 10 parts: so it has 40 rows."""
-    monkeypatch.setattr(dask_files, "_FILE_PART", 8)
-    monkeypatch.setattr(dask_files, "_MOST_PARTS", 10)
-    table = pa.table({"x": np.arange(400.0), "y": np.arange(400.0)})
-    pq.write_table(table, tmp_path / "t.parquet", row_group_size=1)
-    source = dask_rung.prepare(pyarrow.dataset.dataset(tmp_path), "y")
-    assert [recipe[1:] for recipe in source.recipes] == [(40 * i, 40) for i in range(10)]

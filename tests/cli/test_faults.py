@@ -16,7 +16,7 @@ import pytest
 from rich.table import Table
 
 from gradrace.backends.interface import InputValueError
-from gradrace.bench.data import sources, table_files, text_tables
+from gradrace.bench.data import reader, sources, text
 from gradrace.bench.data.files import (
     check_space,
     replacing,
@@ -231,25 +231,25 @@ class TestStreams:
             monkeypatch.setattr("sys.stdin", process)
             process.buffer = process.stdout  # type: ignore[attr-defined]
             with pytest.raises(InputValueError, match=r"is longer than 1 MiB"):
-                table_files.open_table(Path("-"))
+                reader.open_table(Path("-"))
             process.kill()
 
     def test_an_endless_line(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(text_tables, "MOST_OF_LINE", 2**20)
+        monkeypatch.setattr(text, "MOST_OF_LINE", 2**20)
         (tmp_path / "t.csv").write_text("1," * 2**20)
         with pytest.raises(InputValueError, match="a line is longer than 1 MiB"):
-            table_files.open_table(tmp_path / "t.csv")
+            reader.open_table(tmp_path / "t.csv")
 
     @pytest.mark.parametrize("path", ["/dev/zero", "/dev/urandom"])
     def test_what_is_no_text_is_refused_at_once(self, path: str) -> None:
         with pytest.raises(InputValueError, match="is neither text nor a known kind"):
-            table_files.open_table(Path(path))
+            reader.open_table(Path(path))
 
     def test_a_pipe_of_ordinary_size(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")
         (tmp_path / "rows").write_text("".join(f"{i},{2 * i}\n" for i in range(30_000)))
         with subprocess.Popen(["sh", "-c", "cat rows > pipe"], cwd=tmp_path):
-            assert table_files.read_table(tmp_path / "pipe").X.shape == (30_000, 1)
+            assert reader.read_table(tmp_path / "pipe").X.shape == (30_000, 1)
 
 
 class TestMemory:

@@ -15,7 +15,7 @@ import pytest
 from distributed import LocalCluster
 
 from gradrace import backends
-from gradrace.bench.data import folders
+from gradrace.bench.data import reader
 from gradrace.bench.learning.model import OF_A_MODEL
 from tests.cli.conftest import listing, one_line
 from tests.conftest import Command, process
@@ -40,7 +40,7 @@ def houses(tmp_path: Path) -> Path:
 
 
 def scarce(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folders, "_free_memory", lambda: 20_000)
+    monkeypatch.setattr(reader, "free_memory", lambda: 20_000)
 
 
 class TestTrain:
@@ -179,7 +179,7 @@ class TestTheOthers:
         assert listing(houses.parent / "predicted") == names
         done = gradrace("predict", model, "houses")
         assert (done.returncode, done.stdout) == (2, "")
-        assert "houses: is predicted in parts; say where with --out" in one_line(done.stderr)
+        assert "houses: is predicted file by file; say where with --out" in one_line(done.stderr)
 
 
 @pytest.fixture(scope="module")

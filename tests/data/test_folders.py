@@ -1,8 +1,8 @@
-"""Folders and patterns: which files they stand for, and whether these are read in parts."""
+"""Folders and patterns: which files they stand for, how they are read in parts, what is wrong."""
 
-import gzip
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -11,12 +11,13 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
-from gradrace.backends import dask_files
+from gradrace.backends import dask_partitions as dask_rung
 from gradrace.backends.interface import Floats, InputValueError
-from gradrace.bench.data import folders
-from gradrace.bench.data.reader import Files, open_files, open_samples
+from gradrace.bench.data import reader, table
+from gradrace.bench.data.reader import Files, open_samples, open_table
 from gradrace.bench.data.samples import Dataset
 from gradrace.bench.data.sources import Reading
+from tests.files import open_files
 
 RNG = np.random.default_rng(2)
 ROWS = RNG.normal(size=(60, 3))
@@ -26,20 +27,22 @@ def write(folder: Path, suffix: str, parts: int = 3) -> Path:
     """Write ROWS as several files of a kind, with columns a, b and y."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, rows in enumerate(np.array_split(ROWS, parts)):
-        table = pa.table(dict(zip("aby", rows.T, strict=True)))
+        columns = pa.table(dict(zip("aby", rows.T, strict=True)))
         path = folder / f"{number}{suffix}"
         if suffix == ".parquet":
-            pq.write_table(table, path)
+            pq.write_table(columns, path, row_group_size=7)
         elif suffix == ".feather":
-            pa.feather.write_feather(table, path)
+            pa.feather.write_feather(columns, path, chunksize=7)
         else:
-            pa.csv.write_csv(table, path)
+            pa.csv.write_csv(columns, path)
     return folder
 
 
 def rows_of(files: Files) -> Floats:
-    data = files.read()
-    return np.column_stack([data.X, data.y])
+    batches = [
+        batch for recipe in files.partitions.recipes for batch in files.partitions.read(*recipe)
+    ]
+    return np.concatenate([np.column_stack(batch) for batch in batches])
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".feather", ".csv"])
@@ -48,9 +51,13 @@ class TestOfAnyKind:
         files = open_files(write(tmp_path / "t", suffix))
         assert (files.features, files.target) == (("a", "b"), "y")
         np.testing.assert_array_equal(rows_of(files), ROWS)
+        data = open_samples(tmp_path / "t")
+        assert isinstance(data, Dataset)
+        np.testing.assert_array_equal(np.column_stack([data.X, data.y]), ROWS)
 
     def test_their_size_in_memory_is_known(self, tmp_path: Path, suffix: str) -> None:
-        memory = open_files(write(tmp_path / "t", suffix)).memory
+        opened = open_table(write(tmp_path / "t", suffix))
+        memory = opened.memory(opened.use())
         assert memory == pytest.approx(ROWS.nbytes, rel=0.1 if suffix == ".csv" else 0)
 
     def test_one_file_is_read_in_parts_as_well(self, tmp_path: Path, suffix: str) -> None:
@@ -66,47 +73,53 @@ class TestWhichFiles:
         write(tmp_path / "t" / "_temporary", ".parquet", parts=1)
         (tmp_path / "t" / "_SUCCESS").write_text("")
         (tmp_path / "t" / "notes.md").write_text("hello")
-        names = [path.relative_to(tmp_path / "t") for path in open_files(tmp_path / "t").paths]
+        names = [path.relative_to(tmp_path / "t") for path in open_table(tmp_path / "t").paths]
         assert list(map(str, names)) == ["0.parquet", "more/0.parquet", "more/1.parquet"]
 
     def test_a_pattern(self, tmp_path: Path) -> None:
         write(tmp_path / "t", ".csv", parts=5)
-        assert len(open_files(tmp_path / "t" / "[1-3].csv").paths) == 3
-        assert len(open_files(tmp_path / "**" / "*.csv").paths) == 5
+        assert len(open_table(tmp_path / "t" / "[1-3].csv").paths) == 3
+        assert len(open_table(tmp_path / "**" / "*.csv").paths) == 5
 
     def test_a_file_whose_name_looks_like_a_pattern(self, tmp_path: Path) -> None:
         path = write(tmp_path / "t", ".csv", parts=1) / "0.csv"
         odd = path.rename(path.with_name("a[1].csv"))
         assert isinstance(open_samples(odd), Dataset)
 
-    @pytest.mark.parametrize(
-        ("path", "message"),
-        [
-            ("t/*.csv", r"t/\*\.csv: no file matches"),
-            ("none", "none: has no Parquet, Feather or CSV files"),
-            ("mixed", r"mixed: mixes kinds: .*0\.csv is CSV, .*0\.parquet is Parquet"),
-            ("empty", r"1\.parquet: is not a readable Parquet file, by its first bytes"),
-            ("cut", r"1\.parquet: .*cannot be read"),
-            ("text", r"text: .*column 'note' holds string"),
-            ("text.csv", r"text\.csv: column 'y', row 3: 'low' is not a number"),
-        ],
-    )
-    def test_what_cannot_be_used_is_named(self, tmp_path: Path, path: str, message: str) -> None:
-        (tmp_path / "none").mkdir()
-        write(write(tmp_path / "mixed", ".csv", parts=1), ".parquet", parts=1)
-        (write(tmp_path / "empty", ".parquet") / "1.parquet").write_bytes(b"")
-        cut = write(tmp_path / "cut", ".parquet") / "1.parquet"
-        cut.write_bytes(cut.read_bytes()[:-9])
-        (tmp_path / "text").mkdir()
-        pq.write_table(pa.table({"note": ["a"], "y": [1.0]}), tmp_path / "text" / "0.parquet")
-        (tmp_path / "text.csv").write_text("x,y\n1,2\n2,3\n3,low\n")
-        with pytest.raises(InputValueError, match=message):
-            open_files(tmp_path / path)
+    def test_links_are_followed_but_not_around(self, tmp_path: Path) -> None:
+        write(tmp_path / "other", ".parquet", parts=1)
+        folder = write(tmp_path / "t", ".parquet", parts=1)
+        (folder / "2026").symlink_to(tmp_path / "other")
+        (folder / "back").symlink_to(folder)
+        assert len(open_table(folder).paths) == 2
+        (folder / "1.parquet").symlink_to(tmp_path / "nowhere.parquet")
+        with pytest.raises(InputValueError, match=r"1\.parquet: No such file"):
+            open_table(folder)
+
+    @pytest.mark.parametrize("address", ["https://x.org//a.csv", "s3://bucket/a*.parquet"])
+    def test_an_address_is_shown_as_it_was_typed(self, address: str) -> None:
+        with pytest.raises(InputValueError) as caught:
+            open_samples(address)
+        assert str(caught.value) == f"{address}: is a web address; download the table first"
+
+
+def test_folders_called_like_a_column_are_one(tmp_path: Path) -> None:
+    for year in ("2025", "2026", "__HIVE_DEFAULT_PARTITION__"):
+        write(tmp_path / "t" / f"year={year}" / "month=01", ".parquet", parts=1)
+    data = open_samples(tmp_path / "t", reading=Reading(drop_missing=True))
+    assert isinstance(data, Dataset)
+    assert (data.features, data.target) == (("a", "b", "year", "month"), "y")
+    assert data.X[:, 2:].tolist() == [[2025, 1]] * 60 + [[2026, 1]] * 60
+    one = tmp_path / "t" / "year=2026" / "month=01" / "0.parquet"
+    alone = open_samples(one, target="year")
+    assert isinstance(alone, Dataset)
+    assert alone.y.tolist() == [2026.0] * 60
+    assert alone.features == ("a", "b", "y", "month")
 
 
 class TestWhetherInParts:
     def free(self, monkeypatch: pytest.MonkeyPatch, memory: float) -> None:
-        monkeypatch.setattr(folders, "_free_memory", lambda: int(memory))
+        monkeypatch.setattr(reader, "free_memory", lambda: int(memory))
 
     def test_what_fits_is_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folder = write(tmp_path / "t", ".parquet")
@@ -121,7 +134,7 @@ class TestWhetherInParts:
         self.free(monkeypatch, 2 * ROWS.nbytes - 2)
         found = open_samples(folder)
         assert isinstance(found, Files)
-        assert found.too_large == (
+        assert reader.too_large(found.table, found.use) == (
             f"{folder}: the columns take 1.44e-06 GB as float64, more than half of the free "
             "memory, 2.88e-06 GB"
         )
@@ -145,308 +158,157 @@ class TestWhetherInParts:
         assert isinstance(open_samples(tmp_path / "t.npy", in_parts=True), Dataset)
 
 
-@pytest.mark.parametrize("size", [1, 7, 50, 333, 10**6])
-@pytest.mark.parametrize("end", ["\n", ""])
-@pytest.mark.parametrize("names", ["a,b,y\n", ""])
-class TestTextInPartsOf:
-    def write(self, tmp_path: Path, names: str, end: str) -> tuple[Path, list[str]]:
-        lines = [",".join(map(repr, row)) for row in ROWS.tolist()]
-        path = tmp_path / "t.csv"
-        path.write_text(names + "\n".join(lines) + end)
-        return path, lines
+class TestParts:
+    def rows(self, files: Files) -> list[Any]:
+        return [recipe[2:] for recipe in files.partitions.recipes]
 
-    def test_so_many_bytes_every_row_is_read_once(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, end: str, names: str
+    def test_are_divided_at_row_groups(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(dask_files, "_TEXT_PART", size)
-        path, _ = self.write(tmp_path, names, end)
-        np.testing.assert_array_equal(rows_of(open_files(path)), ROWS)
+        monkeypatch.setattr(table, "_PART", 40)  # of three columns: two groups of seven rows
+        files = open_files(write(tmp_path / "t", ".parquet", parts=2))
+        assert self.rows(files) == [(0, 14), (14, 14), (28, 2)] * 2
+        np.testing.assert_array_equal(rows_of(files), ROWS)
 
-    def test_so_many_bytes_a_missing_value_is_found(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, end: str, names: str
+    def test_there_are_never_too_many(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(dask_files, "_TEXT_PART", size)
-        path, lines = self.write(tmp_path, names, end)
-        lines[41] = "1.5,,2.5"
-        path.write_text(names + "\n".join(lines) + end)
-        column = "b" if names else "x2"
-        with pytest.raises(
-            InputValueError, match=rf"t\.csv: column '{column}', row 42: a value is missing"
-        ):
-            open_files(path).read()
-        files = open_files(path)
-        lines[41], lines[50] = "1.5,2,2.5", "1.5,high,2.5"
-        path.write_text(names + "\n".join(lines) + end)
-        with pytest.raises(
-            InputValueError, match=rf"t\.csv: column '{column}', row 51: 'high' is not a number"
-        ):
-            files.read()
+        """A part may have 8 values, but there may be only about 10 parts: so it has 40 rows."""
+        monkeypatch.setattr(table, "_PART", 8)
+        monkeypatch.setattr(table, "_MOST_PARTS", 10)
+        columns = pa.table({"x": np.arange(400.0), "y": np.arange(400.0)})
+        pq.write_table(columns, tmp_path / "t.parquet", row_group_size=1)
+        assert self.rows(open_files(tmp_path)) == [(40 * i, 40) for i in range(10)]
+
+
+def changed(path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    pq.write_table(change(pq.read_table(path)), path)
+
+
+def rewrite(path: Path, name: str, values: list[Any]) -> None:
+    columns = pq.read_table(path)
+    place = columns.column_names.index(name)
+    pq.write_table(columns.set_column(place, name, pa.array(values)), path, row_group_size=7)
+
+
+class TestWhatIsWrong:
+    """Three files of 20 rows; the second one is spoiled after the folder was opened, or before."""
+
+    READ: ClassVar[dict[str, tuple[Callable[[Path], object], str]]] = {
+        "a value is missing": (
+            lambda path: rewrite(path, "b", [*ROWS[20:38, 1], None, 1.0]),
+            "1.parquet: column 'b', row 19: a value is missing",
+        ),
+        "infinite": (
+            lambda path: rewrite(path, "y", [*ROWS[20:39, 2], np.inf]),
+            "1.parquet: column 'y', row 20: inf is not finite",
+        ),
+        "text": (
+            lambda path: rewrite(path, "a", ["low"] * 20),
+            "1.parquet: column 'a' holds text such as 'low', not numbers (--exclude a leaves it ou",
+        ),
+        "numbers as text": (
+            lambda path: rewrite(path, "a", ["1"] * 20),
+            "1.parquet: column 'a' holds text such as '1', not numbers",
+        ),
+        "cut off": (
+            lambda path: path.write_bytes(path.read_bytes()[:-9]),
+            "1.parquet: is not a readable Parquet file: ",
+        ),
+        "empty": (lambda path: path.write_bytes(b""), "1.parquet: is not a readable Parquet file"),
+    }
+
+    @pytest.mark.parametrize("name", READ)
+    @pytest.mark.parametrize("later", [False, True])
+    def test_is_named_with_its_file(
+        self, tmp_path: Path, name: str, later: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(table, "_PART", 20)  # parts begin within a file
+        folder = write(tmp_path / "t", ".parquet")
+        spoil, message = self.READ[name]
+        if not later:
+            spoil(folder / "1.parquet")
+        with pytest.raises(InputValueError) as caught:  # noqa: PT012 (either may raise)
+            files = open_files(folder)
+            if later:
+                spoil(folder / "1.parquet")
+            dask_rung.condense(files.partitions)
+        assert message in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    OPENED: ClassVar[dict[str, tuple[Callable[[Path], object], str]]] = {
+        "none": (
+            lambda path: [file.unlink() for file in path.iterdir()],
+            "has no Parquet, Feather",
+        ),
+        "mixed": (
+            lambda path: write(path, ".csv", parts=1),
+            "mixes kinds: {path}/0.csv is text, {path}/0.parquet is Parquet",
+        ),
+        "lacks a column": (
+            lambda path: changed(path / "1.parquet", lambda table: table.drop(["b"])),
+            "{path}/1.parquet has no column 'b', which {path}/0.parquet has; --exclude b leaves it",
+        ),
+        "a text column first": (
+            lambda path: rewrite(path / "0.parquet", "a", ["low"] * 20),
+            "/0.parquet: column 'a' holds text such as 'low', not numbers",
+        ),
+    }
+
+    @pytest.mark.parametrize("name", OPENED)
+    def test_is_found_when_it_is_opened(self, tmp_path: Path, name: str) -> None:
+        folder = write(tmp_path / "t", ".parquet")
+        spoil, message = self.OPENED[name]
+        spoil(folder)
+        with pytest.raises(InputValueError) as caught:
+            open_files(folder)
+        assert message.format(path=folder) in str(caught.value)
+
+    def test_other_rows_than_the_metadata_say(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "t", ".parquet") / "1.parquet"
+        changed(path, lambda table: table)  # a single row group
+        files = open_files(tmp_path / "t")
+        changed(path, lambda table: table[:5])
+        with pytest.raises(InputValueError, match=r"1\.parquet: has 5 rows where its metadata say"):
+            dask_rung.condense(files.partitions)
+
+    def test_rows_that_are_added_meanwhile_are_noticed(self, tmp_path: Path) -> None:
+        files = open_files(write(tmp_path / "t", ".csv", parts=1))
+        with (tmp_path / "t" / "0.csv").open("a") as file:
+            file.write("1,2,3\n")
+        with pytest.raises(InputValueError, match=r"0\.csv: has changed while it was read"):
+            files.require_unchanged()
+
+    def test_a_pattern_that_matches_nothing(self, tmp_path: Path) -> None:
+        with pytest.raises(InputValueError, match=r"t/\*\.csv: no file matches"):
+            open_table(tmp_path / "t" / "*.csv")
 
 
 def test_values_whose_sum_is_beyond_float64_are_fine(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1.5e308] * 4, "y": [-1.5e308, 1.0] * 2}), tmp_path / "t.parquet")
-    np.testing.assert_array_equal(open_files(tmp_path).read().X, np.full((4, 1), 1.5e308))
+    np.testing.assert_array_equal(rows_of(open_files(tmp_path))[:, 0], [1.5e308] * 4)
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
-def test_numbers_that_are_text_in_one_file_are_refused(tmp_path: Path, suffix: str) -> None:
-    folder = write(tmp_path / "t", suffix)
-    text = pa.table({"a": ["1", "2"], "b": [1.0, 2.0], "y": [1.0, 2.0]})
-    path = folder / f"1{suffix}"
-    if suffix == ".parquet":
-        pq.write_table(text, path)
-    else:
-        pa.feather.write_feather(text, path)
-    with pytest.raises(InputValueError, match=rf"1\{suffix}: column 'a' holds string, not numbers"):
-        open_files(folder).read()
-
-
-def test_a_row_that_is_cut_off_is_one_line(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "0.csv").write_text("x,y\n1,2\n3,4\n")
-    (tmp_path / "1.csv").write_text("x,y\n1,2\n3")
-    with pytest.raises(
-        InputValueError, match=r"1\.csv: cannot be read: .*Expected 2 columns, got 1"
-    ):
-        open_files(tmp_path).read()
-    assert capfd.readouterr() == ("", "")
-
-
-class TestAsASingleFile:
-    """A folder of one file gives what the file gives."""
-
-    def same(self, folder: Path, name: str) -> Dataset:
-        there, here = open_samples(folder), open_samples(folder / name)
-        assert isinstance(there, Dataset)
-        assert isinstance(here, Dataset)
-        assert (there.features, there.target) == (here.features, here.target)
-        np.testing.assert_array_equal(there.X, here.X)
-        np.testing.assert_array_equal(there.y, here.y)
-        return there
-
-    def test_what_pandas_adds_is_no_column(self, tmp_path: Path) -> None:
-        index = np.arange(3)
-        table = pa.table({"x": [1.0, 2.0, 3.0], "y": [3.0, 4.0, 6.0], "__index_level_0__": index})
-        pq.write_table(table, tmp_path / "t.parquet")
-        assert self.same(tmp_path, "t.parquet").target == "y"
-
-    @pytest.mark.parametrize(
-        "column",
-        [
-            pa.array([2**53 + 1, 2, 3]),
-            pa.array([1.5, 2.5, 1.5]).dictionary_encode(),
-            pa.array([True, False, True]),
-            pa.array([1.0, 2.0, 3.0]).cast(pa.float16()),
-            pa.array([1, 2, 3]).cast(pa.decimal128(25, 2)),
-        ],
-        ids=lambda column: str(column.type),
-    )
-    def test_columns_of_any_numeric_type(self, tmp_path: Path, column: "pa.Array[Any]") -> None:
-        pq.write_table(pa.table({"x": column, "y": [1.0, 2.0, 3.0]}), tmp_path / "t.parquet")
-        self.same(tmp_path, "t.parquet")
-
-    @pytest.mark.parametrize(
-        "text",
-        [
-            "a, b , y\n1,2,3\n4,5,6\n",
-            "\r\n\r\na,y\r\n1,2\r\n\r\n3,4\r\n",
-            'a,"y"\n1,2\n3,4\n',
-            "a;y\n1.5;2\n3;4\n",
-            "\ufeffa,y\n1,2\n3,4\n",
-        ],
-    )
-    def test_text_of_any_layout(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
-    ) -> None:
-        (tmp_path / "t.csv").write_bytes(text.encode())
-        self.same(tmp_path, "t.csv")
-        monkeypatch.setattr(dask_files, "_TEXT_PART", 5)
-        self.same(tmp_path, "t.csv")
-
-    @pytest.mark.parametrize("content", ["größe,y\n1,2\n".encode("latin-1"), b"a,y\r1,2\r3,4\r"])
-    def test_what_cannot_be_read_is_one_line(self, tmp_path: Path, content: bytes) -> None:
-        (tmp_path / "t.csv").write_bytes(content)
-        for path in (tmp_path, tmp_path / "t.csv"):
-            with pytest.raises(InputValueError, match=r"t\.csv: "):
-                open_samples(path)
-
-
-def test_numbers_stay_numbers_after_a_file_of_true_and_false(tmp_path: Path) -> None:
+def test_columns_may_have_another_type_and_place_in_each_file(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [True, False], "y": [1.0, 2.0]}), tmp_path / "0.parquet")
-    pq.write_table(pa.table({"x": [2.5, 7.0], "y": [1.0, 2.0]}), tmp_path / "1.parquet")
-    assert open_files(tmp_path).read().X.ravel().tolist() == [1.0, 0.0, 2.5, 7.0]
-
-
-@pytest.mark.parametrize("size", [20, 60, 150])
-def test_lines_that_end_within_quotes_are_not_taken_for_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
-) -> None:
-    """Wherever the text is cut: 900,900 is the end of a note, not a row."""
-    monkeypatch.setattr(dask_files, "_TEXT_PART", size)
-    rows = ['1,2,"one"'] * 9 + ['3,4,"two\n900,900,lines"'] + ['1,2,"one"'] * 9
-    (tmp_path / "t.csv").write_text("a,y,note\n" + "\n".join(rows) + "\n")
-    with pytest.raises(InputValueError, match=r"t\.csv: has a line break in quotes, .* as Parquet"):
-        open_files(tmp_path, "y", ["a"]).read()
-    monkeypatch.setattr(dask_files, "_TEXT_PART", 10**6)
-    assert open_files(tmp_path, "y", ["a"]).read().X.max() == 3.0
-
-
-def test_rows_that_are_added_while_files_are_opened_are_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = write(tmp_path / "t", ".csv", parts=1) / "0.csv"
-    opened = folders.open_dataset
-
-    def late(*arguments: Any) -> Any:
-        found = opened(*arguments)
-        with path.open("a") as file:
-            file.write("1,2,3\n")
-        return found
-
-    monkeypatch.setattr(folders, "open_dataset", late)
-    with pytest.raises(InputValueError, match=r"0\.csv: has changed while it was read"):
-        open_files(tmp_path / "t").require_unchanged()
-
-
-def test_links_are_followed_but_not_around(tmp_path: Path) -> None:
-    write(tmp_path / "other", ".parquet", parts=1)
-    folder = write(tmp_path / "t", ".parquet", parts=1)
-    (folder / "2026").symlink_to(tmp_path / "other")
-    (folder / "back").symlink_to(folder)
-    assert len(open_files(folder).paths) == 2
-    (folder / "1.parquet").symlink_to(tmp_path / "nowhere.parquet")
-    with pytest.raises(InputValueError, match=r"1\.parquet: No such file"):
-        open_files(folder)
-
-
-def test_compressed_text_is_refused_not_skipped(tmp_path: Path) -> None:
-    folder = write(tmp_path / "t", ".csv")
-    (folder / "9.csv.gz").write_bytes(gzip.compress(b"a,b,y\n1,2,3\n"))
-    with pytest.raises(InputValueError, match=r"9\.csv\.gz: is compressed; decompress it first"):
-        open_files(folder)
-
-
-def test_rows_are_numbered_without_empty_lines(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dask_files, "_TEXT_PART", 10)
-    lines = [f"{i},1\n\n" for i in range(50)]
-    lines[40] = ",1\n"
-    (tmp_path / "t.csv").write_text("\na,y\n" + "".join(lines))
-    with pytest.raises(InputValueError, match="column 'a', row 41: a value is missing"):
-        open_files(tmp_path).read()
-
-
-GERMAN = Reading(decimal=",", encoding="cp1252", drop_missing=True)
-
-
-def write_german(folder: Path, suffix: str) -> list[list[float]]:
-    """Write two files with a gap in each; return the rows that are whole."""
-    folder.mkdir()
-    for name, sizes, prices, text in (
-        ("0", [1.5, None], [2.0, 3.0], "1,5;2\n?;3\n"),
-        ("1", [2.5, 4.0], [None, 0.25], "2,5;-\n4;0,25\n"),
-    ):
-        path = folder / f"{name}{suffix}"
-        if suffix == ".parquet":
-            pq.write_table(pa.table({"größe": sizes, "preis": prices}), path)
-        else:
-            path.write_text(f"größe;preis\n{text}", encoding="cp1252")
-    return [[1.5, 2.0], [4.0, 0.25]]
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-class TestHowTheyAreRead:
-    def test_commas_encodings_and_gaps(self, tmp_path: Path, suffix: str) -> None:
-        whole = write_german(tmp_path / "t", suffix)
-        files = open_files(tmp_path / "t", reading=GERMAN)
-        assert files.features == ("größe",)
-        np.testing.assert_array_equal(rows_of(files), whole)
-
-    def test_in_parts_as_in_memory(self, tmp_path: Path, suffix: str) -> None:
-        write_german(tmp_path / "t", suffix)
-        (tmp_path / "t" / f"1{suffix}").unlink()
-        path = tmp_path / "t" / f"0{suffix}"
-        whole = open_samples(path, reading=GERMAN._replace(drop_missing=False), in_parts=True)
-        assert isinstance(whole, Files)
-        with pytest.raises(InputValueError, match="column 'größe', row 2: a value is missing"):
-            whole.read()
-
-    def test_what_was_left_out_is_said(self, tmp_path: Path, suffix: str) -> None:
-        write_german(tmp_path / "t", suffix)
-        (said,) = open_files(tmp_path / "t", reading=GERMAN).read().remarks
-        known = "Left out: 2 rows with a missing value."
-        assert said == (
-            known if suffix == ".parquet" else "Rows with a missing value are left out."
-        )
-
-    def test_infinite_values_are_refused_all_the_same(self, tmp_path: Path, suffix: str) -> None:
-        write_german(tmp_path / "t", suffix)
-        table = pa.table({"größe": [None, 1.0, np.inf], "preis": [1.0, 2.0, 3.0]})
-        path = tmp_path / "t" / f"2{suffix}"
-        if suffix == ".parquet":
-            pq.write_table(table, path)
-        else:
-            path.write_text("größe;preis\n?;1\n1;2\ninf;3\n", encoding="cp1252")
-        with pytest.raises(InputValueError, match="column 'größe', row 3: inf is not finite"):
-            open_files(tmp_path / "t", reading=GERMAN).read()
-
-    def test_a_file_without_the_column_is_refused(self, tmp_path: Path, suffix: str) -> None:
-        write_german(tmp_path / "t", suffix)
-        path = tmp_path / "t" / f"2{suffix}"
-        if suffix == ".parquet":
-            pq.write_table(pa.table({"size": [1.0], "preis": [1.0]}), path)
-        else:
-            path.write_text("size;preis\n1;2\n", encoding="cp1252")
-        with pytest.raises(InputValueError, match="'größe': this file has no such column"):
-            open_files(tmp_path / "t", reading=GERMAN).read()
-
-
-def test_parts_of_a_large_text_keep_their_encoding(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Lines that are cut out of a file come with its names, in its encoding."""
-    write_german(tmp_path / "t", ".csv")
-    path = tmp_path / "t" / "0.csv"
-    path.write_text("größe;preis\n" + "1,5;2\n?;3\n" * 50, encoding="cp1252")
-    monkeypatch.setattr(dask_files, "_TEXT_PART", 64)
-    files = open_files(path, reading=GERMAN)
-    assert len(files.partitions.recipes) > 5
-    np.testing.assert_array_equal(rows_of(files), [[1.5, 2.0]] * 50)
-
-
-def test_comments_above_numbers_cost_no_row(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only the first part of a file has them."""
-    path = tmp_path / "t.csv"
-    path.write_text("# made\n# by me\n" + "".join(f"{i},{2 * i}\n" for i in range(40)), "utf-8")
-    monkeypatch.setattr(dask_files, "_TEXT_PART", 20)
-    files = open_files(path)
-    assert len(files.partitions.recipes) > 5
-    np.testing.assert_array_equal(rows_of(files), [[i, 2 * i] for i in range(40)])
-    path.write_text("# made by me\na,b\n1,2\n3,4\n", "utf-8")
-    with pytest.raises(InputValueError, match="has comments above the names"):
-        open_files(path)
-
-
-def test_a_flag_may_be_missing(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"
-    path.write_text("a,y\ntrue,0\nfalse,1\ntrue,2\n-,3\n", "utf-8")
+    pq.write_table(pa.table({"y": [1, 2], "x": [2.5, 7.0]}), tmp_path / "1.parquet")
+    pq.write_table(pa.table({"x": pa.nulls(2), "y": [1.0, 2.0]}), tmp_path / "2.parquet")
     reading = Reading(drop_missing=True)
-    for in_parts in (True, False):
-        found = open_samples(path, in_parts=in_parts, reading=reading)
-        data = found.read() if isinstance(found, Files) else found
-        np.testing.assert_array_equal(data.X[:, 0], [1, 0, 1])
+    files = open_files(tmp_path, "y", reading=reading)
+    assert rows_of(files)[:, 0].tolist() == [1.0, 0.0, 2.5, 7.0]
+    with pytest.raises(InputValueError, match=r"the last column of .* --target names the one"):
+        open_files(tmp_path, reading=reading)
 
 
-def test_rows_are_counted_in_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv"
-    path.write_text("a,y\n,1\n,2\n3,4\ninf,5\n6,7\n", "utf-8")
-    reading = Reading(drop_missing=True)
-    files = open_files(path, reading=reading)
-    with pytest.raises(InputValueError, match="row 4: inf is not finite"):
-        files.read()
-    with pytest.raises(InputValueError, match="row 4: inf is not finite"):
-        open_samples(path, in_parts=False, reading=reading)
+def test_rows_with_gaps_are_left_out_in_every_file(tmp_path: Path) -> None:
+    """In German text, too: what is whole comes in order, and that rows are left out is said."""
+    for name, line in (("0", "1,5;2"), ("1", "2,5;3")):
+        text = f"größe;preis\n{line}\n;4\n3,5;5\n"
+        (tmp_path / f"{name}.csv").write_bytes(text.encode("cp1252"))
+    reading = Reading(decimal=",", encoding="cp1252", drop_missing=True)
+    files = open_files(tmp_path, reading=reading)
+    assert rows_of(files).tolist() == [[1.5, 2.0], [3.5, 5.0], [2.5, 3.0], [3.5, 5.0]]
+    assert files.remarks(4) == ("Rows with a missing value are left out.",)
+    pq.write_table(pa.table({"x": [1.0, None, 3.0], "y": [1, 2, 3]}), tmp_path / "t.parquet")
+    counted = open_files(tmp_path / "t.parquet", reading=reading)
+    assert counted.remarks(2) == ("Left out: 1 row with a missing value.",)

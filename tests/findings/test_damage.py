@@ -19,12 +19,13 @@ from gradrace.bench.findings import pictures, results, schema
 from gradrace.bench.findings.advice import advise
 from gradrace.bench.findings.comparison import compare, drift_warning
 from gradrace.bench.learning import model_file
-from gradrace.bench.learning.prediction import predict, read_model
+from gradrace.bench.learning.prediction import read_model
 from gradrace.bench.machine import facts
 from gradrace.bench.race import run as race
 from gradrace.bench.report import advice, comparison, formats
 from tests.cli.conftest import MODEL
 from tests.conftest import Command
+from tests.files import predicted
 from tests.machine.test_roofline import MACHINE
 from tests.runs import write_run
 
@@ -232,7 +233,7 @@ def test_no_damage_surprises_a_reader_of_models(tmp_path: Path) -> None:
     table.write_text("size,age\n1,2\n")
     for place, name, text in mutants(json.loads(MODEL), model_file.ModelFile):
         damaged.write_text(text, "utf-8")
-        found = outcome(lambda path: predict(read_model(path), table), damaged)
+        found = outcome(lambda path: predicted(read_model(path), table), damaged)
         assert found in (ACCEPTED, REFUSED), (place, name)
 
 

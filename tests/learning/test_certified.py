@@ -11,7 +11,7 @@ from gradrace.backends.interface import Backend
 from gradrace.bench.data.reader import read_table
 from gradrace.bench.data.samples import Dataset
 from gradrace.bench.learning.least_squares import digits, least_squares
-from gradrace.bench.learning.prediction import Model, predict
+from gradrace.bench.learning.prediction import Model
 from gradrace.bench.report.training import remarks
 from tests.certified import CERTIFIED, TABLES, TOO_ILL, digits_reached, fit_certified
 
@@ -106,5 +106,5 @@ class TestPublishedDescent:
         fit = fit_certified(CERTIFIED["houses"], "numba")
         (tmp_path / "house.csv").write_text("bedrooms,size\n3,1650\n")
         model = Model(fit.data.features, "price", fit.w, fit.center, fit.height, fit.w, fit.w)
-        (price,) = predict(model, tmp_path / "house.csv").values
+        (price,) = model.predict(tmp_path / "house.csv")
         assert price == pytest.approx(293081.464335, abs=1e-6)

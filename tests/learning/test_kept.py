@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from gradrace.backends.interface import ClusterError, InputValueError
-from gradrace.bench.data.reader import Files, open_files
+from gradrace.bench.data.reader import Files
 from gradrace.bench.learning.kept import summarize_kept
 from gradrace.bench.learning.summary import Summary, summarize
+from tests.files import open_files
 
 
 @pytest.fixture

@@ -13,8 +13,10 @@ from gradrace import fit
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.data.samples import Dataset, synthetic
 from gradrace.bench.learning.model import save
-from gradrace.bench.learning.prediction import Model, predict, read_model, write_predictions
+from gradrace.bench.learning.prediction import Model, read_model
+from gradrace.bench.learning.prediction_files import predict_table
 from gradrace.bench.learning.training import Fit, train
+from tests.files import predicted
 
 UNFINISHED = pytest.mark.filterwarnings("ignore::gradrace.bench.api.models.UnfinishedWarning")
 
@@ -46,10 +48,10 @@ def write(path: Path, text: str) -> Path:
 class TestPredict:
     def test_by_name_whatever_the_order(self, model: Path, trained: Fit, tmp_path: Path) -> None:
         table = write(tmp_path / "new.csv", "note,age,size\nx,10,8\ny,12,13\n")
-        found = predict(read_model(model), table)
+        found, values = predicted(read_model(model), table)
         expected = np.array([[8.0, 10.0], [13.0, 12.0]]) @ trained.w + trained.b
-        np.testing.assert_allclose(found.values, expected, rtol=1e-12)
-        np.testing.assert_array_equal(found.values, trained.predict([[8, 10], [13, 12]]))
+        np.testing.assert_allclose(values, expected, rtol=1e-12)
+        np.testing.assert_array_equal(values, trained.predict([[8, 10], [13, 12]]))
         assert (found.unused, found.far, found.loss) == (("note",), "", None)
 
     def test_the_training_table_gives_the_training_loss(
@@ -58,18 +60,18 @@ class TestPredict:
         X, y = trained.data.points()
         rows = [f"{a!r},{b!r},{c!r}" for (a, b), c in zip(X.tolist(), y.tolist(), strict=True)]
         table = write(tmp_path / "same.csv", "\n".join(["size,age,price", *rows]))
-        found = predict(read_model(model), table)
+        found, _ = predicted(read_model(model), table)
         assert found.loss == pytest.approx(trained.loss, rel=1e-12)
         assert found.unused == ()
 
     def test_an_unfinished_target_does_not_matter(self, model: Path, tmp_path: Path) -> None:
         table = write(tmp_path / "new.csv", "size,age,price\n10,10,\n11,11,?\n")
-        found = predict(read_model(model), table)
-        assert (len(found.values), found.loss) == (2, None)
+        found, values = predicted(read_model(model), table)
+        assert (len(values), found.loss) == (2, None)
 
     def test_other_units_are_noticed(self, model: Path, tmp_path: Path) -> None:
         table = write(tmp_path / "new.csv", "size,age\n1000,10\n1100,11\n")
-        far = predict(read_model(model), table).far
+        far = predicted(read_model(model), table)[0].far
         assert far.startswith("'size' is 1000 … 1100, in training ")
         assert "age" not in far
 
@@ -77,26 +79,24 @@ class TestPredict:
         area = Model(
             ("area",), "y", np.ones(1), np.zeros(1), 0.0, np.array([35.0]), np.array([197.0])
         )
-        assert predict(area, write(tmp_path / "km2.csv", "area\n0.1\n0.2\n")).far
-        assert not predict(area, write(tmp_path / "m2.csv", "area\n0.1\n80\n")).far
+        assert predicted(area, write(tmp_path / "km2.csv", "area\n0.1\n0.2\n"))[0].far
+        assert not predicted(area, write(tmp_path / "m2.csv", "area\n0.1\n80\n"))[0].far
 
     def test_a_single_row_will_do(self, model: Path, tmp_path: Path) -> None:
-        assert (
-            len(predict(read_model(model), write(tmp_path / "t.csv", "size,age\n1,2\n")).values)
-            == 1
-        )
+        _, values = predicted(read_model(model), write(tmp_path / "t.csv", "size,age\n1,2\n"))
+        assert len(values) == 1
 
     def test_no_rows_give_no_predictions(self, model: Path, tmp_path: Path) -> None:
         table = write(tmp_path / "t.csv", "size,age\n")
-        assert len(predict(read_model(model), table).values) == 0
+        assert len(predicted(read_model(model), table)[1]) == 0
 
     @UNFINISHED
     def test_nameless_columns_go_by_their_number(self, tmp_path: Path) -> None:
         table = write(tmp_path / "t.csv", "1,2,3\n2,1,4\n5,5,9\n3,4,6.5\n")
         result = fit([[1, 2], [2, 1], [5, 5], [3, 4]], [3, 4, 9, 6.5], epochs=50)
         list(save(result, tmp_path))
-        found = predict(read_model(tmp_path / "model.json"), table)
-        np.testing.assert_array_equal(found.values, result.predict(result.data.points()[0]))
+        _, values = predicted(read_model(tmp_path / "model.json"), table)
+        np.testing.assert_array_equal(values, result.predict(result.data.points()[0]))
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -113,33 +113,32 @@ class TestPredict:
         self, model: Path, tmp_path: Path, text: str, message: str
     ) -> None:
         with pytest.raises(InputValueError, match=message):
-            predict(read_model(model), write(tmp_path / "t.csv", text))
+            predicted(read_model(model), write(tmp_path / "t.csv", text))
 
 
 def test_a_prediction_beyond_float64_is_refused(tmp_path: Path) -> None:
     steep = Model(("x",), "y", np.array([4.0]), np.zeros(1), 0.0, np.zeros(1), np.ones(1))
     with pytest.raises(InputValueError, match=r"t.csv: row 2: the prediction is beyond float64"):
-        predict(steep, write(tmp_path / "t.csv", "x\n1\n1e308\n"))
+        predicted(steep, write(tmp_path / "t.csv", "x\n1\n1e308\n"))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".CSV"])
-def test_predictions_are_written(model: Path, tmp_path: Path, suffix: str) -> None:
-    found = predict(read_model(model), write(tmp_path / "t.csv", "size,age\n10,10\n11,12\n"))
-    path = tmp_path / f"out{suffix}"
-    write_predictions(found, path)
+def test_predictions_are_written(model: Path, trained: Fit, tmp_path: Path, suffix: str) -> None:
+    table, path = write(tmp_path / "t.csv", "size,age\n10,10\n11,12\n"), tmp_path / f"out{suffix}"
+    predict_table(read_model(model), table, path)
     if suffix == ".parquet":
         values = pyarrow.parquet.read_table(path).column("predicted").to_numpy()
     else:
         header, *lines = path.read_text().splitlines()
         assert header == "predicted"
         values = np.array([float(line) for line in lines])
-    np.testing.assert_array_equal(values, found.values)
+    np.testing.assert_array_equal(values, trained.predict([[10, 10], [11, 12]]))
 
 
 def test_predictions_need_a_known_ending(model: Path, tmp_path: Path) -> None:
-    found = predict(read_model(model), write(tmp_path / "t.csv", "size,age\n10,10\n"))
+    table = write(tmp_path / "t.csv", "size,age\n10,10\n")
     with pytest.raises(InputValueError, match=r"out.xls: must end in .csv or .parquet"):
-        write_predictions(found, tmp_path / "out.xls")
+        predict_table(read_model(model), table, tmp_path / "out.xls")
 
 
 def drop(key: str) -> Callable[[dict[str, Any]], object]:

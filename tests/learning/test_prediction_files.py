@@ -11,8 +11,8 @@ import pytest
 from gradrace import fit
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.learning.model import save
-from gradrace.bench.learning.prediction import predict, read_model
-from gradrace.bench.learning.prediction_files import predict_files
+from gradrace.bench.learning.prediction import read_model
+from gradrace.bench.learning.prediction_files import predict_table
 
 RNG = np.random.default_rng(4)
 
@@ -43,13 +43,13 @@ def test_are_those_for_each_file(tmp_path: Path, model: Path, suffix: str) -> No
     folder = write(tmp_path / "new", suffix)
     if suffix == ".csv":
         (folder / "b.csv").write_text("note,x2,x1\n")
-    found = predict_files(model, folder, tmp_path / "out")
+    found = predict_table(read_model(model), folder, tmp_path / "out")
     assert (found.rows, found.unused, found.far) == (47, ("note",), "")
     assert [path.name for path in found.files] == [f"{name}{suffix}" for name in "abc"]
     for path in found.files:
         table = pa.csv.read_csv(path) if suffix == ".csv" else pq.read_table(path)
         assert table.column_names == ["predicted"]
-        expected = predict(read_model(model), folder / path.name).values
+        expected = read_model(model).predict(folder / path.name)
         values = table["predicted"].cast(pa.float64()).to_numpy()
         np.testing.assert_allclose(values, expected, rtol=1e-13)
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {suffix}
@@ -59,14 +59,14 @@ def test_for_a_pattern_keep_the_folders(tmp_path: Path, model: Path) -> None:
     for year in ("2025", "2026"):
         (tmp_path / "new" / year).mkdir(parents=True)
         pq.write_table(pa.table({"x1": [1.0], "x2": [2.0]}), tmp_path / "new" / year / "t.parquet")
-    found = predict_files(model, tmp_path / "new" / "*" / "*.parquet", tmp_path / "out")
+    found = predict_table(read_model(model), tmp_path / "new" / "*" / "*.parquet", tmp_path / "out")
     names = [str(path.relative_to(tmp_path / "out")) for path in found.files]
     assert names == ["2025/t.parquet", "2026/t.parquet"]
 
 
 def test_for_a_single_file_go_to_a_file(tmp_path: Path, model: Path) -> None:
     pq.write_table(pa.table({"x1": [1.0, 2.0], "x2": [2.0, 0.0]}), tmp_path / "t.parquet")
-    found = predict_files(model, tmp_path / "t.parquet", tmp_path / "p.csv")
+    found = predict_table(read_model(model), tmp_path / "t.parquet", tmp_path / "p.csv")
     assert found.files == (tmp_path / "p.csv",)
     assert (tmp_path / "p.csv").read_text().splitlines()[0] == "predicted"
     assert len((tmp_path / "p.csv").read_text().splitlines()) == 3
@@ -74,7 +74,7 @@ def test_for_a_single_file_go_to_a_file(tmp_path: Path, model: Path) -> None:
 
 def test_other_units_are_noticed(tmp_path: Path, model: Path) -> None:
     pq.write_table(pa.table({"x1": [1e6], "x2": [2.0]}), tmp_path / "t.parquet")
-    found = predict_files(model, tmp_path / "t.parquet", tmp_path / "p.parquet")
+    found = predict_table(read_model(model), tmp_path / "t.parquet", tmp_path / "p.parquet")
     assert found.far.startswith("'x1' is 1e+06 … 1e+06, in training ")
 
 
@@ -82,14 +82,14 @@ class TestNothingIsHalfWritten:
     def refused(self, tmp_path: Path, model: Path, path: Path, out: Path, message: str) -> None:
         before = sorted(tmp_path.rglob("*"))
         with pytest.raises(InputValueError, match=message):
-            predict_files(model, path, out)
+            predict_table(read_model(model), path, out)
         after = [file for file in sorted(tmp_path.rglob("*")) if file.is_file()]
         assert after == [file for file in before if file.is_file()]
 
     def test_where_a_column_is_missing(self, tmp_path: Path, model: Path) -> None:
         (tmp_path / "new").mkdir()
         pq.write_table(pa.table({"x1": [1.0], "z": [2.0]}), tmp_path / "new" / "t.parquet")
-        message = "new: has no column 'x2', which the model needs; it has x1, z"
+        message = r"t\.parquet: has no column 'x2', which the model needs; it has x1, z"
         self.refused(tmp_path, model, tmp_path / "new", tmp_path / "out", message)
 
     def test_where_a_value_is_missing(self, tmp_path: Path, model: Path) -> None:
@@ -130,11 +130,11 @@ def test_an_empty_line_in_a_single_column_is_a_value(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "a.csv").write_text("x1\n1\n\n3\n")
     with pytest.raises(InputValueError, match="column 'x1', row 2: a value is missing"):
-        predict_files(tmp_path / "model" / "model.json", tmp_path / "new", tmp_path / "out")
+        predict_table(read_model(tmp_path / "model"), tmp_path / "new", tmp_path / "out")
 
 
 def test_blanks_around_names_do_not_matter(tmp_path: Path, model: Path) -> None:
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "a.csv").write_text("z, x2 , x1\n9,2,1\n")
-    found = predict_files(model, tmp_path / "new", tmp_path / "out")
+    found = predict_table(read_model(model), tmp_path / "new", tmp_path / "out")
     assert (found.rows, found.unused) == (1, ("z",))

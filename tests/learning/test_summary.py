@@ -3,6 +3,7 @@
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,19 +18,22 @@ from hypothesis import strategies as st
 
 from gradrace.backends import dask_partitions, dask_reading, dask_tasks
 from gradrace.backends.interface import Floats, InputValueError
-from gradrace.bench.data.reader import Files, open_files
+from gradrace.bench.data.blocks import Use
+from gradrace.bench.data.reader import Files, OnDisk
 from gradrace.bench.data.samples import Dataset, unnamed
 from gradrace.bench.learning.landscape import Landscape
 from gradrace.bench.learning.rates import study
 from gradrace.bench.learning.summary import MOST_POINTS, Summary, summarize
 from gradrace.bench.learning.training import train
 from gradrace.bench.proof.exact_sums import exact_sums
+from tests.files import open_files
 
 
 def in_files(X: Floats, y: Floats, parts: int = 3) -> Files:
     """Samples as though they lay in files; they are read in `parts`."""
     recipes = dask_reading.of_arrays(X, y, parts)
-    return Files("folder", (), "Parquet", unnamed(X.shape[1]), "y", recipes, "dask", ())
+    columns = (*unnamed(X.shape[1]), "y")
+    return Files(OnDisk("folder", ()), Use(columns, "y"), recipes, "dask", ())
 
 
 def in_memory(X: Floats, y: Floats) -> Dataset:
@@ -187,7 +191,7 @@ class TestAnInterruptedPass:
 
 
 def replaced(files: Files, partitions: Any) -> Files:
-    return Files("folder", (), "Parquet", files.features, "y", partitions, "dask", ())
+    return replace(files, partitions=partitions)
 
 
 def assert_same(a: Summary, b: Summary) -> None:
