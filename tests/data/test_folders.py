@@ -238,7 +238,7 @@ class TestWhatIsWrong:
 
     OPENED: ClassVar[dict[str, tuple[Callable[[Path], object], str]]] = {
         "none": (
-            lambda path: [file.unlink() for file in path.iterdir()],
+            lambda path: list(map(Path.unlink, path.iterdir())),
             "has no Parquet, Feather",
         ),
         "mixed": (

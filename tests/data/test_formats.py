@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet as pq
@@ -86,8 +87,9 @@ class TestFormats:
 
     @pytest.fixture(params=FORMATS)
     def table(self, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-        FORMATS[request.param](tmp_path / request.param)
-        return tmp_path / request.param
+        path = tmp_path / str(request.param)
+        FORMATS[request.param](path)
+        return path
 
     def same(self, data: Dataset) -> None:
         assert (data.features, data.target) == (("a", "b"), "c")
@@ -175,7 +177,7 @@ def test_any_type_of_array(dtype: str, tmp_path: Path) -> None:
 
 
 def test_what_is_run_end_encoded_is_decoded(tmp_path: Path) -> None:
-    runs = pa.compute.run_end_encode(pa.array([1.5, 1.5, 2.5]))
+    runs = pc.run_end_encode(pa.array([1.5, 1.5, 2.5]))  # type: ignore[attr-defined]
     with pa.ipc.new_stream(
         str(tmp_path / "t.arrow"), pa.schema([("x", runs.type), ("y", "f8")])
     ) as w:
