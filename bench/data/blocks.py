@@ -1,7 +1,6 @@
 """From the columns of any table to float64, or to an error with file, column, row and remedy."""
 
 import re
-import shlex
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from gradrace.backends.interface import Floats, InputValueError
 
 _SHOWN = 30  # characters of a cell
+_MARKS = "'’\u00a0\u202f"  # of thousands, as the Swiss and the French write them
 _LOOKED_AT = 1_000  # cells of a column of text
 
 
@@ -86,20 +86,24 @@ def is_number(text: str) -> bool:
     return "_" not in text and text.isascii()
 
 
-def is_numeric(values: Any) -> bool:
-    """Whether a column holds numbers, true and false, or nothing."""
+def oddity(values: Any) -> str:
+    """Say what a column holds instead of numbers; empty if it holds them, or nothing."""
     try:
         _floats(values)
-    except _NotNumbersError:
-        return False
-    return True
+    except _NotNumbersError as found:
+        return found.what
+    return ""
 
 
 def without(names: Sequence[str]) -> str:
     """Return the option that leaves these columns out, ready to be pasted."""
     if any("," in name for name in names):
-        return " ".join(f"--exclude {shlex.quote(name)}" for name in names)
-    return f"--exclude {shlex.quote(','.join(names))}"
+        return " ".join(f"--exclude {_quoted(name)}" for name in names)
+    return f"--exclude {_quoted(','.join(names))}"
+
+
+def _quoted(text: str) -> str:
+    return text if re.fullmatch(r"[\w.,-]*\w", text) else "'" + text.replace("'", "'\"'\"'") + "'"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -116,6 +120,8 @@ def _floats(values: Any) -> Any:
     """
     if not hasattr(values, "dtype"):  # an array of Arrow
         return _of_arrow(values)
+    if isinstance(values, np.ma.MaskedArray):
+        return np.ma.filled(values.astype(np.float64), np.nan)
     dtype = values.dtype
     kind = getattr(dtype, "kind", "O")
     if hasattr(dtype, "pyarrow_dtype"):
@@ -123,7 +129,7 @@ def _floats(values: Any) -> Any:
 
         return _of_arrow(pa.array(values.array))
     if hasattr(dtype, "categories"):
-        if not is_numeric(dtype.categories.to_series()):
+        if oddity(dtype.categories.to_series()):
             raise _NotNumbersError("text", values.astype(object).tolist())
         return values.astype(object).astype(float).to_numpy()
     if kind in "biuf":
@@ -151,7 +157,7 @@ def _of_arrow(values: Any) -> Any:
     if pa.types.is_run_end_encoded(kind):
         return _of_arrow(pc.run_end_decode(values))  # type: ignore[attr-defined]
     if pa.types.is_dictionary(kind):
-        if is_numeric(pa.array([], kind.value_type)):
+        if not oddity(pa.array([], kind.value_type)):
             return _of_arrow(values.cast(kind.value_type))
         raise _NotNumbersError("text", values.slice(0, _LOOKED_AT).to_pylist())
     if any(
@@ -175,7 +181,7 @@ def _of_objects(cells: Sequence[Any]) -> Floats:
     """Return objects as numbers: those of Python, NumPy, `decimal` and `fractions`."""
     found = np.empty(len(cells))
     for i, cell in enumerate(cells):
-        if cell is None or cell != cell or type(cell).__name__ in ("NAType", "NaTType"):
+        if cell is None or type(cell).__name__ in ("NAType", "NaTType") or cell != cell:
             found[i] = np.nan
         elif isinstance(cell, str):
             raise _NotNumbersError("text", cells)
@@ -229,7 +235,9 @@ def _complaint(odd: dict[str, _NotNumbersError], use: Use, before: int) -> str:
 def _strays(cells: Sequence[Any], before: int) -> list[tuple[int, str]]:
     """Return the first text of a column, with its row, if most other cells are numbers."""
     odd = [(before + i, cell) for i, cell in enumerate(cells, 1) if isinstance(cell, str)]
-    numbers = sum(not isinstance(cell, str) and cell is not None and cell == cell for cell in cells)
+    empty = ("NoneType", "NAType", "NaTType")
+    others = (cell for cell in cells if not isinstance(cell, str))
+    numbers = sum(type(cell).__name__ not in empty and cell == cell for cell in others)
     like = sum(_hint(text) is not None for _, text in odd)
     return odd[:1] if len(odd) - like <= numbers + like else []
 
@@ -237,24 +245,25 @@ def _strays(cells: Sequence[Any], before: int) -> list[tuple[int, str]]:
 def _hint(text: str) -> str | None:
     """Say which option reads a number with commas or dots, if it is one."""
     digits = text.strip().lstrip("+-")
-    for thousands, decimal in ((",", r"\."), (r"\.", ","), (" ", "[.,]"), ("'", r"\.")):
-        whole = re.fullmatch(rf"\d{{1,3}}({thousands}\d{{3}})+({decimal}\d+)?", digits)
-        if whole and (whole[2] or thousands != r"\." or digits.count(".") > 1):
-            mark = thousands.lstrip("\\")
-            option = f"--thousands {shlex.quote(mark) if mark != ',' else mark}"
-            if mark == "," and not whole[2]:
-                return f" has a comma: {option} if it separates thousands, --decimal , if decimals"
-            return f" has separators of thousands: {option}" + " --decimal ," * (
-                "," in digits and mark != ","
-            )
+    for mark, decimal in ((",", r"\."), (".", ","), (" ", "[.,]"), *((m, "[.,]") for m in _MARKS)):
+        whole = re.fullmatch(rf"\d{{1,3}}({re.escape(mark)}\d{{3}})+({decimal}\d+)?", digits)
+        if not whole or (mark == "." and is_number(digits)):
+            continue
+        if mark == "," and not whole[2] and digits.count(",") == 1:
+            return " has a comma: --thousands , if it separates thousands, --decimal , if decimals"
+        point = " --decimal ," * (mark == "." or "," in (whole[2] or ""))
+        return f" has separators of thousands: --thousands {_quoted(mark) if mark != ',' else mark}{point}"
     if re.fullmatch(r"\d+,\d+([eE][+-]?\d+)?", digits):
         return " has a comma; if it is the decimal point: --decimal ,"
+    if is_number(digits):  # and yet no number: the decimal point is a comma
+        return " has a dot: --thousands . if it separates thousands"
     return None
 
 
 def _example(found: _NotNumbersError) -> str:
     """Name what a column holds, with an example of text."""
-    text = next((cell for cell in found.cells if isinstance(cell, str)), "")
+    texts = [cell for cell in found.cells if isinstance(cell, str)]
+    text = next((text for text in texts if not is_number(text)), texts[0] if texts else "")
     if not text:
         return found.what
     is_date = re.match(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", text)

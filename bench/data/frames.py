@@ -1,6 +1,7 @@
 """Tables in memory: frames of pandas, Polars and pyarrow, dictionaries, arrays; NPZ and NPY."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ import psutil
 
 from gradrace.backends.interface import InputTypeError, InputValueError, check_samples
 from gradrace.bench.data.arrow_files import index_of, table_columns
-from gradrace.bench.data.blocks import is_numeric
+from gradrace.bench.data.blocks import oddity
 from gradrace.bench.data.samples import Dataset, unnamed
 from gradrace.bench.data.sources import PLAIN, Reading, Source, readable, seekable
-from gradrace.bench.data.table import Columns, File, Table, require_distinct
+from gradrace.bench.data.table import Columns, File, Table
 
 _ROWS = 2**16  # that are converted at once
 
@@ -57,7 +58,12 @@ def samples_of(
         if target is not None or features or exclude:
             raise InputValueError("target, features and exclude: name columns, but X is an array")
         X = dense(X)
-        X, y = check_samples(*(_complete(X, y) if reading.drop_missing else (X, y)))
+        if reading.drop_missing and np.ndim(X) == 2 and np.ndim(y) == 1:
+            X = np.ma.asanyarray(X)
+            table = Table("the samples", (_matrix("the samples", X),), reading)
+            beside = _beside(table, "y", y)
+            return beside.samples(beside.use("y"))
+        X, y = check_samples(X, y)
         return Dataset("the samples", unnamed(X.shape[1]), "y", X, y, headless=True)
     table = table_of(X, reading)
     names, left = (tuple(map(str, words)) for words in (features, exclude))
@@ -101,22 +107,6 @@ def require_same_index(X: Any, y: Any) -> None:
             )
 
 
-def _complete(X: Any, y: Any) -> tuple[Any, Any]:
-    """Return the rows of X (n, d) and y (n,) without NaN; unusable arrays are left for a check."""
-    X, y = _unmasked(X), _unmasked(y)
-    if X.ndim != 2 or y.shape != (len(X),) or not {X.dtype.kind, y.dtype.kind} <= set("biuf"):
-        return X, y
-    whole = ~(np.isnan(X).any(axis=1) | np.isnan(y))
-    return X[whole], y[whole]
-
-
-def _unmasked(values: Any) -> Any:
-    """Return an array, in which what was masked is NaN."""
-    if isinstance(values, np.ma.MaskedArray):
-        return np.ma.filled(values.astype(np.float64), np.nan)
-    return np.asarray(values)
-
-
 def dense(X: Any) -> Any:
     """Return a sparse matrix or frame as a dense one; anything else as it is.
 
@@ -141,7 +131,6 @@ def table_of(data: Any, reading: Reading = PLAIN) -> Table:
 
     Raises:
         InputTypeError: it has no columns with names.
-        InputValueError: two columns have the same name.
 
     """
     name = "the table"
@@ -170,7 +159,6 @@ def table_of(data: Any, reading: Reading = PLAIN) -> Table:
             return table_of(data.to_dict(as_series=False), reading)
         index, columns = index_of(table.schema), partial(table_columns, table)
         file = File(name, tuple(table.column_names), columns, (table.num_rows,), index=index)
-    require_distinct(file)
     return Table(name, (file,), reading)
 
 
@@ -213,6 +201,12 @@ def _slices(
         yield [v.iloc[rows] if hasattr(v, "iloc") else v[rows] for v in found.values()]
 
 
+def _matrix(name: str, array: Any, **others: Any) -> File:
+    """Return the columns of a matrix (n, d), called x1, x2, …, and others."""
+    columns = dict(zip(unnamed(array.shape[1]), array.T, strict=True))
+    return in_memory(name, columns | others, headless=True)
+
+
 def _beside(table: Table, name: str, y: Any) -> Table:
     """Return a table with one more column."""
     (file,) = table.files
@@ -221,15 +215,15 @@ def _beside(table: Table, name: str, y: Any) -> Table:
     if np.ndim(y) != 1:
         check_samples([[0.0]], np.zeros(np.shape(y)))  # says what is wrong
     y = _array(y)
-    if not is_numeric(y):
-        raise InputTypeError(f"y: needs real numbers, got {getattr(y, 'dtype', None) or y.type}")
+    if odd := oddity(y):
+        raise InputTypeError(f"y: needs real numbers, got {odd}")
     if len(y) != sum(file.groups):
         raise InputValueError(
             f"y: needs one value per row of X, {sum(file.groups):,}, got {len(y):,}"
         )
     labels = (*file.labels, name)
     columns: Columns = partial(_with_column, file.columns, len(file.labels), y)
-    both = File(file.name, labels, columns, file.groups, index=file.index)
+    both = replace(file, labels=labels, columns=columns)
     return Table(table.name, (both,), table.reading)
 
 
@@ -259,8 +253,7 @@ def npy_file(source: Source) -> File:
         return in_memory(source.name, {name: array[name] for name in array.dtype.names})
     if array.ndim != 2:
         raise InputValueError(f"{source.name}: needs shape (n, columns), got {array.shape}")
-    columns = dict(zip(unnamed(array.shape[1]), array.T, strict=True))
-    return in_memory(source.name, columns, headless=True)
+    return _matrix(source.name, array)
 
 
 def npz_file(source: Source) -> File:
@@ -274,9 +267,7 @@ def npz_file(source: Source) -> File:
     with readable(source.name, "NPZ"), np.load(seekable(content)) as file:
         names = list(file.files)
         if set(names) <= {"X", "y"} and "X" in names and (X := file["X"]).ndim == 2:
-            others = {"y": file["y"]} if "y" in names else {}
-            matrix = dict(zip(unnamed(X.shape[1]), X.T, strict=True))
-            return in_memory(source.name, matrix | others, headless=True)
+            return _matrix(source.name, X, **({"y": file["y"]} if "y" in names else {}))
         shapes = {name: _shape(file, name) for name in names}
     if len({shape for shape in shapes.values() if shape is not None}) > 1 or any(
         shape is not None and len(shape) != 1 for shape in shapes.values()

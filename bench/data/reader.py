@@ -1,9 +1,11 @@
 """Open a table, wherever it is: one way in for a file, a folder, a pattern, a pipe."""
 
+import glob
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -17,40 +19,20 @@ from gradrace.bench.data import arrow_files, frames, sources, text
 from gradrace.bench.data.blocks import Use
 from gradrace.bench.data.samples import Dataset
 from gradrace.bench.data.sources import PLAIN, Reading, Source
-from gradrace.bench.data.table import File, Table, left_out, require_distinct, samples_in
+from gradrace.bench.data.table import File, Table, left_out, samples_in
 
-KINDS = ("Parquet", "Feather", "text")
-"""What is read in parts"""
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
-@dataclass(frozen=True)
-class OnDisk(Table):
-    """A table in files."""
-
-    paths: tuple[Path, ...] = ()
-    kind: str = ""
-
-    @property
-    def in_parts(self) -> bool:
-        """Whether it can be read in parts."""
-        return bool(self.paths) and self.kind in KINDS
-
-    def memory(self, use: Use) -> int:
-        """Return about how many bytes the columns used take as float64."""
-        rows = self.rows or sum(file.estimate or sum(file.groups) for file in self.files)
-        return int(rows * len(use.columns) * 8)
-
-
-def open_table(path: str | Path, reading: Reading = PLAIN) -> OnDisk:
+def open_table(path: str | Path, reading: Reading = PLAIN) -> Table:
     """Find out what a path stands for, and the columns of the table that lies there.
 
     A folder stands for all Parquet, Feather or CSV files in it and below, in the order of their
     names, and a folder called year=2020 for a column year. The path `-` is standard input.
 
     Raises:
-        InputValueError: there is no such file, it is malformed or of an unknown kind, the files
-            differ in kind, or two columns have the same name.
+        InputValueError: there is no such file, it is malformed or of an unknown kind, or the files
+            differ in kind.
 
     """
     reading, path = reading.checked(), _local(path)
@@ -58,14 +40,16 @@ def open_table(path: str | Path, reading: Reading = PLAIN) -> OnDisk:
         source = sources.source_of(path)
         kind, only = _opened(source, reading)
         on_disk = source.content is None
-        return OnDisk(source.name, (only,), reading, (path,) if on_disk else (), kind)
+        return Table(source.name, (only,), reading, (path,) if on_disk else (), kind)
     paths = sources.files_of(path)
-    opened = [_opened(_source(file), reading) for file in paths]
+    fixed = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
+    root = path if path.is_dir() else fixed
+    opened = [_opened(_source(f), reading, f.relative_to(root).parent.parts) for f in paths]
     for file, (kind, _) in zip(paths, opened, strict=True):
         if kind != opened[0][0]:
             mixed = f"{paths[0]} is {opened[0][0]}, {file} is {kind}"
             raise InputValueError(f"{path}: mixes kinds: {mixed}")
-    return OnDisk(str(path), tuple(f for _, f in opened), reading, paths, opened[0][0])
+    return Table(str(path), tuple(f for _, f in opened), reading, paths, opened[0][0])
 
 
 def _local(path: str | Path) -> Path:
@@ -80,8 +64,8 @@ def _source(path: Path) -> Source:
     return sources.source_of(path)
 
 
-def _opened(source: Source, reading: Reading) -> tuple[str, File]:
-    """Return the kind of a source, and its columns."""
+def _opened(source: Source, reading: Reading, below: Sequence[str] = ()) -> tuple[str, File]:
+    """Return the kind of a source, and its columns; a file is in folders `below` the table's."""
     kind = sources.kind_of(source, reading.encoding)
     openers: dict[str, Callable[[Source], File]] = {
         "text": partial(text.text_file, reading=reading),
@@ -94,9 +78,9 @@ def _opened(source: Source, reading: Reading) -> tuple[str, File]:
     file = openers[kind](source)
     folders = [part.split("=", 1) for part in Path(source.name).parent.parts if "=" in part]
     values = ((key, None if value == _NULL else unquote(value)) for key, value in folders)
-    file = replace(file, folders=tuple((key, v) for key, v in values if key.isidentifier()))
-    require_distinct(file)
-    return kind, file
+    named = tuple((key, value) for key, value in values if key.isidentifier())
+    above = dict(named).keys() - {part.partition("=")[0] for part in below}
+    return kind, replace(file, folders=named, index=(*file.index, *above))
 
 
 def _excel_file(source: Source, reading: Reading) -> File:
@@ -158,14 +142,14 @@ def columns_of(data: Any, names: Sequence[str]) -> Any:
         frames.require_no_series(data)
         return frames.dense(data)  # its caller checks what this is
     blocks = [block for block, _ in table.blocks(table.needed(names, "the model"))]
-    return np.concatenate(blocks or [np.empty((0, len(names)))])
+    return np.ascontiguousarray(np.concatenate(blocks or [np.empty((0, len(names)))]))
 
 
 @dataclass(frozen=True)
 class Files:
     """Samples that lie in files, which are read in parts."""
 
-    table: OnDisk
+    table: Table
     use: Use
     partitions: Any
     """The recipes by which the backend for large data reads them"""
@@ -250,19 +234,19 @@ def open_samples(
     if in_parts is False:
         raise InputValueError(f"{too_large(table, use)}; --backend {backend} reads them in parts")
     backends.require(backend)
-    next(iter(Table.blocks(table, use._replace(drop_missing=True))), None)  # is it of numbers?
+    next(table.blocks(use._replace(drop_missing=True)), None)  # is it of numbers?
     large: Any = backends.load(backend)
-    read = partial(samples_in, use, table.files)
+    read = partial(samples_in, use, [file.chosen(use.columns) for file in table.files])
     partitions = large.Partitions(read, table.parts(use), len(use.columns) - 1)
     return Files(table, use, partitions, backend, state or sources.state_of(table.paths))
 
 
-def fits(table: OnDisk, use: Use) -> bool:
+def fits(table: Table, use: Use) -> bool:
     """Whether the columns used take at most half of the memory that is free."""
     return table.memory(use) <= free_memory() // 2
 
 
-def too_large(table: OnDisk, use: Use) -> str:
+def too_large(table: Table, use: Use) -> str:
     """Say that the columns used do not fit in memory."""
     needed, free = (
         f"{size / 1e9:,.0f} GB" if size >= 1e11 else f"{size / 1e9:.3g} GB"

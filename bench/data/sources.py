@@ -76,14 +76,13 @@ class Reading(NamedTuple):
         """
         if self.decimal not in (".", ","):
             raise InputValueError(f"--decimal: must be . or a comma, got {self.decimal!r}")
-        if len(self.thousands) > 1 or self.thousands == self.decimal:
-            what = f"one character other than the decimal point {self.decimal}"
+        if len(self.thousands) > 1 or self.thousands in (self.decimal, "+", "-", *"0123456789"):
+            what = f"one character, but no digit, sign or the decimal point {self.decimal}"
             raise InputValueError(f"--thousands: must be {what}, got {self.thousands!r}")
         delimiter = {"\\t": "\t", "tab": "\t", " ": r"\s+"}.get(self.delimiter, self.delimiter)
-        if len(delimiter) > 1 and delimiter != r"\s+":
-            raise InputValueError(
-                f"--delimiter: must be one character, \\t for a tab, got {self.delimiter!r}"
-            )
+        if delimiter != r"\s+" and (len(delimiter.encode()) > 1 or delimiter in ('"', "\n")):
+            what = "one ASCII character, \\t for a tab"
+            raise InputValueError(f"--delimiter: must be {what}, got {self.delimiter!r}")
         try:
             codecs.lookup(self.encoding)
         except LookupError:
@@ -168,7 +167,7 @@ def source_of(path: Path) -> Source:
     packed = next((kind for magic, kind in _PACKED.items() if start.startswith(magic)), "")
     if start.startswith(_ZIP):
         packed = _table_in(path)
-    return Source(str(path), path, packed)
+    return Source(str(path), path.absolute(), packed)  # a worker may be in another folder
 
 
 def _table_in(path: Path) -> str:

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from gradrace.bench.data.sources import PLAIN, Reading
 
 _PART = 2**24  # values of the columns used in a part of a file, 128 MB; more if there
 _MOST_PARTS = 2**16  # would be more parts than this
-_INDEX = re.compile(r"__index_level_\d+__|Unnamed: \d+(\.\d+)*|__null_dask_index__")
+_INDEX = re.compile(r"__index_level_\d+__|Unnamed: 0(\.\d+)*|__null_dask_index__")
 
 Columns = Callable[[Sequence[int] | None, Sequence[int]], Iterator[list[Any]]]
 """Yields the columns at some places, of some groups of rows or of all, batch by batch."""
@@ -24,6 +25,18 @@ Columns = Callable[[Sequence[int] | None, Sequence[int]], Iterator[list[Any]]]
 
 Part = tuple[tuple[int, ...] | None, int, int | None]
 """Some rows of a file: its groups, or all if None; the rows before them; how many, if known."""
+
+
+class Chosen(NamedTuple):
+    """The columns of a file that are used, without what else is known of it."""
+
+    name: str
+    """Of the file, for messages"""
+    columns: Columns
+    places: tuple[int, ...]
+    """Of those that are in the file itself"""
+    folders: dict[str, str | None]
+    """The values of those that are not"""
 
 
 @dataclass(frozen=True)
@@ -52,16 +65,37 @@ class File:
 
     @cached_property
     def unused(self) -> tuple[str, ...]:
-        """The columns that are used only if they are named: they number or name the rows."""
+        """The columns that are used only if they are named, as those that number the rows."""
         index = {label.strip() for label in self.index}
-        return tuple(name for name in self.names if name in index or _INDEX.fullmatch(name))
+        own = [name for name in self.names if name in index or _INDEX.fullmatch(name)]
+        return (*own, *(name for name, _ in self.folders if name in index and name not in own))
 
     @cached_property
     def offered(self) -> tuple[str, ...]:
         """The names of the columns to train on, those of the folders last."""
         left = {"", *self.unused}
         own = [name for name in self.names if name not in left]
-        return (*own, *(name for name, _ in self.folders if name not in own))
+        return (*own, *(name for name, _ in self.folders if name not in {*own, *left}))
+
+    def require_once(self, columns: Sequence[str]) -> None:
+        """Make sure that none of these columns is there twice.
+
+        Raises:
+            InputValueError: one is.
+
+        """
+        if len(set(self.names)) == len(self.names):
+            return
+        counts = Counter(self.names)
+        if twice := [name for name in columns if counts[name] > 1]:
+            raise InputValueError(f"{self.name}: has more than one column {twice[0]!r}")
+
+    def chosen(self, columns: Sequence[str]) -> Chosen:
+        """Return where these columns are."""
+        places = {name: place for place, name in enumerate(self.names)}
+        folders = {name: value for name, value in self.folders if name in set(columns) - {*places}}
+        own = tuple(places[name] for name in columns if name not in folders)
+        return Chosen(self.name, self.columns, own or (0,), folders)
 
     def parts(self, most: int) -> Iterator[Part]:
         """Yield the file in parts of at least `most` rows, as far as its groups allow."""
@@ -86,6 +120,19 @@ class Table:
     """As the user calls it"""
     files: tuple[File, ...]
     reading: Reading = PLAIN
+    paths: tuple[Path, ...] = ()
+    """Of the files; none if it comes from a pipe, or is in memory"""
+    kind: str = ""
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether it can be read in parts."""
+        return bool(self.paths) and self.kind in ("Parquet", "Feather", "text")
+
+    def memory(self, use: Use) -> int:
+        """Return about how many bytes the columns used take as float64."""
+        rows = sum(sum(file.groups) if file.groups else file.estimate for file in self.files)
+        return int(rows * len(use.columns) * 8)
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -106,7 +153,12 @@ class Table:
     def remarks(self, use: Use) -> tuple[str, ...]:
         """Say what is assumed about the columns, and which ones are not used."""
         said = [remark for file in self.files for remark in file.remarks]
-        unused = [name for file in self.files for name in file.unused if name not in use.columns]
+        unused = [
+            name
+            for file in self.files
+            for name in file.unused
+            if name in file.names and name not in use.columns
+        ]
         if unused:
             own = [repr(name) for name in dict.fromkeys(unused) if not name.startswith("__")]
             names = f"{listed(own)}, {'indexes' if len(own) > 1 else 'an index'} of the rows"
@@ -132,10 +184,11 @@ class Table:
         """
         known = dict.fromkeys((*self.offered, *(n for file in self.files for n in file.unused)))
         left = _split(known, exclude)
-        require_columns(self.name, known, left)
-        offered = [name for name in self.offered if name not in left]
-        chosen = [name for name in _split(known, features) if name not in left]
-        require_columns(self.name, known, chosen)
+        chosen = _split(known, features)
+        require_columns(self.name, known, [*left, *chosen])
+        if both := [name for name in (*chosen, target) if name in left]:
+            raise InputValueError(f"{self.name}: {both[0]!r} is excluded, so it cannot be used")
+        offered = [name for name in self.offered if name not in set(left)]
         by_default = target is None
         if target is None:
             self._require_same(chosen or offered, explained=not chosen)
@@ -178,6 +231,7 @@ class Table:
 
         """
         for file in self.files:
+            file.require_once(columns)
             missing = [name for name in columns if name not in {*file.offered, *file.unused}]
             if missing:
                 raise InputValueError(
@@ -189,6 +243,7 @@ class Table:
     def _require_same(self, columns: Sequence[str], *, explained: bool) -> None:
         """Make sure that every file has these columns; `explained` if they are not asked for."""
         for file in self.files:
+            file.require_once(columns)
             has = {*file.offered, *file.unused}
             for column in columns:
                 if column in has:
@@ -210,7 +265,7 @@ class Table:
     def blocks(self, use: Use) -> Iterator[tuple[Floats, int]]:
         """Yield these columns block by block, as `blocks`."""
         for i, groups, before, rows in self.parts(use):
-            yield from blocks(use, self.files[i], groups, before, rows)
+            yield from blocks(use, self.files[i].chosen(use.columns), groups, before, rows)
 
     def _too_few(self, n: int, use: Use) -> InputValueError:
         """Say that there are too few rows, and which values are missing in those left out."""
@@ -264,7 +319,7 @@ class GapError(InputValueError):
 
 
 def blocks(
-    use: Use, file: File, groups: tuple[int, ...] | None, before: int, rows: int | None
+    use: Use, file: Chosen, groups: tuple[int, ...] | None, before: int, rows: int | None
 ) -> Iterator[tuple[Floats, int]]:
     """Yield the columns of a part as float64, block by block, each with its number of rows there.
 
@@ -275,14 +330,12 @@ def blocks(
             column does not hold numbers, or misses a value. The message names file, column and row.
 
     """
-    folders = {name: value for name, value in file.folders if name not in file.names}
-    own = [name for name in use.columns if name not in folders] or [file.names[0]]
-    places = {name: place for place, name in enumerate(file.names)}
+    own = [name for name in use.columns if name not in file.folders]
     gaps, done = _Gaps(use), 0
-    for found in file.columns(groups, [places[name] for name in own]):
+    for found in file.columns(groups, file.places):
         n = len(found[0])
-        given = dict(zip(own, found, strict=True))
-        given |= {name: _repeated(value, n) for name, value in folders.items()}
+        given = dict(zip(own, found, strict=False))  # all may be of folders
+        given |= {name: _repeated(value, n) for name, value in file.folders.items()}
         block, missing = block_of(
             file.name, [given[name] for name in use.columns], use, before + done
         )
@@ -299,7 +352,7 @@ def blocks(
         raise InputValueError(f"{file.name}: has {done:,} rows where its metadata say {rows:,}")
 
 
-def samples_in(use: Use, files: Sequence[File], i: int, *part: Any) -> Iterator[Samples]:
+def samples_in(use: Use, files: Sequence[Chosen], i: int, *part: Any) -> Iterator[Samples]:
     """Yield the samples of a part of a file, batch by batch."""
     for block, _ in blocks(use, files[i], *part):
         yield block[:, :-1], block[:, -1]
@@ -357,13 +410,6 @@ def require_columns(table: str, names: Collection[str], wanted: Sequence[str]) -
     if missing:
         listing = listed([name for name in names if not name.startswith("__index_level_")])
         raise InputValueError(f"{table}: has no column {missing[0][:100]!r}; it has {listing}")
-
-
-def require_distinct(file: File) -> None:
-    """Make sure that no two columns of a file have the same name."""
-    name, count = Counter(filter(None, file.names)).most_common(1)[0] if file.offered else ("", 0)
-    if count > 1:
-        raise InputValueError(f"{file.name}: has more than one column {name!r}")
 
 
 def _split(names: Collection[str], words: Sequence[str]) -> list[str]:

@@ -17,9 +17,9 @@ from gradrace import backends
 from gradrace.backends.interface import Floats, InputValueError
 from gradrace.bench.data.blocks import Use
 from gradrace.bench.data.files import arrow_table, replacing, writable_file, writable_folder
-from gradrace.bench.data.reader import OnDisk, open_table
+from gradrace.bench.data.reader import open_table
 from gradrace.bench.data.sources import PLAIN, Reading, several
-from gradrace.bench.data.table import File, blocks
+from gradrace.bench.data.table import Chosen, Table, blocks
 from gradrace.bench.learning.prediction import Model, far_columns
 from gradrace.bench.machine.progress import Progress, silent
 
@@ -71,8 +71,9 @@ def predict_table(
     use = model.use(table)
     targets = _targets(table, Path(path), out)
     each = partial(_write, replacing, model.w, model.center, model.height, use)
-    recipes = [(str(target), i) for i, target in enumerate(targets)]
-    read = partial(_with_target, use, table.files)
+    rows = [sum(file.groups) if file.groups else None for file in table.files]
+    recipes = list(zip(map(str, targets), range(len(targets)), rows, strict=True))
+    read = partial(_with_target, use, [file.chosen(use.columns) for file in table.files])
     if len(recipes) == 1 and not cluster:
         found = each(read(*recipes[0]))
     else:
@@ -110,7 +111,7 @@ def _over(
     return result
 
 
-def _targets(table: OnDisk, path: Path, out: Path) -> tuple[Path, ...]:
+def _targets(table: Table, path: Path, out: Path) -> tuple[Path, ...]:
     """Return where the predictions for each file go."""
     if not several(path):
         targets: tuple[Path, ...] = (out,)
@@ -164,9 +165,8 @@ class _Found(NamedTuple):
 
 
 def _with_target(
-    use: Use, files: Sequence[File], target: str, i: int
+    use: Use, files: Sequence[Chosen], target: str, i: int, rows: int | None
 ) -> tuple[str, str, Iterator[tuple[Floats, int]]]:
-    rows = sum(files[i].groups) if files[i].groups else None
     return target, files[i].name, blocks(use, files[i], None, 0, rows)
 
 
@@ -183,7 +183,7 @@ def _write(
     schema = pa.schema([("predicted", pa.float64())])
     rows, squares, low, high = 0, 0.0, np.full(len(w), np.inf), np.full(len(w), -np.inf)
     with replace(Path(target)) as temporary, temporary.open("wb") as file:
-        if target.endswith(".csv"):
+        if target.lower().endswith(".csv"):
             file.write(b"predicted\n")  # pyarrow would put it in quotes
             no_header = pyarrow.csv.WriteOptions(include_header=False)
             writer: Any = pyarrow.csv.CSVWriter(file, schema, write_options=no_header)
@@ -191,14 +191,14 @@ def _write(
             writer = pyarrow.parquet.ParquetWriter(file, schema)
         with writer:
             for block, _ in batches:
-                X = block[:, : len(w)]
+                X = np.ascontiguousarray(block[:, : len(w)])  # as where it is in memory
                 with np.errstate(over="ignore", invalid="ignore"):
                     values = (X - center) @ w + height
                     if use.optional:
                         squares += float(np.sum((values - block[:, -1]) ** 2))
                 if not np.isfinite(values).all():
                     row = rows + int(np.argmin(np.isfinite(values))) + 1
-                    raise ValueError(f"{name}: row {row:,}: the prediction is beyond float64")
+                    raise InputValueError(f"{name}: row {row:,}: the prediction is beyond float64")
                 writer.write_table(arrow_table({"predicted": values}))
                 rows += len(values)
                 if len(X):

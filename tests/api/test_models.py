@@ -50,7 +50,7 @@ class TestColumns:
         turned = {"age": COLUMNS["age"], "id": [1.0] * 5, "size": COLUMNS["size"]}
         straight = np.column_stack([COLUMNS["size"], COLUMNS["age"]])
         np.testing.assert_array_equal(model.predict(table(turned)), model.predict(straight))
-        with pytest.raises(InputValueError, match="has no column 'size'; it has age"):
+        with pytest.raises(InputValueError, match="has no column 'size', which the model"):
             model.predict(table({"age": [1.0]}))
 
     def test_a_target_beside_the_features(self) -> None:
@@ -125,25 +125,28 @@ class TestColumns:
             ([[1.0], [2.0]], None, InputTypeError, "y: is missing"),
             (COLUMNS, "price", InputTypeError, "target='price' names a column"),
             ([[1.0], [2.0]], [[1.0], [2.0]], InputValueError, r"np.ravel\(y\)"),
-            (COLUMNS, pd.DataFrame({"y": [1.0] * 5}), InputValueError, r"np.ravel\(y\)"),
-            (COLUMNS, list("abcde"), InputTypeError, "y: needs real numbers, got string"),
+            (COLUMNS, list("abcde"), InputTypeError, "y: needs real numbers, got text"),
             (COLUMNS, [1.0], InputValueError, "y: needs one value per row of X, 5, got 1"),
             (pd.Series([1.0, 2]), [1.0, 2], InputTypeError, r"is a Series.*X\.to_frame\(\)"),
             (pl.LazyFrame(COLUMNS), None, InputTypeError, r"is a LazyFrame; X\.collect\(\)"),
             ({"a": [1.0, 2], "y": [1.0]}, None, InputValueError, "unequal numbers of rows: 'a' 2"),
             ({"a": 1.0, "y": 2.0}, None, InputTypeError, "column 'a' needs a list, got 1.0"),
             ({"a": ["1", "?"], "y": [1, 2]}, None, InputValueError, r"such as '\?'"),
-            ({"a": [1, 2], "y": ["u", "v"]}, None, InputValueError, "not numbers$"),
+            (
+                {"a": [1, 2], "y": ["u", "v"]},
+                None,
+                InputValueError,
+                "numbers; target names another$",
+            ),
             ("", None, InputValueError, "X: needs the name of a file"),
-            ({"a": ["x", 1], "y": [1, 2]}, None, InputTypeError, "column 'a' cannot be read"),
-            ({"a": [2**70, 1], "y": [1, 2]}, None, InputTypeError, "column 'a' cannot be read"),
+            ({"a": ["x", 1], "y": [1, 2]}, None, InputValueError, "column 'a' holds text such as"),
             (
                 pl.DataFrame(
                     {"a": ["u", "v"], "y": [1, 2]}, schema_overrides={"a": pl.Categorical}
                 ),
                 None,
                 InputValueError,
-                r"column 'a' holds string such as 'u', not numbers \(features can leave",
+                r"column 'a' holds text such as 'u', not numbers \(exclude=\"a\" leaves it out",
             ),
             (pd.DataFrame({"a": [1, None], "y": [1, 2]}), None, InputValueError, "row 2: a value"),
             (pd.DataFrame({"a": ["x", "z"], "y": [1, 2]}), None, InputValueError, "not numbers"),
@@ -166,7 +169,7 @@ class TestColumns:
         ({"standardize": "no"}, "standardize: needs True or False"),
         ({"drop_missing": "no"}, "drop_missing: needs True or False"),
         ({"target": ["price"]}, "target: needs the name of a column"),
-        ({"decimal": ","}, "decimal and encoding: apply only to files"),
+        ({"decimal": ","}, "skip_rows: apply only to files"),
         ({"features": ["size", "price"]}, "'price' is the target, so it cannot be a feature"),
         ({"backend": 7}, "backends: needs names, got int"),
         ({"features": object()}, "features: needs a list, got object"),
@@ -180,7 +183,7 @@ def test_arguments_that_cannot_be_used(options: dict[str, Any], message: str) ->
 def test_names_of_columns_need_a_table() -> None:
     X, y = [[1.0], [2.0], [4.0]], [1.0, 2.0, 3.0]
     for options in ({"target": "price"}, {"features": ["size"]}):
-        with pytest.raises(InputValueError, match="target and features: name columns, but X is"):
+        with pytest.raises(InputValueError, match="target, features and exclude: name columns"):
             gradrace.fit(X, y, **options)
 
 

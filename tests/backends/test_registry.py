@@ -105,7 +105,6 @@ SOURCES = {
     "gram": {"gram", "gram_passes", "instructions", "numba_simd", "numba_jit", "interface"},
     "dask": {
         "dask_partitions",
-        "dask_files",
         "dask_reading",
         "dask_tasks",
         "gram",

@@ -114,7 +114,7 @@ def test_folders_called_like_a_column_are_one(tmp_path: Path) -> None:
     alone = open_samples(one, target="year")
     assert isinstance(alone, Dataset)
     assert alone.y.tolist() == [2026.0] * 60
-    assert alone.features == ("a", "b", "y", "month")
+    assert alone.features == ("a", "b", "y")  # the folders above a table say nothing of it
 
 
 class TestWhetherInParts:

@@ -14,6 +14,7 @@ from gradrace.bench.learning.least_squares import digits, least_squares
 from gradrace.bench.learning.prediction import Model
 from gradrace.bench.report.training import remarks
 from tests.certified import CERTIFIED, TABLES, TOO_ILL, digits_reached, fit_certified
+from tests.files import predicted
 
 ALL = CERTIFIED | TOO_ILL
 
@@ -106,5 +107,5 @@ class TestPublishedDescent:
         fit = fit_certified(CERTIFIED["houses"], "numba")
         (tmp_path / "house.csv").write_text("bedrooms,size\n3,1650\n")
         model = Model(fit.data.features, "price", fit.w, fit.center, fit.height, fit.w, fit.w)
-        (price,) = model.predict(tmp_path / "house.csv")
+        _, (price,) = predicted(model, tmp_path / "house.csv")
         assert price == pytest.approx(293081.464335, abs=1e-6)

@@ -105,7 +105,10 @@ class TestPredict:
                 "size,price\n1,2\n",
                 "t.csv: has no column 'age', which the model needs; it has size, p",
             ),
-            ("size,age\n1,old\n", "t.csv: column 'age', row 1: 'old' is not a number"),
+            (
+                "size,age\n1,old\n",
+                "t.csv: column 'age' holds text such as 'old', not num",
+            ),
             ("size,age\n1,\n", "t.csv: column 'age', row 1: a value is missing"),
         ],
     )

@@ -13,6 +13,7 @@ from gradrace.backends.interface import InputValueError
 from gradrace.bench.learning.model import save
 from gradrace.bench.learning.prediction import read_model
 from gradrace.bench.learning.prediction_files import predict_table
+from tests.files import predicted
 
 RNG = np.random.default_rng(4)
 
@@ -49,7 +50,10 @@ def test_are_those_for_each_file(tmp_path: Path, model: Path, suffix: str) -> No
     for path in found.files:
         table = pa.csv.read_csv(path) if suffix == ".csv" else pq.read_table(path)
         assert table.column_names == ["predicted"]
-        expected = read_model(model).predict(folder / path.name)
+        (tmp_path / "alone").mkdir(exist_ok=True)
+        one = tmp_path / "alone" / path.name
+        one.symlink_to(folder / path.name)
+        _, expected = predicted(read_model(model), one)
         values = table["predicted"].cast(pa.float64()).to_numpy()
         np.testing.assert_allclose(values, expected, rtol=1e-13)
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {suffix}

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from gradrace.backends import dask_partitions, dask_reading, dask_tasks
 from gradrace.backends.interface import Floats, InputValueError
 from gradrace.bench.data.blocks import Use
-from gradrace.bench.data.reader import Files, OnDisk
+from gradrace.bench.data.reader import Files
 from gradrace.bench.data.samples import Dataset, unnamed
+from gradrace.bench.data.table import Table
 from gradrace.bench.learning.landscape import Landscape
 from gradrace.bench.learning.rates import study
 from gradrace.bench.learning.summary import MOST_POINTS, Summary, summarize
@@ -33,7 +34,7 @@ def in_files(X: Floats, y: Floats, parts: int = 3) -> Files:
     """Samples as though they lay in files; they are read in `parts`."""
     recipes = dask_reading.of_arrays(X, y, parts)
     columns = (*unnamed(X.shape[1]), "y")
-    return Files(OnDisk("folder", ()), Use(columns, "y"), recipes, "dask", ())
+    return Files(Table("folder", ()), Use(columns, "y"), recipes, "dask", ())
 
 
 def in_memory(X: Floats, y: Floats) -> Dataset:
