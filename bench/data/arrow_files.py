@@ -69,6 +69,11 @@ def index_of(schema: "pa.Schema") -> tuple[str, ...]:
     return tuple(name for name in noted if isinstance(name, str))
 
 
+def batch_rows(columns: int) -> int:
+    """Return how many rows are read at once: about 1 MB, or of many columns a thousand rows."""
+    return max(1, _BATCH // columns, min(1_000, 16 * _BATCH // columns))
+
+
 def _parquet_columns(
     name: str,
     content: Path | bytes,
@@ -83,7 +88,7 @@ def _parquet_columns(
     import pyarrow.parquet as pq
 
     chosen = [names[place] for place in places]
-    size = max(1, _BATCH // len(places))
+    size = batch_rows(len(places))
     with (
         readable(name, "Parquet"),
         pq.ParquetFile(seekable(content), buffer_size=_BUFFER, pre_buffer=False) as file,
@@ -112,7 +117,7 @@ def table_columns(
     table: Any, _groups: Sequence[int] | None, places: Sequence[int]
 ) -> Iterator[list[Any]]:
     """Yield the columns of a table in memory at these places."""
-    for batch in table.select(list(places)).to_batches(max(1, _BATCH // len(places))):
+    for batch in table.select(list(places)).to_batches(batch_rows(len(places))):
         yield batch.columns
 
 

@@ -11,6 +11,15 @@ from gradrace.backends.interface import Floats, InputValueError
 
 _SHOWN = 30  # characters of a cell
 _MARKS = "'’\u00a0\u202f"  # of thousands, as the Swiss and the French write them
+_WORDS = {
+    "(large_)?string|dictionary": "text",
+    "date|timestamp|time": "dates",
+    "duration": "durations",
+    "(large_|fixed_size_)?list": "lists",
+    "struct|map": "records",
+    "(large_|fixed_size_)?binary": "bytes",
+}
+"""What the types of Arrow hold that are not numbers, by the beginnings of their names"""
 _LOOKED_AT = 1_000  # cells of a column of text
 
 
@@ -129,9 +138,9 @@ def _floats(values: Any) -> Any:
 
         return _of_arrow(pa.array(values.array))
     if hasattr(dtype, "categories"):
-        if oddity(dtype.categories.to_series()):
-            raise _NotNumbersError("text", values.astype(object).tolist())
-        return values.astype(object).astype(float).to_numpy()
+        if odd := oddity(dtype.categories.to_series()):
+            raise _NotNumbersError(odd, values.astype(object).tolist())
+        return np.append(_floats(dtype.categories.to_series()), np.nan)[values.cat.codes]
     if kind in "biuf":
         if hasattr(dtype, "itemsize") and isinstance(values, np.ndarray):
             return values
@@ -152,49 +161,59 @@ def _of_arrow(values: Any) -> Any:
             return np.from_dlpack(values)  # `to_numpy` imports pandas, which takes 0.3 s
         return values.to_numpy(zero_copy_only=False)
     if isinstance(kind, pa.BaseExtensionType):
-        values = values.cast(kind.storage_type)
-        return _of_arrow(values)
+        return _of_arrow(values.cast(kind.storage_type))
     if pa.types.is_run_end_encoded(kind):
         return _of_arrow(pc.run_end_decode(values))  # type: ignore[attr-defined]
-    if pa.types.is_dictionary(kind):
-        if not oddity(pa.array([], kind.value_type)):
-            return _of_arrow(values.cast(kind.value_type))
-        raise _NotNumbersError("text", values.slice(0, _LOOKED_AT).to_pylist())
-    if any(
-        is_kind(kind) for is_kind in (pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
-    ):
-        return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        raise _NotNumbersError("text", values.slice(0, _LOOKED_AT).to_pylist())
-    words = {
-        "dates": (pa.types.is_date, pa.types.is_timestamp, pa.types.is_time),
-        "durations": (pa.types.is_duration,),
-        "lists": (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list),
-        "records": (pa.types.is_struct, pa.types.is_map),
-        "bytes": (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary),
-    }
-    found = (word for word, kinds in words.items() if any(is_kind(kind) for is_kind in kinds))
-    raise _NotNumbersError(next(found, str(kind)))
+    if pa.types.is_dictionary(kind) and not oddity(pa.array([], kind.value_type)):
+        return _of_arrow(values.cast(kind.value_type))
+    if pa.types.is_decimal(kind):  # a direct cast may be off in the last place
+        return _of_arrow(values.cast(pa.string()).cast(pa.float64()))
+    if pa.types.is_boolean(kind) or pa.types.is_null(kind):
+        return _of_arrow(values.cast(pa.float64()))
+    found = next((word for start, word in _WORDS.items() if re.match(start, str(kind))), str(kind))
+    raise _NotNumbersError(
+        found, values.slice(0, _LOOKED_AT).to_pylist() if found == "text" else ()
+    )
 
 
 def _of_objects(cells: Sequence[Any]) -> Floats:
     """Return objects as numbers: those of Python, NumPy, `decimal` and `fractions`."""
-    found = np.empty(len(cells))
+    if {*map(type, cells)} <= {int, float, bool, type(None)}:
+        try:
+            return np.array(cells, dtype=np.float64)
+        except OverflowError:  # which becomes inf, below
+            pass
+    found = np.full(len(cells), np.nan)
     for i, cell in enumerate(cells):
-        if cell is None or type(cell).__name__ in ("NAType", "NaTType") or cell != cell:
-            found[i] = np.nan
-        elif isinstance(cell, str):
+        if isinstance(cell, str):
             raise _NotNumbersError("text", cells)
-        elif isinstance(cell, complex | np.complexfloating):
-            raise _NotNumbersError("complex values")
-        elif not hasattr(cell, "__float__") or np.ndim(cell):
-            raise _NotNumbersError(f"objects of type {type(cell).__name__}")
-        else:
-            try:
-                found[i] = float(cell)
-            except OverflowError:
-                found[i] = np.inf
+        if not _is_missing(cell):
+            found[i] = _of_object(cell)
     return found
+
+
+def _is_missing(cell: Any) -> bool:
+    return cell is None or type(cell).__name__ in ("NAType", "NaTType")
+
+
+def _of_object(cell: Any) -> float:
+    kind = type(cell)
+    words = {
+        "complex values": isinstance(cell, complex),
+        "dates": hasattr(cell, "isoformat"),
+        "durations": hasattr(cell, "total_seconds"),
+        "lists": isinstance(cell, list | tuple | np.ndarray),
+        "records": isinstance(cell, dict),
+        f"objects of type {kind.__name__}": not hasattr(cell, "__float__"),
+    }
+    if odd := next((word for word, is_odd in words.items() if is_odd), ""):
+        raise _NotNumbersError(odd)
+    try:
+        return float(cell)
+    except OverflowError:
+        return np.inf
+    except ValueError:  # a signaling NaN
+        return np.nan
 
 
 def _complaint(odd: dict[str, _NotNumbersError], use: Use, before: int) -> str:
@@ -235,9 +254,8 @@ def _complaint(odd: dict[str, _NotNumbersError], use: Use, before: int) -> str:
 def _strays(cells: Sequence[Any], before: int) -> list[tuple[int, str]]:
     """Return the first text of a column, with its row, if most other cells are numbers."""
     odd = [(before + i, cell) for i, cell in enumerate(cells, 1) if isinstance(cell, str)]
-    empty = ("NoneType", "NAType", "NaTType")
-    others = (cell for cell in cells if not isinstance(cell, str))
-    numbers = sum(type(cell).__name__ not in empty and cell == cell for cell in others)
+    others = (cell for cell in cells if not (isinstance(cell, str) or _is_missing(cell)))
+    numbers = sum(bool(cell == cell) for cell in others)
     like = sum(_hint(text) is not None for _, text in odd)
     return odd[:1] if len(odd) - like <= numbers + like else []
 
@@ -245,17 +263,19 @@ def _strays(cells: Sequence[Any], before: int) -> list[tuple[int, str]]:
 def _hint(text: str) -> str | None:
     """Say which option reads a number with commas or dots, if it is one."""
     digits = text.strip().lstrip("+-")
-    for mark, decimal in ((",", r"\."), (".", ","), (" ", "[.,]"), *((m, "[.,]") for m in _MARKS)):
+    for mark in ",. " + _MARKS:
+        decimal = {",": r"\.", ".": ","}.get(mark, "[.,]")
         whole = re.fullmatch(rf"\d{{1,3}}({re.escape(mark)}\d{{3}})+({decimal}\d+)?", digits)
         if not whole or (mark == "." and is_number(digits)):
             continue
         if mark == "," and not whole[2] and digits.count(",") == 1:
             return " has a comma: --thousands , if it separates thousands, --decimal , if decimals"
         point = " --decimal ," * (mark == "." or "," in (whole[2] or ""))
-        return f" has separators of thousands: --thousands {_quoted(mark) if mark != ',' else mark}{point}"
+        shown = mark if mark == "," else _quoted(mark)
+        return f" has separators of thousands: --thousands {shown}{point}"
     if re.fullmatch(r"\d+,\d+([eE][+-]?\d+)?", digits):
         return " has a comma; if it is the decimal point: --decimal ,"
-    if is_number(digits):  # and yet no number: the decimal point is a comma
+    if re.fullmatch(r"\d{1,3}\.\d{3}", digits):  # where the decimal point is a comma
         return " has a dot: --thousands . if it separates thousands"
     return None
 

@@ -26,9 +26,8 @@ MISSING = (
 FLAGS = ("true", "false")
 _SEPARATORS = ("\t", ";", ",", "|", BLANKS)
 _YEARS = range(1500, 2200)
-_ODD = re.compile(
-    r"[+-]?(\d[\d.,'’]*|\d{1,3}([ \u00a0\u202f]\d{3})+([.,]\d+)?)"
-)  # a number with separators that may be hinted at
+_ODD = re.compile(r"[+-]?(\d[\d.,'’]*|\d{1,3}([ \u00a0\u202f]\d{3})+([.,]\d+)?)")
+"""A number with separators that an option may read"""
 
 
 class Dialect(NamedTuple):
@@ -254,8 +253,10 @@ def _is_header(rows: Sequence[_Row], width: int, reading: Reading) -> tuple[bool
     """Return whether the first row holds names, and what was assumed if it could be either."""
     first = rows[0].cells
     columns = list(zip(*(row.cells for row in rows[1:] if len(row.cells) == width), strict=True))
-    if reading.header is not None or not columns:
-        return reading.header is not False and bool(columns or reading.header), ""
+    if reading.header is not None:
+        return reading.header, ""
+    if not columns:
+        return not any(_kind(cell, reading) == "number" for cell in first), ""
     kinds = [Counter(_kind(cell, reading) for cell in column) for column in columns]
     numeric = [kind["number"] + kind["odd"] > kind["text"] for kind in kinds]
     shift = max(0, width - len(first))

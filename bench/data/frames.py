@@ -76,10 +76,10 @@ def samples_of(
         raise InputValueError("target: names a column of X, but y is given, too")
     require_same_index(X, y)
     own = getattr(y, "name", None) or [*getattr(y, "columns", ()), "y"][0]
-    candidates = (str(own), "y", "target", "the target")
+    candidates = (str(own).strip(), "y", "target", "the target")
     name = next(name for name in candidates if name not in table.offered)
     beside = _beside(table, name, y)
-    return beside.samples(beside.use(name, names or table.offered, left))
+    return beside.samples(beside.use(name, names, left))
 
 
 def require_no_series(X: Any) -> None:
@@ -148,7 +148,7 @@ def table_of(data: Any, reading: Reading = PLAIN) -> Table:
     elif hasattr(data, "iloc"):  # pandas
         dense(data)
         labels = tuple(map(str, data.columns))
-        columns = partial(_slices, labels, lambda place: data.iloc[:, place])
+        columns = partial(_slices, name, labels, lambda place: data.iloc[:, place])
         file = File(name, labels, columns, (len(data),))
     else:
         import pyarrow as pa
@@ -178,10 +178,11 @@ def in_memory(name: str, columns: dict[str, Any], *, headless: bool = False) -> 
     """Return a table of arrays, or of columns of other kinds."""
     labels, values = tuple(columns), tuple(columns.values())
     rows = len(values[0]) if values and np.ndim(values[0]) else 0
-    return File(name, labels, partial(_slices, labels, values.__getitem__), (rows,), headless)
+    return File(name, labels, partial(_slices, name, labels, values.__getitem__), (rows,), headless)
 
 
 def _slices(
+    name: str,
     names: Sequence[str],
     get: Callable[[int], Any],
     _groups: Sequence[int] | None,
@@ -190,12 +191,14 @@ def _slices(
     """Yield columns in memory, some rows at a time."""
     found = {names[place]: get(place) for place in places}
     shapes = {name: np.shape(values) for name, values in found.items()}
-    for name, shape in shapes.items():
+    for column, shape in shapes.items():
         if len(shape) != 1:
-            raise InputValueError(f"column {name!r} has shape {shape}, not one value per row")
+            raise InputValueError(
+                f"{name}: column {column!r} has shape {shape}, not one value per row"
+            )
     if len(set(shapes.values())) > 1:
-        counts = ", ".join(f"{name!r} {shape[0]:,}" for name, shape in shapes.items())
-        raise InputValueError(f"the columns have unequal numbers of rows: {counts}")
+        counts = ", ".join(f"{column!r} {shape[0]:,}" for column, shape in shapes.items())
+        raise InputValueError(f"{name}: columns have unequal numbers of rows: {counts}")
     for start in range(0, next(iter(shapes.values()))[0], _ROWS):
         rows = slice(start, start + _ROWS)
         yield [v.iloc[rows] if hasattr(v, "iloc") else v[rows] for v in found.values()]
@@ -298,4 +301,4 @@ def _npz_columns(
     places: Sequence[int],
 ) -> Iterator[list[Any]]:
     with readable(name, "NPZ"), np.load(seekable(content)) as file:
-        yield from _slices(names, lambda place: file[names[place]], groups, places)
+        yield from _slices(name, names, lambda place: file[names[place]], groups, places)

@@ -78,7 +78,7 @@ def _opened(source: Source, reading: Reading, below: Sequence[str] = ()) -> tupl
     file = openers[kind](source)
     folders = [part.split("=", 1) for part in Path(source.name).parent.parts if "=" in part]
     values = ((key, None if value == _NULL else unquote(value)) for key, value in folders)
-    named = tuple((key, value) for key, value in values if key.isidentifier())
+    named = tuple((key, value) for key, value in values if key)
     above = dict(named).keys() - {part.partition("=")[0] for part in below}
     return kind, replace(file, folders=named, index=(*file.index, *above))
 
@@ -96,7 +96,8 @@ def _excel_file(source: Source, reading: Reading) -> File:
     content = sources.seekable(source.whole())
     with sources.readable(source.name, "Excel"), pd.ExcelFile(content) as book:
         names = book.sheet_names
-        sheet = pd.read_excel(book, sheet_name=names[0], header=None)
+        cells = pd.read_excel(book, sheet_name=names[0], header=None, dtype=object)
+        sheet = cells.dropna(how="all").dropna(how="all", axis=1)
     content = sheet.to_csv(header=False, index=False).encode()
     alike = Reading(header=reading.header, skip_rows=reading.skip_rows)
     file = text.text_file(Source(source.name, content=content), alike)

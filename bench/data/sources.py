@@ -274,8 +274,8 @@ def files_of(path: Path) -> tuple[Path, ...]:
     """
     if path.is_dir():
         every = list(_below(path, set()))
-        found = [file for file in every if _suffix(file) in _IN_FOLDERS]
-        found = found or [file for file in every if _suffix(file) in _OF_TEXT]
+        found = [file for file in every if uncompressed(file).suffix.lower() in _IN_FOLDERS]
+        found = found or [file for file in every if uncompressed(file).suffix.lower() in _OF_TEXT]
         if not found:
             raise InputValueError(f"{path}: has no Parquet, Feather or CSV files")
     else:
@@ -296,10 +296,9 @@ def _below(folder: Path, seen: set[Path]) -> Iterator[Path]:
             yield from _below(path, seen) if path.is_dir() else [path]
 
 
-def _suffix(file: Path) -> str:
-    """Return the suffix of a file, or of what is compressed in it."""
-    packed = file.suffix.lower() in _PACKED_SUFFIXES
-    return (file.with_suffix("") if packed else file).suffix.lower()
+def uncompressed(file: Path) -> Path:
+    """Return the path of a file without the suffix of its compression."""
+    return file.with_suffix("") if file.suffix.lower() in _PACKED_SUFFIXES else file
 
 
 def state_of(paths: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:

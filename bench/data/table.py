@@ -190,6 +190,8 @@ class Table:
             raise InputValueError(f"{self.name}: {both[0]!r} is excluded, so it cannot be used")
         offered = [name for name in self.offered if name not in set(left)]
         by_default = target is None
+        if target is not None and target not in known:
+            target = target.strip()
         if target is None:
             self._require_same(chosen or offered, explained=not chosen)
             target = self._last(offered)
@@ -232,8 +234,8 @@ class Table:
         """
         for file in self.files:
             file.require_once(columns)
-            missing = [name for name in columns if name not in {*file.offered, *file.unused}]
-            if missing:
+            has = {*file.offered, *file.unused}
+            if missing := [name for name in columns if name not in has]:
                 raise InputValueError(
                     f"{file.name}: has no column {missing[0][:100]!r}, which {by} needs; it has "
                     f"{listed(file.offered)}"

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradrace.backends.interface import Floats, InputTypeError, InputValueError, check_samples
 from gradrace.bench.data.blocks import Use
-from gradrace.bench.data.frames import has_columns
+from gradrace.bench.data.frames import has_columns, require_same_index
 from gradrace.bench.data.reader import columns_of
 from gradrace.bench.data.table import Table
 from gradrace.bench.learning.model import FORMAT, MODEL, SCHEMA
@@ -109,6 +109,7 @@ def labeled(X: Any, y: Any, features: Sequence[str], target: str) -> tuple[Float
 
     """
     if y is not None:
+        require_same_index(X, y)
         return check_samples(columns_of(X, features), y)
     if not (isinstance(X, str | Path) or has_columns(X)):
         raise InputTypeError("y: is missing; X is not a table with a column of targets")

@@ -18,7 +18,7 @@ from gradrace.backends.interface import Floats, InputValueError
 from gradrace.bench.data.blocks import Use
 from gradrace.bench.data.files import arrow_table, replacing, writable_file, writable_folder
 from gradrace.bench.data.reader import open_table
-from gradrace.bench.data.sources import PLAIN, Reading, several
+from gradrace.bench.data.sources import PLAIN, Reading, several, uncompressed
 from gradrace.bench.data.table import Chosen, Table, blocks
 from gradrace.bench.learning.prediction import Model, far_columns
 from gradrace.bench.machine.progress import Progress, silent
@@ -121,8 +121,7 @@ def _targets(table: Table, path: Path, out: Path) -> tuple[Path, ...]:
             raise InputValueError(f"{out}: must be a folder, for the predictions of several files")
         root = path if path.is_dir() else _common_folder(table.paths)
         targets = tuple(
-            (out / file.relative_to(root)).with_name(file.name.partition(".")[0] + suffix)
-            for file in table.paths
+            out / uncompressed(file).relative_to(root).with_suffix(suffix) for file in table.paths
         )
         writable_folder(out)
     read = {file.resolve() for file in table.paths}

@@ -98,7 +98,7 @@ def remarks(fit: Fit) -> Iterator[str]:
         )
     elif unfinished := not_there_yet(fit):
         yield unfinished
-    elif best.null is None and np.isfinite(best.w).all() and (late := _late(fit)):
+    elif fit.is_there and best.null is None and np.isfinite(best.w).all() and (late := _late(fit)):
         yield (
             f"The loss is within 1 % of the least, but not one digit of {late} is right yet; "
             "train longer."

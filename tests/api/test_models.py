@@ -131,7 +131,7 @@ class TestColumns:
             (pl.LazyFrame(COLUMNS), None, InputTypeError, r"is a LazyFrame; X\.collect\(\)"),
             ({"a": [1.0, 2], "y": [1.0]}, None, InputValueError, "unequal numbers of rows: 'a' 2"),
             ({"a": 1.0, "y": 2.0}, None, InputTypeError, "column 'a' needs a list, got 1.0"),
-            ({"a": ["1", "?"], "y": [1, 2]}, None, InputValueError, r"such as '\?'"),
+            ({"a": ["1", "?"], "y": [1, 2]}, None, InputValueError, r"such as '\?', not numbers"),
             (
                 {"a": [1, 2], "y": ["u", "v"]},
                 None,
@@ -139,7 +139,7 @@ class TestColumns:
                 "numbers; target names another$",
             ),
             ("", None, InputValueError, "X: needs the name of a file"),
-            ({"a": ["x", 1], "y": [1, 2]}, None, InputValueError, "column 'a' holds text such as"),
+            ({"a": ["x", 1], "y": [1, 2]}, None, InputValueError, "row 1: 'x' is not a number"),
             (
                 pl.DataFrame(
                     {"a": ["u", "v"], "y": [1, 2]}, schema_overrides={"a": pl.Categorical}
