@@ -167,8 +167,10 @@ def _columns(
 
     """
     flags: dict[int, bool] = {}
+    done = 0
     for frame in frames(source, dialect, reading):
-        where = f"{source.name}: row {frame.index[0] + 1:,} or below"
+        where = f"{source.name}: row {done + 1:,} or below"
+        done += len(frame)
         if dialect.ends and frame[len(dialect.names) - 1].notna().any():
             raise InputValueError(f"{where}: has a value in a column that has no name")
         found = [as_numbers(frame[place], reading) for place in places]

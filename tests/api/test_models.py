@@ -139,7 +139,7 @@ class TestColumns:
                 "numbers; target names another$",
             ),
             ("", None, InputValueError, "X: needs the name of a file"),
-            ({"a": ["x", 1], "y": [1, 2]}, None, InputValueError, "row 1: 'x' is not a number"),
+            ({"a": ["x", 1], "y": [1, 2]}, None, InputValueError, "column 'a' holds text such as"),
             (
                 pl.DataFrame(
                     {"a": ["u", "v"], "y": [1, 2]}, schema_overrides={"a": pl.Categorical}
