@@ -56,7 +56,12 @@ def feather_file(source: Source) -> File:
 
 
 def _file(source: Source, schema: "pa.Schema", rows: tuple[int, ...], read: Columns) -> File:
-    return File(source.name, tuple(schema.names), read, rows, index=index_of(schema))
+    return File(source.name, stripped(schema.names), read, rows, index=index_of(schema))
+
+
+def stripped(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names without blanks around them."""
+    return tuple(name.strip() for name in names)
 
 
 def index_of(schema: "pa.Schema") -> tuple[str, ...]:
@@ -66,7 +71,7 @@ def index_of(schema: "pa.Schema") -> tuple[str, ...]:
     DataFrame objects in Apache Parquet format"); a range takes no column, but a dictionary.
     """
     noted = (schema.pandas_metadata or {}).get("index_columns", ())
-    return tuple(name for name in noted if isinstance(name, str))
+    return stripped([name for name in noted if isinstance(name, str)])
 
 
 def batch_rows(columns: int) -> int:

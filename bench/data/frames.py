@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 
 from gradrace.backends.interface import InputTypeError, InputValueError, check_samples
-from gradrace.bench.data.arrow_files import index_of, table_columns
+from gradrace.bench.data.arrow_files import index_of, stripped, table_columns
 from gradrace.bench.data.blocks import oddity
 from gradrace.bench.data.samples import Dataset, unnamed
 from gradrace.bench.data.sources import PLAIN, Reading, Source, readable, seekable
@@ -137,7 +137,10 @@ def table_of(data: Any, reading: Reading = PLAIN) -> Table:
     if isinstance(data, dict) and any(hasattr(values, "iloc") for values in data.values()):
         import pandas as pd
 
-        data = pd.DataFrame(data)  # rows belong together by their labels
+        try:
+            data = pd.DataFrame(data)  # rows belong together by their labels
+        except ValueError as error:
+            raise InputValueError(f"{name}: {error}") from None
     if isinstance(data, dict):
         for column, values in data.items():
             if np.isscalar(values):
@@ -147,7 +150,7 @@ def table_of(data: Any, reading: Reading = PLAIN) -> Table:
         file = in_memory(name, {field: data[field] for field in data.dtype.names or ()})
     elif hasattr(data, "iloc"):  # pandas
         dense(data)
-        labels = tuple(map(str, data.columns))
+        labels = stripped(list(map(str, data.columns)))
         columns = partial(_slices, name, labels, lambda place: data.iloc[:, place])
         file = File(name, labels, columns, (len(data),))
     else:
@@ -158,7 +161,7 @@ def table_of(data: Any, reading: Reading = PLAIN) -> Table:
         except pa.ArrowException:  # of a type that only the library of the frame knows
             return table_of(data.to_dict(as_series=False), reading)
         index, columns = index_of(table.schema), partial(table_columns, table)
-        file = File(name, tuple(table.column_names), columns, (table.num_rows,), index=index)
+        file = File(name, stripped(table.column_names), columns, (table.num_rows,), index=index)
     return Table(name, (file,), reading)
 
 
@@ -176,7 +179,7 @@ def _array(values: Any) -> Any:
 
 def in_memory(name: str, columns: dict[str, Any], *, headless: bool = False) -> File:
     """Return a table of arrays, or of columns of other kinds."""
-    labels, values = tuple(columns), tuple(columns.values())
+    labels, values = stripped(list(columns)), tuple(columns.values())
     rows = len(values[0]) if values and np.ndim(values[0]) else 0
     return File(name, labels, partial(_slices, name, labels, values.__getitem__), (rows,), headless)
 
@@ -224,9 +227,9 @@ def _beside(table: Table, name: str, y: Any) -> Table:
         raise InputValueError(
             f"y: needs one value per row of X, {sum(file.groups):,}, got {len(y):,}"
         )
-    labels = (*file.labels, name)
-    columns: Columns = partial(_with_column, file.columns, len(file.labels), y)
-    both = replace(file, labels=labels, columns=columns)
+    names = (*file.names, name)
+    columns: Columns = partial(_with_column, file.columns, len(file.names), y)
+    both = replace(file, names=names, columns=columns)
     return Table(table.name, (both,), table.reading)
 
 
@@ -282,7 +285,7 @@ def npz_file(source: Source) -> File:
         )
     rows = next((shape[0] for shape in shapes.values() if shape), 0)
     columns = partial(_npz_columns, source.name, content, tuple(names))
-    return File(source.name, tuple(names), columns, (rows,))
+    return File(source.name, stripped(names), columns, (rows,))
 
 
 def _shape(file: Any, name: str) -> tuple[int, ...] | None:

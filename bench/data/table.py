@@ -44,8 +44,8 @@ class File:
     """A file of a table, or a table in memory."""
 
     name: str
-    labels: tuple[str, ...]
-    """The names of the columns, as they are there; empty where one has none"""
+    names: tuple[str, ...]
+    """Of the columns, without blanks around them; empty where one has none"""
     columns: Columns
     groups: tuple[int, ...] = ()
     """The rows of each group that can be read alone; () if that is not known"""
@@ -59,16 +59,10 @@ class File:
     """Columns that the folders name, as year=2020, and their value"""
 
     @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The names of the columns, without blanks around them."""
-        return tuple(label.strip() for label in self.labels)
-
-    @cached_property
     def unused(self) -> tuple[str, ...]:
         """The columns that are used only if they are named, as those that number the rows."""
-        index = {label.strip() for label in self.index}
-        own = [name for name in self.names if name in index or _INDEX.fullmatch(name)]
-        return (*own, *(name for name, _ in self.folders if name in index and name not in own))
+        own = [name for name in self.names if name in self.index or _INDEX.fullmatch(name)]
+        return (*own, *(name for name, _ in self.folders if name in self.index))
 
     @cached_property
     def offered(self) -> tuple[str, ...]:
