@@ -175,8 +175,8 @@ def read_table(
 ) -> Dataset:
     """Read a table of numbers into memory.
 
-    `target` defaults to the last column, `features` to all others but those to `exclude`; how the
-    file is read is said as for `fit`.
+    `target` defaults to the last column, `features` to all others except those in `exclude`. The
+    other arguments are those of `fit`.
 
     Raises:
         InputTypeError, InputValueError: an argument cannot be used, or the table cannot be read.

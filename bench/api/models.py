@@ -253,7 +253,7 @@ def fit(
     features : list of str, optional
         The columns of X to predict from. Default: all others.
     exclude : list of str, optional
-        The columns of X to leave out, such as those of text.
+        The columns of X to leave out, such as text.
     backend : str
         What computes: a name that `gradrace backends` lists, a .py file or a module.
         Default: "numba".
@@ -270,14 +270,15 @@ def fit(
     drop_missing : bool
         Whether to leave out rows with a missing value. Default: False, which refuses them.
     decimal, thousands, delimiter : str
-        Of a file of text: the decimal point, "." or ","; what separates thousands; what separates
-        the columns. Default: "."; nothing; as the first lines look.
+        For a text file: the decimal point, "." or ","; what separates thousands, such as ","; what
+        separates the columns, such as ";". Default: "."; nothing; found from the first lines.
     header : bool, optional
-        Whether the first line of a text holds the names. Default: as it looks.
+        Whether the first line of a text or Excel file holds the names. Default: found from the
+        first lines.
     skip_rows : int ≥ 0
-        How many lines above the table are skipped. Default: 0.
+        How many lines to skip above the table. Default: 0.
     encoding : str
-        The encoding of a text, such as "cp1252" or "utf-16". Default: "utf-8".
+        The encoding of a text file, such as "cp1252" or "utf-16". Default: "utf-8".
 
     Returns
     -------

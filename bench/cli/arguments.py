@@ -60,7 +60,7 @@ Exclude = Annotated[
     list[str] | None,
     typer.Option(
         metavar="COLUMN,COLUMN,…",
-        help="Columns to leave out, such as those of text; repeatable.",
+        help="Columns to leave out, such as text; repeatable.",
         show_default=False,
     ),
 ]
@@ -75,7 +75,7 @@ READING: dict[str, tuple[Any, Any]] = {
             str,
             typer.Option(
                 metavar="CHARACTER",
-                help="What separates thousands, as the comma of 1,800.00.",
+                help="What separates thousands, like the comma in 1,800.00.",
                 show_default=False,
             ),
         ],
@@ -86,8 +86,8 @@ READING: dict[str, tuple[Any, Any]] = {
             str,
             typer.Option(
                 metavar="CHARACTER",
-                help="What separates the columns: \\t is a tab, a blank stands for several.  "
-                "[default: as the first lines look]",
+                help="What separates the columns: \\t is a tab, ' ' is any number of blanks.  "
+                "[default: found from the first lines]",
                 show_default=False,
             ),
         ],
@@ -98,7 +98,8 @@ READING: dict[str, tuple[Any, Any]] = {
             bool | None,
             typer.Option(
                 "--header/--no-header",
-                help="Whether the first line holds the names.  [default: as it looks]",
+                help="Whether the first line holds the names.  "
+                "[default: found from the first lines]",
                 show_default=False,
             ),
         ],
@@ -107,7 +108,9 @@ READING: dict[str, tuple[Any, Any]] = {
     "skip_rows": (
         Annotated[
             int,
-            typer.Option(metavar="N", help="Lines above the table to skip.", show_default=False),
+            typer.Option(
+                metavar="N", help="Number of lines to skip above the table.", show_default=False
+            ),
         ],
         0,
     ),
@@ -126,7 +129,7 @@ READING: dict[str, tuple[Any, Any]] = {
         False,
     ),
 }
-"""The options from which a `Reading` is made: all but the last are about text"""
+"""The options from which a `Reading` is made; only --drop-missing concerns every kind of table"""
 
 
 RateText = Annotated[
@@ -168,7 +171,7 @@ Scheduler = Annotated[
 ]
 
 TABLE = (
-    "Text in columns, maybe compressed, Parquet, Feather, Excel, NPZ or NPY; - is standard input."
+    "Text in columns, Parquet, Feather, Excel, NPZ or NPY, compressed or not; - is standard input."
 )
 TABLES = (
     f"{TABLE}  A folder or a pattern in quotes stands for all its CSV, Parquet or Feather files."

@@ -47,9 +47,11 @@ def feather_file(source: Source) -> File:
         start = file.read(6)
         file.seek(0)
         if start == b"ARROW1":
-            reader: Any = pa.ipc.open_file(file)
+            schema = pa.ipc.open_file(file).schema
+            first = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=[0]))
+            rows = sum(first.get_batch(i).num_rows for i in range(first.num_record_batches))
             read: Columns = partial(_feather_columns, source.name, content)
-            return _file(source, reader.schema, (reader.count_rows(),), read)
+            return _file(source, schema, (rows,), read)
         old = start.startswith(b"FEA1")
         table = pyarrow.feather.read_table(file) if old else pa.ipc.open_stream(file).read_all()
     return _file(source, table.schema, (table.num_rows,), partial(table_columns, table))

@@ -1,4 +1,4 @@
-"""From the columns of any table to float64, or to an error with file, column, row and remedy."""
+"""Convert the columns of any table to float64, or say which column and row prevents it, and why."""
 
 import re
 from collections.abc import Sequence
@@ -245,7 +245,7 @@ def _complaint(odd: dict[str, _NotNumbersError], use: Use, before: int) -> str:
     holds = f"{use.target!r} holds {_example(odd[use.target])}, not numbers"
     if use.by_default:
         holds = (
-            f"{use.target!r}, the last column, was taken for the target, but holds "
+            f"{use.target!r}, the last column, was taken as the target, but holds "
             f"{_example(odd[use.target])}, not numbers; --target names another"
         )
     return "; ".join(filter(None, [holds, about]))
@@ -269,7 +269,7 @@ def _hint(text: str) -> str | None:
         if not whole or (mark == "." and is_number(digits)):
             continue
         if mark == "," and not whole[2] and digits.count(",") == 1:
-            return " has a comma: --thousands , if it separates thousands, --decimal , if decimals"
+            return " has a comma: --thousands , if it separates thousands; --decimal , if decimals"
         point = " --decimal ," * (mark == "." or "," in (whole[2] or ""))
         shown = mark if mark == "," else _quoted(mark)
         return f" has separators of thousands: --thousands {shown}{point}"

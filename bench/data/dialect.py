@@ -1,4 +1,4 @@
-"""How a text is divided into columns, and what they are called, as its first lines look.
+"""Find from the first lines of a text how it is divided into columns, and their names.
 
 The separator is the one under which most lines have the same number of cells and most cells below
 the first line are numbers. The first line holds the names if it differs from the lines below where
@@ -207,8 +207,8 @@ def _check(name: str, rows: Sequence[_Row], width: int, reading: Reading) -> Non
 def _title(row: _Row, lines: int) -> str:
     first = next(filter(None, row.cells))[:40]
     return (
-        f"the table seems to begin below its first line, {first!r}; --skip-rows {lines} skips what "
-        "is above"
+        f"the first line, {first!r}, does not seem to be part of the table; --skip-rows {lines} "
+        "skips what is above it"
     )
 
 
@@ -218,7 +218,7 @@ def _no_names(name: str, rows: Sequence[_Row], width: int) -> tuple[tuple[str, .
     if len(first) < width:
         raise InputValueError(f"{name}: {_title(rows[0], (rows[1:] or rows)[0].above)}")
     if len(first) > width:
-        raise InputValueError(f"{name}: has {len(first)} cells in its first row, then {width}")
+        raise InputValueError(f"{name}: its first row has {len(first)} cells, others have {width}")
     ends = len(rows) > 1 and not any(row.cells[-1] for row in rows if len(row.cells) == width)
     return (*unnamed(width - ends), *[""] * ends), []
 
@@ -233,7 +233,7 @@ def _names(name: str, rows: Sequence[_Row], width: int) -> tuple[tuple[str, ...]
         if not any(cells[-1] for cells in below):  # a separator ends the rows, but not the names
             return (*first, ""), []
         if _are_row_names([cells[0] for cells in below]):
-            return ("", *first), ["Not used: the names of the rows."]
+            return ("", *first), ["Not used: the first column, the names of the rows."]
     if len(first) < width:
         raise InputValueError(f"{name}: {_title(rows[0], rows[1].above)}")
     if len(first) > width:
@@ -268,8 +268,8 @@ def _is_header(rows: Sequence[_Row], width: int, reading: Reading) -> tuple[bool
     if not first[0] and all(first[1:]) and _are_row_names(columns[0]):  # of a frame with an index
         return True, ""
     shown = ", ".join(filter(None, first[:5])) + ", …" * (len(first) > 5)
-    names = f"The first line, {shown}, was taken for the names; --no-header takes it for a sample."
-    sample = f"The first line, {shown}, was taken for a sample; --header takes it for the names."
+    names = f"The first line, {shown}, was read as names; --no-header reads it as a sample."
+    sample = f"The first line, {shown}, was read as a sample; --header reads it as names."
     if words:
         if 2 * len(words) >= len(words) + len(numbers):
             return True, ""

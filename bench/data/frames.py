@@ -40,7 +40,7 @@ def samples_of(
 
     X (n, d) and y (n,) are arrays, or X is a table, and y a column of another. Without y, `target`
     names the column of the table to predict, by default the last one, and `features` those to
-    predict it from, by default all others but those to `exclude`.
+    predict it from, by default all others except those in `exclude`.
 
     Raises:
         InputTypeError, InputValueError: they are not samples; the message says why.

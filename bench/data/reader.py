@@ -102,7 +102,7 @@ def _excel_file(source: Source, reading: Reading) -> File:
     alike = Reading(header=reading.header, skip_rows=reading.skip_rows)
     file = text.text_file(Source(source.name, content=content), alike)
     if len(names) > 1:
-        remark = f"Only the first of {len(names)} sheets is read: {names[0]}."
+        remark = f"Only the first of {len(names)} sheets is read: {names[0]!r}."
         return replace(file, remarks=(*file.remarks, remark))
     return file
 
@@ -117,7 +117,7 @@ def read_table(
 ) -> Dataset:
     """Read a table of numbers into memory.
 
-    `target` defaults to the last column, `features` to all others but those to `exclude`. One
+    `target` defaults to the last column, `features` to all others except those in `exclude`. One
     string in `features` or `exclude` may name several columns, separated by commas.
 
     Raises:
@@ -215,7 +215,7 @@ def open_samples(
     in_parts: bool | None = None,
     reading: Reading = PLAIN,
 ) -> Dataset | Files:
-    """Read a table into memory, or open it to be read in parts if it takes over half the free one.
+    """Read a table into memory, or in parts if it takes more than half of the free memory.
 
     `in_parts` decides that in advance. A table from a pipe, or in an NPZ, NPY or Excel file, is
     always read into memory.

@@ -77,11 +77,11 @@ class Reading(NamedTuple):
         if self.decimal not in (".", ","):
             raise InputValueError(f"--decimal: must be . or a comma, got {self.decimal!r}")
         if len(self.thousands) > 1 or self.thousands in (self.decimal, "+", "-", *"0123456789"):
-            what = f"one character, but no digit, sign or the decimal point {self.decimal}"
+            what = f"one character, not a digit, a sign or the decimal point {self.decimal!r}"
             raise InputValueError(f"--thousands: must be {what}, got {self.thousands!r}")
         delimiter = {"\\t": "\t", "tab": "\t", " ": r"\s+"}.get(self.delimiter, self.delimiter)
         if delimiter != r"\s+" and (len(delimiter.encode()) > 1 or delimiter in ('"', "\n")):
-            what = "one ASCII character, \\t for a tab"
+            what = 'one ASCII character other than ", or \\t for a tab'
             raise InputValueError(f"--delimiter: must be {what}, got {self.delimiter!r}")
         try:
             codecs.lookup(self.encoding)
@@ -138,7 +138,7 @@ class Source(NamedTuple):
         return self.path.open("rb")
 
     def whole(self) -> Path | bytes:
-        """Return what libraries read that jump to and fro: a path, or all of the content."""
+        """Return what libraries need that do not read from front to back: a path, or all of it."""
         if self.path is not None and not self.packed:
             return self.path
         with self.open() as stream:
@@ -184,7 +184,7 @@ def _table_in(path: Path) -> str:
     if len(tables) != 1:
         listed = ", ".join(tables[:5]) + ", …" * (len(tables) > 5)
         what = f"{len(tables)} files, {listed}" if tables else "no files"
-        raise InputValueError(f"{path}: is an archive of {what}; it needs exactly one table")
+        raise InputValueError(f"{path}: is an archive of {what}; it must hold one, the table")
     return tables[0]
 
 
@@ -277,7 +277,9 @@ def files_of(path: Path) -> tuple[Path, ...]:
         found = [file for file in every if uncompressed(file).suffix.lower() in _IN_FOLDERS]
         found = found or [file for file in every if uncompressed(file).suffix.lower() in _OF_TEXT]
         if not found:
-            raise InputValueError(f"{path}: has no Parquet, Feather or CSV files")
+            raise InputValueError(
+                f"{path}: has no Parquet, Feather or CSV files; for others, use a pattern"
+            )
     else:
         found = [Path(name) for name in glob.glob(str(path), recursive=True)]
         found = [file for file in found if not file.is_dir()]

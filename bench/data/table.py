@@ -191,8 +191,8 @@ class Table:
             target = self._last(offered)
         chosen = chosen or [name for name in offered if name != target]
         if not chosen:
-            has = ", ".join(map(repr, offered)) or "no column"
-            raise InputValueError(f"{self.name}: needs a feature and a target, has {has} alone")
+            has = ", ".join(map(repr, offered)) or "nothing"
+            raise InputValueError(f"{self.name}: needs a feature and a target, has only {has}")
         if target in chosen:
             raise InputValueError(
                 f"{self.name}: {target!r} is the target, so it cannot be a feature, too"
@@ -270,7 +270,8 @@ class Table:
             for _ in self.blocks(use._replace(drop_missing=False)):
                 pass
         except GapError as gap:
-            said = f"{said} without a missing value; {gap.problem}"
+            problem = gap.problem.removeprefix(f"{self.name}: ")
+            said = f"{said} without a missing value; {problem}"
         return InputValueError(said)
 
     def samples(self, use: Use) -> Dataset:
@@ -345,7 +346,7 @@ def blocks(
     if gaps.first:
         raise gaps.error(file.name, None if groups else done)
     if rows is not None and done != rows:
-        raise InputValueError(f"{file.name}: has {done:,} rows where its metadata say {rows:,}")
+        raise InputValueError(f"{file.name}: has {done:,} rows, but its metadata says {rows:,}")
 
 
 def samples_in(use: Use, files: Sequence[Chosen], i: int, *part: Any) -> Iterator[Samples]:
@@ -384,7 +385,7 @@ class _Gaps:
             return GapError(said, " (--drop-missing leaves the row out)")
         names = [repr(self.use.columns[j]) for j in sorted(self.columns)]
         of = f"{self.rows:,} rows" if rows is None else f"{self.rows:,} of {rows:,} rows"
-        many = f"{of} miss something, in {listed(names)}"
+        many = f"{of} miss a value, in {listed(names)}"
         return GapError(f"{said}; {many}", " (--drop-missing leaves them out)")
 
 

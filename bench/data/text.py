@@ -185,7 +185,7 @@ def _columns(
 
 
 def as_numbers(values: "Series", reading: Reading) -> "Series":
-    """Return a column of text as numbers; where a cell is none, it remains text.
+    """Return a column of text as numbers; a cell that is not a number remains text.
 
     True is 1 and false is 0, if there is nothing else; what is missing is NaN.
     """

@@ -72,7 +72,8 @@ def predict_table(
     targets = _targets(table, Path(path), out)
     each = partial(_write, replacing, model.w, model.center, model.height, use)
     rows = [sum(file.groups) if file.groups else None for file in table.files]
-    recipes = list(zip(map(str, targets), range(len(targets)), rows, strict=True))
+    absolute = [str(target.absolute()) for target in targets]  # workers are in other folders
+    recipes = list(zip(absolute, range(len(targets)), rows, strict=True))
     read = partial(_with_target, use, [file.chosen(use.columns) for file in table.files])
     if len(recipes) == 1 and not cluster:
         found = each(read(*recipes[0]))

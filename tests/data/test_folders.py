@@ -269,7 +269,7 @@ class TestWhatIsWrong:
         changed(path, lambda table: table)  # a single row group
         files = open_files(tmp_path / "t")
         changed(path, lambda table: table[:5])
-        with pytest.raises(InputValueError, match=r"1\.parquet: has 5 rows where its metadata say"):
+        with pytest.raises(InputValueError, match=r"1\.parquet: has 5 rows, but its metadata says"):
             dask_rung.condense(files.partitions)
 
     def test_rows_that_are_added_meanwhile_are_noticed(self, tmp_path: Path) -> None:

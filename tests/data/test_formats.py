@@ -319,13 +319,13 @@ def test_excel_with_several_sheets(tmp_path: Path) -> None:
         pd.DataFrame(COLUMNS).to_excel(book, sheet_name="Data", index=False)
         pd.DataFrame({"z": [1]}).to_excel(book, sheet_name="Notes")
     data = read_table(tmp_path / "t.xlsx")
-    assert data.remarks == ("Only the first of 2 sheets is read: Data.",)
+    assert data.remarks == ("Only the first of 2 sheets is read: 'Data'.",)
     assert data.y.tolist() == COLUMNS["c"]
 
 
 CSV: dict[str, tuple[str | bytes, str]] = {
     "one row": ("x,y\n1,2\n", "needs at least two rows, has 1"),
-    "one column": ("x\n1\n2\n", "needs a feature and a target, has 'x' alone"),
+    "one column": ("x\n1\n2\n", "needs a feature and a target, has only 'x'"),
     "an old date": ("x,y\n1.2.2026,2\n", "column 'x' holds dates such as '1.2.2026', not numbers"),
     "a decimal comma": (
         "x,y\n1,2\n'1,5',4\n".replace("'", '"'),
@@ -339,7 +339,7 @@ CSV: dict[str, tuple[str | bytes, str]] = {
     "gzip, cut": (b"\x1f\x8b\x08\x00", "is not a readable gzip file: "),
     "several missing values": (
         "a,b,y\n1,,2\n3,4,5\n,,6\n",
-        "column 'b', row 1: a value is missing; 2 of 3 rows miss something, in 'a', 'b' (drop_m",
+        "column 'b', row 1: a value is missing; 2 of 3 rows miss a value, in 'a', 'b' (drop_m",
     ),
     "Latin-1 text far down": (
         b"x,y\n" + b"1,2\n" * 200_000 + b"\xf6,2\n",
@@ -390,7 +390,7 @@ OTHERS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "npy, complex": (
         "t.npy",
         lambda p: np.save(p, np.eye(2) * 1j),
-        "'x2', the last column, was taken for the target, but holds complex values, not numbers",
+        "'x2', the last column, was taken as the target, but holds complex values, not numbers",
     ),
     "npy, one axis": ("t.npy", lambda p: np.save(p, np.arange(3)), "needs shape (n, columns), got"),
     "npy, damaged": ("t.npy", lambda p: write(p, b"\x93NUMPY\1\0v\0{[("), "is not a readable NPY"),
@@ -398,7 +398,7 @@ OTHERS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "zip of several": (
         "t.zip",
         lambda p: zipped(p, **{"a.csv": TEXT, "b.csv": TEXT}),
-        "is an archive of 2 files, a.csv, b.csv; it needs exactly one table",
+        "is an archive of 2 files, a.csv, b.csv; it must hold one, the table",
     ),
     "excel, damaged": (
         "t.xlsx",
@@ -425,8 +425,8 @@ def test_what_cannot_be_used_is_one_line(name: str, tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"decimal": "x"}, "decimal: must be . or a comma, got 'x'"),
-        ({"thousands": ".."}, "thousands: must be one character"),
-        ({"delimiter": "::"}, r"delimiter: must be one ASCII character, \t for a tab, got '::'"),
+        ({"thousands": ".."}, "thousands: must be one character, not a digit"),
+        ({"delimiter": "::"}, r"delimiter: must be one ASCII character other than"),
         ({"skip_rows": -1}, "skip_rows: must be at least 0, got -1"),
         ({"encoding": "klingon"}, "encoding: there is no 'klingon'; try cp1252"),
         ({"header": "no"}, "header: needs True or False, got 'no'"),
