@@ -324,6 +324,8 @@ def predict(
     """
     import tempfile
 
+    from pyarrow.parquet import ParquetFile
+
     from gradrace.backends.interface import InputValueError
     from gradrace.bench.data.sources import several
     from gradrace.bench.learning.prediction import FAR, read_model
@@ -337,12 +339,12 @@ def predict(
         found = predict_table(
             read_model(model),
             file,
-            out or Path(folder, "predicted.csv"),
+            out or Path(folder, "predicted.parquet"),
             reading,
             cluster=scheduler is not None,
             on_progress=on_progress,
         )
-        lines = [] if out else found.files[0].read_text().splitlines()
+        values = [] if out else ParquetFile(found.files[0]).read().column(0).to_pylist()
     if found.far:
         warn(f"{FAR}: {found.far}")
     if found.unused:
@@ -350,7 +352,7 @@ def predict(
     if found.loss is not None:
         note(f"the table also has {found.target}; the loss on it is {found.loss:.6g}")
     if out is None:
-        show_values(lines)
+        show_values(["predicted", *map(repr, values)])
         return
     if len(found.files) > 1:
         note(f"{found.rows:,} rows in {len(found.files):,} files")
