@@ -345,6 +345,8 @@ def predict(
             on_progress=on_progress,
         )
         values = [] if out else ParquetFile(found.files[0]).read().column(0).to_pylist()
+    for remark in found.remarks:
+        note(remark)
     if found.far:
         warn(f"{FAR}: {found.far}")
     if found.unused:

@@ -254,8 +254,7 @@ def _complaint(odd: dict[str, _NotNumbersError], use: Use, before: int) -> str:
 def _strays(cells: Sequence[Any], before: int) -> list[tuple[int, str]]:
     """Return the first text of a column, with its row, if most other cells are numbers."""
     odd = [(before + i, cell) for i, cell in enumerate(cells, 1) if isinstance(cell, str)]
-    others = (cell for cell in cells if not (isinstance(cell, str) or _is_missing(cell)))
-    numbers = sum(bool(cell == cell) for cell in others)
+    numbers = sum(not (isinstance(cell, str) or _is_missing(cell)) for cell in cells)
     like = sum(_hint(text) is not None for _, text in odd)
     return odd[:1] if len(odd) - like <= numbers + like else []
 

@@ -168,9 +168,18 @@ def table_of(data: Any, reading: Reading = PLAIN) -> Table:
 def _array(values: Any) -> Any:
     """Return a column of a dictionary as something that has a type."""
     if hasattr(values, "to_arrow"):  # of Polars
-        return values.to_arrow()
-    if hasattr(values, "dtype") or hasattr(values, "slice"):
+        import pyarrow as pa
+
+        try:
+            return values.to_arrow()
+        except pa.ArrowException:  # of a type that only Polars knows
+            return np.array(values.to_list(), dtype=object)
+    if isinstance(values, np.ndarray) or hasattr(values, "iloc") or hasattr(values, "slice"):
         return values
+    if hasattr(values, "dtype"):  # an array of pandas
+        import pandas as pd
+
+        return pd.Series(values)
     try:
         return np.asarray(values)
     except ValueError:  # of unequal length
@@ -218,9 +227,9 @@ def _beside(table: Table, name: str, y: Any) -> Table:
     (file,) = table.files
     if hasattr(y, "iloc") and np.shape(y) == (len(y), 1):
         y = y.iloc[:, 0]
+    y = _array(y)
     if np.ndim(y) != 1:
         check_samples([[0.0]], np.zeros(np.shape(y)))  # says what is wrong
-    y = _array(y)
     if odd := oddity(y):
         raise InputTypeError(f"y: needs real numbers, got {odd}")
     if len(y) != sum(file.groups):

@@ -40,6 +40,8 @@ class Predicted:
     """Which columns are so far from the training samples that their units may differ, in words"""
     loss: float | None
     """(1/n) Σ (ŷ − y)² if the table has a target for every row"""
+    remarks: tuple[str, ...]
+    """What was assumed when the table was read"""
 
 
 def predict_table(
@@ -84,7 +86,8 @@ def predict_table(
     far = far_columns(model, found.low, found.high) if found.rows else ""
     known = use.optional and found.rows > 0 and math.isfinite(found.squares)
     loss = found.squares / found.rows if known else None
-    return Predicted(model.target, found.rows, targets, unused, far, loss)
+    remarks = tuple(dict.fromkeys(remark for file in table.files for remark in file.remarks))
+    return Predicted(model.target, found.rows, targets, unused, far, loss, remarks)
 
 
 def _over(

@@ -23,6 +23,7 @@ def check_report(found: "Check") -> list[str | Table]:
         *_answer(found),
         "",
         about,
+        *found.data.remarks,
         verdict_table(found.verdicts),
         "w, b, loss: the largest error, as a share of the most that rounding can cause, @ the "
         "epoch where it occurs. The exact trajectory is computed with exact sums and 50-digit "

@@ -272,3 +272,27 @@ class TestRates:
         done = gradrace("rates", "--backend", WRONG, "--lr", "0.01", "--epochs", "20")
         assert done.returncode == 1
         assert f"{WRONG}, α = 0.01: loss at epoch 0: got 405.9" in one_line(done.stdout)
+
+
+def test_what_was_assumed_is_said_by_every_command(gradrace: Command, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("2019,2020\n1.5,2\n3,4.5\n4,4\n")
+    words = "The first line, 2019, 2020, was read as names; --no-header reads it as a sample."
+    short = ("--backend", "numpy", "--epochs", "3")
+    for command in (["train", "t.csv"], ["rates", "t.csv"], ["check", "--data", "t.csv"]):
+        assert words in one_line(gradrace(*command, *short).stdout), command
+    assert words in one_line(gradrace("predict", "results/train/model.json", "t.csv").stderr)
+
+
+def test_brackets_in_names_are_text(
+    gradrace: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    (tmp_path / "t.csv").write_text("count [/cm3],[bold]t[/bold],y\n1,2,3\n2,5,5\n3,1,4\n4,4,8\n")
+    done = gradrace("train", "t.csv", "--backend", "numpy", "--epochs", "50")
+    assert done.returncode == 0, done.stderr
+    model = json.loads((tmp_path / "results/train/model.json").read_text())
+    page = (tmp_path / "results/train/report.html").read_text()
+    for name in model["features"]:
+        assert f"w[{name}]" in done.stdout
+        assert name in page
+    assert model["features"] == ["count [/cm3]", "[bold]t[/bold]"]
