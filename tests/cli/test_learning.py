@@ -296,3 +296,22 @@ def test_brackets_in_names_are_text(
         assert f"w[{name}]" in done.stdout
         assert name in page
     assert model["features"] == ["count [/cm3]", "[bold]t[/bold]"]
+
+
+@pytest.mark.parametrize("words", [["train"], ["train", "t.parquet"]])
+def test_pandas_is_not_imported_where_no_table_needs_it(tmp_path: Path, words: list[str]) -> None:
+    """It takes a third of a second."""
+    table = pyarrow.table({"x": [1.0, 2.0, 4.0], "y": [3.0, 1.0, 2.0]})
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    code = (
+        "import atexit, sys; atexit.register(lambda: print('pandas' in sys.modules))\n"
+        "from gradrace.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words, "--epochs", "9"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "False"
