@@ -244,13 +244,14 @@ class Table:
             for column in columns:
                 if column in has:
                     continue
-                others = (
-                    other for other in self.files if column in (*other.offered, *other.unused)
-                )
+                others = (f for f in self.files if column in {*f.offered, *f.unused})
+                other = next(others)
                 remedy = f"; {without([column])} leaves it out" * explained
+                if file.headless != other.headless:
+                    remedy = "; --header or --no-header says whether each file has names"
                 raise InputValueError(
-                    f"{self.name}: {file.name} has no column {column!r}, which "
-                    f"{next(others).name} has{remedy}"
+                    f"{self.name}: {file.name} has no column {column!r}, which {other.name} "
+                    f"has{remedy}"
                 )
 
     def parts(self, use: Use) -> list[tuple[int, *Part]]:
