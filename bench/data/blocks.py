@@ -255,7 +255,8 @@ def _strays(cells: Sequence[Any], before: int) -> list[tuple[int, str]]:
     """Return the first text of a column, with its row, if most other cells are numbers."""
     odd = [(before + i, cell) for i, cell in enumerate(cells, 1) if isinstance(cell, str)]
     numbers = sum(not (isinstance(cell, str) or _is_missing(cell)) for cell in cells)
-    like = sum(_hint(text) is not None for _, text in odd)
+    looked_at = odd[:_LOOKED_AT]
+    like = len(odd) * sum(_hint(text) is not None for _, text in looked_at) / max(1, len(looked_at))
     return odd[:1] if len(odd) - like <= numbers + like else []
 
 
