@@ -76,7 +76,7 @@ def reading_of(given: ReadingOptions) -> Reading:
     """
     for name, value in given.items():
         if name not in PLAIN._fields:
-            raise InputTypeError(f"{name}: there is no such argument")
+            raise InputTypeError(f"{name}: is not an argument")
         if isinstance(getattr(PLAIN, name), str) and not isinstance(value, str):
             raise InputTypeError(f"{name}: needs a string, got {value!r}")
         if name == "drop_missing" or (name == "header" and value is not None):

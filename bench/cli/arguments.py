@@ -215,6 +215,7 @@ def reads_tables(*without: str) -> Callable[[Callable[..., None]], Callable[...,
                 continue
             for option, (kind, default) in options.items():
                 shown.append(parameter.replace(name=option, annotation=kind, default=default))
+        # which Typer reads; mypy knows no such attribute of a function
         called.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
         called.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
         return called

@@ -56,7 +56,8 @@ def train(
     target: Target = None,
     features: Features = None,
     exclude: Exclude = None,
-    reading: "Reading" = None,  # type: ignore[assignment]
+    *,
+    reading: "Reading",
     backend: Annotated[
         str | None,
         typer.Option(
@@ -204,7 +205,8 @@ def rates(
     target: Target = None,
     features: Features = None,
     exclude: Exclude = None,
-    reading: "Reading" = None,  # type: ignore[assignment]
+    *,
+    reading: "Reading",
     backend: Annotated[
         list[str] | None,
         typer.Option(
@@ -314,7 +316,8 @@ def predict(
             "folder, which gets a file for each file.  [default: print them as CSV]",
         ),
     ] = None,
-    reading: "Reading" = None,  # type: ignore[assignment]
+    *,
+    reading: "Reading",
     scheduler: Scheduler = None,
 ) -> None:
     """Predict the target for every row of a table.

@@ -46,7 +46,8 @@ def check(
     target: Target = None,
     features: Features = None,
     exclude: Exclude = None,
-    reading: "Reading" = None,  # type: ignore[assignment]
+    *,
+    reading: "Reading",
     lr: RateText = None,
     epochs: Annotated[
         int | None,

@@ -163,7 +163,8 @@ def _of_arrow(values: Any) -> Any:
     if isinstance(kind, pa.BaseExtensionType):
         return _of_arrow(values.cast(kind.storage_type))
     if pa.types.is_run_end_encoded(kind):
-        return _of_arrow(pc.run_end_decode(values))  # type: ignore[attr-defined]
+        decoded = pc.run_end_decode(values)  # type: ignore[attr-defined]  # not in the stubs
+        return _of_arrow(decoded)
     if pa.types.is_dictionary(kind) and not oddity(pa.array([], kind.value_type)):
         return _of_arrow(values.cast(kind.value_type))
     if pa.types.is_decimal(kind):  # a direct cast may be off in the last place

@@ -77,7 +77,7 @@ def dialect_of(name: str, lines: Sequence[str], reading: Reading) -> Dialect:
     """Return how a text is divided that begins with these lines, below those to skip.
 
     Raises:
-        InputValueError: it is empty, or the lines are no table.
+        InputValueError: it is empty, or the lines are not a table.
 
     """
     above, delimiter = reading.skip_rows, reading.delimiter

@@ -17,9 +17,10 @@ from gradrace import backends
 from gradrace.backends.interface import Floats, InputValueError
 from gradrace.bench.data import arrow_files, frames, sources, text
 from gradrace.bench.data.blocks import Use
+from gradrace.bench.data.parts import samples_in
 from gradrace.bench.data.samples import Dataset
 from gradrace.bench.data.sources import PLAIN, Reading, Source
-from gradrace.bench.data.table import File, Table, left_out, samples_in
+from gradrace.bench.data.table import File, Table, left_out
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
@@ -31,8 +32,8 @@ def open_table(path: str | Path, reading: Reading = PLAIN) -> Table:
     names, and a folder called year=2020 for a column year. The path `-` is standard input.
 
     Raises:
-        InputValueError: there is no such file, it is malformed or of an unknown kind, or the files
-            differ in kind.
+        InputValueError: a file does not exist, is malformed, or is of an unknown kind; or the files
+            of a folder differ in kind.
 
     """
     reading, path = reading.checked(), _local(path)

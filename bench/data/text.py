@@ -39,7 +39,7 @@ def text_file(source: Source, reading: Reading) -> File:
 
     Raises:
         InputValueError: it is empty or in another encoding, a line is too long, or the first lines
-            are no table.
+            are not a table.
 
     """
     dialect = dialect_of(source.name, _first_lines(source, reading), reading)

@@ -17,9 +17,10 @@ from gradrace import backends
 from gradrace.backends.interface import Floats, InputValueError
 from gradrace.bench.data.blocks import Use
 from gradrace.bench.data.files import arrow_table, replacing, writable_file, writable_folder
+from gradrace.bench.data.parts import Chosen, blocks
 from gradrace.bench.data.reader import open_table
 from gradrace.bench.data.sources import PLAIN, Reading, several, uncompressed
-from gradrace.bench.data.table import Chosen, Table, blocks
+from gradrace.bench.data.table import Table
 from gradrace.bench.learning.prediction import Model, far_columns
 from gradrace.bench.machine.progress import Progress, silent
 

@@ -11,7 +11,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-import scipy.sparse  # type: ignore[import-untyped]
+import scipy.sparse  # type: ignore[import-untyped]  # it has no types
 
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.data.frames import samples_of
