@@ -71,8 +71,25 @@ Start = ArrayLike | None
 """The weights to begin with, of shape (d,); zeros if None."""
 
 
+class Setting(NamedTuple):
+    """An argument, and maybe its value, in a message: epochs, standardize=True."""
+
+    name: str
+    value: Any = None
+
+    def __str__(self) -> str:
+        return self.name if self.value is None else f"{self.name}={self.value!r}"
+
+
 class InputError(Exception):
-    """An argument cannot be used; the message says which, and what would be right."""
+    """An argument cannot be used; the message says which, and what would be right.
+
+    `args` are the pieces of the message: texts, and a `Setting` for each argument, which the command
+    line words as an option.
+    """
+
+    def __str__(self) -> str:
+        return "".join(map(str, self.args))
 
 
 class InputValueError(InputError, ValueError):
