@@ -84,8 +84,8 @@ class Setting(NamedTuple):
 class InputError(Exception):
     """An argument cannot be used; the message says which, and what would be right.
 
-    `args` are the pieces of the message: texts, and a `Setting` for each argument, which the command
-    line words as an option.
+    `args` are the pieces of the message: texts, and a `Setting` for each argument, which the
+    command line words as an option.
     """
 
     def __str__(self) -> str:

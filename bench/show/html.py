@@ -82,7 +82,8 @@ def write_page(title: str, parts: Iterable[Part], path: Path) -> Path:
 
 def in_notebook(parts: Iterable[Part]) -> str:
     """Return parts as HTML for a notebook; pictures stand beside the rest, if there is room."""
-    texts, pictures = [], []
+    texts: list[dict[str, Any]] = []
+    pictures: list[dict[str, Any]] = []
     for part in parts:
         chosen = pictures if isinstance(part, Figure) else texts
         chosen.append(_described(part, _of_figure(_png), str))
