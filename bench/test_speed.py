@@ -15,10 +15,10 @@ from typing import cast
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from gradrace.bench.findings.schema import BackendVerdict, BlockInfo
 from gradrace.bench.machine.surroundings import Surroundings
 from gradrace.bench.proof.returns import describe
 from gradrace.bench.race.plan import Arm, Plan
+from gradrace.bench.race.schema import BackendVerdict, BlockInfo
 from gradrace.bench.race.timed_backend import LEAST_BLOCK, Contestant
 
 _contestant = cache(Contestant)

@@ -27,7 +27,7 @@ from gradrace.plots.svg import tell, tell_along
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gradrace.bench.findings.schema import About, CaseFindings, Row
+    from gradrace.bench.race.schema import About, CaseFindings, Row
 
 _MOST_RUNS = 10**5
 

@@ -10,7 +10,7 @@ from gradrace.plots.style import INK, MUTED, colors, labels, new_figure, save, t
 from gradrace.plots.svg import tell
 
 if TYPE_CHECKING:
-    from gradrace.bench.findings.schema import About, Fastest
+    from gradrace.bench.race.schema import About, Fastest
 
 _LEAST_WIDTH = 4.6  # inches, for the title
 

@@ -28,8 +28,8 @@ from gradrace.plots.style import (
 from gradrace.plots.svg import tell
 
 if TYPE_CHECKING:
-    from gradrace.bench.findings.schema import About, CaseFindings, Row
     from gradrace.bench.machine.roofline import Roofline
+    from gradrace.bench.race.schema import About, CaseFindings, Row
 
 _BYTES = {"float64": 8, "float32": 4}
 _MARKS = "osD^vP*X"

@@ -10,7 +10,7 @@ import pyarrow as pa
 from gradrace.plots.numbers import label
 
 if TYPE_CHECKING:
-    from gradrace.bench.findings.schema import ResultFile
+    from gradrace.bench.race.schema import ResultFile
 
 
 def read_race(source: Path) -> "ResultFile":

@@ -24,7 +24,7 @@ from gradrace.plots.style import (
 from gradrace.plots.svg import tell
 
 if TYPE_CHECKING:
-    from gradrace.bench.findings.schema import About, CaseFindings
+    from gradrace.bench.race.schema import About, CaseFindings
 
 MOST_PANELS = 4
 

@@ -22,7 +22,7 @@ from gradrace.plots.style import (
 from gradrace.plots.svg import tell
 
 if TYPE_CHECKING:
-    from gradrace.bench.findings.schema import About, CaseFindings, Row
+    from gradrace.bench.race.schema import About, CaseFindings, Row
 
 _TALLEST = 6  # panels in one column
 _PLAIN = 1e6

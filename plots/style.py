@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gradrace.plots.numbers import backend_label
 
 if TYPE_CHECKING:
-    from gradrace.bench.findings.schema import About, CaseFindings
+    from gradrace.bench.race.schema import About, CaseFindings
     from gradrace.plots.canvas import Annotation, Axes, Figure, LogLocator
 
 Write = Callable[[float], str]

@@ -8,10 +8,14 @@ from types import MappingProxyType
 from typing import TypeVar, cast
 
 from gradrace.bench.data.files import write_json
-from gradrace.bench.findings import results, schema
-from gradrace.bench.findings.conclusions import conclude
-from gradrace.bench.findings.merging import merge, pooled_stats
-from gradrace.bench.findings.schema import (
+from gradrace.bench.machine.roofline import Roofline
+from gradrace.bench.proof.agreement import Verdict
+from gradrace.bench.race import record, results, schema
+from gradrace.bench.race.cases import parse
+from gradrace.bench.race.conclusions import conclude
+from gradrace.bench.race.merging import merge, pooled_stats
+from gradrace.bench.race.plan import Arm
+from gradrace.bench.race.schema import (
     BackendVerdict,
     Compile,
     Growth,
@@ -20,11 +24,6 @@ from gradrace.bench.findings.schema import (
     Session,
     Timed,
 )
-from gradrace.bench.machine.roofline import Roofline
-from gradrace.bench.proof.agreement import Verdict
-from gradrace.bench.race import record
-from gradrace.bench.race.cases import parse
-from gradrace.bench.race.plan import Arm
 from gradrace.bench.race.settings import QUICK_SETTINGS
 
 NUMBA: Compile = {"backend": "numba", "load": 0.2, "cold": 4.0, "cached": 0.2}

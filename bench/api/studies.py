@@ -23,13 +23,12 @@ from gradrace.bench.api.inputs import (
     wholes,
 )
 from gradrace.bench.api.wording import in_python
-from gradrace.bench.findings import advice as advising
-from gradrace.bench.findings import comparison as comparing
-from gradrace.bench.findings import results
 from gradrace.bench.learning import rates as learning_rates
 from gradrace.bench.learning import rates_files
 from gradrace.bench.learning.rate_choice import Rate
-from gradrace.bench.race import checking
+from gradrace.bench.race import advice as advising
+from gradrace.bench.race import checking, results
+from gradrace.bench.race import comparison as comparing
 from gradrace.bench.race import run as racing
 from gradrace.bench.race.cases import parse
 from gradrace.bench.race.settings import choose, with_earlier

@@ -128,10 +128,10 @@ def run(
     """
     from gradrace.backends import earlier
     from gradrace.backends.interface import InputValueError
-    from gradrace.bench.findings.versions import require_limits
     from gradrace.bench.race.cases import parse
     from gradrace.bench.race.settings import choose, with_earlier
     from gradrace.bench.race.state import RESULT
+    from gradrace.bench.race.versions import require_limits
 
     out = out or Path("results", "against" if against else "")
     path = resume or out / RESULT
@@ -259,8 +259,8 @@ def scale(
     from dataclasses import replace
 
     from gradrace.bench.data.files import writable_folder
-    from gradrace.bench.findings.pictures import draw_scale
     from gradrace.bench.race import scale as study
+    from gradrace.bench.race.pictures import draw_scale
     from gradrace.bench.race.settings import QUICK_SETTINGS
     from gradrace.bench.report.page import PAGE, write
     from gradrace.bench.report.race_page import scale_page

@@ -46,8 +46,8 @@ def show(
     Prints the same summary as `gradrace run`. The CSV always has all figures, and its column names
     include the units.
     """
-    from gradrace.bench.findings import results
-    from gradrace.bench.findings.versions import has_versions, require_limits
+    from gradrace.bench.race import results
+    from gradrace.bench.race.versions import has_versions, require_limits
     from gradrace.bench.report.formats import race_report
     from gradrace.bench.report.race import how_to_complete
     from gradrace.bench.report.versions import gate
@@ -98,7 +98,7 @@ def compare(
     A difference counts if its 95 % interval excludes 1 and it exceeds both 5 % and the noise of
     the two runs. Also reports differences in the machine and in versions.
     """
-    from gradrace.bench.findings import comparison
+    from gradrace.bench.race import comparison
     from gradrace.bench.report.comparison import comparison_report
 
     limit = None if fail_above is None else share_of("--fail-above", fail_above)
@@ -143,7 +143,7 @@ def plot(
     """
     from gradrace.backends.interface import InputValueError
     from gradrace.bench.data.files import writable_file, writable_folder
-    from gradrace.bench.findings import pictures, results
+    from gradrace.bench.race import pictures, results
 
     file = file / results.RESULT if file.is_dir() else file
     if not results.read(file)["benchmarks"]:
@@ -191,8 +191,8 @@ def advise(
     If your samples do not fit in memory, says how long it takes to read them once, in parts.
     """
     from gradrace.backends.interface import InputValueError
-    from gradrace.bench.findings import beyond_memory, results
-    from gradrace.bench.findings.advice import advise, advise_from
+    from gradrace.bench.race import beyond_memory, results
+    from gradrace.bench.race.advice import advise, advise_from
     from gradrace.bench.report.advice import advice_report, beyond_memory_lines
 
     if file is not None and measure:

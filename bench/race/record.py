@@ -11,10 +11,10 @@ from pytest_benchmark.plugin import get_commit_info
 
 from gradrace import backends
 from gradrace.bench.data.origin import version
-from gradrace.bench.findings import schema
-from gradrace.bench.findings.schema import ResultFile
 from gradrace.bench.machine import facts
+from gradrace.bench.race import schema
 from gradrace.bench.race.cases import Case
+from gradrace.bench.race.schema import ResultFile
 from gradrace.bench.race.settings import Settings
 
 

@@ -9,13 +9,13 @@ from typing import Literal, cast
 
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.data.files import replacing
-from gradrace.bench.findings import results, schema
-from gradrace.bench.findings.pictures import ERRORS, draw
 from gradrace.bench.learning.model import save
 from gradrace.bench.learning.training import train
 from gradrace.bench.machine import facts, roofline
 from gradrace.bench.machine.progress import Progress, silent
+from gradrace.bench.race import results, schema
 from gradrace.bench.race.cases import REFERENCE, parse
+from gradrace.bench.race.pictures import ERRORS, draw
 from gradrace.bench.race.record import fingerprints, new_content, settings_of
 from gradrace.bench.race.sessions import arms_of, fill_cache, time_sessions, write
 from gradrace.bench.race.settings import QUICK_SETTINGS, Settings

@@ -5,9 +5,9 @@ from typing import Literal, NotRequired, TypedDict
 
 import msgspec
 
-from gradrace.bench.findings.schema import BackendVerdict, Size, Timed
 from gradrace.bench.machine.facts import Libraries
 from gradrace.bench.machine.ranges import Count, Number
+from gradrace.bench.race.schema import BackendVerdict, Size, Timed
 
 
 class SessionMachine(TypedDict):

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gradrace.bench.data.files import write_json
-from gradrace.bench.findings import schema
-from gradrace.bench.findings.conclusions import conclude
-from gradrace.bench.findings.merging import merge
+from gradrace.bench.race import schema
+from gradrace.bench.race.conclusions import conclude
+from gradrace.bench.race.merging import merge
 from gradrace.bench.race.plan import Arm, Block, Plan, interleaved
 from gradrace.bench.race.session import Session, time_arms
 from gradrace.bench.race.session_files import Event

@@ -7,10 +7,10 @@ from pathlib import Path
 from gradrace import backends
 from gradrace.backends import earlier
 from gradrace.backends.interface import InputValueError
-from gradrace.bench.findings.schema import MOST_REPETITIONS, MOST_SESSIONS, MOST_THREADS
 from gradrace.bench.machine import facts
 from gradrace.bench.machine.ranges import MOST_SECONDS
 from gradrace.bench.race.cases import FULL, QUICK, Case, make_case
+from gradrace.bench.race.schema import MOST_REPETITIONS, MOST_SESSIONS, MOST_THREADS
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gradrace.bench.findings import results
-from gradrace.bench.findings.schema import About, ResultFile
 from gradrace.bench.machine.progress import Progress
+from gradrace.bench.race import results
+from gradrace.bench.race.schema import About, ResultFile
 from gradrace.bench.race.settings import Settings
 
 RESULT = results.RESULT

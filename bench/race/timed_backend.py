@@ -17,7 +17,6 @@ from gradrace import backends
 from gradrace.backends.interface import Backend, InputError
 from gradrace.bench.data.files import write_bytes
 from gradrace.bench.data.samples import Dataset
-from gradrace.bench.findings.schema import Growth, Preparing
 from gradrace.bench.machine.usage import Memory, MemoryUse
 from gradrace.bench.proof.agreement import Verdict
 from gradrace.bench.proof.precision import FLOAT64, Precision
@@ -34,6 +33,7 @@ from gradrace.bench.proof.steps import Steps
 from gradrace.bench.race.cases import Case, parse
 from gradrace.bench.race.one_size import from_a_start, on_integers, samples_of
 from gradrace.bench.race.plan import Arm
+from gradrace.bench.race.schema import Growth, Preparing
 
 LEAST_BLOCK = 0.008
 """The least seconds of a block of calls that is timed as one."""

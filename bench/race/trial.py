@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from gradrace import backends
-from gradrace.bench.findings import schema
+from gradrace.bench.race import schema
 from gradrace.bench.race.cases import Case
 from gradrace.bench.race.plan import Arm, Plan
 from gradrace.bench.race.session import Session, time_arms

@@ -12,13 +12,13 @@ import pyarrow as pa
 from gradrace import backends
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.data.files import write_table
-from gradrace.bench.findings.pictures import ERRORS
-from gradrace.bench.findings.schema import BackendVerdict
 from gradrace.bench.proof.agreement import Checked, check_backends
 from gradrace.bench.proof.oracle import ExactTrajectory, exact_trajectory
 from gradrace.bench.proof.precision import BY_NAME
 from gradrace.bench.proof.problems import Problem, number, suite
 from gradrace.bench.race.cases import REFERENCE
+from gradrace.bench.race.pictures import ERRORS
+from gradrace.bench.race.schema import BackendVerdict
 from gradrace.bench.race.state import Race, Steps
 
 _TIMEOUT = 300.0  # seconds per backend; some compile for every shape of the samples

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from gradrace import backends
-from gradrace.bench.findings.advice import LEAST_TIME
+from gradrace.bench.race.advice import LEAST_TIME
 from gradrace.bench.report.summary import about_race
 from gradrace.bench.report.tables import NONE, empty_table, epochs
 from gradrace.plots.numbers import seconds, short, three_digits
 
 if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
-    from gradrace.bench.findings.advice import Advice, Option
-    from gradrace.bench.findings.beyond_memory import BeyondMemory
-    from gradrace.bench.findings.schema import ResultFile
+    from gradrace.bench.race.advice import Advice, Option
+    from gradrace.bench.race.beyond_memory import BeyondMemory
+    from gradrace.bench.race.schema import ResultFile
 
 
 def advice_report(advice: "Advice", content: "ResultFile") -> list[str | Table]:

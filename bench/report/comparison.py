@@ -9,7 +9,7 @@ from gradrace.bench.report.text import markdown_cell
 from gradrace.plots.numbers import percent, seconds, short, spread
 
 if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
-    from gradrace.bench.findings.comparison import Comparison
+    from gradrace.bench.race.comparison import Comparison
 
 
 def comparison_table(comparison: "Comparison") -> Table:
@@ -54,7 +54,7 @@ def comparison_markdown(comparison: "Comparison") -> list[str]:
 
 def comparison_rows(comparison: "Comparison") -> list[list[str]]:
     """Return the cells of the table of a comparison."""
-    from gradrace.bench.findings.statistics import plain
+    from gradrace.bench.race.statistics import plain
 
     return [
         [

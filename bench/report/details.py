@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from gradrace.bench.findings.precision import precision_of
+from gradrace.bench.race.precision import precision_of
 from gradrace.bench.report.tables import NONE, empty_table, named, size
 from gradrace.plots.numbers import percent, plain_seconds, seconds, short, si, spread
 
 if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
-    from gradrace.bench.findings.schema import About, BreakEven, ResultFile, Row
+    from gradrace.bench.race.schema import About, BreakEven, ResultFile, Row
 
 
 def details(content: "ResultFile") -> list[str | Table]:

@@ -8,14 +8,14 @@ from xml.etree import ElementTree
 
 from rich.table import Table
 
-from gradrace.bench.findings.versions import changes, not_compared, too_slow
+from gradrace.bench.race.versions import changes, not_compared, too_slow
 from gradrace.bench.report.race import race_details, race_summary
 from gradrace.bench.report.text import markdown_cell, visible
 from gradrace.bench.report.versions import slowdown
 from gradrace.plots.numbers import short
 
 if TYPE_CHECKING:
-    from gradrace.bench.findings.schema import (
+    from gradrace.bench.race.schema import (
         About,
         CaseFindings,
         Compile,

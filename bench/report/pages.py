@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from gradrace.backends.interface import InputValueError
-from gradrace.bench.findings import results
 from gradrace.bench.learning.model import MODEL
 from gradrace.bench.learning.rates_files import RATES
+from gradrace.bench.race import results
 from gradrace.bench.report.page import PAGE
 from gradrace.bench.report.race_page import race_page, scale_page
 

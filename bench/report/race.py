@@ -12,7 +12,7 @@ from gradrace.bench.report.summary_table import summary_heading, summary_legend,
 from gradrace.bench.report.versions import version_lines, version_parts
 
 if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
-    from gradrace.bench.findings.schema import ResultFile
+    from gradrace.bench.race.schema import ResultFile
 
 _MOST_WARNINGS = 3
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradrace.bench.findings.exponents import crossovers, exponents
-from gradrace.bench.findings.pictures import ERRORS
+from gradrace.bench.race.exponents import crossovers, exponents
+from gradrace.bench.race.pictures import ERRORS
 from gradrace.bench.report.details import details
 from gradrace.bench.report.page import Bar, Section, page
 from gradrace.bench.report.race import race_summary
@@ -19,7 +19,7 @@ from gradrace.bench.report.versions import version_lines, version_parts
 from gradrace.plots.numbers import seconds, short, three_digits
 
 if TYPE_CHECKING:
-    from gradrace.bench.findings.schema import About, CaseFindings, ResultFile, Row
+    from gradrace.bench.race.schema import About, CaseFindings, ResultFile, Row
 
 
 def race_page(content: "ResultFile", source: Path) -> str:

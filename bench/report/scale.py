@@ -10,8 +10,8 @@ from gradrace.bench.report.tables import empty_table, named
 from gradrace.plots.numbers import short
 
 if TYPE_CHECKING:  # importing all of it takes longer than `train` takes to train
-    from gradrace.bench.findings.exponents import Crossover, Exponent
-    from gradrace.bench.findings.schema import About, ResultFile
+    from gradrace.bench.race.exponents import Crossover, Exponent
+    from gradrace.bench.race.schema import About, ResultFile
 
 
 def scale_report(contents: "Sequence[ResultFile]", width: int = 80) -> list[str | Table]:
@@ -19,7 +19,7 @@ def scale_report(contents: "Sequence[ResultFile]", width: int = 80) -> list[str 
 
     `contents` are result files; the one of a single thread comes first.
     """
-    from gradrace.bench.findings.exponents import crossovers, exponents
+    from gradrace.bench.race.exponents import crossovers, exponents
 
     one_thread = contents[0]
     parts: list[str | Table] = [

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gradrace.backends import ABSENT
-from gradrace.bench.findings.precision import Gain, trades
-from gradrace.bench.findings.winners import Winner, winners
+from gradrace.bench.race.precision import Gain, trades
+from gradrace.bench.race.winners import Winner, winners
 from gradrace.bench.report.tables import named, size
 from gradrace.bench.report.verdicts import digits_kept
 from gradrace.plots.numbers import short, three_digits
 
 if TYPE_CHECKING:
-    from gradrace.bench.findings.schema import About, ResultFile
+    from gradrace.bench.race.schema import About, ResultFile
 
 _NAMED = 2
 """A sentence lists at most this many sizes; of more sizes, it gives the number."""

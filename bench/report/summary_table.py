@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from gradrace.bench.findings import statistics
+from gradrace.bench.race import statistics
 from gradrace.bench.report.summary import about_race
 from gradrace.bench.report.tables import NONE, empty_table, named, size, stacked
 from gradrace.plots.numbers import both_ends, seconds, short, three_digits
 
 if TYPE_CHECKING:
-    from gradrace.bench.findings.schema import About, ResultFile, Row
+    from gradrace.bench.race.schema import About, ResultFile, Row
 
 
 def summary_heading(content: "ResultFile") -> list[str]:

@@ -9,11 +9,11 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from gradrace.bench.findings.precision import precision_of
+from gradrace.bench.race.precision import precision_of
 from gradrace.plots.numbers import short
 
 if TYPE_CHECKING:
-    from gradrace.bench.findings.schema import About, Case
+    from gradrace.bench.race.schema import About, Case
 
 NONE = "–"
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from gradrace.bench.findings import statistics
-from gradrace.bench.findings.precision import precision_of
-from gradrace.bench.findings.versions import (
+from gradrace.bench.race import statistics
+from gradrace.bench.race.precision import precision_of
+from gradrace.bench.race.versions import (
     Uncompared,
     VersionChange,
     changes,
@@ -21,7 +21,7 @@ from gradrace.bench.report.tables import NONE, empty_table, named, size
 from gradrace.plots.numbers import both_ends, percent, seconds, short
 
 if TYPE_CHECKING:
-    from gradrace.bench.findings.schema import About, ResultFile
+    from gradrace.bench.race.schema import About, ResultFile
 
 
 def version_lines(content: "ResultFile") -> list[str]:

@@ -19,13 +19,13 @@ from typing import Annotated
 
 import typer
 
-from gradrace.bench.findings import results, statistics
-from gradrace.bench.findings.merging import times
-from gradrace.bench.findings.schema import ResultFile
-from gradrace.bench.findings.statistics import Estimate, Times
+from gradrace.bench.race import results, statistics
 from gradrace.bench.race import run as race
 from gradrace.bench.race.cases import parse
+from gradrace.bench.race.merging import times
+from gradrace.bench.race.schema import ResultFile
 from gradrace.bench.race.settings import Settings, choose
+from gradrace.bench.race.statistics import Estimate, Times
 
 SHARES = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 JOBS = ("1000x1@2000", "100000x10@20")

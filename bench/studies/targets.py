@@ -24,14 +24,14 @@ import typer
 
 from gradrace import backends
 from gradrace.bench.data.samples import synthetic
-from gradrace.bench.findings import statistics
-from gradrace.bench.findings.merging import times
-from gradrace.bench.findings.schema import ResultFile
 from gradrace.bench.machine import facts
 from gradrace.bench.machine.progress import Progress, silent
 from gradrace.bench.peers import missing, path
 from gradrace.bench.race import run as race
+from gradrace.bench.race import statistics
 from gradrace.bench.race.cases import grid, make_case
+from gradrace.bench.race.merging import times
+from gradrace.bench.race.schema import ResultFile
 from gradrace.bench.race.settings import QUICK_SETTINGS, Settings
 from gradrace.bench.report.tables import empty_table
 from gradrace.bench.report.terminal import progress_bar, show

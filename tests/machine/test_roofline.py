@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from gradrace.backends.interface import Floats
-from gradrace.bench.findings.conclusions import conclude
 from gradrace.bench.machine import peak, roofline
 from gradrace.bench.machine.roofline import Roofline
+from gradrace.bench.race.conclusions import conclude
 from gradrace.bench.race.settings import QUICK_SETTINGS
 from gradrace.bench.race.state import Race
 from gradrace.bench.report.details import limit_legend, limit_table

@@ -13,14 +13,14 @@ import pytest
 
 from gradrace.bench.data.files import write_json, write_table
 from gradrace.bench.data.samples import Dataset, synthetic
-from gradrace.bench.findings.conclusions import conclude
-from gradrace.bench.findings.results import read
-from gradrace.bench.findings.schema import Compile
 from gradrace.bench.learning.model import save
 from gradrace.bench.learning.rates import study
 from gradrace.bench.learning.rates_files import save as save_study
 from gradrace.bench.learning.training import train
 from gradrace.bench.race.cases import parse
+from gradrace.bench.race.conclusions import conclude
+from gradrace.bench.race.results import read
+from gradrace.bench.race.schema import Compile
 from gradrace.plots import (
     agreement,
     breakeven,

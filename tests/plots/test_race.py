@@ -13,12 +13,12 @@ from matplotlib.container import ErrorbarContainer
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.data.files import write_json, write_table
 from gradrace.bench.data.samples import reference_line
-from gradrace.bench.findings.conclusions import conclude
-from gradrace.bench.findings.pictures import ERRORS, redraw
-from gradrace.bench.findings.pictures import draw as draw_race
-from gradrace.bench.findings.results import read
 from gradrace.bench.proof.agreement import Checked, judge
 from gradrace.bench.proof.oracle import exact_trajectory
+from gradrace.bench.race.conclusions import conclude
+from gradrace.bench.race.pictures import ERRORS, redraw
+from gradrace.bench.race.pictures import draw as draw_race
+from gradrace.bench.race.results import read
 from gradrace.bench.race.verification import error_table
 from gradrace.plots import (
     agreement,

@@ -18,7 +18,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from pytest_benchmark.session import BenchmarkSession
 from pytest_benchmark.stats import Metadata, Stats
 
-from gradrace.bench.findings.merging import pooled_stats
+from gradrace.bench.race.merging import pooled_stats
 from tests.conftest import FOREIGN, ROOT
 
 

@@ -14,12 +14,11 @@ import pytest
 from gradrace import backends
 from gradrace.backends import finding
 from gradrace.backends.interface import InputValueError
-from gradrace.bench.findings import results
-from gradrace.bench.findings.schema import LeftOut
 from gradrace.bench.machine import facts
-from gradrace.bench.race import record, state, trial
+from gradrace.bench.race import record, results, state, trial
 from gradrace.bench.race import run as race
 from gradrace.bench.race.cases import FULL, QUICK, grid
+from gradrace.bench.race.schema import LeftOut
 from gradrace.bench.race.settings import Settings, choose
 from gradrace.bench.race.state import PREVIOUS, RESULT, Race
 from gradrace.bench.report.details import race_table

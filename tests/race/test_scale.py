@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradrace.bench.findings import exponents, results
 from gradrace.bench.machine import facts
-from gradrace.bench.race import scale
+from gradrace.bench.race import exponents, results, scale
 from gradrace.bench.race.cases import make_case
 from gradrace.bench.race.scale import NUMBERS, SIZES
 from gradrace.bench.race.settings import QUICK_SETTINGS

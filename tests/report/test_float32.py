@@ -7,12 +7,12 @@ import pytest
 from matplotlib.text import Text
 from rich.table import Table
 
-from gradrace.bench.findings.advice import advise
-from gradrace.bench.findings.comparison import compare
-from gradrace.bench.findings.exponents import exponents
-from gradrace.bench.findings.precision import trades
-from gradrace.bench.findings.schema import ResultFile
 from gradrace.bench.machine.roofline import limit
+from gradrace.bench.race.advice import advise
+from gradrace.bench.race.comparison import compare
+from gradrace.bench.race.exponents import exponents
+from gradrace.bench.race.precision import trades
+from gradrace.bench.race.schema import ResultFile
 from gradrace.bench.report.advice import advice_lines, advice_table
 from gradrace.bench.report.comparison import comparison_report
 from gradrace.bench.report.details import details

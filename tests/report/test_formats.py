@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gradrace.bench.findings.schema import ResultFile
+from gradrace.bench.race.schema import ResultFile
 from gradrace.bench.report.formats import COLUMNS, race_csv, race_markdown, race_report
 from gradrace.bench.report.race import finished_already, how_to_complete, saved, what_is_kept
 from gradrace.bench.report.terminal import show_lines

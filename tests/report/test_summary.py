@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gradrace.bench.findings.conclusions import conclude
-from gradrace.bench.findings.schema import ResultFile
+from gradrace.bench.race.conclusions import conclude
+from gradrace.bench.race.schema import ResultFile
 from gradrace.bench.report.summary import sentences
 from gradrace.bench.report.summary_table import summary_heading, summary_legend, summary_tables
 from gradrace.bench.report.tables import least_width

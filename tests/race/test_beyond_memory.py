@@ -5,7 +5,7 @@ import psutil
 import pytest
 
 from gradrace.backends.interface import InputValueError
-from gradrace.bench.findings import beyond_memory
+from gradrace.bench.race import beyond_memory
 from gradrace.bench.report.advice import beyond_memory_lines
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from gradrace.backends import ABSENT, name_of
 from gradrace.backends.interface import InputValueError
-from gradrace.bench.findings import statistics
-from gradrace.bench.findings.merging import times
-from gradrace.bench.findings.schema import CaseFindings, ResultFile, SpeedVerdict
-from gradrace.bench.findings.statistics import Estimate
+from gradrace.bench.race import statistics
+from gradrace.bench.race.merging import times
+from gradrace.bench.race.schema import CaseFindings, ResultFile, SpeedVerdict
+from gradrace.bench.race.statistics import Estimate
 
 
 @dataclass(frozen=True)

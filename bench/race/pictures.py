@@ -10,7 +10,7 @@ import pyarrow.parquet
 
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.data.files import replacing, write_json
-from gradrace.bench.findings import results
+from gradrace.bench.race import results
 
 if TYPE_CHECKING:
     from gradrace.plots.canvas import Figure

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gradrace.backends.interface import InputValueError
-from gradrace.bench.findings.comparison import compare, drift_warning
+from gradrace.bench.race.comparison import compare, drift_warning
 from gradrace.bench.report import comparison
 from tests.runs import write_run
 

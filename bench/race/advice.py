@@ -20,10 +20,10 @@ from statistics import median
 from typing import Literal
 
 from gradrace.backends.interface import InputValueError
-from gradrace.bench.findings import results
-from gradrace.bench.findings.precision import precision_of
-from gradrace.bench.findings.schema import CaseFindings
-from gradrace.bench.findings.statistics import Estimate, break_even
+from gradrace.bench.race import results
+from gradrace.bench.race.precision import precision_of
+from gradrace.bench.race.schema import CaseFindings
+from gradrace.bench.race.statistics import Estimate, break_even
 
 FARTHEST = 10.0
 """How many times beyond the measured sizes a job may be."""

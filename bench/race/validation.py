@@ -7,8 +7,8 @@ from typing import Any
 
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.data.reading import repeated, require_type
-from gradrace.bench.findings.schema import Benchmark, MeasuredFile
 from gradrace.bench.machine.roofline import Roofline
+from gradrace.bench.race.schema import Benchmark, MeasuredFile
 
 
 def require_result(path: Path, content: Any) -> None:

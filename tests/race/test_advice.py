@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gradrace.backends.interface import InputValueError
-from gradrace.bench.findings.advice import advise, advise_from
+from gradrace.bench.race.advice import advise, advise_from
 from gradrace.bench.report.advice import advice_lines, measure_command
 from tests.runs import write_run
 

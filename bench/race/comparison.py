@@ -9,10 +9,10 @@ from pathlib import Path
 from statistics import median
 
 from gradrace.backends.interface import InputValueError
-from gradrace.bench.findings import results, statistics
-from gradrace.bench.findings.precision import precision_of
-from gradrace.bench.findings.schema import CaseFindings, ResultFile, Row
-from gradrace.bench.findings.statistics import FASTER, SLOWER, UNJUDGED, Estimate
+from gradrace.bench.race import results, statistics
+from gradrace.bench.race.precision import precision_of
+from gradrace.bench.race.schema import CaseFindings, ResultFile, Row
+from gradrace.bench.race.statistics import FASTER, SLOWER, UNJUDGED, Estimate
 
 _LEAST_DRIFT = (
     0.05  # a change that all arms share comes from the machine, unless all arms were changed

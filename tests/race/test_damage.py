@@ -15,13 +15,13 @@ import pytest
 
 from gradrace.backends.interface import InputError, InputValueError
 from gradrace.bench.data import reading
-from gradrace.bench.findings import pictures, results, schema
-from gradrace.bench.findings.advice import advise
-from gradrace.bench.findings.comparison import compare, drift_warning
 from gradrace.bench.learning import model_file
 from gradrace.bench.learning.prediction import read_model
 from gradrace.bench.machine import facts
+from gradrace.bench.race import pictures, results, schema
 from gradrace.bench.race import run as race
+from gradrace.bench.race.advice import advise
+from gradrace.bench.race.comparison import compare, drift_warning
 from gradrace.bench.report import advice, comparison, formats
 from tests.cli.conftest import MODEL
 from tests.conftest import Command

@@ -5,8 +5,8 @@ from itertools import combinations, pairwise
 from math import exp, log
 from statistics import linear_regression
 
-from gradrace.bench.findings import statistics
-from gradrace.bench.findings.schema import ResultFile
+from gradrace.bench.race import statistics
+from gradrace.bench.race.schema import ResultFile
 
 _LEAST_GROWTH = 3.0
 """How many times as long as at the smallest n an epoch takes, at least, where n counts."""

@@ -17,7 +17,7 @@ from functools import cache
 from statistics import NormalDist, fmean, median, stdev
 from typing import Final, overload
 
-from gradrace.bench.findings.schema import MOST_SESSIONS, Interval, SpeedVerdict
+from gradrace.bench.race.schema import MOST_SESSIONS, Interval, SpeedVerdict
 
 LEAST_EFFECT = 0.05
 """Smaller differences, as a share, are never reported; they change from day to day."""

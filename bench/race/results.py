@@ -8,11 +8,11 @@ from typing import Any
 
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.data import reading
-from gradrace.bench.findings.conclusions import conclude
-from gradrace.bench.findings.schema import SCHEMA, ResultFile
-from gradrace.bench.findings.validation import require_result
-from gradrace.bench.findings.versions import has_versions
 from gradrace.bench.machine import facts
+from gradrace.bench.race.conclusions import conclude
+from gradrace.bench.race.schema import SCHEMA, ResultFile
+from gradrace.bench.race.validation import require_result
+from gradrace.bench.race.versions import has_versions
 
 RESULT = "benchmark.json"
 """What a race calls its result file."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gradrace.bench.findings.schema import Benchmark, PooledInfo, Stats, Timed, TimedInfo
-from gradrace.bench.findings.statistics import Times
+from gradrace.bench.race.schema import Benchmark, PooledInfo, Stats, Timed, TimedInfo
+from gradrace.bench.race.statistics import Times
 
 
 def merge(benchmarks: list[Benchmark], session: int, more: Iterable[Timed]) -> None:

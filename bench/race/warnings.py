@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from gradrace.bench.findings import statistics
-from gradrace.bench.findings.schema import (
+from gradrace.bench.machine.facts import Machine
+from gradrace.bench.race import statistics
+from gradrace.bench.race.schema import (
     About,
     Benchmark,
     CaseFindings,
@@ -11,7 +12,6 @@ from gradrace.bench.findings.schema import (
     Session,
     Settings,
 )
-from gradrace.bench.machine.facts import Machine
 
 # Above these, or below the last one, there is a warning
 _MOST_SPREAD = 0.10  # spread of the sessions' medians, as a share

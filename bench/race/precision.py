@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from gradrace.bench.findings import statistics
-from gradrace.bench.findings.merging import times
-from gradrace.bench.findings.schema import About, CaseFindings, Digits, ResultFile, Row
-from gradrace.bench.findings.statistics import Estimate
+from gradrace.bench.race import statistics
+from gradrace.bench.race.merging import times
+from gradrace.bench.race.schema import About, CaseFindings, Digits, ResultFile, Row
+from gradrace.bench.race.statistics import Estimate
 
 
 @dataclass(frozen=True)

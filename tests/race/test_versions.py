@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from gradrace.backends import ABSENT
-from gradrace.bench.findings import statistics
-from gradrace.bench.findings.conclusions import conclude
-from gradrace.bench.findings.schema import LeftOut, ResultFile
-from gradrace.bench.findings.statistics import Estimate
-from gradrace.bench.findings.versions import changes
+from gradrace.bench.race import statistics
+from gradrace.bench.race.conclusions import conclude
+from gradrace.bench.race.schema import LeftOut, ResultFile
+from gradrace.bench.race.statistics import Estimate
+from gradrace.bench.race.versions import changes
 from gradrace.bench.report.formats import race_junit
 from gradrace.bench.report.race import race_summary
 from gradrace.bench.report.versions import gate

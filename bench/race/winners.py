@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from gradrace.bench.findings import statistics
-from gradrace.bench.findings.merging import times
-from gradrace.bench.findings.schema import CaseFindings, ResultFile, Row
+from gradrace.bench.race import statistics
+from gradrace.bench.race.merging import times
+from gradrace.bench.race.schema import CaseFindings, ResultFile, Row
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from gradrace.bench.findings import statistics
-from gradrace.bench.findings.merging import times
-from gradrace.bench.findings.precision import precision_of
-from gradrace.bench.findings.schema import (
+from gradrace.bench.machine import roofline
+from gradrace.bench.machine.roofline import Limit
+from gradrace.bench.race import statistics
+from gradrace.bench.race.merging import times
+from gradrace.bench.race.precision import precision_of
+from gradrace.bench.race.schema import (
     About,
     Benchmark,
     BreakEven,
@@ -20,11 +22,9 @@ from gradrace.bench.findings.schema import (
     Row,
     Trial,
 )
-from gradrace.bench.findings.schema import Times as RowTimes
-from gradrace.bench.findings.statistics import Estimate, plain
-from gradrace.bench.findings.warnings import warnings_about
-from gradrace.bench.machine import roofline
-from gradrace.bench.machine.roofline import Limit
+from gradrace.bench.race.schema import Times as RowTimes
+from gradrace.bench.race.statistics import Estimate, plain
+from gradrace.bench.race.warnings import warnings_about
 
 LEAST_RUN_EPOCHS = 1_000
 """The least epochs of a training run, unless others are asked for."""

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from gradrace.backends.interface import InputValueError
-from gradrace.bench.findings import results
-from gradrace.bench.findings.conclusions import conclude
-from gradrace.bench.findings.merging import merge, times
-from gradrace.bench.findings.schema import Benchmark, Preparing, ResultFile, Row
+from gradrace.bench.race import results
+from gradrace.bench.race.conclusions import conclude
+from gradrace.bench.race.merging import merge, times
+from gradrace.bench.race.schema import Benchmark, Preparing, ResultFile, Row
 from tests.runs import benchmark, known, write_run
 
 TIMES = {

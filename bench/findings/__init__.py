@@ -1,1 +1,0 @@
-"""What the times say: the result file, its statistics, warnings, comparison, advice, pictures."""
