@@ -1,24 +1,24 @@
-"""The pytest plugin of the race: interleave the arms, and make one benchmark of each.
+"""The pytest plugin of the race: interleave the contenders, and make one benchmark of each.
 
-An arm is a backend on a case. Every timed block is a separate test: `test_train[100x1-numpy-3]` is
-repetition 3. The blocks run in the shuffled order of `plan.interleaved`. When all have run, the
-blocks of an arm become one benchmark, `test_train[100x1-numpy]`, with one value per repetition in
-its `stats.data`. So the table, the JSON file and `pytest-benchmark compare` work as usual.
+A contender is a backend at one size. Every timed block is a separate test:
+`test_train[100x1-numpy-3]` is repetition 3. The blocks run in the shuffled order of
+`plan.interleaved`. When all have run, the blocks of a contender become one benchmark,
+`test_train[100x1-numpy]`, with one value per repetition in its `stats.data`. So the table, the JSON file and `pytest-benchmark compare` work as usual.
 """
 
-import json
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from statistics import median
-from typing import Any
 
+import msgspec
 import pytest
 from pytest_benchmark.stats import Metadata
 
 from gradrace import backends
 from gradrace.bench.machine.facts import libraries, machine_info
 from gradrace.bench.race.cases import QUICK, parse
-from gradrace.bench.race.plan import Arm, Plan, interleaved
+from gradrace.bench.race.plan import Contender, Plan, interleaved
+from gradrace.bench.race.session import Event
 
 _PLAN = pytest.StashKey[Plan]()
 
@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="A size, like 10000x10; repeatable. Default: the sizes of gradrace run --quick.",
     )
     group.addoption(
-        "--repetitions", type=int, default=10, metavar="N", help="Timed blocks per arm."
+        "--repetitions", type=int, default=10, metavar="N", help="Timed blocks per contender."
     )
     group.addoption("--seed", default="0", help="Seed for shuffling the order of the blocks.")
     group.addoption(
@@ -57,12 +57,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_PLAN] = Plan.read(path)
         return
     cases = [parse(text) for text in config.getoption("--case") or ()] or QUICK
-    arms = [
-        Arm(case.spec, backend, repetitions=config.getoption("--repetitions"))
+    contenders = [
+        Contender(case.spec, backend, repetitions=config.getoption("--repetitions"))
         for case in cases
         for backend in config.getoption("--backend") or backends.installed()
     ]
-    config.stash[_PLAN] = Plan(tuple(arms), config.getoption("--seed"))
+    config.stash[_PLAN] = Plan(tuple(contenders), config.getoption("--seed"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -70,8 +70,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "repetition" in metafunc.fixturenames:
         plan = metafunc.config.stash[_PLAN]
         blocks = [
-            (block.arm.job.name, block.arm.label, block.repetition)
-            for block in interleaved(plan.arms, plan.seed)
+            (turn.contender.job.name, turn.contender.label, turn.repetition)
+            for turn in interleaved(plan.contenders, plan.seed)
         ]
         metafunc.parametrize(("case", "backend", "repetition"), blocks)
 
@@ -83,20 +83,20 @@ def plan(request: pytest.FixtureRequest) -> Plan:
 
 
 @pytest.fixture
-def arm(plan: Plan, case: str, backend: str) -> Arm:
-    """Return the arm of this test."""
-    return next(arm for arm in plan.arms if (arm.job.name, arm.label) == (case, backend))
+def contender(plan: Plan, case: str, backend: str) -> Contender:
+    """Return the contender of this test."""
+    return next(one for one in plan.contenders if (one.job.name, one.label) == (case, backend))
 
 
 @pytest.fixture(scope="session")
-def log(request: pytest.FixtureRequest) -> Callable[..., None]:
+def log(request: pytest.FixtureRequest) -> Callable[[Event], None]:
     """Return a function that appends an event to the file of --log."""
     path: Path | None = request.config.getoption("--log")
 
-    def report(event: str, **facts: Any) -> None:
+    def report(event: Event) -> None:
         if path is not None:
-            with path.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps({"event": event, **facts}) + "\n")
+            with path.open("ab") as lines:
+                lines.write(msgspec.json.encode(event) + b"\n")
 
     return report
 
@@ -110,24 +110,24 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 
 
 def merged(blocks: list[Metadata]) -> list[Metadata]:
-    """Return one benchmark per arm, its data in order of the repetition, in the plan's order.
+    """Return one benchmark per contender, its data in order of the repetition, in the plan's order.
 
-    The block in which pytest-benchmark calibrated an arm is not timed like the others, so it counts
-    only if there is no other. If a block fails, all blocks of its arm are discarded. An iteration
-    of pytest-benchmark becomes one epoch, so that its own tables can compare arms with calls of
+    The block in which pytest-benchmark calibrated a contender is not timed like the others, so it
+    counts only if there is no other. If a block fails, all its blocks are discarded. An iteration
+    of pytest-benchmark becomes one epoch, so that its own tables can compare backends with calls of
     different length. A call of k epochs counts as k + 1, because it passes over the samples once
     more to record the last loss.
     """
-    arms: dict[str, list[Metadata]] = {}
+    contenders: dict[str, list[Metadata]] = {}
     for block in blocks:
-        arms.setdefault(_without_repetition(block.name), []).append(block)
+        contenders.setdefault(_without_repetition(block.name), []).append(block)
     sound = {
         name: [part for part in parts if part]
-        for name, parts in arms.items()
+        for name, parts in contenders.items()
         if not any(part.has_error for part in parts)
     }
     result = []
-    for name, parts in sorted(sound.items(), key=lambda arm: arm[1][0].extra_info["place"]):
+    for name, parts in sorted(sound.items(), key=lambda found: found[1][0].extra_info["place"]):
         parts.sort(key=lambda part: part.params["repetition"])
         timed = [part for part in parts if not part.extra_info["calibrates"]] or parts
         first = timed[0]
@@ -165,5 +165,6 @@ def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, o
     With a plan, `gradrace run` has already described the machine, once for all sessions.
     """
     if config.getoption("--plan"):
-        return {"libraries": libraries()}
-    return {**machine_info(), "libraries": libraries()}
+        return {"libraries": msgspec.to_builtins(libraries())}
+    about: dict[str, object] = msgspec.to_builtins(machine_info())
+    return {**about, "libraries": msgspec.to_builtins(libraries())}

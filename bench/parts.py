@@ -132,6 +132,8 @@ class Tool:
     """Something to play with on a page: a function of page.js, and the data that it gets."""
 
     name: Literal["rate", "total"]
+    words: str
+    """What can be tried"""
     data: Mapping[str, Any]
 
 

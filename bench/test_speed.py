@@ -7,18 +7,18 @@ import gc
 import random
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import cache
 from timeit import default_timer
-from typing import cast
 
+import msgspec
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from gradrace.bench.machine.surroundings import Surroundings
 from gradrace.bench.proof.returns import describe
-from gradrace.bench.race.plan import Arm, Plan
-from gradrace.bench.race.schema import BackendVerdict, BlockInfo
+from gradrace.bench.race.plan import Contender, Plan
+from gradrace.bench.race.result import BlockInfo
+from gradrace.bench.race.session import Block, Event
 from gradrace.bench.race.timed_backend import LEAST_BLOCK, Contestant
 
 _contestant = cache(Contestant)
@@ -53,11 +53,15 @@ def _time(benchmark: BenchmarkFixture, racer: Contestant) -> None:
     min_time=LEAST_BLOCK, max_time=1e-6, min_rounds=1, calibration_precision=100, disable_gc=True
 )
 def test_train(
-    benchmark: BenchmarkFixture, arm: Arm, plan: Plan, repetition: int, log: Callable[..., None]
+    benchmark: BenchmarkFixture,
+    contender: Contender,
+    plan: Plan,
+    repetition: int,
+    log: Callable[[Event], None],
 ) -> None:
     """Time `train` with every epoch recorded; `prepare` and compilation stay outside."""
     surroundings = _surroundings()  # of the race, before the first backend is loaded
-    racer = _contestant(arm, plan.budget, plan.longest, plan.exact, log)
+    racer = _contestant(contender, plan.budget, plan.longest, plan.exact, log)
     racer.changed.update(surroundings.restore())
     if not (verdict := racer.verdict).agrees:
         pytest.fail(f"not timed, {verdict.reason}")
@@ -67,30 +71,30 @@ def test_train(
     job = racer.job
     benchmark.group = job.name
     assert racer.memory is not None  # it has made calls
-    info: BlockInfo = {
-        "backend": arm.backend,
-        "duplicate": arm.duplicate,
-        "n": job.n,
-        "d": job.d,
-        "lr": job.lr,
-        "epochs": job.epochs,
-        "agreement": cast(BackendVerdict, asdict(racer.verdict)),  # has the same names
-        "one_core": racer.one_core,
-        "passes_once": racer.passes_once,
-        "precision": racer.precision.name,
-        "place": plan.arms.index(arm),
-        "load": racer.load,
-        "first": racer.first,
-        "compile": racer.compile,
-        "cores": 0.0,
-        "growth": racer.growth,
-        "preparing": racer.preparing,
-        "setup": racer.setup,
-        "memory": racer.memory,
-        "calibrates": racer.calls is None,
-        "changed": [],
-    }
-    benchmark.extra_info.update(info)
+    info = BlockInfo(
+        backend=contender.backend,
+        duplicate=contender.duplicate,
+        n=job.n,
+        d=job.d,
+        lr=job.lr,
+        epochs=job.epochs,
+        agreement=racer.verdict,
+        one_core=racer.one_core,
+        passes_once=racer.passes_once,
+        precision=racer.precision.name,
+        place=plan.contenders.index(contender),
+        load=racer.load,
+        first=racer.first,
+        compile=racer.compile,
+        cores=0.0,
+        growth=racer.growth,
+        preparing=racer.preparing,
+        setup=racer.setup,
+        memory=racer.memory,
+        calibrates=racer.calls is None,
+        changed=[],
+    )
+    benchmark.extra_info.update(msgspec.to_builtins(info))
     before = racer.signatures()
     gc.collect()
     try:
@@ -103,4 +107,4 @@ def test_train(
     racer.changed.update(surroundings.restore())
     benchmark.extra_info["changed"] = sorted(racer.changed)
     benchmark.extra_info["signatures"] = [before, racer.signatures()]
-    log("block", case=job.name, arm=arm.label, repetition=repetition)
+    log(Block(job.name, contender.label, repetition))

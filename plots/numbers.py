@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gradrace.bench.race.schema import Interval
+    from gradrace.bench.race.statistics import Estimate
 
 _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -59,21 +59,10 @@ def percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:,.0f} %"
 
 
-def times(ratio: "Interval") -> str:
+def times(ratio: "Estimate") -> str:
     """Write a ratio with its interval, if it has one: 4.71 × (4.65–4.77)."""
-    return f"{three_digits(ratio['value'])} ×{_interval(ratio)}"
-
-
-def spread(ratio: "Interval") -> str:
-    """Write a ratio with its interval, if it has one, without a sign: 4.71 (4.65–4.77)."""
-    return f"{three_digits(ratio['value'])}{_interval(ratio)}"
-
-
-def _interval(ratio: "Interval") -> str:
-    low, high = ratio["low"], ratio["high"]
-    if low is None or high is None:
-        return ""
-    return f" ({three_digits(low)}–{three_digits(high)})"
+    interval = f" ({three_digits(ratio.low)}–{three_digits(ratio.high)})" if ratio.low else ""
+    return f"{three_digits(ratio.value)} ×{interval}"
 
 
 def short(backend: str, precision: str = "float64") -> str:

@@ -1,13 +1,12 @@
 """How does the time grow? Against n, against d at the same n·d, and with the threads."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gradrace.plots.canvas import Axes, Figure, FuncFormatter, own_settings
 from gradrace.plots.numbers import plain_seconds, seconds, si, three_digits
 from gradrace.plots.placing import Label, label_ends, label_marks
-from gradrace.plots.sources import race_origin, read_race
+from gradrace.plots.sources import race_origin
 from gradrace.plots.style import (
     MUTED,
     colors,
@@ -17,7 +16,6 @@ from gradrace.plots.style import (
     log_axes,
     new_figure,
     note_at,
-    save,
     text_width,
     tidy,
     title,
@@ -25,34 +23,28 @@ from gradrace.plots.style import (
 from gradrace.plots.svg import tell
 
 if TYPE_CHECKING:
-    from gradrace.bench.race.schema import About, CaseFindings
-
-
-def draw(sources: Sequence[Path], target: Path) -> None:
-    """Draw the result files of `gradrace scale`, one per number of threads, as a PNG."""
-    save(figure(sources), target)
+    from gradrace.bench.race.result import About, CaseFindings, ResultFile
 
 
 @own_settings()
-def figure(sources: Sequence[Path]) -> Figure:
+def figure(races: "Sequence[ResultFile]") -> Figure:
     """Return the figure: two panels of times on one thread, and one of speed-ups by threads."""
-    races = [read_race(path) for path in sources]
-    cases = races[0]["gradrace"]["cases"]
-    numbers = max(case["n"] * case["d"] for case in cases if case["d"] > 1)
-    names = labels(races[0]["gradrace"])
-    room = text_width({names[row["backend"]] for case in cases for row in case["arms"]})
+    cases = races[0].gradrace.cases
+    numbers = max(case.n * case.d for case in cases if case.d > 1)
+    names = labels(races[0].gradrace)
+    room = text_width({names[entry.backend] for case in cases for entry in case.entries})
     drawn = new_figure(11.0 + 2 * room, 4.2, race_origin(*races))
     along_n, along_d, by_threads = drawn.subplots(1, 3)
-    hues = colors(races[0]["gradrace"])
-    ends_n = _draw_times(along_n, hues, names, [case for case in cases if case["d"] == 1], "n")
+    hues = colors(races[0].gradrace)
+    ends_n = _draw_times(along_n, hues, names, [case for case in cases if case.d == 1], "n")
     title(along_n, "d = 1")
     along_n.set_xlabel("samples n")
     along_n.set_ylabel("time per epoch, set-up included")
-    level = [case for case in cases if case["n"] * case["d"] == numbers]
+    level = [case for case in cases if case.n * case.d == numbers]
     ends_d = _draw_times(along_d, hues, names, level, "d")
     title(along_d, f"n · d = {numbers:,}")
     along_d.set_xlabel("features d")
-    _draw_speed_ups(by_threads, [race["gradrace"] for race in races])
+    _draw_speed_ups(by_threads, [race.gradrace for race in races])
     legend(drawn, along_n)
     (last_n, early_n), (last_d, early_d) = _by_end(ends_n), _by_end(ends_d)
     label_ends((along_n, last_n), (along_d, last_d))
@@ -78,14 +70,14 @@ def _draw_times(
 
     Returns the labels of the lines.
     """
-    cases = sorted((case for case in cases if case["arms"]), key=lambda case: case[along])
+    cases = sorted((case for case in cases if case.entries), key=lambda case: getattr(case, along))
     ends = []
-    for name in dict.fromkeys(row["backend"] for case in cases for row in case["arms"]):
+    for name in dict.fromkeys(entry.backend for case in cases for entry in case.entries):
         points = [
-            (case[along], row["time"]["median"])
+            (getattr(case, along), entry.time.median)
             for case in cases
-            for row in case["arms"]
-            if row["backend"] == name
+            for entry in case.entries
+            if entry.backend == name
         ]
         (line,) = axes.plot(*zip(*points, strict=True), "o-", ms=4, lw=1.5, color=hues[name])
         texts = [f"{names[name]}, {along} = {k:,}: {seconds(time)}" for k, time in points]
@@ -102,15 +94,15 @@ def _draw_speed_ups(axes: Axes, abouts: "Sequence[About]") -> None:
     several, one = _shared_out(abouts[1:])
     for about in abouts[1:]:
         points = [
-            (case["n"], times[one] / times[several])
-            for case in sorted(about["cases"], key=lambda case: case["n"])
-            if case["d"] == 1
-            if (times := {row["backend"]: row["time"]["median"] for row in case["arms"]})
+            (case.n, times[one] / times[several])
+            for case in sorted(about.cases, key=lambda case: case.n)
+            if case.d == 1
+            if (times := {entry.backend: entry.time.median for entry in case.entries})
             if {several, one} <= set(times)
         ]
         if not points:
             continue
-        threads = about["settings"]["threads"]
+        threads = about.settings.threads
         (line,) = axes.plot(*zip(*points, strict=True), "o-", ms=4, color=colors(about)[several])
         tell(line, [f"n = {n:,}: {three_digits(ratio)} times as fast" for n, ratio in points])
         axes.axhline(threads, color=MUTED, lw=1.0, ls="--")
@@ -132,7 +124,7 @@ def _draw_speed_ups(axes: Axes, abouts: "Sequence[About]") -> None:
 def _shared_out(abouts: "Sequence[About]") -> tuple[str, str]:
     """Return the first backend that equals another on one thread, and that one; or empty texts."""
     for about in abouts:
-        for name, facts in about["backends"].items():
-            if facts["on_one_thread"]:
-                return name, facts["on_one_thread"]
+        for name, facts in about.backends.items():
+            if facts.on_one_thread:
+                return name, facts.on_one_thread
     return "", ""

@@ -1,8 +1,7 @@
 """Read the files that pictures are drawn from, and their origin for the footers."""
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -10,12 +9,7 @@ import pyarrow as pa
 from gradrace.plots.numbers import label
 
 if TYPE_CHECKING:
-    from gradrace.bench.race.schema import ResultFile
-
-
-def read_race(source: Path) -> "ResultFile":
-    """Read a result file of `gradrace run`."""
-    return cast("ResultFile", json.loads(source.read_text(encoding="utf-8")))
+    from gradrace.bench.race.result import ResultFile
 
 
 def metadata(table: pa.Table) -> dict[str, str]:
@@ -31,16 +25,16 @@ def values(table: pa.Table, column: str | int) -> np.ndarray:
 def race_origin(*files: "ResultFile") -> list[str]:
     """Return where, when and with which versions races took place: one machine, one day."""
     first = files[0]
-    machine = first["machine_info"]
-    threads = [file["gradrace"]["settings"]["threads"] for file in files]
+    machine = first.machine_info
+    threads = [file.gradrace.settings.threads for file in files]
     range_ = dict.fromkeys((str(min(threads)), str(max(threads))))
     return [
-        label(machine["cpu"].get("brand_raw", "unknown processor")),
-        _count(str(len(machine["cores"]["usable"])), "core"),
+        label(machine.processor_name or "unknown processor"),
+        _count(str(len(machine.cores.usable)), "core"),
         _count("–".join(range_), "thread"),
-        f"Python {machine['python_version']}",
-        f"gradrace {label(first['gradrace']['version'], 20)}",
-        label(first["datetime"][:10]),
+        f"Python {machine.python_version}",
+        f"gradrace {label(first.gradrace.version, 20)}",
+        label(first.datetime[:10]),
     ]
 
 

@@ -1,6 +1,5 @@
 """How does the time of an epoch grow with the data? Time against n, one panel per d."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from gradrace.plots.canvas import Axes, Figure, own_settings
 from gradrace.plots.numbers import plain_seconds, seconds, si
 from gradrace.plots.placing import Label, label_ends
-from gradrace.plots.sources import race_origin, read_race
+from gradrace.plots.sources import race_origin
 from gradrace.plots.style import (
     colors,
     draw_limit,
@@ -16,7 +15,6 @@ from gradrace.plots.style import (
     legend,
     log_axes,
     new_figure,
-    save,
     text_width,
     tidy,
     title,
@@ -24,32 +22,26 @@ from gradrace.plots.style import (
 from gradrace.plots.svg import tell
 
 if TYPE_CHECKING:
-    from gradrace.bench.race.schema import About, CaseFindings
+    from gradrace.bench.race.result import About, CaseFindings, ResultFile
 
 MOST_PANELS = 4
 
 
 def drawable(about: "About") -> bool:
     """Whether the part "gradrace" of a result file has anything to draw."""
-    return any(case["arms"] for case in about["cases"])
-
-
-def draw(source: Path, target: Path) -> None:
-    """Draw a result file of `gradrace run` as a PNG."""
-    save(figure(source), target)
+    return any(case.entries for case in about.cases)
 
 
 @own_settings()
-def figure(source: Path) -> Figure:
+def figure(race: "ResultFile") -> Figure:
     """Return the figure: medians as points, the range of the sessions as bars, logarithmic axes."""
-    race = read_race(source)
-    cases = sorted(race["gradrace"]["cases"], key=lambda case: case["n"])
-    raced = dict.fromkeys(row["backend"] for case in cases for row in case["arms"])
-    hues = {name: colors(race["gradrace"])[name] for name in raced}
-    levels = sorted({case["d"] for case in cases if case["arms"]})
+    cases = sorted(race.gradrace.cases, key=lambda case: case.n)
+    raced = dict.fromkeys(entry.backend for case in cases for entry in case.entries)
+    hues = {name: colors(race.gradrace)[name] for name in raced}
+    levels = sorted({case.d for case in cases if case.entries})
     chosen = np.unique(np.linspace(0, len(levels) - 1, MOST_PANELS).astype(int))
-    panels = [[case for case in cases if case["d"] == levels[i]] for i in chosen]
-    names = labels(race["gradrace"])
+    panels = [[case for case in cases if case.d == levels[i]] for i in chosen]
+    names = labels(race.gradrace)
     width = 3.4 * len(panels) + 0.8 + text_width(names[name] for name in hues)
     drawn = new_figure(max(5.0, width), 3.9, race_origin(race))
     grid = drawn.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
@@ -83,23 +75,23 @@ def _draw_panel(axes: Axes, cases: "list[CaseFindings]", hues: dict[str, str]) -
         )
     draw_limit(axes, cases, "n")
     log_axes(axes, si, plain_seconds)
-    title(axes, f"d = {cases[0]['d']:,}")
+    title(axes, f"d = {cases[0].d:,}")
     axes.set_xlabel("samples n")
     tidy(axes)
 
 
 def _points(cases: "list[CaseFindings]", name: str) -> np.ndarray:
-    """Return a row per case of a backend: n, median, and the range over the sessions."""
+    """Return a entry per case of a backend: n, median, and the range over the sessions."""
     rows = [
         (
-            case["n"],
-            row["time"]["median"],
-            min(row["time"]["median"], *row["time"]["sessions"].values()),
-            max(row["time"]["median"], *row["time"]["sessions"].values()),
+            case.n,
+            entry.time.median,
+            min(entry.time.median, *entry.time.sessions.values()),
+            max(entry.time.median, *entry.time.sessions.values()),
         )
         for case in cases
-        for row in case["arms"]
-        if row["backend"] == name
+        for entry in case.entries
+        if entry.backend == name
     ]
     return np.array(rows, dtype=float).reshape(-1, 4)
 

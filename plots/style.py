@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gradrace.plots.numbers import backend_label
 
 if TYPE_CHECKING:
-    from gradrace.bench.race.schema import About, CaseFindings
+    from gradrace.bench.race.result import About, CaseFindings
     from gradrace.plots.canvas import Annotation, Axes, Figure, LogLocator
 
 Write = Callable[[float], str]
@@ -28,14 +28,14 @@ LARGEST_DRAWN = 1e200  # matplotlib's margins and ticks overflow near the larges
 
 def colors(about: "About") -> dict[str, str]:
     """Return the color of each backend, from the part "gradrace" of a result file."""
-    return {name: facts["color"] for name, facts in about["backends"].items()}
+    return {name: facts.color for name, facts in about.backends.items()}
 
 
 def labels(about: "About") -> dict[str, str]:
     """Return what each backend is called in a picture, from the same part."""
     return {
-        name: backend_label(name, facts.get("precision", "float64"))
-        for name, facts in about["backends"].items()
+        name: backend_label(name, facts.precision or "float64")
+        for name, facts in about.backends.items()
     }
 
 
@@ -175,10 +175,10 @@ def draw_limit(axes: "Axes", cases: Sequence["CaseFindings"], along: Literal["n"
     """Draw the least time of a pass over the samples, dashed, against `along` of the cases."""
     limits = []
     for case in cases:
-        rows = [row for row in case["arms"] if not row["passes_once"]]
-        known = [row["limit"] for row in rows if row.get("precision", "float64") == "float64"]
-        if least := min((limit["seconds"] for limit in known if limit), default=None):
-            limits.append((case[along], least))
+        rows = [entry for entry in case.entries if not entry.passes_once]
+        known = [entry.limit for entry in rows if entry.precision == "float64"]
+        if least := min((limit.seconds for limit in known if limit), default=None):
+            limits.append((getattr(case, along), least))
     if limits:
         mark = "_" if len(limits) == 1 else ""  # a line of one point cannot be seen
         axes.plot(

@@ -7,14 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar, cast
 
-from gradrace.bench.data.files import write_json
-from gradrace.bench.machine.roofline import Roofline
-from gradrace.bench.proof.agreement import Verdict
-from gradrace.bench.race import record, results, schema
-from gradrace.bench.race.cases import parse
-from gradrace.bench.race.conclusions import conclude
 from gradrace.bench.race.merging import merge, pooled_stats
-from gradrace.bench.race.plan import Arm
 from gradrace.bench.race.schema import (
     BackendVerdict,
     Compile,
@@ -24,6 +17,14 @@ from gradrace.bench.race.schema import (
     Session,
     Timed,
 )
+
+from gradrace.bench.data.files import write_json
+from gradrace.bench.machine.roofline import Roofline
+from gradrace.bench.proof.agreement import Verdict
+from gradrace.bench.race import record, results, schema
+from gradrace.bench.race.cases import parse
+from gradrace.bench.race.conclusions import conclude
+from gradrace.bench.race.plan import Arm
 from gradrace.bench.race.settings import QUICK_SETTINGS
 
 NUMBA: Compile = {"backend": "numba", "load": 0.2, "cold": 4.0, "cached": 0.2}

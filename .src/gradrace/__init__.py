@@ -14,9 +14,7 @@ if TYPE_CHECKING:  # with `as`, type checkers know that these names are public
     from gradrace.bench.api.models import UnfinishedWarning as UnfinishedWarning
     from gradrace.bench.api.models import fit as fit
     from gradrace.bench.api.models import load as load
-    from gradrace.bench.api.studies import Race as Race
     from gradrace.bench.api.studies import Rates as Rates
-    from gradrace.bench.api.studies import Verdicts as Verdicts
     from gradrace.bench.api.studies import advise as advise
     from gradrace.bench.api.studies import check as check
     from gradrace.bench.api.studies import compare as compare
@@ -26,21 +24,25 @@ if TYPE_CHECKING:  # with `as`, type checkers know that these names are public
     from gradrace.bench.data.samples import reference_line as reference_line
     from gradrace.bench.proof.oracle import exact_trajectory as exact_trajectory
     from gradrace.bench.proof.returns import BackendError as BackendError
+    from gradrace.bench.race.checking import Check as Check
+    from gradrace.bench.race.growth import scale as scale
+    from gradrace.bench.race.race import Race as Race
     from gradrace.bench.race.run import resume as resume
     from gradrace.bench.race.run import run as run
-    from gradrace.bench.race.scale import scale as scale
 
 _NAMES = {
     "backends.interface": "InputError",
     "bench.api.estimator": "GradientDescentRegressor",
     "bench.api.inputs": "read_table",
     "bench.api.models": "Fit UnfinishedWarning fit load",
-    "bench.api.studies": "Race Rates Verdicts advise check compare race rates",
+    "bench.api.studies": "Rates advise check compare race rates",
     "bench.data.samples": "Dataset reference_line",
     "bench.proof.oracle": "exact_trajectory",
     "bench.proof.returns": "BackendError",
+    "bench.race.checking": "Check",
+    "bench.race.race": "Race",
     "bench.race.run": "resume run",
-    "bench.race.scale": "scale",
+    "bench.race.growth": "scale",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 _FOLDERS = ("backends", "bench", "plots")

@@ -27,19 +27,19 @@ from gradrace.bench.learning import rates as learning_rates
 from gradrace.bench.learning import rates_files
 from gradrace.bench.learning.rate_choice import Rate
 from gradrace.bench.race import advice as advising
-from gradrace.bench.race import checking, results
+from gradrace.bench.race import checking
 from gradrace.bench.race import comparison as comparing
 from gradrace.bench.race import run as racing
+from gradrace.bench.race.advice import Advice
 from gradrace.bench.race.cases import parse
+from gradrace.bench.race.checking import Check
+from gradrace.bench.race.comparison import Comparison
+from gradrace.bench.race.race import Race
 from gradrace.bench.race.settings import choose, with_earlier
-from gradrace.bench.race.state import RESULT
-from gradrace.bench.report.advice import advice_report
-from gradrace.bench.report.comparison import comparison_report
-from gradrace.bench.report.race import race_details, race_summary
 from gradrace.bench.report.rates import about_study, figures
 from gradrace.bench.report.rates import advice as study_advice
 from gradrace.bench.report.training import MOST_WEIGHTS
-from gradrace.bench.report.verdicts import check_report
+from gradrace.bench.show.pictures import save_shown
 
 if TYPE_CHECKING:
     from gradrace.plots.canvas import Figure
@@ -104,68 +104,6 @@ class Rates(display.Shown, learning_rates.Study):
             )
 
 
-class Verdicts(display.Shown, checking.Check):
-    """The verdict on each backend; `agree`, and its truth value, is True if all agree."""
-
-    def __bool__(self) -> bool:
-        return self.agree
-
-    def _parts(self) -> list[str | Table]:
-        return check_report(self)
-
-
-class Race(display.Shown):
-    """The result of a race: `content` is that of its result file, `file`."""
-
-    @in_python
-    def __init__(self, file: str | Path) -> None:
-        """Read a result file, or the one in a folder.
-
-        Raises:
-            InputValueError: it is not a result file.
-            OSError: it cannot be read.
-
-        """
-        self.file = Path(file)
-        self.content = results.read(self.file)
-
-    def details(self) -> display.Report:
-        """Return all that is known: intervals, limits, compile times, memory."""
-        return display.Report(race_details(self.content))
-
-    def plot(self) -> "Figure":
-        """Return a picture of the time per epoch against the number of samples."""
-        from gradrace.plots import speed
-
-        return speed.figure(self.file)
-
-    def _parts(self) -> list[str | Table]:
-        return race_summary(self.content)
-
-    def _pictures(self) -> "Iterator[tuple[Figure, str]]":
-        from gradrace.plots import speed
-
-        if speed.drawable(self.content["gradrace"]):
-            yield self.plot(), "The time per epoch of each backend against the number of samples."
-
-
-class Advice(display.Shown, advising.Advice):
-    """What a job takes with each backend; `best` is the one to use once all are compiled."""
-
-    file: Path
-
-    def _parts(self) -> list[str | Table]:
-        return advice_report(self, results.read(self.file))
-
-
-class Comparison(display.Shown, comparing.Comparison):
-    """What became faster or slower between two races, in `changes`."""
-
-    def _parts(self) -> list[str | Table]:
-        said = [f"The runs differ ({difference})." for difference in self.differences]
-        return [*comparison_report(self), *said]
-
-
 @in_python
 def rates(
     X: Source,
@@ -223,7 +161,7 @@ def check(
     cases: Sequence[str] | str = (),
     timeout: float | None = 120.0,
     **reading: Unpack[ReadingOptions],
-) -> Verdicts:
+) -> Check:
     """Prove that backends compute the exact trajectory on samples, and on small problems.
 
     X, y, target, features, exclude and what reads a file are those of `fit`. `backends` are
@@ -239,7 +177,7 @@ def check(
     specs = named(backends)
     samples, _ = samples_from(X, y, target, features, exclude, reading_of(reading))
     with display.progress() as on_progress:
-        found = checking.check(
+        return checking.check(
             samples,
             specs,
             lr=rate(lr),
@@ -248,7 +186,6 @@ def check(
             timeout=timeout,
             on_progress=on_progress,
         )
-    return Verdicts(**vars(found))
 
 
 @in_python
@@ -329,14 +266,15 @@ def race(
         done = racing.run(writable_folder(Path(folder)), chosen, on_progress)
     if done.interrupted:
         raise KeyboardInterrupt
-    return Race(Path(folder, RESULT))
+    done.files.extend(save_shown(done.title, list(done.parts(detail=True)), Path(folder)))
+    return done
 
 
 @in_python
 def advise(file: str | Path, *, n: int, d: int, epochs: int, runs: int = 1) -> Advice:
     """Say which backend to use for `runs` runs of `epochs` epochs on n samples of d features.
 
-    The times are estimated from the result file of a race on this machine.
+    The times are those of the nearest size in the result file of a race on this machine.
 
     Raises:
         InputValueError: it is not a result file, a number is below 1, or a size is more than ten
@@ -346,18 +284,18 @@ def advise(file: str | Path, *, n: int, d: int, epochs: int, runs: int = 1) -> A
     """
     given = {"n": n, "d": d, "epochs": epochs, "runs": runs}
     job = {name: wholes(name, [value])[0] for name, value in given.items()}
-    found = Advice(**vars(advising.advise(Path(file), **job)))
-    object.__setattr__(found, "file", Path(file))
-    return found
+    return advising.advise(Race(file), **job)
 
 
 @in_python
-def compare(old: str | Path, new: str | Path) -> Comparison:
+def compare(old: str | Path, new: str | Path, fail_above: float | None = None) -> Comparison:
     """Say what became faster or slower between two races, from their result files or folders.
+
+    `fail_above` is the slowdown that is allowed, as a share; `passed` says whether none is above.
 
     Raises:
         InputValueError: one is not a result file, or they have no backend and size in common.
         OSError: one cannot be read.
 
     """
-    return Comparison(**vars(comparing.compare(Path(old), Path(new))))
+    return comparing.compare(Path(old), Path(new), fail_above)

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 import typer.core
 
+from gradrace.backends.interface import Setting
 from gradrace.bench.cli.arguments import Backends, FailAbove, limits_of, usable, whole_number
 from gradrace.bench.cli.command import DISAGREES, command, end_interrupted
-from gradrace.bench.report.terminal import note, progress_bar, show_lines, show_saved, width
+from gradrace.bench.parts import Answer, Sentence
+from gradrace.bench.show.terminal import note, progress_bar, show, show_saved
 
 if TYPE_CHECKING:
+    from gradrace.bench.race.race import Race
     from gradrace.bench.race.settings import Settings
-    from gradrace.bench.race.state import Race
 
 
 @command
@@ -129,9 +131,9 @@ def run(
     from gradrace.backends import earlier
     from gradrace.backends.interface import InputValueError
     from gradrace.bench.race.cases import parse
+    from gradrace.bench.race.change import require_limits
+    from gradrace.bench.race.result import RESULT
     from gradrace.bench.race.settings import choose, with_earlier
-    from gradrace.bench.race.state import RESULT
-    from gradrace.bench.race.versions import require_limits
 
     out = out or Path("results", "against" if against else "")
     path = resume or out / RESULT
@@ -152,7 +154,7 @@ def run(
                 raise InputValueError("--against: needs a revision of git, such as main")
             specs = with_earlier(specs, against)
             if not specs:
-                show_lines([f"No backend has changed since {against}; there is nothing to race."])
+                show(Answer(f"No backend has changed since {against}; there is nothing to race."))
                 return
         chosen = choose(
             full=full,
@@ -191,8 +193,9 @@ def _raced(backend: list[str] | None, threads: int, *, peers: bool) -> list[str]
 def _run(out: Path, chosen: "Settings") -> "Race":
     from gradrace.bench.data.files import writable_folder
     from gradrace.bench.race.duration import announcement
+    from gradrace.bench.race.race import PREVIOUS
+    from gradrace.bench.race.result import RESULT
     from gradrace.bench.race.run import run
-    from gradrace.bench.race.state import PREVIOUS, RESULT
 
     writable_folder(out)
     if (out / RESULT).exists():
@@ -213,22 +216,31 @@ def _resumed(path: Path) -> "Race":
 
 def _report(result: "Race", path: Path, limits: dict[str, float]) -> None:
     """Print what a race has found, name its files, and end with its status."""
-    from gradrace.bench.report.page import PAGE, write
-    from gradrace.bench.report.race import finished_already, race_summary, saved, what_is_kept
-    from gradrace.bench.report.race_page import race_page
-    from gradrace.bench.report.versions import gate
+    from gradrace.bench.show.pictures import save_shown
 
+    result.limits = limits
     if not (result.files or result.interrupted):
-        note(finished_already(path))
-    show_lines(race_summary(result.content, width()))
-    passed, lines = gate(result.content, limits)
-    show_lines(lines)
+        note(
+            f"{path} is finished, so nothing was timed; gradrace show {path} prints it, gradrace "
+            f"plot {path} draws it again, gradrace run starts another race"
+        )
+    show(*result.parts())
     if path in result.files:
-        result.files.append(write(race_page(result.content, path), path.parent / PAGE))
-    show_lines(saved(result.files, path))
+        result.files.extend(save_shown(result.title, list(result.parts(detail=True)), path.parent))
+        show_saved(result.files)
+        show(
+            Sentence(
+                f"For intervals, limits, compile times, memory: gradrace show {path} ",
+                Setting("details", True),
+            )
+        )
     if result.interrupted:
-        end_interrupted(f"; {what_is_kept(result.content, path)}")
-    if result.faults or not passed:
+        about = result.about
+        kept = "nothing was timed"
+        if about.finished:
+            kept = f"finished sessions are saved, {about.finished} of {about.settings.sessions}"
+        end_interrupted(f"; {kept}")
+    if result.faults or not result.passed:
         raise typer.Exit(DISAGREES)
 
 
@@ -256,27 +268,24 @@ def scale(
 
     The exit status is 1 if a backend disagrees or a session fails.
     """
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from gradrace.bench.data.files import writable_folder
-    from gradrace.bench.race import scale as study
-    from gradrace.bench.race.pictures import draw_scale
+    from gradrace.bench.race import growth as study
     from gradrace.bench.race.settings import QUICK_SETTINGS
-    from gradrace.bench.report.page import PAGE, write
-    from gradrace.bench.report.race_page import scale_page
-    from gradrace.bench.report.scale import scale_report
+    from gradrace.bench.show.pictures import save_shown
 
     usable(study.single())
     base = replace(QUICK_SETTINGS, seed=seed, sessions=sessions)
     writable_folder(out)
     with progress_bar() as on_progress:
         races = study.scale(out, base, on_progress=on_progress)
-    timed = [result for result in races if result.finished]
+    timed = [result for result in races if result.about.finished]
     if timed:
-        show_lines(scale_report([result.content for result in timed], width()))
-        files = [path for result in timed for path in result.files]
-        html = scale_page([result.content for result in timed], files)
-        show_saved([*files, draw_scale(files, out), write(html, out / PAGE)])
+        found = study.Scaling(timed)
+        show(*found.parts())
+        show_saved([result.file for result in timed])
+        show_saved(save_shown(found.title, list(found.parts(detail=True)), out))
     if races[-1].interrupted:
         kept = "the finished sessions are saved" if timed else "nothing was timed"
         end_interrupted(f"; {kept}")

@@ -1,7 +1,7 @@
 """The commands that read result files: show, compare, plot, advise."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 import typer.core
@@ -16,7 +16,11 @@ from gradrace.bench.cli.arguments import (
     whole_number,
 )
 from gradrace.bench.cli.command import DISAGREES, command, end_interrupted
-from gradrace.bench.report import terminal
+from gradrace.bench.show import terminal
+from gradrace.bench.show.text import as_option
+
+if TYPE_CHECKING:
+    from gradrace.bench.race.race import Race
 
 ResultPath = Annotated[
     Path, typer.Argument(metavar="FILE.json", help="The result file of a race, finished or not.")
@@ -34,9 +38,8 @@ def show(
         str,
         typer.Option(
             "--format",
-            metavar="text|md|csv|junit",
-            help="Text for the terminal, Markdown, CSV with one row per size and backend, or the "
-            "XML of JUnit.",
+            metavar="text|md|csv",
+            help="Text for the terminal, Markdown, or CSV with one row per size and backend.",
         ),
     ] = "text",
     fail_above: FailAbove = None,
@@ -46,26 +49,23 @@ def show(
     Prints the same summary as `gradrace run`. The CSV always has all figures, and its column names
     include the units.
     """
-    from gradrace.bench.race import results
-    from gradrace.bench.race.versions import has_versions, require_limits
-    from gradrace.bench.report.formats import race_report
-    from gradrace.bench.report.race import how_to_complete
-    from gradrace.bench.report.versions import gate
+    from gradrace.bench.race.change import has_versions, require_limits
+    from gradrace.bench.race.race import Race
+    from gradrace.bench.race.said import table
+    from gradrace.bench.show.markdown import csv_of, markdown
 
-    chosen: Literal["text", "md", "csv", "junit"] = one_of(
-        "--format", layout, "text", "md", "csv", "junit"
-    )
+    chosen: Literal["text", "md", "csv"] = one_of("--format", layout, "text", "md", "csv")
     limits = limits_of(fail_above or ())
-    content = results.read(file)
-    sizes = [case["name"] for case in content["gradrace"]["cases"]]
-    require_limits(limits, sizes, versions=has_versions(content))
-    report = race_report(content, chosen, full=details, width=terminal.width(), limits=limits)
-    passed, lines = gate(content, limits)
-    if chosen == "text":
-        terminal.show_lines([*report, *lines, *how_to_complete(content, file)])
+    race = Race(file, limits=limits)
+    sizes = [case.name for case in race.about.cases]
+    require_limits(limits, sizes, versions=has_versions(race.content))
+    if chosen == "csv":
+        terminal.show_lines(csv_of(table(race.about)).splitlines())
+    elif chosen == "md":
+        terminal.show_lines(markdown(race.parts(detail=details), as_option))
     else:
-        terminal.show_values([*map(str, report), *(["", *lines] if chosen == "md" else [])])
-    if not passed:
+        terminal.show(*race.parts(detail=details))
+    if not race.passed:
         raise typer.Exit(DISAGREES)
 
 
@@ -99,24 +99,17 @@ def compare(
     the two runs. Also reports differences in the machine and in versions.
     """
     from gradrace.bench.race import comparison
-    from gradrace.bench.report.comparison import comparison_report
+    from gradrace.bench.show.markdown import markdown
 
     limit = None if fail_above is None else share_of("--fail-above", fail_above)
     chosen: Literal["text", "md"] = one_of("--format", layout, "text", "md")
-    found = comparison.compare(old, new)
-    report = comparison_report(found, chosen)
+    found = comparison.compare(old, new, limit)
     if chosen == "text":
-        terminal.show_lines(report)
+        terminal.show(*found.parts())
     else:
-        terminal.show_values(map(str, report))
-    for difference in found.differences:
-        terminal.warn(f"the runs differ ({difference})")
-    terminal.warn(comparison.drift_warning(found))
-    if limit is not None:
-        faults = comparison.slowdowns(found, limit)
-        terminal.warn(comparison.unseen_warning(found, limit))
-        if faults:
-            terminal.end("; ".join(faults), DISAGREES)
+        terminal.show_lines(markdown(found.parts(), as_option))
+    if not found.passed:
+        raise typer.Exit(DISAGREES)
 
 
 @command
@@ -143,19 +136,20 @@ def plot(
     """
     from gradrace.backends.interface import InputValueError
     from gradrace.bench.data.files import writable_file, writable_folder
-    from gradrace.bench.race import pictures, results
+    from gradrace.bench.race.race import Race
+    from gradrace.bench.show.pictures import save_book, save_pictures
 
-    file = file / results.RESULT if file.is_dir() else file
-    if not results.read(file)["benchmarks"]:
+    race = Race(file)
+    if not race.content.benchmarks:
         raise InputValueError(f"{file}: nothing was timed in that run")
     kind: Literal["png", "svg", "pdf"] = one_of("--format", layout, "png", "svg", "pdf")
     if out is not None and out.suffix.lower() == ".pdf":
-        terminal.show_saved([pictures.draw_book(file, writable_file(out))])
+        terminal.show_saved([save_book(race.parts(detail=True), writable_file(out))])
         return
     if out is not None and out.suffix.lower() in (".png", ".svg"):
         raise InputValueError(f"--out: {out}: one file for all pictures must end in .pdf")
-    folder = writable_folder(file.parent if out is None else out)
-    terminal.show_saved(list(pictures.redraw(file, folder, kind)))
+    folder = writable_folder(race.file.parent if out is None else out)
+    terminal.show_saved(save_pictures(race.parts(detail=True), folder, kind))
 
 
 @command
@@ -191,9 +185,9 @@ def advise(
     If your samples do not fit in memory, says how long it takes to read them once, in parts.
     """
     from gradrace.backends.interface import InputValueError
-    from gradrace.bench.race import beyond_memory, results
+    from gradrace.bench.race import beyond_memory
     from gradrace.bench.race.advice import advise, advise_from
-    from gradrace.bench.report.advice import advice_report, beyond_memory_lines
+    from gradrace.bench.race.race import Race
 
     if file is not None and measure:
         raise InputValueError("--measure: takes no FILE")
@@ -202,27 +196,24 @@ def advise(
 
     counts = {"n": n, "d": d, "epochs": epochs, "runs": runs}
     job = {name: whole_number(f"--{name}", text) for name, text in counts.items()}
-    if file is not None:
-        results.read(file)
+    race = None if file is None else Race(file)
     if beyond_memory.is_needed(job["n"], job["d"]):
-        cost = beyond_memory.cost(job["n"], job["d"], job["epochs"])
-        terminal.show_lines(beyond_memory_lines(cost))
+        terminal.show(*beyond_memory.cost(job["n"], job["d"], job["epochs"]).parts())
         return
     faults: list[str] = []
     if measure:
-        file, faults = _measured(backend or [], job["n"], job["d"], job["epochs"])
-    if file is None:
-        file, advice = advise_from(Path("results"), **job)
-        terminal.note(f"from {file}")
-    else:
-        advice = advise(file, **job)
-    terminal.show_lines(advice_report(advice, results.read(file)))
+        race = _measured(backend or [], job["n"], job["d"], job["epochs"])
+        faults = race.faults
+    found = advise(race, **job) if race else advise_from(Path("results"), **job)
+    if race is None:
+        terminal.note(f"from {found.race.file}")
+    terminal.show(*found.parts())
     if faults:
-        terminal.end("; ".join(faults), DISAGREES)
+        terminal.end(DISAGREES, "; ".join(faults))
 
 
-def _measured(specs: list[str], n: int, d: int, epochs: int) -> tuple[Path, list[str]]:
-    """Race one job; return the result file, and what is wrong with the backends."""
+def _measured(specs: list[str], n: int, d: int, epochs: int) -> "Race":
+    """Race one job."""
     from gradrace.bench.data.files import writable_folder
     from gradrace.bench.race.cases import make_case
     from gradrace.bench.race.duration import announcement
@@ -238,7 +229,7 @@ def _measured(specs: list[str], n: int, d: int, epochs: int) -> tuple[Path, list
         result = measure(path, chosen, on_progress)
     if result.interrupted:
         end_interrupted("; no advice can be given")
-    return path, result.faults
+    return result
 
 
 @command
@@ -260,8 +251,33 @@ def report(
     sliders for your own number of epochs and runs, or your own learning rate.
     """
     from gradrace.bench.data.files import writable_file
-    from gradrace.bench.report.page import write
-    from gradrace.bench.report.pages import saved_page
+    from gradrace.bench.show.html import write_text
 
     writable_file(out)
-    terminal.show_saved([write(saved_page(source), out)])
+    terminal.show_saved([write_text(_saved_page(source), out)])
+
+
+def _saved_page(source: Path) -> str:
+    """Return the page of a race, of a study of sizes, or the one that is in a folder."""
+    from gradrace.backends.interface import InputValueError
+    from gradrace.bench.race.growth import Scaling
+    from gradrace.bench.race.race import Race
+    from gradrace.bench.race.result import RESULT
+    from gradrace.bench.show.html import PAGE, page
+
+    if not source.exists():
+        raise InputValueError(f"{source}: no such file or folder")
+    if source.is_file() or (source / RESULT).exists():
+        race = Race(source)
+        return page(race.title, race.parts(detail=True))
+    scales = sorted(source.glob("scale-*.json"))
+    if scales:
+        races = sorted(map(Race, scales), key=lambda race: race.about.settings.threads)
+        return page(Scaling.title, Scaling(races).parts(detail=True))
+    if not (source / PAGE).exists():
+        below = ", ".join(str(found.parent) for found in sorted(source.glob(f"*/{PAGE}")))
+        there = f"; there is one in {below}" if below else ""
+        raise InputValueError(
+            f"{source}: has no {RESULT}, nor the {PAGE} of gradrace train or gradrace rates{there}"
+        )
+    return (source / PAGE).read_text(encoding="utf-8")

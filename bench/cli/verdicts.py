@@ -24,7 +24,8 @@ from gradrace.bench.cli.arguments import (
     whole,
 )
 from gradrace.bench.cli.command import DISAGREES, command, end_interrupted
-from gradrace.bench.report.terminal import progress_bar, show, show_lines, show_saved
+from gradrace.bench.parts import Column, Table
+from gradrace.bench.show.terminal import progress_bar, show, show_saved
 
 if TYPE_CHECKING:
     from gradrace.bench.data.samples import Samples
@@ -90,7 +91,6 @@ def check(
     from gradrace.bench.data.samples import REFERENCE_EPOCHS
     from gradrace.bench.learning.summary import summarize
     from gradrace.bench.race import checking
-    from gradrace.bench.report.verdicts import check_report
 
     usable(backend or [])
     if json is not None:
@@ -116,7 +116,7 @@ def check(
             timeout=timeout if case else limit_of(timeout, samples),
             on_progress=on_progress,
         )
-    show_lines(check_report(found))
+    show(*found.parts())
     if json is not None:
         write_json(json, found.content())
         show_saved([json])
@@ -130,6 +130,13 @@ def check(
 @command
 def list_backends() -> None:
     """List the backends, and how to install what is missing."""
-    from gradrace.bench.report import backends
+    from gradrace import backends
 
-    show(backends.backend_table())
+    rows = []
+    for name, rung in backends.LADDER.items():
+        version = backends.package_version(name)
+        found = f"{rung.package or 'Python'} {version}"
+        missing = f"missing: {backends.how_to_install(name)}"
+        rows.append((name, found if version else missing, rung.idea))
+    heads = [Column("backend"), Column("package"), Column("its one idea", kind="prose")]
+    show(Table(heads, rows))

@@ -5,7 +5,7 @@ import stat
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -55,15 +55,18 @@ def _deeper(content: Any, most: int) -> bool:
     return bool(level)
 
 
-def require_type(path: Path, content: Any, kind: Any) -> None:
-    """Make sure that `content` of the file at `path` has the type `kind`.
+Kind = TypeVar("Kind")
+
+
+def converted(path: Path, content: Any, kind: type[Kind]) -> Kind:
+    """Return `content` of the file at `path` as a `kind`.
 
     Raises:
         InputValueError: something is missing, has another type or is out of range.
 
     """
     try:
-        msgspec.convert(content, type=kind)
+        return msgspec.convert(content, type=kind)
     except msgspec.ValidationError as error:  # says what and where
         reason = re.sub("^(Invalid enum value) .*(?= - at `)", r"\1", str(error))
         raise InputValueError(f"{path}: is damaged: {reason}") from None  # quotes nothing

@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypedDict
 from msgspec import Meta
 
 from gradrace.backends.interface import InputValueError
-from gradrace.bench.data.reading import repeated, require_type
+from gradrace.bench.data.reading import converted, repeated
 
 
 class Range(TypedDict):
@@ -31,12 +31,11 @@ def require_model(path: Path, content: Any) -> None:
     """Make sure that `content` can be used as a model.
 
     Raises:
-        InputValueError: as `require_type`, or the numbers of features and weights differ, or a
+        InputValueError: as `converted`, or the numbers of features and weights differ, or a
             column name is used twice.
 
     """
-    require_type(path, content, ModelFile)
-    model: ModelFile = content
+    model = converted(path, content, ModelFile)
     columns = [model["w"], model["center"], model["range"]["low"], model["range"]["high"]]
     if {len(column) for column in columns} != {len(model["features"])}:
         raise InputValueError(f"{path}: is damaged: its features and weights differ in number")

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -140,7 +141,7 @@ def _run_content(found: Study, run: Run) -> dict[str, Any]:
         "regime": run.regime,
         "contraction": {"predicted": run.contraction, "measured": run.measured_contraction},
         "epochs_to_1_percent": {"predicted": run.epochs, "measured": run.measured_epochs},
-        "verdict": asdict(run.verdict),
+        "verdict": msgspec.to_builtins(run.verdict),
     }
     if run.trajectory is not None:
         _, w, b, loss = found.original(run.trajectory)

@@ -1,17 +1,18 @@
 """What the figures depend on besides the code: the machine and its libraries."""
 
-import json
 import platform
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
+import msgspec
 import psutil
+from msgspec import Struct
 
-from gradrace.bench.machine.ranges import Caches, Text
+from gradrace.bench.machine.ranges import MOST_TEXT, Caches, Text
 
 THREADS = (
     "OMP_NUM_THREADS",
@@ -26,13 +27,7 @@ THREADS = (
 _CPU = Path("/sys/devices/system/cpu")
 
 
-class Cpu(TypedDict):
-    """The processor, as py-cpuinfo describes it; only the keys that we read."""
-
-    brand_raw: NotRequired[Text]
-
-
-class CoreNumbers(TypedDict):
+class CoreNumbers(Struct, frozen=True):
     """How many cores there are, and which of them this process may use."""
 
     logical: int | None
@@ -40,19 +35,33 @@ class CoreNumbers(TypedDict):
     usable: list[int]
 
 
-class Machine(TypedDict):
-    """pytest-benchmark's `machine_info`: the keys that we read, and those that we add."""
+class Machine(Struct, frozen=True, omit_defaults=True):
+    """pytest-benchmark's `machine_info`, and what we add."""
 
     node: Text
     python_version: Text
-    cpu: Cpu
+    cpu: dict[str, Any]
+    """The processor, as py-cpuinfo describes it"""
     cores: CoreNumbers
     caches: Caches
     memory: Text
     governor: Text | None
+    processor: str = ""
+    machine: str = ""
+    system: str = ""
+    release: str = ""
+    python_compiler: str = ""
+    python_implementation: str = ""
+    python_implementation_version: str = ""
+    python_build: Any = None
+
+    @property
+    def processor_name(self) -> str:
+        """The brand of the processor, if it is known."""
+        return str(self.cpu.get("brand_raw", ""))[:MOST_TEXT]
 
 
-class Pool(TypedDict):
+class Pool(Struct, frozen=True):
     """The threads of a library."""
 
     user_api: Text | None
@@ -61,17 +70,17 @@ class Pool(TypedDict):
     num_threads: int | None
 
 
-class Libraries(TypedDict):
+class Libraries(Struct, omit_defaults=True):
     """Versions and thread pools; the keys about Numba exist only if it was imported."""
 
     python: Text
     numpy: Text
-    numba: NotRequired[Text]
-    llvmlite: NotRequired[Text]
-    llvm: NotRequired[Text]
-    numba_threads: NotRequired[int]
-    numba_threading_layer: NotRequired[Text | None]
     pools: list[Pool]
+    numba: Text = ""
+    llvmlite: Text = ""
+    llvm: Text = ""
+    numba_threads: int = 0
+    numba_threading_layer: Text | None = None
 
 
 def thread_environment(threads: int) -> dict[str, str]:
@@ -91,8 +100,7 @@ def machine_info() -> Machine:
     about["caches"] = _caches()
     about["memory"] = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
     about["governor"] = _text(_CPU / "cpu0/cpufreq/scaling_governor")
-    plain: Machine = json.loads(json.dumps(about))  # as it is read back from a file
-    return plain
+    return msgspec.convert(about, Machine, strict=False)
 
 
 @cache  # it takes a sixth of a second, and never changes
@@ -123,36 +131,28 @@ def libraries() -> Libraries:
     import numpy as np
     import threadpoolctl
 
-    found: Libraries = {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "pools": [
-            {
-                "user_api": pool.get("user_api"),
-                "internal_api": pool.get("internal_api"),
-                "version": pool.get("version"),
-                "num_threads": pool.get("num_threads"),
-            }
-            for pool in sorted(
-                threadpoolctl.threadpool_info(), key=lambda pool: str(pool["filepath"])
-            )
-        ],
-    }
+    names = Pool.__struct_fields__
+    pools = sorted(threadpoolctl.threadpool_info(), key=lambda pool: str(pool["filepath"]))
+    found = Libraries(
+        platform.python_version(),
+        np.__version__,
+        [Pool(**{name: pool.get(name) for name in names}) for pool in pools],
+    )
     if "numba" in sys.modules:
         import llvmlite
         import llvmlite.binding
         import numba
         from numba.np.ufunc import parallel
 
-        found["numba"] = numba.__version__
-        found["llvmlite"] = llvmlite.__version__
-        found["llvm"] = ".".join(map(str, llvmlite.binding.llvm_version_info))
-        found["numba_threads"] = numba.get_num_threads()
+        found.numba = numba.__version__
+        found.llvmlite = llvmlite.__version__
+        found.llvm = ".".join(map(str, llvmlite.binding.llvm_version_info))
+        found.numba_threads = numba.get_num_threads()
         try:
             layer: Callable[[], str] = parallel.threading_layer
-            found["numba_threading_layer"] = layer()
+            found.numba_threading_layer = layer()
         except ValueError:  # Numba itself has run nothing in parallel
-            found["numba_threading_layer"] = None
+            found.numba_threading_layer = None
     return found
 
 

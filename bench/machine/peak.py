@@ -24,7 +24,7 @@ _TERMS = 16  # multiply-adds per number, so that they take most of the time
 
 def measure(threads: int) -> Roofline:
     """Measure on one core and on `threads`; the two best repetitions count."""
-    caches = facts.machine_info()["caches"]
+    caches = facts.machine_info().caches
     largest = min(4 * max(caches.values(), default=_LAST_CACHE), _LARGEST)
     sizes = [_SMALLEST]
     while sizes[-1] < largest:
@@ -43,14 +43,14 @@ def measure(threads: int) -> Roofline:
                 read[count][i].append(size * max(rates))
             per_pass = count * _TERMS * len(small)
             fma[count].append(per_pass * _rate(_KERNELS[2], small, count))
-    return {
-        "sizes": sizes,
-        "caches": caches,
-        "read": {str(count): [max(rates) for rates in found] for count, found in read.items()},
-        "read_again": {str(count): list(map(_second, found)) for count, found in read.items()},
-        "fma": {str(count): max(rates) for count, rates in fma.items()},
-        "fma_again": {str(count): _second(rates) for count, rates in fma.items()},
-    }
+    return Roofline(
+        sizes=sizes,
+        read={str(count): [max(rates) for rates in found] for count, found in read.items()},
+        read_again={str(count): list(map(_second, found)) for count, found in read.items()},
+        fma={str(count): max(rates) for count, rates in fma.items()},
+        fma_again={str(count): _second(rates) for count, rates in fma.items()},
+        caches=caches,
+    )
 
 
 def _second(rates: list[float]) -> float:

@@ -11,13 +11,13 @@ pass has left them there.
 `python -m gradrace.bench.studies.limit` prints what it finds.
 """
 
-import json
 import os
 import subprocess
 from pathlib import Path
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated
 
-from msgspec import Meta
+import msgspec
+from msgspec import Meta, Struct
 
 from gradrace.bench.machine import child, facts
 from gradrace.bench.machine.ranges import Caches, Count, Rate, Threads
@@ -25,7 +25,7 @@ from gradrace.bench.machine.ranges import Caches, Count, Rate, Threads
 _PATIENCE = 120  # seconds
 
 
-class Roofline(TypedDict):
+class Roofline(Struct, frozen=True):
     """What the machine can do at best, at each number of threads and size of a working set.
 
     For each number of threads (as text, because JSON has no other keys), `read` has the bytes per
@@ -41,7 +41,7 @@ class Roofline(TypedDict):
     caches: Caches
 
 
-class Limit(TypedDict):
+class Limit(Struct, frozen=True):
     """The least seconds per pass over the samples, and what sets them."""
 
     seconds: float
@@ -72,13 +72,12 @@ def measured(threads: int, cache: Path | None = None) -> Roofline:
     last = (output.decode(errors="replace").strip().splitlines() or ["no result"])[-1]
     if process.returncode:
         raise RuntimeError(last)
-    found: Roofline = json.loads(last)
-    return found
+    return msgspec.json.decode(last, type=Roofline)
 
 
 _CHILD = (
-    "import json; from gradrace.bench.machine import peak; "
-    "print(json.dumps(peak.measure(int(sys.argv[1]))))"
+    "import msgspec; from gradrace.bench.machine import peak; "
+    "print(msgspec.json.encode(peak.measure(int(sys.argv[1]))).decode())"
 )
 
 
@@ -86,20 +85,15 @@ def best(first: Roofline | None, second: Roofline) -> Roofline:
     """Return the two best rates of two measurements: other processes can only lower them."""
     if first is None:
         return second
-    found: Roofline = {**second, "read": {}, "read_again": {}, "fma": {}, "fma_again": {}}
-    for count in second["read"]:
-        rates = [roofline[key][count] for key in _READ for roofline in (first, second)]
-        best_two = [sorted(at_size)[:-3:-1] for at_size in zip(*rates, strict=True)]
-        for key, column in zip(_READ, zip(*best_two, strict=True), strict=True):
-            found[key][count] = list(column)
-        fma = [roofline[key][count] for key in _FMA for roofline in (first, second)]
-        for name, rate in zip(_FMA, sorted(fma)[:-3:-1], strict=True):
-            found[name][count] = rate
-    return found
-
-
-_READ: tuple[Literal["read", "read_again"], ...] = ("read", "read_again")
-_FMA: tuple[Literal["fma", "fma_again"], ...] = ("fma", "fma_again")
+    read, read_again, fma, fma_again = {}, {}, {}, {}
+    for count in second.read:
+        rates = [roofline for one in (first, second) for roofline in (one.read, one.read_again)]
+        sizes = zip(*(rate[count] for rate in rates), strict=True)
+        best_two = [sorted(at_size)[:-3:-1] for at_size in sizes]
+        read[count], read_again[count] = map(list, zip(*best_two, strict=True))
+        peaks = [rate[count] for one in (first, second) for rate in (one.fma, one.fma_again)]
+        fma[count], fma_again[count] = sorted(peaks)[:-3:-1]
+    return Roofline(second.sizes, read, read_again, fma, fma_again, second.caches)
 
 
 def limit(
@@ -122,19 +116,19 @@ def limit(
     every = _pass(roofline, count, number * (d + 2) * (d + 3) / 2, adds * (d + 1) * (d + 2))
     if first is None or every is None:
         return None
-    longer = max(every, first, key=lambda part: part["seconds"] / (1 if part is every else epochs))
-    return {"seconds": every["seconds"] + first["seconds"] / (epochs + 1), "by": longer["by"]}
+    longer = max(every, first, key=lambda part: part.seconds / (1 if part is every else epochs))
+    return Limit(every.seconds + first.seconds / (epochs + 1), longer.by)
 
 
 def least_pass(roofline: Roofline, n: int, d: int, threads: int, number: int = 8) -> float:
     """Return the seconds that reading the samples once takes at least; 0 if that is not known."""
     values = n * (d + 1)
     found = _pass(roofline, _count(roofline, threads), number * values, number / 8 * values)
-    return 0.0 if found is None else found["seconds"]
+    return 0.0 if found is None else found.seconds
 
 
 def _count(roofline: Roofline, threads: int) -> str:
-    most = max(map(int, roofline["read"]))  # more threads than cores read no faster
+    most = max(map(int, roofline.read))  # more threads than cores read no faster
     return str(min(threads, most))
 
 
@@ -143,17 +137,17 @@ def _pass(roofline: Roofline, count: str, size: float, multiply_adds: float) -> 
 
     Between measured sizes the higher of the two rates counts: nothing may be faster than a limit.
     """
-    sizes, rates = roofline["sizes"], roofline["read"][count]
+    sizes, rates = roofline.sizes, roofline.read[count]
     above = next((i for i, other in enumerate(sizes) if other >= size), len(sizes) - 1)
     around = {max(above - 1, 0), above}
-    confirmed = [(rates[i], roofline["read_again"][count][i]) for i in around]
-    confirmed.append((roofline["fma"][count], roofline["fma_again"][count]))
+    confirmed = [(rates[i], roofline.read_again[count][i]) for i in around]
+    confirmed.append((roofline.fma[count], roofline.fma_again[count]))
     if any(rate > _AGREE * again for rate, again in confirmed):
         return None
     reading = size / max(rates[i] for i in around)
-    computing = multiply_adds / roofline["fma"][count]
+    computing = multiply_adds / roofline.fma[count]
     if computing > reading:
-        return {"seconds": computing, "by": "FMA"}
-    caches = roofline["caches"]
+        return Limit(computing, "FMA")
+    caches = roofline.caches
     fits = (name for name in sorted(caches, key=caches.__getitem__) if caches[name] >= size)
-    return {"seconds": reading, "by": next(fits, "memory") if caches else "reading"}
+    return Limit(reading, next(fits, "memory") if caches else "reading")

@@ -4,23 +4,24 @@ import os
 from contextlib import suppress
 from pathlib import Path
 from timeit import default_timer
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
 import psutil
+from msgspec import Struct
 
 from gradrace.bench.machine.ranges import Cores, Number, Seconds
 
 _PROCESS = Path("/proc/self")
 
 
-class MemoryUse(TypedDict):
+class MemoryUse(Struct, frozen=True):
     """The most bytes that some work added to its process, and the peak of the whole process."""
 
     added: Number
     peak: Number
 
 
-class Usage(TypedDict):
+class Usage(Struct, kw_only=True):
     """What happened on the machine during a measurement.
 
     `load_before` and `load_after` are averages of the last minute, `others` is how many cores other
@@ -47,7 +48,7 @@ class Memory:
     def growth(self) -> MemoryUse:
         """Return how much was added since the start."""
         peak = _peak()
-        return {"added": max(0, peak - self._before), "peak": peak}
+        return MemoryUse(added=max(0, peak - self._before), peak=peak)
 
 
 class Meter:
@@ -65,13 +66,13 @@ class Meter:
         now = psutil.cpu_times()
         busy = _busy(now) - _busy(self._all) - (_own_seconds() - self._own)
         stolen = getattr(now, "steal", 0.0) - getattr(self._all, "steal", 0.0)
-        return {
-            "seconds": seconds,
-            "load_before": self._load,
-            "load_after": psutil.getloadavg()[0],
-            "others": max(0.0, busy / seconds),
-            "stolen": max(0.0, stolen / seconds),
-        }
+        return Usage(
+            seconds=seconds,
+            load_before=self._load,
+            load_after=psutil.getloadavg()[0],
+            others=max(0.0, busy / seconds),
+            stolen=max(0.0, stolen / seconds),
+        )
 
 
 def _busy(times: Any) -> float:

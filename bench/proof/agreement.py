@@ -9,15 +9,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from threadpoolctl import ThreadpoolController
 
 from gradrace import backends
 from gradrace.backends.interface import Floats, Integers, Trajectory
 from gradrace.bench.machine.facts import affinity
+from gradrace.bench.machine.ranges import Number
 from gradrace.bench.proof.exercise import PIECES_LR
 from gradrace.bench.proof.isolation import SMALL, Outcome, side_by_side
 from gradrace.bench.proof.oracle import (
@@ -29,7 +32,7 @@ from gradrace.bench.proof.oracle import (
     trajectory_of,
     unbounded,
 )
-from gradrace.bench.proof.precision import FLOAT64
+from gradrace.bench.proof.precision import FLOAT64, PrecisionName
 from gradrace.bench.proof.problems import Problem
 from gradrace.bench.proof.returns import BackendError
 from gradrace.bench.proof.steps import Steps
@@ -40,31 +43,40 @@ _AT_ONCE = 4
 """Backends that are checked side by side, at most."""
 
 
-@dataclass(frozen=True)
-class Deviation:
-    """The value of a trajectory that is furthest from the exact one, relative to the bound."""
+Spec = Annotated[str, Meta(min_length=1, max_length=4096)]
+"""What a backend is called: a name, a module or the path of a file, at its longest."""
 
-    error: float
+
+class Deviation(msgspec.Struct, frozen=True):
+    """The value of a trajectory that is furthest from the exact one, relative to the bound.
+
+    What is not finite is null in a file, and so None when it is read.
+    """
+
+    error: float | None
     """|value − exact|"""
-    epoch: int
-    multiple: float
+    epoch: Number
+    multiple: float | None
     """error / bound; at most 1 in a backend that agrees."""
 
 
-@dataclass(frozen=True)
-class Digits:
+class Digits(msgspec.Struct, frozen=True):
     """How many decimal digits are right at every epoch: −log₁₀ of the largest relative error."""
 
     state: float
     """Of w and b, relative to the largest of them at that epoch."""
     loss: float
 
+    @property
+    def kept(self) -> str:
+        """How many digits are right, in words, without a full stop."""
+        return f"It keeps {self.state:.1f} digits in w and b, and {self.loss:.1f} in the loss"
 
-@dataclass(frozen=True)
-class Verdict:
+
+class Verdict(msgspec.Struct, frozen=True):
     """What the check found about one backend."""
 
-    backend: str
+    backend: Spec
     agrees: bool
     reason: str
     """The first mistake found; empty if the backend agrees."""
@@ -74,12 +86,12 @@ class Verdict:
     loss: Deviation | None = None
     bitwise: bool | None = None
     """Whether w, b and every loss equal the baseline's bit for bit; None if that did not run."""
-    first_inf: int | None = None
+    first_inf: Number | None = None
     """The epoch of the first loss that is inf, None if there is none."""
-    first_nan: int | None = None
+    first_nan: Number | None = None
     pieces: tuple[str, ...] = ()
     """Which of predict, loss, gradients and update the backend has; these were checked, too."""
-    precision: Literal["float64", "float32"] = FLOAT64.name
+    precision: PrecisionName = FLOAT64.name
     """What the backend declares to compute in: float64 or float32."""
     digits: Digits | None = None
     """How many digits are right; None if nothing can be compared."""
@@ -139,15 +151,15 @@ def _judged(
     """Return the verdict on what a backend returned."""
     path = outcome.trajectories[0]
     verdict = judge(spec, path, outcome.bound(exact, 0), reference)
-    verdict = replace(verdict, pieces=tuple(dict.fromkeys(chain(*outcome.pieces))))
     rest = replace(
         outcome,
         trajectories=outcome.trajectories[1:],
         pieces=outcome.pieces[1:],
         chains=outcome.chains[1:],
     )
-    if verdict.agrees and (fault := fault_on(more, rest) or outcome.failure):
-        verdict = replace(verdict, agrees=False, reason=fault)
+    reason = verdict.reason or fault_on(more, rest) or outcome.failure
+    pieces = tuple(dict.fromkeys(chain(*outcome.pieces)))
+    verdict = msgspec.structs.replace(verdict, agrees=not reason, reason=reason, pieces=pieces)
     return Checked(verdict, path)
 
 

@@ -4,11 +4,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+PrecisionName = Literal["float64", "float32"]
+
 
 class Precision(NamedTuple):
     """A floating-point format, as far as the rounding bound of `oracle.py` depends on it."""
 
-    name: Literal["float64", "float32"]
+    name: PrecisionName
     unit: float
     """The unit roundoff u: the largest relative error of rounding one number."""
     conversions: int

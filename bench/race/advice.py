@@ -1,71 +1,84 @@
-"""Which backend suits a job? Times of a result file, carried over to another size.
+"""Which backend suits a job? What the measured size that is nearest to it says."""
 
-Between measured sizes, the time of an epoch is interpolated linearly in n for every d, and then
-linearly in d, because a pass over the data costs a + bn + cd + e·nd. The range also covers linear
-interpolation of the logarithms, and the 95 % intervals of the surrounding measurements. Beyond the
-largest size, it covers everything from growth as between the last two sizes to growth in proportion
-to the size; below the smallest size, everything from a time in proportion to the same time.
-
-Real machines are less smooth: data outgrow a cache, and vector units suit some numbers of features
-better than others. So at a size that was not measured, the range is a quarter wider, or wider by
-the median error of predicting each measured size from the others, whichever is more.
-"""
-
-from collections.abc import Sequence
+import math
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
-from math import exp, log
 from pathlib import Path
-from statistics import median
-from typing import Literal
 
-from gradrace.backends.interface import InputValueError
-from gradrace.bench.race import results
-from gradrace.bench.race.precision import precision_of
-from gradrace.bench.race.schema import CaseFindings
+from gradrace import backends
+from gradrace.backends.interface import InputValueError, Setting
+from gradrace.bench.machine import facts
+from gradrace.bench.parts import (
+    Answer,
+    Caution,
+    Column,
+    Command,
+    Note,
+    Part,
+    Result,
+    Table,
+    Time,
+    counted,
+    joined,
+)
+from gradrace.bench.race.change import has_versions
+from gradrace.bench.race.race import Race
+from gradrace.bench.race.record import fingerprints
+from gradrace.bench.race.result import CaseFindings, Entry
+from gradrace.bench.race.sentences import about_race
 from gradrace.bench.race.statistics import Estimate, break_even
+from gradrace.plots.numbers import seconds, short
 
 FARTHEST = 10.0
 """How many times beyond the measured sizes a job may be."""
 
 
-_LEAST_SLACK = 1.25
-_SETUP_ERROR = 0.2  # relative uncertainty of the setup time, which is measured once
-LEAST_TIME = 1e-12
-"""Seconds; a setup of less counts as none."""
-
-
 @dataclass(frozen=True)
 class Option:
-    """What a job would take with one backend, in seconds."""
+    """What a job would take with one backend, in seconds, if it had a measured size."""
 
     backend: str
+    name: str
+    """For people"""
     precision: str
     setup: float
-    """Of each run, before its first epoch; 0 if it is not noticeable."""
-    epoch: Estimate
-    """Per epoch."""
+    """Of each run, before its first epoch; 0 if it is not noticeable"""
+    epoch: float
+    """Per epoch"""
     steady: Estimate
-    """All runs, once everything is compiled."""
+    """All runs, once everything is compiled"""
     cached: float
-    """What loading compiled code from the cache adds to the first run; 0 if nothing compiles."""
+    """What loading compiled code from the cache adds to the first run; 0 if nothing compiles"""
     cold: float
-    """What compiling adds to the first run."""
+    """What compiling adds to the first run"""
+
+    @property
+    def from_cache(self) -> float:
+        """All runs in a fresh process whose machine code is in the cache."""
+        return self.steady.value + self.cached
+
+    @property
+    def from_scratch(self) -> float:
+        """All runs if everything must be compiled first."""
+        return self.steady.value + self.cold
 
 
-@dataclass(frozen=True)
-class Advice:
+@dataclass(frozen=True, repr=False)
+class Advice(Result):
     """The options for a job, ordered by their time once everything is compiled."""
 
     n: int
     d: int
     epochs: int
     runs: int
+    race: Race
+    nearest: CaseFindings
+    """The measured size from which the options are"""
     options: list[Option]
-    extrapolated: str
-    """What lies outside the measured sizes; empty if nothing does."""
-    measured: bool
-    """Whether this very size was measured."""
+    others: list[tuple[str, Option]]
+    """What other sizes that are as near say: the size, and its fastest option"""
 
     @property
     def best(self) -> Option:
@@ -75,191 +88,221 @@ class Advice:
     @property
     def best_cold(self) -> Option:
         """The fastest if everything must be compiled first."""
-        return min(self.options, key=lambda option: option.steady.value + option.cold)
+        return min(self.options, key=lambda option: option.from_scratch)
 
     @property
     def best_cached(self) -> Option:
         """The fastest in a fresh process whose machine code is in the cache."""
-        return min(self.options, key=lambda option: option.steady.value + option.cached)
+        return min(self.options, key=lambda option: option.from_cache)
 
-    def overtakes(self, option: Option, other: Option, extra: float) -> int | None:
-        """Return after how many runs `option`, which starts `extra` seconds late, is ahead."""
-        run, rival = option.steady.value / self.runs, other.steady.value / self.runs
-        return break_even(run + extra, run, rival)
+    @property
+    def measured(self) -> bool:
+        """Whether this very size was measured."""
+        return (self.nearest.n, self.nearest.d) == (self.n, self.d)
+
+    @property
+    def command(self) -> str:
+        """The command that races the job itself, with the same backends."""
+        names = [option.backend for option in self.options]
+        job = f"--n {self.n} --d {self.d} --epochs {self.epochs}"
+        if self.runs > 1:
+            job += f" --runs {self.runs}"
+        own = f" --backends {shlex.join(names)}" if set(names) - set(backends.LADDER) else ""
+        return f"gradrace advise {job} --measure{own}"
+
+    def parts(self, *, detail: bool = False) -> Iterator[Part]:  # noqa: ARG002 (this is all)
+        """Yield which backend to use, a table of the options, and which race they are from."""
+        yield from map(Answer, self._lines())
+        if not self.measured:
+            yield Command(self.command)
+        yield self._table()
+        yield Note(
+            "Set-up: what each run takes before its first epoch, if that is noticeable. Once "
+            "compiled: the time of the whole job in a process that has already compiled, and its "
+            "95 % interval. Fresh process: including the time to load what was compiled earlier. "
+            "First time ever: including the time to compile. From a "
+            f"{about_race(self.race.content)}."
+        )
+        now, then = (
+            fingerprints([one.backend for one in self.options]),
+            self.race.about.fingerprints,
+        )
+        changed = [name for name in now if now[name] != then[name]]
+        if changed:
+            yield Caution(f"since that race, {joined(list(map(short, changed)))} has changed")
+        yield from map(Caution, self.race.about.warnings)
+
+    def _table(self) -> Table:
+        heads = ("set-up", "epoch", "once compiled", "range", "fresh process", "first time ever")
+        rows = []
+        for option in self.options:
+            low, high = option.steady.low, option.steady.high
+            known = f"{seconds(low)} – {seconds(high)}" if low else None
+            rows.append(
+                (
+                    option.name,
+                    Time(option.setup) if option.setup else None,
+                    Time(option.epoch),
+                    Time(option.steady.value),
+                    known,
+                    Time(option.from_cache) if option.cached else None,
+                    Time(option.from_scratch) if option.cold else None,
+                )
+            )
+        return Table([Column("backend"), *map(Column, heads)], rows)
+
+    def _lines(self) -> Iterator[str]:
+        """Say which backend to use, and when another one is faster."""
+        best, cold, cached = self.best, self.best_cold, self.best_cached
+        job = f"{counted(self.runs, 'run') if self.runs > 1 else 'one run'} of "
+        job += f"{counted(self.epochs, 'epoch')} on {self.nearest.size}"
+        take = "take" if self.runs > 1 else "takes"
+        load = f", {seconds(cached.cached)} of them to load its machine code"
+        where = "" if self.measured else f" At the nearest measured size, {job} {take} "
+        total = f"{seconds(cached.from_cache)}{load if cached.cached else ''}."
+        if self.measured:
+            yield f"Use {cached.name}: {job} {take} about {total}"
+        else:
+            yield f"Use {cached.name}.{where}about {total}"
+        yield from self._in_float64(cached)
+        if cold is not cached:
+            with_compiling = f", {seconds(cold.cold)} of them to compile" if cold.cold else ""
+            yield (
+                f"If nothing is compiled yet, {cold.name} is faster: "
+                f"{seconds(cold.from_scratch)}{with_compiling}, where {cached.name} takes "
+                f"{seconds(cached.from_scratch)}."
+            )
+        elif cold.cold:
+            yield f"The very first time takes {seconds(cold.from_scratch)}, because it compiles."
+        if best is not cached and best.steady.high < cached.steady.low:
+            run, rival = best.steady.value / self.runs, cached.steady.value / self.runs
+            count = break_even(run + best.cached, run, rival)
+            if count is not None:
+                yield f"With {count:,} runs or more in one process, {best.name} is faster."
+        close = [
+            option.name for option in self.options[1:] if option.steady.low <= best.steady.high
+        ]
+        if close:
+            yield f"Once compiled, {best.name} and {joined(close)} are too close to call."
+        for size, option in self.others:
+            same = "too, " if option.backend == cached.backend else ""
+            yield f"At {size}, {same}{option.name} is the fastest: {seconds(option.from_cache)}."
+        if not self.measured:
+            yield f"{self.n:,} × {self.d:,} itself was not measured; to measure it:"
+
+    def _in_float64(self, cached: Option) -> Iterator[str]:
+        """If the answer is a backend in float32, say what keeps all digits."""
+        others = [option for option in self.options if option.precision == "float64"]
+        if cached.precision != "float64" and others:
+            best = min(others, key=lambda option: option.from_cache)
+            yield (
+                "It keeps about half the digits; if you need those of float64, use "
+                f"{best.name}: {seconds(best.from_cache)}."
+            )
 
 
-def advise(path: Path, *, n: int, d: int, epochs: int, runs: int = 1) -> Advice:
+def advise(race: Race, *, n: int, d: int, epochs: int, runs: int = 1) -> Advice:
     """Return what `runs` trainings of `epochs` epochs on n samples of d features would take.
 
     Raises:
-        InputValueError: the file is not a result file or has no times, a number is below 1, or a
-            size is more than ten times beyond what was measured.
-        OSError: the file cannot be read.
+        InputValueError: the race has no times, a number is below 1, or a size is more than ten
+            times beyond what was measured.
 
     """
     for name, value in (("n", n), ("d", d), ("epochs", epochs), ("runs", runs)):
         if value < 1:
-            raise InputValueError(f"{name}: must be at least 1, got {value}")
-    about = results.read(path)["gradrace"]
-    cases = [case for case in about["cases"] if case["arms"]]
+            raise InputValueError(Setting(name), f": must be at least 1, got {value}")
+    cases = [case for case in race.about.cases if case.entries]
     if not cases:
-        raise InputValueError(f"{path}: nothing was timed in that run")
-    outside = _outside(path, cases, n, d)
-    extra = {entry["backend"]: entry for entry in about["compile"]}
-    options = []
-    for name in dict.fromkeys(row["backend"] for case in cases for row in case["arms"]):
-        points = _points(cases, name)
-        epoch = _at(points, n, d)
-        if epoch is None:
-            continue
-        setup = _setup(cases, name, n, d)
-        if n not in dict(points.get(d, ())):
-            slack = max(_LEAST_SLACK, _surprise(points))
-            epoch, setup = _widened(epoch, slack), _widened(setup, slack)
-        passes = epochs + 1
-        steady = Estimate(
-            runs * (setup.value + passes * epoch.value),
-            runs * (setup.low + passes * epoch.low),
-            runs * (setup.high + passes * epoch.high),
-        )
-        compiles = extra.get(name)
-        cached, cold = (compiles["cached"], compiles["cold"]) if compiles else (0.0, 0.0)
-        precision = precision_of(about, name)
-        options.append(Option(name, precision, setup.value, epoch, steady, cached, cold))
-    options.sort(key=lambda option: option.steady.value)
-    measured = any((case["n"], case["d"]) == (n, d) for case in cases)
-    return Advice(n, d, epochs, runs, options, outside, measured)
+        raise InputValueError(f"{race.file}: nothing was timed in that run")
+    for name, sizes, value in (
+        ("n", [case.n for case in cases], n),
+        ("d", [case.d for case in cases], d),
+    ):
+        low, high = min(sizes), max(sizes)
+        if not low / FARTHEST <= value <= high * FARTHEST:
+            raise InputValueError(
+                f"{name} = {value:,}: too far from what {race.file} measured, {low:,} to {high:,}"
+            )
+
+    def distance(case: CaseFindings) -> float:
+        return math.hypot(math.log(case.n / n), math.log((case.d + 1) / (d + 1)))
+
+    nearest, *rest = sorted(cases, key=distance)
+    around = [
+        case for case in rest if distance(nearest) > 0 and distance(case) < math.log(FARTHEST)
+    ]
+    found = [_options(race, case, epochs, runs) for case in (nearest, *around[:2])]
+    others = [
+        (case.size, min(options, key=lambda option: option.from_cache))
+        for case, options in zip(around, found[1:], strict=False)
+    ]
+    return Advice(n, d, epochs, runs, race, nearest, found[0], others)
 
 
-def advise_from(folder: Path, *, n: int, d: int, epochs: int, runs: int = 1) -> tuple[Path, Advice]:
-    """Return the newest result in a folder or below that covers the job, and the advice from it.
+def _options(race: Race, case: CaseFindings, epochs: int, runs: int) -> list[Option]:
+    options = [_option(race, entry, epochs, runs) for entry in case.entries]
+    return sorted(options, key=lambda option: option.steady.value)
 
-    Only results of this machine count.
+
+def _option(race: Race, entry: Entry, epochs: int, runs: int) -> Option:
+    start = next((one for one in race.about.compile if one.backend == entry.backend), None)
+    total = runs * (entry.setup + (epochs + 1) * entry.per_pass)
+    interval = entry.time.interval
+    return Option(
+        entry.backend,
+        race.about.named(entry.backend),
+        entry.precision,
+        entry.setup,
+        entry.per_pass,
+        Estimate(
+            total, total * interval.low / interval.value, total * interval.high / interval.value
+        ),
+        start.cached if start else 0.0,
+        start.cold if start else 0.0,
+    )
+
+
+def advise_from(folder: Path, *, n: int, d: int, epochs: int, runs: int = 1) -> Advice:
+    """Return the advice from the newest race in a folder or below that covers the job.
+
+    Only races on this machine count.
 
     Raises:
         InputValueError: there is none.
 
     """
-    reasons = []
-    for path in results.of_this_machine(folder):
+    reasons: list[InputValueError] = []
+    for race in of_this_machine(folder):
         try:
-            return path, advise(path, n=n, d=d, epochs=epochs, runs=runs)
+            return advise(race, n=n, d=d, epochs=epochs, runs=runs)
         except InputValueError as error:
-            reasons.append(str(error))
-    none = f"{folder}: holds no result of a race on this machine"
-    raise InputValueError(f"{[*reasons, none][0]}; --measure races your job")
+            reasons.append(error)
+    none = [*reasons, InputValueError(f"{folder}: holds no result of a race on this machine")]
+    raise InputValueError(*none[0].args, "; ", Setting("measure", True), " races your job")
 
 
-def _outside(path: Path, cases: list[CaseFindings], n: int, d: int) -> str:
-    """Return in words what is outside the measured sizes; raise if it is far outside."""
-    found = []
-    measured = {"n": [case["n"] for case in cases], "d": [case["d"] for case in cases]}
-    for (name, sizes), value in zip(measured.items(), (n, d), strict=True):
-        low, high = min(sizes), max(sizes)
-        if not low / FARTHEST <= value <= high * FARTHEST:
-            raise InputValueError(
-                f"{name} = {value:,}: too far from what {path} measured, {low:,} to {high:,}"
-            )
-        if not low <= value <= high:
-            found.append(f"{name} = {value:,} is outside the measured range, {low:,} to {high:,}")
-    return "; ".join(found)
+def of_this_machine(folder: Path) -> Iterator[Race]:
+    """Yield the races of this machine in a folder and below, the newest first.
+
+    Those without times are left out, and so are comparisons of versions.
+    """
+    here = facts.machine_info()
+    for path in newest(folder):
+        with suppress(InputValueError, OSError):
+            race = Race(path)
+            there = race.content.machine_info
+            same = (there.cpu, there.cores) == (here.cpu, here.cores)
+            if same and race.content.benchmarks and not has_versions(race.content):
+                yield race
 
 
-_Point = tuple[int, Estimate]
+def newest(folder: Path) -> Sequence[Path]:
+    """Return the JSON files in a folder and below, the newest first."""
 
+    def age(path: Path) -> float:
+        with suppress(OSError):  # it has just been removed
+            return -path.stat().st_mtime
+        return 0.0
 
-def _setup(cases: list[CaseFindings], backend: str, n: int, d: int) -> Estimate:
-    """Return the seconds that a call takes before its first epoch."""
-    if not any(row["setup"] for case in cases for row in case["arms"] if row["backend"] == backend):
-        return Estimate(0.0, 0.0, 0.0)
-    return _at(_points(cases, backend, "setup"), n, d) or Estimate(0.0, 0.0, 0.0)
-
-
-def _widened(estimate: Estimate, slack: float) -> Estimate:
-    return Estimate(estimate.value, estimate.low / slack, estimate.high * slack)
-
-
-def _points(
-    cases: list[CaseFindings], backend: str, what: Literal["setup", "per_pass"] = "per_pass"
-) -> dict[int, list[_Point]]:
-    """Return d → (n, seconds per epoch, or of the `setup` of a call), in order of n."""
-    found: dict[int, list[_Point]] = {}
-    for case in sorted(cases, key=lambda case: (case["d"], case["n"])):
-        for row in case["arms"]:
-            if row["backend"] == backend:
-                interval, center = row["time"]["interval"], row["time"]["median"]
-                time = max(row[what], LEAST_TIME)
-                low = time * (interval["low"] or center / _LEAST_SLACK) / center
-                high = time * (interval["high"] or center * _LEAST_SLACK) / center
-                if (
-                    what == "per_pass"
-                ):  # the small difference of two times if a call spends most of its time setting up
-                    unsure = _SETUP_ERROR * row["setup"] / (row["epochs"] + 1)
-                    low, high = max(low - unsure, LEAST_TIME), high + unsure
-                found.setdefault(case["d"], []).append(
-                    (case["n"], Estimate(time, min(low, time), max(high, time)))
-                )
-    return found
-
-
-def _at(levels: dict[int, list[_Point]], n: int, d: int) -> Estimate | None:
-    """Return the seconds per epoch at (n, d); None where a backend was measured far from there."""
-    near = [
-        (level, _along(points, n))
-        for level, points in levels.items()
-        if points[0][0] / FARTHEST <= n <= points[-1][0] * FARTHEST
-    ]
-    if not near or not near[0][0] / FARTHEST <= d <= near[-1][0] * FARTHEST:
-        return None
-    return _along(near, d)
-
-
-def _surprise(levels: dict[int, list[_Point]]) -> float:
-    """Return the median factor by which a size differs from what those around it predict."""
-    found = []
-    for points in levels.values():
-        for i in range(1, len(points) - 1):
-            n, time = points[i]
-            found.append(_along(points[:i] + points[i + 1 :], n).value / time.value)
-    for d in sorted(levels)[1:-1]:
-        others = {level: points for level, points in levels.items() if level != d}
-        for n, time in levels[d]:
-            guess = _at(others, n, d)
-            if guess is not None:
-                found.append(guess.value / time.value)
-    return median(max(ratio, 1 / ratio) for ratio in found) if found else 1.0
-
-
-def _along(points: Sequence[_Point], x: int) -> Estimate:
-    """Return the time at x from the times at other places, in increasing order."""
-    (first, start), (last, end) = points[0], points[-1]
-    if x <= first:  # between proportional and constant
-        share = x / first
-        value = share * start.value
-        if len(points) > 1:
-            value = max(value, _line(points[0], points[1], x))
-        return Estimate(min(value, start.value), share * start.low, start.high)
-    if x >= last:
-        share = x / last
-        value, slope = share * end.value, 0.0
-        if len(points) > 1:
-            value = min(value, max(end.value, _line(points[-2], points[-1], x)))
-            slope = log(end.value / points[-2][1].value) / log(last / points[-2][0])
-        return Estimate(value, end.low * share ** min(max(slope, 0.0), 1.0), share * end.high)
-    left, right = next(pair for pair in pairwise(points) if pair[0][0] <= x <= pair[1][0])
-    value, other = _line(left, right, x), _power(left, right, x)
-    low = min(side[1].low / side[1].value for side in (left, right))
-    high = max(side[1].high / side[1].value for side in (left, right))
-    return Estimate(value, min(value, other) * low, max(value, other) * high)
-
-
-def _line(left: _Point, right: _Point, x: int) -> float:
-    """Return the straight line through two points."""
-    share = (x - left[0]) / (right[0] - left[0])
-    return left[1].value + share * (right[1].value - left[1].value)
-
-
-def _power(left: _Point, right: _Point, x: int) -> float:
-    """Return the straight line through the logarithms of two points."""
-    share = log(x / left[0]) / log(right[0] / left[0])
-    return left[1].value * exp(share * log(right[1].value / left[1].value))
+    return sorted(folder.rglob("*.json"), key=age)

@@ -1,7 +1,7 @@
 """What a job costs whose samples are too many for the memory: one pass, then the epochs."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ import psutil
 
 from gradrace import backends
 from gradrace.backends.interface import InputValueError
+from gradrace.bench.parts import Answer, Command, Note, Part, Result, counted
+from gradrace.plots.numbers import seconds, short, three_digits
 
 MEASURED_VALUES = 2**21  # X and y per thread on which the pass is measured, 16 MB
 _PARTS = 4  # per thread
@@ -18,8 +20,8 @@ MOST_FEATURES = 2_000
 _CALLS = 3
 
 
-@dataclass(frozen=True)
-class BeyondMemory:
+@dataclass(frozen=True, repr=False)
+class BeyondMemory(Result):
     """The cost of a job that has to read its samples in parts; times were measured just now."""
 
     n: int
@@ -37,6 +39,22 @@ class BeyondMemory:
     seconds_of_pass: float
     """For n samples, without reading them"""
     seconds_of_epochs: float
+
+    def parts(self, *, detail: bool = False) -> Iterator[Part]:  # noqa: ARG002 (this is all)
+        """Yield which backend to use for these samples, and what that takes."""
+        needed, memory = (three_digits(size / 1e9) for size in (self.needed, self.memory))
+        name = short(self.backend)
+        yield Answer(
+            f"Use {name}: {self.n:,} × {self.d:,} takes {needed} GB as float64, and this computer "
+            f"has {memory} GB of memory. {name} passes over the samples once, in parts, which "
+            f"takes about {seconds(self.seconds_of_pass)} on {counted(self.threads, 'thread')}, or as "
+            f"long as reading {needed} GB if that is longer. {counted(self.epochs, 'epoch')} then "
+            f"take {seconds(self.seconds_of_epochs)}."
+        )
+        yield Note(
+            f"The time of the pass was measured just now, on {self.measured:,} samples in memory."
+        )
+        yield Command(f"gradrace train FOLDER --backend {self.backend} --epochs {self.epochs}")
 
 
 def bytes_needed(n: int, d: int) -> int:

@@ -3,7 +3,10 @@
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from msgspec.structs import force_setattr
 
 from gradrace.backends.interface import MOST_EPOCHS, InputValueError
 from gradrace.bench.data.samples import (
@@ -13,6 +16,7 @@ from gradrace.bench.data.samples import (
     reference_line,
     synthetic,
 )
+from gradrace.bench.machine.ranges import Count
 
 _POINTS = 5_000_000  # n(d + 1)·epochs of one call: some milliseconds of compiled code
 _FEWEST = 5  # epochs
@@ -21,21 +25,26 @@ _EXACT = 200_000  # (d + 2)²·epochs: a fraction of a second of exact arithmeti
 _NAME = re.compile(r"([\d.e+]+)x([\d.e+]+)(?:@([\d.e+]+))?")
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(Struct, frozen=True):
     """One training job: `epochs` updates at the rate `lr` on n samples of d features."""
 
-    n: int
-    d: int
-    lr: float
-    epochs: int
-    chosen: bool = field(default=False, compare=False)
-    """Whether somebody asked for this number of epochs; then it is that of a training run."""
+    n: Count
+    d: Count
+    lr: Annotated[float, Meta(gt=0)]
+    epochs: Count
+    name: str = ""
+    """The case as test parameter and in result files: 100x1"""
+    chosen: bool = False
+    """Whether somebody asked for this number of epochs; then it is that of a training run"""
+
+    def __post_init__(self) -> None:
+        """Set the name."""
+        force_setattr(self, "name", f"{self.n}x{self.d}")
 
     @property
-    def name(self) -> str:
-        """The case as test parameter and in result files: 100x1."""
-        return f"{self.n}x{self.d}"
+    def size(self) -> str:
+        """The size for people: 1,000 × 10."""
+        return f"{self.n:,} × {self.d:,}"
 
     @property
     def spec(self) -> str:
@@ -79,7 +88,7 @@ def make_case(n: int, d: int, epochs: int | None = None) -> Case:
         epochs = min(max(_POINTS // (n * (d + 1)), least), REFERENCE_EPOCHS)
     reference = (n, d) == (REFERENCE.n, REFERENCE.d)
     lr = min(0.1, 5 / epochs) * stable_limit(n, d)
-    return Case(n, d, REFERENCE_LR if reference else lr, epochs, chosen)
+    return Case(n, d, REFERENCE_LR if reference else lr, epochs, chosen=chosen)
 
 
 def stable_limit(n: int, d: int) -> float:

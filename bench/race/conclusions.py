@@ -1,29 +1,28 @@
-"""What follows from the data of a result file: a row per case and backend, and the warnings."""
+"""What follows from the data of a result file: an entry per size and backend."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
 
+from msgspec.structs import asdict, replace
+
 from gradrace.bench.machine import roofline
-from gradrace.bench.machine.roofline import Limit
 from gradrace.bench.race import statistics
-from gradrace.bench.race.merging import times
-from gradrace.bench.race.precision import precision_of
-from gradrace.bench.race.schema import (
+from gradrace.bench.race.cases import Case
+from gradrace.bench.race.result import (
     About,
     Benchmark,
     BreakEven,
-    Case,
     CaseFindings,
     Compile,
-    Fastest,
+    Entry,
     LimitShare,
+    Measured,
+    MeasuredFile,
     PooledInfo,
     ResultFile,
-    Row,
+    Times,
     Trial,
 )
-from gradrace.bench.race.schema import Times as RowTimes
-from gradrace.bench.race.statistics import Estimate, plain
 from gradrace.bench.race.warnings import warnings_about
 
 LEAST_RUN_EPOCHS = 1_000
@@ -44,256 +43,233 @@ _VISIBLE_READING = 0.05
 """The least share of a call that reading the samples must take for that growth to be visible."""
 
 _VISIBLE_PASSES = 0.02
-"""The share of a call below which its passes cannot be distinguished from its setup."""
+"""The share of a call below which its passes cannot be distinguished from its set-up."""
 
 _MORE_THAN_CONVERTING, _LEAST_PREPARING = 3.0, 0.001
 """How many times as long as converting and copying the samples `prepare` must take, and how many
 seconds longer, to count as set-up: it then does some of the work."""
 
-Arms = Mapping[tuple[str, bool], Benchmark]
+Timed = Mapping[tuple[str, bool], Benchmark]
 """Backend, and whether it is the duplicate → its times."""
 
 
+def concluded(measured: MeasuredFile) -> ResultFile:
+    """Return the file of a race with what follows from its data."""
+    file = asdict(measured)
+    about: Measured = file.pop("gradrace")
+    known = {name: getattr(about, name) for name in Measured.__struct_fields__}
+    result = ResultFile(**file, gradrace=About(**known))
+    conclude(result)
+    return result
+
+
 def conclude(content: ResultFile) -> None:
-    """Write what follows from the data into "gradrace": `cases` and `warnings`."""
-    about = content["gradrace"]
-    about["cases"] = [
-        _case_findings(
-            case, [arm for arm in content["benchmarks"] if arm["group"] == case["name"]], about
-        )
-        for case in about["settings"]["cases"]
+    """Write what follows from the data into the file: `cases` and `warnings`."""
+    about = content.gradrace
+    about.cases = [
+        _case_findings(case, [one for one in content.benchmarks if one.group == case.name], about)
+        for case in about.settings.cases
     ]
-    about["warnings"] = warnings_about(content)
+    about.warnings = warnings_about(content)
 
 
 def _case_findings(case: Case, benchmarks: Sequence[Benchmark], about: About) -> CaseFindings:
-    """Return the case with a row per backend and the A/A floor."""
-    arms = {
-        (arm["extra_info"]["backend"], arm["extra_info"]["duplicate"]): _with_preparing(
-            case, arm, about
-        )
-        for arm in benchmarks
+    """Return the case with an entry per backend and the noise."""
+    timed = {
+        (one.backend, one.extra_info.duplicate): _with_preparing(case, one, about)
+        for one in benchmarks
     }
-    doubled, aa, floor = _noise(arms)
-    baseline = about["settings"]["baseline"]
-    base = arms.get((baseline, False))
-    rows = [
-        _row(case, arm, base, floor, about) for (_, duplicate), arm in arms.items() if not duplicate
+    doubled, noise = _noise(timed)
+    baseline = about.settings.baseline
+    base = timed.get((baseline, False))
+    entries = [
+        _entry(case, one, base, noise, about)
+        for (_, duplicate), one in timed.items()
+        if not duplicate
     ]
-    if any(row["impossible"] for row in rows if row["backend"] == baseline):
-        _withdraw(rows)
-    _add_break_even(rows, about["compile"])
-    return {
-        **case,
-        "baseline": baseline,
-        "run_epochs": _run_epochs(case),
-        "doubled": doubled,
-        "aa": plain(aa),
-        "floor": floor,
-        "arms": rows,
-        "fastest": _fastest(rows, arms, floor),
-    }
+    if any(entry.impossible for entry in entries if entry.backend == baseline):
+        _withdraw(entries)
+    _add_break_even(entries, about.compile)
+    return CaseFindings(
+        **asdict(case),
+        baseline=baseline,
+        run_epochs=_run_epochs(case),
+        doubled=doubled,
+        noise=noise,
+        entries=entries,
+    )
 
 
-def _with_preparing(case: Case, arm: Benchmark, about: About) -> Benchmark:
-    """Return an arm whose calls include `prepare`, if that counts as set-up."""
-    if not (more := _counted(_trial(about, case, arm["extra_info"]))):
-        return arm
-    more /= arm["extra_info"]["epochs"] + 1
-    stats = arm["stats"]
-    data = [value + more for value in stats["data"]]
-    return {**arm, "stats": {**stats, "data": data, "median": stats["median"] + more}}
+def _with_preparing(case: Case, one: Benchmark, about: About) -> Benchmark:
+    """Return an entry whose calls include `prepare`, if that counts as set-up."""
+    if not (more := _counted(_trial(about, case, one.extra_info))):
+        return one
+    more /= one.extra_info.epochs + 1
+    data = [value + more for value in one.stats.data]
+    return replace(one, stats=replace(one.stats, data=data, median=one.stats.median + more))
 
 
 def _counted(trial: Trial | None) -> float:
     """Return the seconds of `prepare` if it clearly does more than convert the samples, or 0."""
-    found = trial.get("preparing") if trial else None
-    if not found:
+    if trial is None or trial.preparing is None:
         return 0.0
-    most = _MORE_THAN_CONVERTING * found["copying"] + _LEAST_PREPARING
-    return found["seconds"] if found["seconds"] > most else 0.0
+    most = _MORE_THAN_CONVERTING * trial.preparing.copying + _LEAST_PREPARING
+    return trial.preparing.seconds if trial.preparing.seconds > most else 0.0
 
 
 def _run_epochs(case: Case) -> int:
     """Return the epochs of a training run: those asked for, or not too few."""
-    return case["epochs"] if case.get("chosen") else max(case["epochs"], LEAST_RUN_EPOCHS)
+    return case.epochs if case.chosen else max(case.epochs, LEAST_RUN_EPOCHS)
 
 
-def _noise(arms: Arms) -> tuple[str | None, Estimate | None, float | None]:
-    """Return which backend seems to differ most from its duplicate, its ratio, and the A/A floor.
+def _noise(timed: Timed) -> tuple[str | None, float | None]:
+    """Return which backend seems to differ most from its identical copy, and by how much.
 
-    Where versions are compared, several backends have a duplicate.
+    Where versions are compared, several backends have a copy.
     """
     ratios = {
-        backend: statistics.speed_up(times(arms[backend, False]), times(arm))
-        for (backend, duplicate), arm in arms.items()
-        if duplicate and (backend, False) in arms
+        backend: statistics.speed_up(timed[backend, False].times(), one.times())
+        for (backend, duplicate), one in timed.items()
+        if duplicate and (backend, False) in timed
     }
     if not ratios:
-        return next((backend for backend, duplicate in arms if duplicate), None), None, None
-    doubled = max(ratios, key=lambda backend: statistics.floor(ratios[backend]) or 0.0)
-    return doubled, ratios[doubled], statistics.floor(ratios[doubled])
+        return next((backend for backend, duplicate in timed if duplicate), None), None
+    doubled = max(ratios, key=lambda backend: statistics.noise(ratios[backend]) or 0.0)
+    return doubled, statistics.noise(ratios[doubled])
 
 
-def _withdraw(rows: Sequence[Row]) -> None:
+def _withdraw(entries: Sequence[Entry]) -> None:
     """Compare no backend with a baseline that is impossibly fast."""
-    for row in rows:
-        row["speed_up"] = None
-        row["verdict"] = row["verdict"] if row["impossible"] else statistics.UNJUDGED
+    for entry in entries:
+        entry.speed_up = entry.speed_up_of_bests = None
+        entry.verdict = entry.verdict if entry.impossible else statistics.UNJUDGED
 
 
-def _fastest(rows: Sequence[Row], arms: Arms, floor: float | None) -> Fastest | None:
-    """Return the fastest backend, and how it compares with the second; None if fewer than two."""
-    rows = [row for row in rows if not row["impossible"]]
-    if len(rows) < 2:
-        return None
-    first, second = sorted(rows, key=lambda row: row["time"]["median"])[:2]
-    ratio = statistics.speed_up(*(times(arms[r["backend"], False]) for r in (second, first)))
-    return {
-        "backend": first["backend"],
-        "second": second["backend"],
-        "speed_up": plain(ratio),
-        "verdict": statistics.verdict(ratio, floor),
-    }
-
-
-def _row(
-    case: Case, arm: Benchmark, base: Benchmark | None, floor: float | None, about: About
-) -> Row:
-    """Return what the data show about one backend on one case; times are in seconds per epoch."""
-    info, time = arm["extra_info"], _times(arm)
+def _entry(
+    case: Case, one: Benchmark, base: Benchmark | None, noise: float | None, about: About
+) -> Entry:
+    """Return what the data show about a backend at one size; times are in seconds per epoch."""
+    info, time = one.extra_info, _times(one)
     trial = _trial(about, case, info)
-    preparing, passes = trial.get("preparing") if trial else None, info["epochs"] + 1
-    counted = _counted(trial)
-    setup = (trial["setup"] if trial else 0.0) + counted
-    slowest = max(time["sessions"].values()) - counted / passes  # of a call alone
-    per_pass = max(time["median"] - setup / passes, _VISIBLE_PASSES * time["median"])
+    preparing = trial.preparing if trial else None
+    counted, passes = _counted(trial), info.epochs + 1
+    setup = (trial.setup if trial else 0.0) + counted
+    slowest = max(time.sessions.values()) - counted / passes  # of a call alone
+    per_pass = max(time.median - setup / passes, _VISIBLE_PASSES * time.median)
     limit = _limit(case, info, about)
-    row: Row = {
-        "backend": info["backend"],
-        "epochs": info["epochs"],
-        "passes_once": about["backends"][info["backend"]]["passes_once"],
-        "precision": precision_of(about, info["backend"]),
-        "impossible": _impossible(case, info, limit, slowest, about),
-        "time": time,
-        "rate": case["n"] / time["median"],
-        "limit": _share(limit, time),
-        "prepare": preparing["seconds"] if preparing else None,
-        "setup": setup,
-        "per_pass": per_pass,
-        "run": setup + per_pass * (_run_epochs(case) + 1),
-        "speed_up": None,
-        "verdict": "",
-        "memory": trial["memory"] if trial else None,
-        "break_even": {},
-    }
-    if row["impossible"]:
-        row["verdict"] = "impossible"
-    elif base is arm:
-        row["verdict"] = "baseline"
+    entry = Entry(
+        backend=info.backend,
+        epochs=info.epochs,
+        passes_once=about.backends[info.backend].passes_once,
+        precision=about.precision_of(info.backend),
+        impossible=_impossible(case, info, limit, slowest, about),
+        time=time,
+        rate=case.n / time.median,
+        limit=_share(limit, time),
+        prepare=preparing.seconds if preparing else None,
+        setup=setup,
+        per_pass=per_pass,
+        run=setup + per_pass * (_run_epochs(case) + 1),
+        memory=trial.memory if trial else None,
+    )
+    if entry.impossible:
+        entry.verdict = "impossible"
+    elif base is one:
+        entry.verdict = "baseline"
     elif base is not None:
-        _judge(row, base, arm, floor)
-    return row
+        _judge(entry, base, one, noise)
+    return entry
 
 
-def _times(arm: Benchmark) -> RowTimes:
-    sessions = {session: median(found.values()) for session, found in times(arm).items()}
+def _times(one: Benchmark) -> Times:
+    sessions = {session: median(found.values()) for session, found in one.times().items()}
     interval = statistics.geometric_mean(list(sessions.values()))
-    assert interval is not None  # an arm has at least one session
-    data = arm["stats"]["data"]
-    return {
-        "median": median(data),
-        "minimum": min(data),
-        "interval": plain(interval),
-        "sessions": sessions,
-    }
+    assert interval is not None  # an entry has at least one session
+    return Times(median(one.stats.data), min(one.stats.data), interval, sessions)
 
 
-def _judge(row: Row, base: Benchmark, arm: Benchmark, floor: float | None) -> None:
-    """Compare an arm with the baseline."""
-    ratio = statistics.speed_up(times(base), times(arm))
-    row["verdict"] = statistics.verdict(ratio, floor)
+def _judge(entry: Entry, base: Benchmark, one: Benchmark, noise: float | None) -> None:
+    """Compare a backend with the baseline."""
+    ratio = statistics.speed_up(base.times(), one.times())
+    entry.verdict = statistics.verdict(ratio, noise)
     if ratio is not None:
-        minima = min(base["stats"]["data"]) / min(arm["stats"]["data"])
-        row["speed_up"] = {**plain(ratio), "minima": minima}
+        entry.speed_up = ratio
+        entry.speed_up_of_bests = min(base.stats.data) / min(one.stats.data)
 
 
-def _limit(case: Case, info: PooledInfo, about: About) -> Limit | None:
+def _limit(case: Case, info: PooledInfo, about: About) -> roofline.Limit | None:
     """Return the least time per epoch, and what sets it; None if it is not known."""
-    machine = about["roofline"]
-    if not machine:
+    if not about.roofline:
         return None
-    once, threads = about["backends"][info["backend"]]["passes_once"], _threads(info, about)
     return roofline.limit(
-        machine,
-        case["n"],
-        case["d"],
-        info["epochs"],
-        threads,
-        once=once,
+        about.roofline,
+        case.n,
+        case.d,
+        info.epochs,
+        _threads(info, about),
+        once=about.backends[info.backend].passes_once,
         number=_bytes_of_number(about, info),
     )
 
 
+def _share(limit: roofline.Limit | None, time: Times) -> LimitShare | None:
+    if limit is None:
+        return None
+    return LimitShare(limit.seconds, limit.by, limit.seconds / time.minimum)
+
+
 def _bytes_of_number(about: About, info: PooledInfo) -> int:
-    return 4 if precision_of(about, info["backend"]) == "float32" else 8
+    return 4 if about.precision_of(info.backend) == "float32" else 8
 
 
 def _threads(info: PooledInfo, about: About) -> int:
     """Return how many threads a backend uses."""
-    one_core = about["backends"][info["backend"]]["one_core"]
-    return 1 if one_core else about["settings"]["threads"]
-
-
-def _share(limit: Limit | None, time: RowTimes) -> LimitShare | None:
-    return {**limit, "share": limit["seconds"] / time["minimum"]} if limit else None
+    return 1 if about.backends[info.backend].one_core else about.settings.threads
 
 
 def _impossible(
-    case: Case, info: PooledInfo, limit: Limit | None, slowest: float, about: About
+    case: Case, info: PooledInfo, limit: roofline.Limit | None, slowest: float, about: About
 ) -> str:
     """Say why no code can be as fast as this one was in every session; empty if some can."""
-    if limit is None or about["roofline"] is None:
+    if limit is None or about.roofline is None:
         return ""
-    if slowest < limit["seconds"] / _LIMIT_ERROR:
-        return (
-            f"{limit['seconds'] / slowest:.3g} times as fast as this machine can go through the "
+    if slowest < limit.seconds / _LIMIT_ERROR:
+        text = (
+            f"{limit.seconds / slowest:.3g} times as fast as this machine can go through the "
             "samples"
-            + "; a backend that does so only once per call must set PASSES_ONCE"
-            * (not about["backends"][info["backend"]]["passes_once"])
         )
+        if about.backends[info.backend].passes_once:
+            return text
+        return f"{text}; a backend that does so only once per call must set PASSES_ONCE"
     trial = _trial(about, case, info)
-    if trial and (growth := trial["growth"]):
-        size = (case["n"], case["d"], _threads(info, about))
-        least = roofline.least_pass(about["roofline"], *size, _bytes_of_number(about, info))
-        visible = least > _VISIBLE_READING * growth["whole"]
-        little = min(_LEAST_GROWTH * least / _LIMIT_ERROR, _CLEAR_GROWTH * growth["whole"])
-        if visible and growth["more"] < little:
+    if trial and (growth := trial.growth):
+        size = (case.n, case.d, _threads(info, about))
+        least = roofline.least_pass(about.roofline, *size, _bytes_of_number(about, info))
+        visible = least > _VISIBLE_READING * growth.whole
+        little = min(_LEAST_GROWTH * least / _LIMIT_ERROR, _CLEAR_GROWTH * growth.whole)
+        if visible and growth.more < little:
             return "its time hardly grows with the samples: it does not go through them in `train`"
     return ""
 
 
 def _trial(about: About, case: Case, info: PooledInfo) -> Trial | None:
-    """Return what the trial found about a backend on a case, if there was one."""
-    for trial in about["trials"]:
-        if (trial["case"], trial["backend"]) == (case["name"], info["backend"]):
+    """Return what the trial found about a backend at one size, if there was one."""
+    for trial in about.trials:
+        if (trial.case, trial.backend) == (case.name, info.backend):
             return trial
     return None
 
 
-def _add_break_even(rows: Sequence[Row], compiled: Sequence[Compile]) -> None:
+def _add_break_even(entries: Sequence[Entry], compiled: Sequence[Compile]) -> None:
     """Add after how many runs each backend that compiles catches up with those that do not."""
-    starts = {entry["backend"]: entry for entry in compiled}
-    others = [row for row in rows if row["backend"] not in starts]
-    for row in rows:
-        if start := starts.get(row["backend"]):
-            row["break_even"] = {
-                other["backend"]: _break_even(row["run"], start, other["run"]) for other in others
+    starts = {start.backend: start for start in compiled}
+    others = [entry for entry in entries if entry.backend not in starts]
+    for entry in entries:
+        if start := starts.get(entry.backend):
+            entry.break_even = {
+                other.backend: BreakEven(
+                    statistics.break_even(entry.run + start.cold, entry.run, other.run),
+                    statistics.break_even(entry.run + start.cached, entry.run, other.run),
+                )
+                for other in others
             }
-
-
-def _break_even(run: float, start: Compile, other: float) -> BreakEven:
-    return {
-        "cold": statistics.break_even(run + start["cold"], run, other),
-        "cached": statistics.break_even(run + start["cached"], run, other),
-    }

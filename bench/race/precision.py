@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from gradrace.bench.proof.agreement import Digits
 from gradrace.bench.race import statistics
-from gradrace.bench.race.merging import times
-from gradrace.bench.race.schema import About, CaseFindings, Digits, ResultFile, Row
+from gradrace.bench.race.result import CaseFindings, Entry, ResultFile
 from gradrace.bench.race.statistics import Estimate
 
 
@@ -29,48 +29,38 @@ class Trade:
     gains: list[Gain]
 
 
-def precision_of(about: About, backend: str) -> str:
-    """Return what a backend declares to compute in: float64 or float32."""
-    facts = about["backends"].get(backend)
-    return facts.get("precision", "float64") if facts else "float64"
-
-
 def trades(content: ResultFile) -> list[Trade]:
     """Return what each backend in float32 keeps and gains.
 
     Its rivals are those that, like itself, read the samples in every epoch, or only once per call.
     """
-    about = content["gradrace"]
-    wrong = {entry["backend"] for entry in about["left_out"] if entry["fault"]}
+    about = content.gradrace
+    wrong = {entry.backend for entry in about.left_out if entry.fault}
     return [
         Trade(
             backend,
-            about["backends"][backend].get("digits"),
-            [gain for case in about["cases"] if (gain := _gain(content, case, backend))],
+            about.backends[backend].digits or None,
+            [gain for case in about.cases if (gain := _gain(content, case, backend))],
         )
-        for backend in about["settings"]["backends"]
-        if precision_of(about, backend) == "float32" and backend not in wrong
+        for backend in about.settings.backends
+        if about.precision_of(backend) == "float32" and backend not in wrong
     ]
 
 
 def _gain(content: ResultFile, case: CaseFindings, backend: str) -> Gain | None:
-    rows = {row["backend"]: row for row in case["arms"] if not row["impossible"]}
-    own = rows.get(backend)
-    rivals = [row for row in rows.values() if own and _rivals(own, row)]
+    entries = {entry.backend: entry for entry in case.entries if not entry.impossible}
+    own = entries.get(backend)
+    rivals = [entry for entry in entries.values() if own and _rivals(own, entry)]
     if own is None or not rivals:
         return None
-    rival = min(rivals, key=lambda row: row["time"]["median"])["backend"]
-    arms = {
-        arm["extra_info"]["backend"]: arm
-        for arm in content["benchmarks"]
-        if arm["group"] == case["name"] and not arm["extra_info"]["duplicate"]
-    }
-    ratio = statistics.speed_up(times(arms[rival]), times(arms[backend]))
+    rival = min(rivals, key=lambda entry: entry.time.median).backend
+    timed = content.timed(case)
+    ratio = statistics.speed_up(timed[rival].times(), timed[backend].times())
     if ratio is None:
         return None
-    verdict = statistics.verdict(ratio, case["floor"])
+    verdict = statistics.verdict(ratio, case.noise)
     return Gain(case, rival, ratio, verdict in (statistics.FASTER, statistics.SLOWER))
 
 
-def _rivals(own: Row, other: Row) -> bool:
-    return other["precision"] == "float64" and other["passes_once"] == own["passes_once"]
+def _rivals(own: Entry, other: Entry) -> bool:
+    return other.precision == "float64" and other.passes_once == own.passes_once

@@ -1,42 +1,52 @@
 """What is raced, and how long: the quick and the full race, and everything in between."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from gradrace import backends
 from gradrace.backends import earlier
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.machine import facts
-from gradrace.bench.machine.ranges import MOST_SECONDS
+from gradrace.bench.machine.ranges import (
+    MOST_REPETITIONS,
+    MOST_SECONDS,
+    MOST_SESSIONS,
+    MOST_THREADS,
+    Repetitions,
+    Seconds,
+    Spec,
+    Text,
+)
 from gradrace.bench.race.cases import FULL, QUICK, Case, make_case
-from gradrace.bench.race.schema import MOST_REPETITIONS, MOST_SESSIONS, MOST_THREADS
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """What is raced, and how long."""
 
-    kind: str = "quick"
-    """quick, full or custom; only a label."""
-    backends: tuple[str, ...] = ()
-    """Empty for all built-in ones, as `default_backends` returns them."""
-    cases: tuple[Case, ...] = tuple(QUICK)
-    baseline: str | None = None
-    """The backend of the speed-ups; None for `backends.BASELINE`, or the first without it."""
-    sessions: int = 3
-    repetitions: int = 10
-    """Timed blocks per session, of a backend on a case; slow backends make fewer, at least four."""
-    budget: float = 0.02
-    """Seconds that one call should take; slower arms make fewer epochs."""
-    longest: float = 1.0
-    """Seconds that a call of one epoch may take; slower arms are not timed."""
-    spacing: float = 5.0
-    """Least seconds between the starts of two sessions, so that they see different moments."""
-    threads: int = 1
-    seed: int = 0
-    limit: bool = True
-    """Whether to measure what the machine can do at best; takes about five seconds."""
+    kind: Text
+    """quick, full or custom; only a label"""
+    backends: tuple[Spec, ...] = ()
+    """Empty for all built-in ones, as `default_backends` returns them"""
+    cases: tuple[Case, ...]
+    baseline: str = ""
+    """The backend of the speed-ups; empty for `backends.BASELINE`, or the first without it"""
+    sessions: Annotated[int, Meta(ge=1, le=MOST_SESSIONS)]
+    repetitions: Repetitions
+    """Timed blocks per session, of a backend on a case; slow backends make fewer, at least four"""
+    budget: Seconds
+    """Seconds that one call should take; slower backends make fewer epochs"""
+    longest: Seconds
+    """Seconds that a call of one epoch may take; slower backends are not timed"""
+    spacing: Seconds
+    """Least seconds between the starts of two sessions, so that they see different moments"""
+    threads: Annotated[int, Meta(ge=1, le=MOST_THREADS)]
+    seed: int
+    limit: bool
+    """Whether to measure what the machine can do at best; takes about five seconds"""
 
     def resolved(self) -> "Settings":
         """Return the settings with the backends and the baseline filled in.
@@ -139,7 +149,7 @@ def choose(
         kind=kind,
         cases=cases,
         backends=tuple(backends),
-        baseline=baseline,
+        baseline=baseline or "",
         sessions=base.sessions if sessions is None else sessions,
         threads=threads,
         seed=seed,
@@ -185,7 +195,24 @@ _COPIES = 12  # of the data: the samples, a backend's own, and the lists of `pyt
 _JUDGED = 200  # bytes of a value of a trajectory, while it is judged
 _MOST = {"sessions": MOST_SESSIONS, "repetitions": MOST_REPETITIONS, "threads": MOST_THREADS}
 
-QUICK_SETTINGS = Settings()
-FULL_SETTINGS = Settings(
-    "full", cases=tuple(FULL), sessions=8, repetitions=40, longest=5.0, spacing=15.0
+QUICK_SETTINGS = Settings(
+    kind="quick",
+    cases=tuple(QUICK),
+    sessions=3,
+    repetitions=10,
+    budget=0.02,
+    longest=1.0,
+    spacing=5.0,
+    threads=1,
+    seed=0,
+    limit=True,
+)
+FULL_SETTINGS = replace(
+    QUICK_SETTINGS,
+    kind="full",
+    cases=tuple(FULL),
+    sessions=8,
+    repetitions=40,
+    longest=5.0,
+    spacing=15.0,
 )

@@ -5,19 +5,21 @@ repetition inside it can average away: where memory landed, how busy the machine
 is the unit, and its repetitions only make its own figure more precise (Kalibera and Jones,
 "Rigorous Benchmarking in Reasonable Time", ISMM 2013).
 
-Inside a session, two arms (each a backend on a case) are timed in pairs, one shortly after the
-other, in a shuffled order. Whatever slows the machine for seconds slows both, and cancels in their
-ratio. The A/A floor is the noise of a run: how much two identical arms seem to differ in it.
+Inside a session, two backends are timed in pairs, one shortly after the other, in a shuffled order.
+Whatever slows the machine for seconds slows both, and cancels in their ratio. The noise of a run is
+how much two identical copies seem to differ in it.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from statistics import NormalDist, fmean, median, stdev
-from typing import Final, overload
+from typing import Final, Literal
 
-from gradrace.bench.race.schema import MOST_SESSIONS, Interval, SpeedVerdict
+from msgspec import Struct
+
+from gradrace.bench.machine.ranges import MOST_SESSIONS
+from gradrace.bench.parts import Ratio
 
 LEAST_EFFECT = 0.05
 """Smaller differences, as a share, are never reported; they change from day to day."""
@@ -27,19 +29,26 @@ SLOWER: Final = "slower"
 UNDECIDED: Final = "no difference shown"
 UNJUDGED: Final = "not judged"
 
+SpeedVerdict = Literal["faster", "slower", "no difference shown", "not judged"]
+"""What a ratio of two speeds shows; see `verdict`"""
+
 Times = Mapping[int, float]
-"""Repetition → seconds, of one arm in one session."""
+"""Repetition → seconds, of one entry in one session."""
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """A positive figure with its 95 % interval."""
 
     value: float
     low: float
-    """0 where a single session gives no interval."""
+    """0 where a single session gives no interval"""
     high: float
-    """inf where a single session gives no interval."""
+    """inf where a single session gives no interval"""
+
+    @property
+    def ratio(self) -> Ratio:
+        """The figure as a cell of a table."""
+        return Ratio(self.value, self.low, self.high) if self.low else Ratio(self.value)
 
     def __truediv__(self, divisor: float) -> "Estimate":
         """Return the estimate in another unit."""
@@ -115,8 +124,8 @@ def sessions_below(ratio: Estimate, sessions: int, limit: float) -> int | None:
     return number
 
 
-def floor(duplicate: Estimate | None) -> float | None:
-    """Return the A/A floor: how far from 1 the interval of two identical arms reaches.
+def noise(duplicate: Estimate | None) -> float | None:
+    """Return how far from 1 the interval of two identical entries reaches.
 
     0.02 means that this run cannot distinguish a difference of 2 % from none. None without an
     interval.
@@ -127,18 +136,19 @@ def floor(duplicate: Estimate | None) -> float | None:
 
 
 def verdict(
-    ratio: Estimate | None, noise: float | None, least: float = LEAST_EFFECT
+    ratio: Estimate | None, blur: float | None, least: float = LEAST_EFFECT
 ) -> SpeedVerdict:
     """Say in words what a ratio of speeds shows; above 1 is faster.
 
     A difference is shown only if the interval excludes 1 and the effect exceeds both `least`, a
-    share, and the A/A floor of the same run. Without an interval or a floor, nothing can be judged.
+    share, and the noise of the same run, `blur`. Without an interval or a noise, nothing can be
+    judged.
     """
-    if ratio is None or noise is None or ratio.low == 0:
+    if ratio is None or blur is None or ratio.low == 0:
         return UNJUDGED
     if ratio.low <= 1 <= ratio.high:
         return UNDECIDED
-    if max(ratio.value, 1 / ratio.value) - 1 <= max(least, noise):
+    if max(ratio.value, 1 / ratio.value) - 1 <= max(least, blur):
         return UNDECIDED
     return FASTER if ratio.value > 1 else SLOWER
 
@@ -192,19 +202,3 @@ def _t_probability(t: float, freedom: int) -> float:
 
 def _exp(value: float) -> float:
     return math.exp(value) if value < 700 else math.inf
-
-
-@overload
-def plain(estimate: Estimate) -> Interval: ...
-@overload
-def plain(estimate: Estimate | None) -> Interval | None: ...
-def plain(estimate: Estimate | None) -> Interval | None:
-    """Return an estimate as in the result file; without an interval, low and high are None."""
-    if estimate is None:
-        return None
-    known = estimate.low > 0
-    return {
-        "value": estimate.value,
-        "low": estimate.low if known else None,
-        "high": estimate.high if known else None,
-    }

@@ -1,17 +1,17 @@
-"""Prepare an arm, a backend on a case, for timing: load, prepare, try and verify it."""
+"""Prepare a backend at one size for timing: load, prepare, try and verify it."""
 
 import gc
 import pickle
 import random
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from timeit import default_timer
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from gradrace import backends
 from gradrace.backends.interface import Backend, InputError
@@ -32,8 +32,9 @@ from gradrace.bench.proof.returns import (
 from gradrace.bench.proof.steps import Steps
 from gradrace.bench.race.cases import Case, parse
 from gradrace.bench.race.one_size import from_a_start, on_integers, samples_of
-from gradrace.bench.race.plan import Arm
-from gradrace.bench.race.schema import Growth, Preparing
+from gradrace.bench.race.plan import Contender
+from gradrace.bench.race.result import Growth, Preparing
+from gradrace.bench.race.session import Event, Judged
 
 LEAST_BLOCK = 0.008
 """The least seconds of a block of calls that is timed as one."""
@@ -139,19 +140,19 @@ class Contestant:
 
     def __init__(
         self,
-        arm: Arm,
+        contender: Contender,
         budget: float | None,
         longest: float,
         exact: str | None,
-        log: Callable[..., None],
+        log: Callable[[Event], None],
     ) -> None:
-        """Prepare `arm`; the limits and `exact` are those of a plan, `log` gets the verdict."""
-        self.job, self.calls = arm.job, arm.calls
-        self._arm, self._log = arm, log
+        """Prepare `contender`; limits and `exact` are those of a plan, `log` gets the verdict."""
+        self.job, self.calls = contender.job, contender.calls
+        self._contender, self._log = contender, log
         self.changed: set[str] = set()
-        self._steps, on_whole = _known(arm.case, exact)
+        self._steps, on_whole = _known(contender.case, exact)
         try:
-            self._make_ready(arm.backend, samples_of(self.job.n, self.job.d), budget, longest)
+            self._make_ready(contender.backend, samples_of(self.job.n, self.job.d), budget, longest)
             fault = "" if self.too_slow else self._fault(budget, on_whole)
         except (Exception, SystemExit) as error:  # a foreign backend may raise anything
             ours = isinstance(error, BackendError | InputError)
@@ -160,15 +161,9 @@ class Contestant:
 
     def judge(self, fault: str) -> None:
         """Set the verdict and log it; `fault` is empty if nothing is wrong."""
-        self.verdict = Verdict(self._arm.backend, agrees=not fault, reason=fault)
-        self._log(
-            "verdict",
-            case=self.job.name,
-            arm=self._arm.label,
-            verdict=asdict(self.verdict),
-            too_slow=self.too_slow,
-            epochs=self.job.epochs,
-        )
+        self.verdict = Verdict(self._contender.backend, agrees=not fault, reason=fault)
+        name, label = self.job.name, self._contender.label
+        self._log(Judged(name, label, self.verdict, self.too_slow, self.job.epochs))
 
     def judge_last(self) -> None:
         """Judge the result of the last call after the clock has stopped."""
@@ -186,12 +181,17 @@ class Contestant:
     @property
     def one_core(self) -> bool:
         """Whether the backend declares that it uses a single core."""
-        return getattr(self.module, "ONE_CORE", backends.rung(self._arm.backend).one_core) is True
+        return (
+            getattr(self.module, "ONE_CORE", backends.rung(self._contender.backend).one_core)
+            is True
+        )
 
     @property
     def passes_once(self) -> bool:
         """Whether the backend declares that it passes over the samples only once per call."""
-        known = backends.rung(self._arm.backend).passes_once  # before modules could declare it
+        known = backends.rung(
+            self._contender.backend
+        ).passes_once  # before modules could declare it
         return getattr(self.module, "PASSES_ONCE", known) is True
 
     def signatures(self) -> int:
@@ -207,7 +207,7 @@ class Contestant:
     ) -> None:
         """Load and prepare; with a budget, choose the epochs that it allows."""
         self.load, self.module = _timed(backends.load, backend)
-        before, now = self._arm.precision, self.precision.name
+        before, now = self._contender.precision, self.precision.name
         if before and now != before:
             raise BackendError(f"it declares {now}, but {before} when it was checked")
         self._memory = Memory()
@@ -237,7 +237,7 @@ class Contestant:
         """Time `prepare` once more, and copying; after the memory has been measured."""
         copying = _copying(samples, lists=_holds_lists(self.call.data))
         again, _ = self._prepared(samples)  # the first time, it may have compiled
-        return {"seconds": min(self._first_preparing, again), "copying": copying}
+        return Preparing(min(self._first_preparing, again), copying)
 
     def _foreseen(self, samples: Dataset) -> float:
         """Return about how long a call of one epoch takes, from calls on a few of many samples.
@@ -366,7 +366,7 @@ class Contestant:
                 break
             whole, least = min(whole, self._call(job.epochs)), min(least, _timed(part)[0])
         self.call.epochs = self.job.epochs
-        return {"whole": whole / passes, "more": (whole - least) / passes}
+        return Growth(whole / passes, (whole - least) / passes)
 
 
 def _holds_lists(data: Any) -> bool:

@@ -2,9 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +15,9 @@ from gradrace.bench.proof.oracle import ExactTrajectory, exact_trajectory
 from gradrace.bench.proof.precision import BY_NAME
 from gradrace.bench.proof.problems import Problem, number, suite
 from gradrace.bench.race.cases import REFERENCE
-from gradrace.bench.race.pictures import ERRORS
-from gradrace.bench.race.schema import BackendVerdict
-from gradrace.bench.race.state import Race, Steps
+from gradrace.bench.race.race import Counter, Race
+from gradrace.bench.race.result import EVERY, JudgedCase, LeftOut
+from gradrace.bench.race.said import ERRORS
 
 _TIMEOUT = 300.0  # seconds per backend; some compile for every shape of the samples
 
@@ -27,7 +25,7 @@ _NOT_A_BACKEND = ("cannot be imported", "has no function", backends.ABSENT)
 """How the messages of `backends.load` begin."""
 
 
-def check(race: Race, folder: Path, steps: Steps) -> list[str]:
+def check(race: Race, folder: Path, steps: Counter) -> list[str]:
     """Judge all on the reference line, each in a separate process; return those that agree.
 
     Raises:
@@ -39,10 +37,10 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
     exact = exact_trajectory(data.X, data.y, lr=lr, epochs=epochs)
     checked: list[Checked] = []
     others = suite()
-    race.about["problems"] = number(others)
+    race.about.problems = number(others)
     steps("checking the backends", 0)
     for result in check_backends(
-        race.settings.backends,
+        race.about.settings.backends,
         Problem("", data.X, data.y, lr, epochs),
         exact=exact,
         others=others,
@@ -50,22 +48,15 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
     ):
         checked.append(result)
         steps("checking the backends")
-        earlier = "version_of" in race.about["backends"][result.verdict.backend]
-        if result.verdict.reason.startswith(_NOT_A_BACKEND) and not earlier:
-            raise InputValueError(f"backend {result.verdict.backend}: {result.verdict.reason}")
-        facts, digits = race.about["backends"][result.verdict.backend], result.verdict.digits
-        facts["precision"] = result.verdict.precision
-        facts["digits"] = None if digits is None else {"state": digits.state, "loss": digits.loss}
-        if not result.verdict.agrees:
-            verdict = cast(BackendVerdict, asdict(result.verdict))  # has the same names
-            race.about["verdicts"].append({"case": REFERENCE.name, "verdict": verdict})
-            race.about["left_out"].append(
-                {
-                    "case": "every case",
-                    "backend": verdict["backend"],
-                    "reason": _reason(verdict["reason"]),
-                    "fault": True,
-                }
+        verdict = result.verdict
+        facts = race.about.backends[verdict.backend]
+        if verdict.reason.startswith(_NOT_A_BACKEND) and not facts.version_of:
+            raise InputValueError(f"backend {verdict.backend}: {verdict.reason}")
+        facts.precision, facts.digits = verdict.precision, verdict.digits
+        if not verdict.agrees:
+            race.about.verdicts.append(JudgedCase(REFERENCE.name, verdict))
+            race.about.left_out.append(
+                LeftOut(EVERY, verdict.backend, _reason(verdict.reason), fault=True)
             )
     if any(result.trajectory is not None for result in checked):
         for name in (ERRORS, "agreement.png"):
@@ -73,7 +64,7 @@ def check(race: Race, folder: Path, steps: Steps) -> list[str]:
         race.files.append(folder / ERRORS)  # first: Ctrl-C may come as soon as it is there
         write_table(error_table(checked, exact), folder / ERRORS)
     agreeing = {result.verdict.backend for result in checked if result.verdict.agrees}
-    return [spec for spec in race.settings.backends if spec in agreeing]
+    return [spec for spec in race.about.settings.backends if spec in agreeing]
 
 
 def _reason(reason: str) -> str:

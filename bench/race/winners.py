@@ -4,8 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from gradrace.bench.race import statistics
-from gradrace.bench.race.merging import times
-from gradrace.bench.race.schema import CaseFindings, ResultFile, Row
+from gradrace.bench.race.result import CaseFindings, Entry, ResultFile
 
 
 @dataclass(frozen=True)
@@ -13,8 +12,8 @@ class Winner:
     """The fastest backend at one size, and how sure that is."""
 
     case: CaseFindings
-    row: Row
-    """The row of the fastest, by its median."""
+    entry: Entry
+    """What the data show about the fastest, by its median."""
     rivals: tuple[str, ...]
     """The backends that are not shown to be slower, in order of their medians."""
     judged: bool
@@ -23,7 +22,7 @@ class Winner:
     @property
     def backend(self) -> str:
         """The name of the fastest."""
-        return self.row["backend"]
+        return self.entry.backend
 
     @property
     def tied(self) -> frozenset[str]:
@@ -39,29 +38,25 @@ def winners(content: ResultFile, leave_out: Collection[str] = ()) -> list[Winner
     `statistics.verdict`.
     """
     found = []
-    for case in content["gradrace"]["cases"]:
-        rows = [
-            row
-            for row in sorted(case["arms"], key=lambda row: row["time"]["median"])
-            if not row["impossible"] and row["backend"] not in leave_out
+    for case in content.gradrace.cases:
+        entries = [
+            entry
+            for entry in sorted(case.entries, key=lambda entry: entry.time.median)
+            if not entry.impossible and entry.backend not in leave_out
         ]
-        if len(rows) > 1:
-            found.append(_winner(content, case, rows))
+        if len(entries) > 1:
+            found.append(_winner(content, case, entries))
     return found
 
 
-def _winner(content: ResultFile, case: CaseFindings, rows: list[Row]) -> Winner:
-    arms = {
-        arm["extra_info"]["backend"]: times(arm)
-        for arm in content["benchmarks"]
-        if arm["group"] == case["name"] and not arm["extra_info"]["duplicate"]
-    }
-    fastest, *others = rows
+def _winner(content: ResultFile, case: CaseFindings, entries: list[Entry]) -> Winner:
+    timed = {backend: one.times() for backend, one in content.timed(case).items()}
+    fastest, *others = entries
     verdicts = {
-        row["backend"]: statistics.verdict(
-            statistics.speed_up(arms[row["backend"]], arms[fastest["backend"]]), case["floor"]
+        entry.backend: statistics.verdict(
+            statistics.speed_up(timed[entry.backend], timed[fastest.backend]), case.noise
         )
-        for row in others
+        for entry in others
     }
     return Winner(
         case,

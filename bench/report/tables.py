@@ -1,7 +1,6 @@
 """The common format of all tables, and how they fit a width."""
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -9,18 +8,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from gradrace.bench.race.precision import precision_of
-from gradrace.plots.numbers import short
-
-if TYPE_CHECKING:
-    from gradrace.bench.race.schema import About, Case
-
 NONE = "–"
-
-
-def named(backend: str, about: "About") -> str:
-    """Return a backend's name; one in float32 is marked as such."""
-    return short(backend, precision_of(about, backend))
 
 
 _UNLIMITED = 10_000  # characters, more than any table is wide
@@ -80,11 +68,6 @@ def _columns(table: Table, chosen: list[int]) -> Table:
     for row, texts in zip(table.rows, cells, strict=True):
         part.add_row(*texts, end_section=row.end_section)
     return part
-
-
-def size(case: "Case") -> str:
-    """Write the size of a case: 1,000 × 10."""
-    return f"{case['n']:,} × {case['d']:,}"
 
 
 def yes_no(value: bool) -> str:

@@ -75,8 +75,13 @@ def write_page(title: str, parts: Iterable[Part], path: Path) -> Path:
         OSError: the file cannot be written; nothing is left half-written.
 
     """
+    return write_text(page(title, parts), path)
+
+
+def write_text(html: str, path: Path) -> Path:
+    """Write HTML; return the path."""
     with replacing(path) as temporary:
-        temporary.write_text(page(title, parts), encoding="utf-8")
+        temporary.write_text(html, encoding="utf-8")
     return path
 
 
@@ -122,9 +127,9 @@ def _described(part: Part, picture: Callable[[Figure], str], word: Word) -> dict
             return {"kind": "code", "text": visible(text)}
         case Figure():
             return {"kind": "picture", "picture": picture(part), "text": visible(part.words)}
-        case Tool(name, data):
+        case Tool(name, words, data):
             text = json.dumps(data).replace("<", "\\u003c").replace("&", "\\u0026")
-            return {"kind": "tool", "name": name, "data": text}
+            return {"kind": "tool", "name": name, "text": visible(words), "data": text}
         case Heading(text):
             return {"kind": "text", "text": visible(text), "role": ""}
         case Table():

@@ -64,5 +64,7 @@ def _raw(cell: Cell, number: int) -> list[object]:
     """Return the values of a cell, which takes so many columns."""
     if isinstance(cell, str):
         return [visible(cell)]
+    if type(cell) is tuple:  # several values, of which a program gets the first
+        return _raw(cell[0], number)
     values = cell if isinstance(cell, tuple) else (cell,)
     return list[object](values)[:number] + [None] * (number - len(values))

@@ -1,11 +1,12 @@
 """The pictures of a result, each in a file of its own, or all in one PDF."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 from gradrace.bench.data.files import replacing
 from gradrace.bench.parts import Figure, Part
+from gradrace.bench.show.html import PAGE, write_page
 
 Kind = Literal["png", "svg", "pdf"]
 
@@ -25,6 +26,17 @@ def save_pictures(parts: Iterable[Part], folder: Path, kind: Kind = "png") -> It
             with replacing(target) as temporary:
                 style.save(part.draw(), temporary, kind)
             yield target
+
+
+def save_shown(title: str, parts: Sequence[Part], folder: Path) -> Iterator[Path]:
+    """Write the pictures of a result, and its page; yield what was written.
+
+    Raises:
+        OSError: the folder cannot be written to.
+
+    """
+    yield from save_pictures(parts, folder)
+    yield write_page(title, parts, folder / PAGE)
 
 
 def save_book(parts: Iterable[Part], target: Path) -> Path:

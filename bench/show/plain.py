@@ -18,10 +18,20 @@ _INSEPARABLE = re.compile(r"(?<=[0-9]) (?=[×%]|[mµn]?s\b)|(?<=[×=]) (?=\w)")
 
 def plain(parts: Iterable[Part], width: int = 80, word: Word = str) -> str:
     """Return parts as lines of text; what needs a page or a picture is left out."""
-    return "".join(f"{line}\n" for part in parts for line in lines(part, width, word))
+    return "".join(f"{line}\n" for line in lines(parts, width, word))
 
 
-def lines(part: Part, width: int, word: Word = str) -> Iterator[str]:
+def lines(parts: Iterable[Part], width: int, word: Word = str) -> Iterator[str]:
+    """Yield the lines of parts; of blank ones, never two in a row."""
+    blank = True
+    for part in parts:
+        for line in _lines(part, width, word):
+            if line or not blank:
+                yield line
+            blank = not line
+
+
+def _lines(part: Part, width: int, word: Word = str) -> Iterator[str]:
     """Yield the lines of a part; a long one is wrapped between words."""
     match part:
         case Sentence():

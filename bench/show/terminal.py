@@ -25,9 +25,7 @@ def show(*parts: Part) -> None:
     Once the reader of a pipe has closed it, nothing more is printed, but the command continues, so
     that its results are saved.
     """
-    width = shutil.get_terminal_size().columns
-    for part in parts:
-        show_lines(lines(part, width, as_option))
+    show_lines(lines(parts, shutil.get_terminal_size().columns, as_option))
 
 
 def show_lines(texts: Iterable[str]) -> None:

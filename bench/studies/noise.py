@@ -23,13 +23,13 @@ from statistics import stdev
 from typing import Annotated, Literal, TypedDict
 
 import typer
+from gradrace.bench.race.schema import CaseFindings, Interval
 
 from gradrace.bench.data.files import write_json
 from gradrace.bench.machine.facts import thread_environment
 from gradrace.bench.race import results
 from gradrace.bench.race import run as race
 from gradrace.bench.race.cases import REFERENCE
-from gradrace.bench.race.schema import CaseFindings, Interval
 from gradrace.bench.race.settings import choose
 
 APART = 4

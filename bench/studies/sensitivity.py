@@ -18,12 +18,12 @@ from statistics import fmean
 from typing import Annotated
 
 import typer
+from gradrace.bench.race.schema import ResultFile
 
 from gradrace.bench.race import results, statistics
 from gradrace.bench.race import run as race
 from gradrace.bench.race.cases import parse
 from gradrace.bench.race.merging import times
-from gradrace.bench.race.schema import ResultFile
 from gradrace.bench.race.settings import Settings, choose
 from gradrace.bench.race.statistics import Estimate, Times
 

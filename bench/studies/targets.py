@@ -21,6 +21,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from gradrace.bench.race.schema import ResultFile
 
 from gradrace import backends
 from gradrace.bench.data.samples import synthetic
@@ -31,7 +32,6 @@ from gradrace.bench.race import run as race
 from gradrace.bench.race import statistics
 from gradrace.bench.race.cases import grid, make_case
 from gradrace.bench.race.merging import times
-from gradrace.bench.race.schema import ResultFile
 from gradrace.bench.race.settings import QUICK_SETTINGS, Settings
 from gradrace.bench.report.tables import empty_table
 from gradrace.bench.report.terminal import progress_bar, show

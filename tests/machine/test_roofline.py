@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from gradrace.bench.race.state import Race
+from gradrace.bench.report.details import limit_legend, limit_table
 
 from gradrace.backends.interface import Floats
 from gradrace.bench.machine import peak, roofline
 from gradrace.bench.machine.roofline import Roofline
 from gradrace.bench.race.conclusions import conclude
 from gradrace.bench.race.settings import QUICK_SETTINGS
-from gradrace.bench.race.state import Race
-from gradrace.bench.report.details import limit_legend, limit_table
 from gradrace.bench.studies.limit import roofline_table
 from tests.runs import known, write_run
 

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from gradrace.bench.race.results import read
+from gradrace.bench.race.schema import Compile
 
 from gradrace.bench.data.files import write_json, write_table
 from gradrace.bench.data.samples import Dataset, synthetic
@@ -19,8 +21,6 @@ from gradrace.bench.learning.rates_files import save as save_study
 from gradrace.bench.learning.training import train
 from gradrace.bench.race.cases import parse
 from gradrace.bench.race.conclusions import conclude
-from gradrace.bench.race.results import read
-from gradrace.bench.race.schema import Compile
 from gradrace.plots import (
     agreement,
     breakeven,

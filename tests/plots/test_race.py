@@ -8,6 +8,9 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 import pytest
+from gradrace.bench.race.pictures import ERRORS, redraw
+from gradrace.bench.race.pictures import draw as draw_race
+from gradrace.bench.race.results import read
 from matplotlib.container import ErrorbarContainer
 
 from gradrace.backends.interface import InputValueError
@@ -16,9 +19,6 @@ from gradrace.bench.data.samples import reference_line
 from gradrace.bench.proof.agreement import Checked, judge
 from gradrace.bench.proof.oracle import exact_trajectory
 from gradrace.bench.race.conclusions import conclude
-from gradrace.bench.race.pictures import ERRORS, redraw
-from gradrace.bench.race.pictures import draw as draw_race
-from gradrace.bench.race.results import read
 from gradrace.bench.race.verification import error_table
 from gradrace.plots import (
     agreement,

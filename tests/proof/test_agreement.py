@@ -55,6 +55,7 @@ def test_correct_on_the_reference_line(
     assert verdict.agrees, verdict.reason
     for part in (verdict.w, verdict.b, verdict.loss):
         assert part is not None
+        assert part.multiple is not None
         assert part.multiple < 0.1, part  # far from the bound: it is a worst case
 
 

@@ -5,12 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
+from gradrace.bench.report.advice import advice_lines, measure_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.race.advice import advise, advise_from
-from gradrace.bench.report.advice import advice_lines, measure_command
 from tests.runs import write_run
 
 SIZES = [(n, d) for d in (1, 10) for n in (100, 10_000, 100_000)]

@@ -3,10 +3,10 @@
 import numpy as np
 import psutil
 import pytest
+from gradrace.bench.report.advice import beyond_memory_lines
 
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.race import beyond_memory
-from gradrace.bench.report.advice import beyond_memory_lines
 
 
 def test_it_is_needed_from_half_the_memory_on() -> None:

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gradrace.bench.race.schema import LeftOut
+from gradrace.bench.race.state import PREVIOUS, RESULT, Race
+from gradrace.bench.report.details import race_table
 
 from gradrace import backends
 from gradrace.backends import finding
@@ -18,10 +21,7 @@ from gradrace.bench.machine import facts
 from gradrace.bench.race import record, results, state, trial
 from gradrace.bench.race import run as race
 from gradrace.bench.race.cases import FULL, QUICK, grid
-from gradrace.bench.race.schema import LeftOut
 from gradrace.bench.race.settings import Settings, choose
-from gradrace.bench.race.state import PREVIOUS, RESULT, Race
-from gradrace.bench.report.details import race_table
 from tests.conftest import FOREIGN
 from tests.runs import write_run
 

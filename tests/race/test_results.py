@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from gradrace.bench.race.merging import merge, times
+from gradrace.bench.race.schema import Benchmark, Preparing, ResultFile, Row
 
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.race import results
 from gradrace.bench.race.conclusions import conclude
-from gradrace.bench.race.merging import merge, times
-from gradrace.bench.race.schema import Benchmark, Preparing, ResultFile, Row
 from tests.runs import benchmark, known, write_run
 
 TIMES = {

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gradrace.bench.race.scale import NUMBERS, SIZES
+from gradrace.bench.report.race_page import scale_page
+from gradrace.bench.report.scale import crossover_lines, exponent_table
 
 from gradrace.bench.machine import facts
 from gradrace.bench.race import exponents, results, scale
 from gradrace.bench.race.cases import make_case
-from gradrace.bench.race.scale import NUMBERS, SIZES
 from gradrace.bench.race.settings import QUICK_SETTINGS
-from gradrace.bench.report.race_page import scale_page
-from gradrace.bench.report.scale import crossover_lines, exponent_table
 from gradrace.plots import scale as picture
 from tests.runs import write_run
 

@@ -4,16 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from gradrace.backends import ABSENT
-from gradrace.bench.race import statistics
-from gradrace.bench.race.conclusions import conclude
 from gradrace.bench.race.schema import LeftOut, ResultFile
-from gradrace.bench.race.statistics import Estimate
 from gradrace.bench.race.versions import changes
 from gradrace.bench.report.formats import race_junit
 from gradrace.bench.report.race import race_summary
 from gradrace.bench.report.versions import gate
+
+from gradrace.backends import ABSENT
+from gradrace.bench.race import statistics
+from gradrace.bench.race.conclusions import conclude
+from gradrace.bench.race.statistics import Estimate
 
 THEN = {"100x1": 1e-6, "1000x1": 1e-5}
 Race = Callable[..., ResultFile]

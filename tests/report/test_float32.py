@@ -4,14 +4,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from matplotlib.text import Text
-from rich.table import Table
-
-from gradrace.bench.machine.roofline import limit
-from gradrace.bench.race.advice import advise
-from gradrace.bench.race.comparison import compare
 from gradrace.bench.race.exponents import exponents
-from gradrace.bench.race.precision import trades
 from gradrace.bench.race.schema import ResultFile
 from gradrace.bench.report.advice import advice_lines, advice_table
 from gradrace.bench.report.comparison import comparison_report
@@ -20,6 +13,13 @@ from gradrace.bench.report.formats import race_report
 from gradrace.bench.report.scale import exponent_table
 from gradrace.bench.report.summary import sentences
 from gradrace.bench.report.summary_table import summary_tables
+from matplotlib.text import Text
+from rich.table import Table
+
+from gradrace.bench.machine.roofline import limit
+from gradrace.bench.race.advice import advise
+from gradrace.bench.race.comparison import compare
+from gradrace.bench.race.precision import trades
 from gradrace.plots import breakeven, fastest, roofline, speed, speedup
 from gradrace.plots.canvas import Figure
 from tests.machine.test_roofline import MACHINE

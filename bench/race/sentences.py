@@ -1,25 +1,23 @@
 """The result of a race in a few sentences: which backends won, which agree, what is missing."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+
+from msgspec import UNSET
 
 from gradrace.backends import ABSENT
+from gradrace.bench.parts import counted, joined
 from gradrace.bench.race.precision import Gain, trades
+from gradrace.bench.race.result import EVERY, About, ResultFile
 from gradrace.bench.race.winners import Winner, winners
-from gradrace.bench.report.tables import named, size
-from gradrace.bench.report.verdicts import digits_kept
 from gradrace.plots.numbers import short, three_digits
-
-if TYPE_CHECKING:
-    from gradrace.bench.race.schema import About, ResultFile
 
 _NAMED = 2
 """A sentence lists at most this many sizes; of more sizes, it gives the number."""
 
 
-def sentences(content: "ResultFile") -> list[str]:
+def sentences(content: ResultFile) -> list[str]:
     """Say in a few sentences what a race has found: the answer first, then its limits."""
-    about = content["gradrace"]
+    about = content.gradrace
     return [
         " ".join([*(() if only_versions(about) else _who_won(content)), *_who_agrees(about)]),
         *_in_float32(content),
@@ -29,80 +27,79 @@ def sentences(content: "ResultFile") -> list[str]:
     ]
 
 
-def only_versions(about: "About") -> bool:
+def only_versions(about: About) -> bool:
     """Whether every backend of a race is a version of another one in it, earlier or of today."""
-    earlier = {name: f["version_of"] for name, f in about["backends"].items() if "version_of" in f}
-    return bool(earlier) and {*earlier, *earlier.values()} == set(about["backends"])
+    earlier = {name: facts.version_of for name, facts in about.backends.items() if facts.version_of}
+    return bool(earlier) and {*earlier, *earlier.values()} == set(about.backends)
 
 
-def _who_won(content: "ResultFile") -> Iterator[str]:
+def _who_won(content: ResultFile) -> Iterator[str]:
     """Name the fastest backends, and the fastest of those that read the samples in every epoch."""
-    about = content["gradrace"]
+    about = content.gradrace
     found = winners(content)
     if not found:
         yield _without_rivals(about)
         return
     sure = all(winner.judged for winner in found)
-    yield f"{_fastest(found, about)}{_speed_ups(found, about['settings']['baseline'])}."
-    once = {row["backend"] for case in about["cases"] for row in case["arms"] if row["passes_once"]}
-    won = sorted({named(winner.backend, about) for winner in found if winner.backend in once})
+    yield f"{_fastest(found, about)}{_speed_ups(found, about.settings.baseline)}."
+    once = {entry.backend for case in about.cases for entry in case.entries if entry.passes_once}
+    won = sorted({about.named(winner.backend) for winner in found if winner.backend in once})
     rest = winners(content, leave_out=once) if won else []
     if rest:
         names = {name for winner in found for name in (winner.tied if sure else [winner.backend])}
         who = "It" if len(names) == 1 else joined(won)
         yield (
-            f"{who} read{'s' * (len(won) == 1)} the samples only once per training run; of the "
-            f"backends that read them in every epoch, {_fastest(rest, about)}."
+            f"{who} {'reads' if len(won) == 1 else 'read'} the samples only once per training run; "
+            f"of the backends that read them in every epoch, {_fastest(rest, about)}."
         )
     if not sure:
         yield "This is not certain, because too few sessions were timed."
 
 
-def _without_rivals(about: "About") -> str:
+def _without_rivals(about: About) -> str:
     """Say why there is no fastest backend."""
-    timed = {row["backend"] for case in about["cases"] for row in case["arms"]}
+    timed = {entry.backend for case in about.cases for entry in case.entries}
     if not timed:
         return "Nothing was timed."
     if len(timed) == 1:
-        return (
-            f"Only {named(timed.pop(), about)} was timed, so there is nothing to compare it with."
-        )
+        return f"Only {about.named(timed.pop())} was timed, so there is nothing to compare it with."
     return "No two backends can be compared at the same size."
 
 
-def _fastest(found: Sequence[Winner], about: "About") -> str:
+def _fastest(found: Sequence[Winner], about: About) -> str:
     """Say which backend is the fastest at which sizes, and where that is too close to call."""
     if not all(winner.judged for winner in found):
         clauses = [
-            f"{named(backend, about)} had the shortest time{'s' * (len(group) > 1)} "
+            f"{about.named(backend)} had the shortest {'times' if len(group) > 1 else 'time'} "
             f"{_at(group, found)}"
             for backend, group in _grouped(found).items()
         ]
         return ", ".join(clauses)
     clear = [winner for winner in found if not winner.rivals]
+    fastest = "faster" if len(about.settings.backends) == 2 else "fastest"
     clauses = []
     for backend, group in _grouped(clear).items():
-        verb = "" if clauses else " is the fastest"
-        clauses.append(f"{named(backend, about)}{verb} {_at(group, found)}")
+        verb = "" if clauses else f" is the {fastest}"
+        clauses.append(f"{about.named(backend)}{verb} {_at(group, found)}")
     ties: dict[frozenset[str], list[Winner]] = {}
     for winner in found:
         if winner.rivals:
             ties.setdefault(winner.tied, []).append(winner)
     text = ", ".join(clauses)
     close = [
-        f"{joined([named(name, about) for name in (group[0].backend, *group[0].rivals)])} are too "
+        f"{joined([about.named(name) for name in (group[0].backend, *group[0].rivals)])} are too "
         f"close to call {_at(group, found)}"
         for group in ties.values()
     ]
-    return "; ".join([text] * bool(text) + close)
+    return "; ".join([text, *close] if text else close)
 
 
 def _speed_ups(found: Sequence[Winner], baseline: str) -> str:
     """Say how many times as fast as the baseline the fastest is, over all sizes."""
     ratios = [
-        (winner.row["speed_up"]["value"], size(winner.case))
+        (winner.entry.speed_up.value, winner.case.size)
         for winner in found
-        if winner.backend != baseline and winner.row["speed_up"]
+        if winner.backend != baseline and winner.entry.speed_up
     ]
     if not ratios:
         return ""
@@ -116,18 +113,18 @@ def _speed_ups(found: Sequence[Winner], baseline: str) -> str:
     )
 
 
-def _in_float32(content: "ResultFile") -> Iterator[str]:
+def _in_float32(content: ResultFile) -> Iterator[str]:
     """Say how many digits each backend in float32 keeps, and how much faster it is for that."""
     for trade in trades(content):
         text = f"{short(trade.backend)} computes in float32."
         if trade.digits:
-            text += f" {digits_kept(**trade.digits)} on the reference line."
+            text += f" {trade.digits.kept} on the reference line."
         if trade.gains:
             rivals = {short(gain.rival) for gain in trade.gains}
             rival = rivals.pop() if len(rivals) == 1 else "the fastest comparable float64 backend"
             clear = [gain for gain in trade.gains if gain.shown]
             text += f" It is {_gains(clear)} as fast as {rival}." if clear else ""
-            if hidden := [size(gain.case) for gain in trade.gains if not gain.shown]:
+            if hidden := [gain.case.size for gain in trade.gains if not gain.shown]:
                 text += f" No difference in speed from {rival} is shown at {joined(hidden)}."
         yield text
 
@@ -136,20 +133,20 @@ def _gains(gains: Sequence[Gain]) -> str:
     """Write the least and the largest gain: 0.9 times (100 × 1) to 1.9 times (100,000 × 1)."""
     first, last = (choice(gains, key=lambda gain: gain.ratio.value) for choice in (min, max))
     least, most = (f"{three_digits(gain.ratio.value)} times" for gain in (first, last))
-    return least if least == most else f"{least} ({size(first.case)}) to {most} ({size(last.case)})"
+    return least if least == most else f"{least} ({first.case.size}) to {most} ({last.case.size})"
 
 
-def _who_agrees(about: "About") -> Iterator[str]:
+def _who_agrees(about: About) -> Iterator[str]:
     """Say how many backends compute the exact trajectory."""
-    absent = {e["backend"] for e in about["left_out"] if e["reason"].startswith(ABSENT)}
-    names = [name for name in about["settings"]["backends"] if name not in absent]
-    wrong = {entry["backend"] for entry in about["left_out"] if entry["fault"]}
+    absent = {e.backend for e in about.left_out if e.reason.startswith(ABSENT)}
+    names = [name for name in about.settings.backends if name not in absent]
+    wrong = {entry.backend for entry in about.left_out if entry.fault}
     judged = [name for name in names if _was_checked(about, name)]
     if len(judged) < len(names):
         yield f"Only {len(judged)} of {len(names)} backends were checked before the interruption."
         return
     agreeing = [short(name) for name in names if name not in wrong]
-    problems = about["problems"]
+    problems = about.problems
     where = f" on {problems:,} test problems" if problems else ""
     if not agreeing:
         yield "No backend agrees with the exact trajectory."
@@ -164,63 +161,59 @@ def _who_agrees(about: "About") -> Iterator[str]:
         yield f"{count} backends agree with the exact trajectory{where}."
 
 
-def _was_checked(about: "About", backend: str) -> bool:
+def _was_checked(about: About, backend: str) -> bool:
     """Whether a race got as far as to check a backend before it was interrupted."""
-    early = about["interrupted"] and not about["arms"] and about["problems"] > 0
-    return not early or "digits" in about["backends"][backend]
+    early = about.interrupted and not about.contenders and about.problems > 0
+    return not early or about.backends[backend].digits is not UNSET
 
 
-def _left_out(about: "About") -> Iterator[str]:
+def _left_out(about: About) -> Iterator[str]:
     """Say what was not timed, and why; what was only too slow, size by size, in one sentence."""
     slow: dict[str, list[str]] = {}
     reasons: dict[str, str] = {}
-    for entry in about["left_out"]:
-        name, everywhere = short(entry["backend"]), entry["case"] == "every case"
-        if entry["fault"]:
-            place = "" if everywhere else f" at {_size_of(about, entry['case'])}"
-            yield f"{name} is left out{place}: {entry['reason']}."
+    for entry in about.left_out:
+        name, everywhere = short(entry.backend), entry.case == EVERY
+        if entry.fault:
+            place = "" if everywhere else f" at {_size_of(about, entry.case)}"
+            yield f"{name} is left out{place}: {entry.reason}."
         else:
-            slow.setdefault(name, []).append(_size_of(about, entry["case"]))
-            reasons[name] = entry["reason"].removeprefix("too slow: ")
+            slow.setdefault(name, []).append(_size_of(about, entry.case))
+            reasons[name] = entry.reason.removeprefix("too slow: ")
     for name, sizes in slow.items():
         where = "" if len(sizes) == 1 else f" at {sizes[-1]}"
         yield f"{name} was too slow to be timed at {joined(sizes)}: {reasons[name]}{where}."
 
 
-def _impossible(about: "About") -> Iterator[str]:
+def _impossible(about: About) -> Iterator[str]:
     """Say which backends were faster than the machine can be."""
-    for case in about["cases"]:
-        for row in case["arms"]:
-            if row["impossible"]:
+    for case in about.cases:
+        for entry in case.entries:
+            if entry.impossible:
                 yield (
-                    f"{short(row['backend'])} at {size(case)} is impossibly fast, and not ranked: "
-                    f"{row['impossible']}."
+                    f"{short(entry.backend)} at {case.size} is impossibly fast, and not ranked: "
+                    f"{entry.impossible}."
                 )
 
 
-def _unfinished(about: "About") -> Iterator[str]:
-    if about["interrupted"]:
+def _unfinished(about: About) -> Iterator[str]:
+    if about.interrupted:
         yield (
-            f"This run is unfinished: it has {finished_sessions(about)} of "
-            f"{about['settings']['sessions']} sessions."
+            f"This run is unfinished: it has {about.finished} of "
+            f"{about.settings.sessions} sessions."
         )
 
 
-def finished_sessions(about: "About") -> int:
-    """Return how many sessions were completed."""
-    return sum(not session["failure"] for session in about["sessions"])
-
-
-def about_race(content: "ResultFile") -> str:
+def about_race(content: ResultFile) -> str:
     """Say in a line what was raced, and on what."""
-    about, machine = content["gradrace"], content["machine_info"]
-    settings = about["settings"]
-    done, threads = finished_sessions(about), settings["threads"]
-    of_all = f" of {settings['sessions']}" if about["interrupted"] else ""
+    about, machine = content.gradrace, content.machine_info
+    settings = about.settings
+    sessions = counted(about.finished, "session")
+    if about.interrupted:
+        sessions = f"{about.finished} of {settings.sessions} sessions"
     return (
-        f"{settings['kind']} run: {done}{of_all} session{'s' * (done != 1 or bool(of_all))}, "
-        f"{threads} thread{'s' * (threads > 1)} of {machine['cpu'].get('brand_raw', 'unknown')}, "
-        f"{len(machine['cores']['usable'])} cores, Python {machine['python_version']}"
+        f"{settings.kind} run: {sessions}, {counted(settings.threads, 'thread')} of "
+        f"{machine.processor_name or 'unknown'}, {len(machine.cores.usable)} cores, "
+        f"Python {machine.python_version}"
     )
 
 
@@ -237,15 +230,10 @@ def _at(group: Sequence[Winner], found: Sequence[Winner]) -> str:
     if len(group) == len(found) > 1:
         return "at both sizes" if len(found) == 2 else f"at all {len(found)} sizes"
     if len(group) <= _NAMED:
-        return f"at {joined([size(winner.case) for winner in group])}"
+        return f"at {joined([winner.case.size for winner in group])}"
     return f"at {len(group)} of {len(found)} sizes"
 
 
-def _size_of(about: "About", name: str) -> str:
+def _size_of(about: About, name: str) -> str:
     """Return the size of a case by its name; the name itself if there is none."""
-    return next((size(case) for case in about["cases"] if case["name"] == name), name)
-
-
-def joined(names: Sequence[str]) -> str:
-    """Write a list: a, b and c."""
-    return " and ".join([", ".join(names[:-1])] * (len(names) > 1) + [names[-1]])
+    return next((case.size for case in about.cases if case.name == name), name)
