@@ -3,7 +3,8 @@
 A contender is a backend at one size. Every timed block is a separate test:
 `test_train[100x1-numpy-3]` is repetition 3. The blocks run in the shuffled order of
 `plan.interleaved`. When all have run, the blocks of a contender become one benchmark,
-`test_train[100x1-numpy]`, with one value per repetition in its `stats.data`. So the table, the JSON file and `pytest-benchmark compare` work as usual.
+`test_train[100x1-numpy]`, with one value per repetition in its `stats.data`. So the table, the JSON
+file and `pytest-benchmark compare` work as usual.
 """
 
 from collections.abc import Callable, Generator, Iterable

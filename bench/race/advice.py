@@ -123,13 +123,15 @@ class Advice(Result):
             "First time ever: including the time to compile. From a "
             f"{about_race(self.race.content)}."
         )
-        now, then = (
-            fingerprints([one.backend for one in self.options]),
-            self.race.about.fingerprints,
-        )
+        then = self.race.about.fingerprints
+        now = fingerprints([one.backend for one in self.options])
         changed = [name for name in now if now[name] != then[name]]
         if changed:
-            yield Caution(f"since that race, {joined(list(map(short, changed)))} has changed")
+            have = "has" if len(changed) == 1 else "have"
+            names = joined(list(map(short, changed)))
+            yield Caution(
+                f"since that race, {names} {have} changed, so the times may be other ones"
+            )
         yield from map(Caution, self.race.about.warnings)
 
     def _table(self) -> Table:
@@ -183,7 +185,7 @@ class Advice(Result):
             option.name for option in self.options[1:] if option.steady.low <= best.steady.high
         ]
         if close:
-            yield f"Once compiled, {best.name} and {joined(close)} are too close to call."
+            yield f"Once compiled, {joined([best.name, *close])} are too close to call."
         for size, option in self.others:
             same = "too, " if option.backend == cached.backend else ""
             yield f"At {size}, {same}{option.name} is the fastest: {seconds(option.from_cache)}."

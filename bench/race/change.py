@@ -29,6 +29,7 @@ from gradrace.bench.race.statistics import FASTER, SLOWER, UNDECIDED, UNJUDGED, 
 from gradrace.plots.numbers import percent, short
 
 BEFORE = "before"
+_MOST_NAMED = 3
 
 Limits = Mapping[str, float]
 """Size, or "" for all → the slowdown that is allowed, a share such as 0.02."""
@@ -196,30 +197,30 @@ def table(found: Sequence[Change]) -> Iterator[Part]:
         [
             Column("backend", "backend"),
             Column("n × d", "size"),
+            Column("times as fast (95 %)", "speed_up", "interval"),
+            Column("verdict", "verdict"),
             Column("then", "then_seconds_per_epoch"),
             Column("now", "now_seconds_per_epoch"),
-            Column("times as fast (95 %)", "speed_up", "interval"),
             Column("noise", "noise_share"),
-            Column("verdict", "verdict"),
         ],
         [
             (
-                f"{change.named} since {change.earlier}",
+                change.named if change.earlier == BEFORE else f"{change.named} @{change.earlier}",
                 change.case.size,
+                change.speed_up.ratio,
+                change.verdict.removesuffix(" shown"),
                 Time(change.old),
                 Time(change.new),
-                change.speed_up.ratio,
                 None if change.noise is None else Share(change.noise),
-                change.verdict.removesuffix(" shown"),
             )
             for change in found
         ],
         keys=2,
     )
     yield Note(
-        "Now: the median time of a call divided by its epochs, set-up included. Times as fast: "
-        "the speed of a call relative to the earlier version, with the 95 % interval over the "
-        "sessions. Then: the time of the earlier version, computed from these two. Noise: how much a backend "
+        "Times as fast: the speed of a call relative to the earlier version, with the 95 % interval "
+        "over the sessions. Now: the median time of a call divided by its epochs, set-up included. "
+        "Then: the time of the earlier version, computed from these two. Noise: how much a backend "
         "and an identical copy of it seemed to differ. Faster or slower: the interval excludes 1, "
         "and the difference exceeds the noise and, between two races, 5 %."
     )
@@ -293,11 +294,14 @@ def gate(
         failed.append("too few sessions to compare versions; that takes two or more.")
     elif not found and not failed and not all(one.timed_today for one in absent):
         failed.append("nothing was compared.")
-    undecided = [
-        _undecided(change, limit)
+    open_ = [
+        (change, limit)
         for change, limit in held
         if change.ruled_out > limit and change.verdict != UNJUDGED and not change.exceeds(limit)
     ]
+    undecided = [_undecided(*one) for one in open_[:_MOST_NAMED]]
+    if len(open_) > _MOST_NAMED:
+        undecided.append(f"Undecided, too: {len(open_) - _MOST_NAMED} more of {len(held)} times.")
     left = [f"Not compared: {one.where}: {one.reason}." for one in absent if not one.lost]
     if failed:
         return False, [*(f"Failed: {reason}" for reason in failed), *undecided, *left]

@@ -80,7 +80,7 @@ class _Column:
         """Return a column; its heading is broken if it is wider than what stands below it."""
         title, prose = visible(table.columns[j].title or ""), table.columns[j].kind == "prose"
         longest = 0 if prose else max(map(cell_len, texts), default=0)
-        word = max(map(cell_len, title.split()), default=0)
+        word = cell_len(title) if prose else max(map(cell_len, title.split()), default=0)
         head = textwrap.wrap(title, max(longest, word, 1), **_BETWEEN_WORDS) or [""]
         right = j >= table.keys and not any(isinstance(row[j], str) for row in table.rows)
         return cls(head, texts, prose, right, max(longest, *map(cell_len, head)))
