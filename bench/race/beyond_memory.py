@@ -48,8 +48,8 @@ class BeyondMemory(Result):
             f"Use {name}: {self.n:,} × {self.d:,} takes {needed} GB as float64, and this computer "
             f"has {memory} GB of memory. {name} passes over the samples once, in parts, which "
             f"takes about {seconds(self.seconds_of_pass)} on {counted(self.threads, 'thread')}, "
-            f"or as long as reading {needed} GB if that is longer. {counted(self.epochs, 'epoch')} then "
-            f"take {seconds(self.seconds_of_epochs)}."
+            f"or as long as reading {needed} GB if that is longer. "
+            f"{counted(self.epochs, 'epoch')} then take {seconds(self.seconds_of_epochs)}."
         )
         yield Note(
             f"The time of the pass was measured just now, on {self.measured:,} samples in memory."

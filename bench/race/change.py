@@ -218,11 +218,11 @@ def table(found: Sequence[Change]) -> Iterator[Part]:
         keys=2,
     )
     yield Note(
-        "Times as fast: the speed of a call relative to the earlier version, with the 95 % interval "
-        "over the sessions. Now: the median time of a call divided by its epochs, set-up included. "
-        "Then: the time of the earlier version, computed from these two. Noise: how much a backend "
-        "and an identical copy of it seemed to differ. Faster or slower: the interval excludes 1, "
-        "and the difference exceeds the noise and, between two races, 5 %."
+        "Times as fast: the speed of a call relative to the earlier version, with the 95 % "
+        "interval over the sessions. Now: the median time of a call divided by its epochs, set-up "
+        "included. Then: the time of the earlier version, computed from these two. Noise: how much "
+        "a backend and an identical copy of it seemed to differ. Faster or slower: the interval "
+        "excludes 1, and the difference exceeds the noise and, between two races, 5 %."
     )
 
 
