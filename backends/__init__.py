@@ -13,7 +13,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from gradrace.backends import cache, finding, revisions
+from gradrace.backends.support import cache, finding, revisions
 
 if TYPE_CHECKING:
     from gradrace.backends import (

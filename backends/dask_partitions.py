@@ -23,12 +23,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gradrace.backends import dask_reading, gram, gram_passes, interface
-from gradrace.backends.dask_reading import Batches, Partitions
-from gradrace.backends.dask_tasks import MOST_JOINS, over
+from gradrace.backends import gram, interface
 from gradrace.backends.gram import Condensed
 from gradrace.backends.interface import Floats, InputValueError, Integers, Start, Trajectory
 from gradrace.backends.numba_simd import update
+from gradrace.backends.support import dask_reading, gram_passes
+from gradrace.backends.support.dask_reading import Batches, Partitions
+from gradrace.backends.support.dask_tasks import MOST_JOINS, over
 
 __all__ = [
     "condense",

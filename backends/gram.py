@@ -21,10 +21,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
 
-from gradrace.backends import gram_passes, interface
-from gradrace.backends.gram_passes import PART
+from gradrace.backends import interface
 from gradrace.backends.interface import Floats, Samples, Start, Trajectory
 from gradrace.backends.numba_simd import REORDER, gradients, loss, predict, update
+from gradrace.backends.support import gram_passes
+from gradrace.backends.support.gram_passes import PART
 
 __all__ = [
     "condense",

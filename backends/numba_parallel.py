@@ -22,10 +22,11 @@ from functools import partial
 import numpy as np
 from numba import get_num_threads, njit
 
-from gradrace.backends import instructions, interface, numba_simd
-from gradrace.backends.helping import helped_by
+from gradrace.backends import interface, numba_simd
 from gradrace.backends.interface import Floats, Integers, Samples, Start, Trajectory
 from gradrace.backends.numba_simd import gradients, loss, predict, prepare, update
+from gradrace.backends.support import instructions
+from gradrace.backends.support.threads import helped_by
 
 __all__ = ["gradients", "loss", "predict", "prepare", "train", "update"]
 

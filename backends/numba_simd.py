@@ -29,9 +29,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
 
-from gradrace.backends import instructions, interface
+from gradrace.backends import interface
 from gradrace.backends.interface import Floats, Samples, Start, Trajectory
 from gradrace.backends.numba_jit import gradients, loss, predict, update
+from gradrace.backends.support import instructions
 
 __all__ = ["gradients", "loss", "predict", "prepare", "train", "update"]
 

@@ -7,20 +7,19 @@ Every NumPy call costs about half a microsecond whatever it does, so `train` mak
 A = [y X 1 r], two products are enough. The product of θ = (−1, w, b) and the first d + 2 columns is
 r. The product of r and the last d + 2 columns gives all sums at once: Xᵀr, Σ rᵢ and Σ rᵢ².
 
-A is stored by columns, which BLAS reads fastest. Every call copies a small A, to append r to it.
-If A is larger than 256 kB, the copy would cost more than a third product, rᵀr, so r is a separate
-array. If A is larger than 4 MB, it is cut into blocks of that size, so that the second product
-still finds a block in the last cache.
+There are three loops, for three sizes. A is stored by columns, which BLAS reads fastest.
 
-BLAS processes columns in groups of four, which is wasteful if there are only a few. With one
-feature and many samples, six calls on x and y themselves, strip by strip, are faster, and A is not
-needed.
+- `_train_small`: every call copies A, to append r to it.
+- `_train_blocks`: above 256 kB, the copy would cost more than a third product, rᵀr, so r is a
+  separate array. Above 4 MB, A is cut into blocks of that size, so that the second product still
+  finds a block in the last cache.
+- `_train_line`: BLAS processes columns in groups of four, which is wasteful if there are only a
+  few. With one feature and many samples, six calls on x and y themselves, strip by strip, are
+  faster, and A is not needed.
 
 With half or twice the sizes below, a call has taken up to a quarter longer. With blocks of 2 MB on
 two threads, it has taken 1.7 times as long.
 """
-
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,6 +32,7 @@ _COPIED = 2**15  # numbers; copying more takes longer than a few epochs save
 _STRIP = 2**15  # samples; x, y and r, 768 kB, stay in a core's own cache
 
 Data = tuple[Floats, Floats, list[Floats]]
+Path = tuple[Floats, Floats, Floats]
 
 
 def prepare(X: ArrayLike, y: ArrayLike) -> Data:
@@ -93,58 +93,108 @@ def train(
     Every array is allocated once, before the loop.
     """
     X, y, blocks = data
-    n, d = X.shape
-    lr, epochs, w0, b, every = interface.check_schedule(d, lr, epochs, w0, b0, every)
+    lr, epochs, w, b, every = interface.check_schedule(X.shape[1], lr, epochs, w0, b0, every)
     epoch = interface.recorded_epochs(epochs, every)
-    rows = len(epoch)
+    job = w, b, lr, epochs, every, len(epoch)
+    with np.errstate(over="ignore", invalid="ignore"):  # a run may diverge; that is a result
+        if not blocks:
+            path = _train_line(X[:, 0], y, *job)
+        elif len(blocks) == 1 and blocks[0].size <= _COPIED:
+            path = _train_small(blocks[0], *job)
+        else:
+            path = _train_blocks(blocks, *job)
+    return Trajectory(epoch, *path)
+
+
+def _train_small(
+    y_X_1: Floats, w: Floats, b: float, lr: float, epochs: int, every: int, rows: int
+) -> Path:
+    """Append r to [y X 1] (d + 2, n), so that two products are enough."""
+    n, d = y_X_1.shape[1], len(w)
     path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
-    theta = np.array([-1.0, *w0, b])
-    state, w = theta[1:], theta[1 : d + 1]  # views of (w, b) and of w
-    sums, grad = np.empty((len(blocks) or -(-n // _STRIP), d + 2)), np.empty(d + 1)
-    products = list(_products(blocks, sums)) if blocks else []
-    strips = list(_strips(X[:, 0], y, sums)) if not blocks else []
+    A = np.vstack([y_X_1, np.empty(n)])
+    y_X_1, X_1_r, r = A[:-1], A[1:], A[-1]
+    theta, total, grad = np.array([-1.0, *w, b]), np.empty(d + 2), np.empty(d + 1)
+    w, state, sums = theta[1:-1], theta[1:], total[:-1]  # views
     row = 0
 
-    with np.errstate(over="ignore", invalid="ignore"):  # a run may diverge; that is a result
-        for k in range(epochs + 1):
-            for y_X_1, r, factors, some, total in products:
-                np.dot(theta, y_X_1, out=r)  # ŷ = Xw + b; r = ŷ − y
-                np.dot(factors, r, out=some)
-                if some is not total:
-                    total[d + 1] = np.dot(r, r)
-            for x, targets, r, total in strips:
-                np.multiply(x, theta[1], out=r)
-                r += theta[2]  # ŷ = Xw + b
-                r -= targets  # r = ŷ − y
-                total[:] = np.dot(r, x), np.add.reduce(r), np.dot(r, r)
-            if len(sums) > 1:
-                total = np.add.reduce(sums)
-            if k % every == 0 or k == epochs:
-                path_w[row] = w
-                path_b[row] = theta[d + 1]
-                path_loss[row] = total[d + 1] / n  # L = (1/n) Σ rᵢ²
-                row += 1
-            np.multiply(total[: d + 1], 2.0 / n, out=grad)  # ∂L/∂w = (2/n) Xᵀr; ∂L/∂b = (2/n) Σ rᵢ
-            grad *= lr
-            state -= grad  # w ← w − α ∂L/∂w; b ← b − α ∂L/∂b
+    for k in range(epochs + 1):
+        np.dot(theta, y_X_1, out=r)  # ŷ = Xw + b; r = ŷ − y
+        np.dot(X_1_r, r, out=total)
+        if k % every == 0 or k == epochs:
+            path_w[row] = w
+            path_b[row] = theta[-1]
+            path_loss[row] = total[-1] / n  # L = (1/n) Σ rᵢ²
+            row += 1
+        np.multiply(sums, 2.0 / n, out=grad)  # ∂L/∂w = (2/n) Xᵀr; ∂L/∂b = (2/n) Σ rᵢ
+        grad *= lr
+        state -= grad  # w ← w − α ∂L/∂w; b ← b − α ∂L/∂b
 
-    return Trajectory(epoch, path_w, path_b, path_loss)
+    return path_w, path_b, path_loss
 
 
-def _products(blocks: list[Floats], sums: Floats) -> Iterator[tuple[Floats, ...]]:
-    """Yield each block's [y X 1] and r, what r is multiplied by, the sums this gives, all sums."""
-    if len(blocks) == 1 and blocks[0].size <= _COPIED:
-        A, row = np.vstack([blocks[0], np.empty(blocks[0].shape[1])]), sums[0]
-        yield A[:-1], A[-1], A[1:], row, row
-        return
-    residuals = np.empty(blocks[0].shape[1])
-    for A, row in zip(blocks, sums, strict=True):
-        yield A, residuals[: A.shape[1]], A[1:], row[:-1], row
+def _train_blocks(
+    blocks: list[Floats], w: Floats, b: float, lr: float, epochs: int, every: int, rows: int
+) -> Path:
+    """Keep r apart from the blocks of [y X 1], and add the sums of all blocks."""
+    n, d = sum(A.shape[1] for A in blocks), len(w)
+    path_w, path_b, path_loss = np.empty((rows, d)), np.empty(rows), np.empty(rows)
+    residuals, totals = np.empty(blocks[0].shape[1]), np.empty((len(blocks), d + 2))
+    parts = [
+        (A, A[1:], residuals[: A.shape[1]], total, total[:-1])
+        for A, total in zip(blocks, totals, strict=True)
+    ]
+    theta, grad = np.array([-1.0, *w, b]), np.empty(d + 1)
+    w, state = theta[1:-1], theta[1:]  # views
+    row = 0
+
+    for k in range(epochs + 1):
+        for y_X_1, X_1, r, total, sums in parts:
+            np.dot(theta, y_X_1, out=r)  # ŷ = Xw + b; r = ŷ − y
+            np.dot(X_1, r, out=sums)
+            total[-1] = np.dot(r, r)
+        if len(parts) > 1:
+            total = np.add.reduce(totals)
+        if k % every == 0 or k == epochs:
+            path_w[row] = w
+            path_b[row] = theta[-1]
+            path_loss[row] = total[-1] / n  # L = (1/n) Σ rᵢ²
+            row += 1
+        np.multiply(total[:-1], 2.0 / n, out=grad)  # ∂L/∂w = (2/n) Xᵀr; ∂L/∂b = (2/n) Σ rᵢ
+        grad *= lr
+        state -= grad  # w ← w − α ∂L/∂w; b ← b − α ∂L/∂b
+
+    return path_w, path_b, path_loss
 
 
-def _strips(x: Floats, y: Floats, sums: Floats) -> Iterator[tuple[Floats, ...]]:
-    """Yield strips of x and y, an array for their residuals, and a row of `sums`."""
-    residuals = np.empty(min(len(y), _STRIP))
-    for row, start in enumerate(range(0, len(y), _STRIP)):
-        targets = y[start : start + _STRIP]
-        yield x[start : start + _STRIP], targets, residuals[: len(targets)], sums[row]
+def _train_line(
+    x: Floats, y: Floats, start: Floats, b: float, lr: float, epochs: int, every: int, rows: int
+) -> Path:
+    """Go through x and y strip by strip; w and b are numbers."""
+    n, w = len(y), float(start[0])
+    path_w, path_b, path_loss = np.empty(rows), np.empty(rows), np.empty(rows)
+    residuals, totals = np.empty(_STRIP), np.empty((-(-n // _STRIP), 3))
+    strips = []
+    for total, first in zip(totals, range(0, n, _STRIP), strict=True):
+        targets = y[first : first + _STRIP]
+        strips.append((x[first : first + _STRIP], targets, residuals[: len(targets)], total))
+    row = 0
+
+    for k in range(epochs + 1):
+        for some_x, some_y, r, total in strips:
+            np.multiply(some_x, w, out=r)
+            r += b  # ŷ = Xw + b
+            r -= some_y  # r = ŷ − y
+            total[:] = np.dot(r, some_x), np.add.reduce(r), np.dot(r, r)
+        sum_rx, sum_r, squares = np.add.reduce(totals).tolist()
+        if k % every == 0 or k == epochs:
+            path_w[row] = w
+            path_b[row] = b
+            path_loss[row] = squares / n  # L = (1/n) Σ rᵢ²
+            row += 1
+        grad_w = 2.0 / n * sum_rx  # ∂L/∂w = (2/n) Xᵀr
+        grad_b = 2.0 / n * sum_r  # ∂L/∂b = (2/n) Σ rᵢ
+        w -= lr * grad_w  # w ← w − α ∂L/∂w
+        b -= lr * grad_b  # b ← b − α ∂L/∂b
+
+    return path_w.reshape(rows, 1), path_b, path_loss

@@ -25,7 +25,7 @@ import time
 from collections.abc import Mapping
 from typing import IO, NoReturn
 
-from gradrace.backends import revisions
+from gradrace.backends.support import revisions
 
 Child = subprocess.Popen[bytes]
 

@@ -27,8 +27,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gradrace.backends import dask_partitions as rung
-from gradrace.backends.dask_reading import Batches, Partitions
 from gradrace.backends.interface import Floats
+from gradrace.backends.support.dask_reading import Batches, Partitions
 
 SIZES = 0.5, 2.0
 """GB of float64 in a folder."""

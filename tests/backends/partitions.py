@@ -6,8 +6,8 @@ import signal
 
 import numpy as np
 
-from gradrace.backends.dask_reading import Batches, Partitions
 from gradrace.backends.interface import Samples
+from gradrace.backends.support.dask_reading import Batches, Partitions
 
 
 def generated(seed: int, n: int) -> Batches:

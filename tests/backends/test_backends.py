@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradrace import backends
-from gradrace.backends.dask_reading import Partitions
 from gradrace.backends.interface import Backend, Floats, Trajectory
+from gradrace.backends.support.dask_reading import Partitions
 from gradrace.bench.data.samples import Dataset, reference_line, synthetic
 from gradrace.bench.learning.curvature import hessian
 from gradrace.bench.learning.least_squares import least_squares

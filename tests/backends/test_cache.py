@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gradrace import backends
-from gradrace.backends import cache
+from gradrace.backends.support import cache
 from tests.conftest import copy_package
 
 SPENT = 2 * 86_400  # seconds
@@ -78,7 +78,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/caches")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr("gradrace.backends.cache._IN_TREE", Path("/dev/null/__pycache__"))
+    monkeypatch.setattr("gradrace.backends.support.cache._IN_TREE", Path("/dev/null/__pycache__"))
     monkeypatch.setattr("numba.config.CACHE_DIR", "")
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from gradrace.backends import dask_partitions as dask_rung
 from gradrace.backends import gram
-from gradrace.backends.dask_reading import Batches, Partitions
 from gradrace.backends.interface import Floats, InputError, InputValueError
+from gradrace.backends.support.dask_reading import Batches, Partitions
 from gradrace.bench.data.samples import synthetic
 from gradrace.bench.proof.agreement import judge
 from gradrace.bench.proof.oracle import exact_trajectory

@@ -21,10 +21,11 @@ import pyarrow.parquet as pq
 import pytest
 from distributed import Client, LocalCluster
 
-from gradrace.backends import SCHEDULER, dask_tasks
+from gradrace.backends import SCHEDULER
 from gradrace.backends import dask_partitions as dask_rung
-from gradrace.backends.dask_reading import Batches
 from gradrace.backends.interface import InputValueError
+from gradrace.backends.support import dask_tasks
+from gradrace.backends.support.dask_reading import Batches
 from tests.backends.partitions import SOURCE, fatal_once, whole
 from tests.conftest import assert_same_bits
 from tests.files import open_files

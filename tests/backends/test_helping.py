@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gradrace.backends import helping
-from gradrace.backends.helping import helped_by
+from gradrace.backends.support import threads
+from gradrace.backends.support.threads import helped_by
 
 
 def test_others_run_their_parts_meanwhile() -> None:
@@ -18,7 +18,7 @@ def test_others_run_their_parts_meanwhile() -> None:
 def test_what_has_not_begun_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """The only thread is busy with the first part until the block has ended."""
     team = ThreadPoolExecutor(1)
-    monkeypatch.setattr(helping, "_team", lambda _: team)
+    monkeypatch.setattr(threads, "_team", lambda _: team)
     begun, ended, ran = threading.Event(), threading.Event(), []
 
     def first() -> None:
@@ -35,7 +35,7 @@ def test_what_has_not_begun_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_block_runs_even_if_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     team = ThreadPoolExecutor(1)
     team.shutdown()
-    monkeypatch.setattr(helping, "_team", lambda _: team)
+    monkeypatch.setattr(threads, "_team", lambda _: team)
     ran = []
     with helped_by([lambda: ran.append("helper")]):
         ran.append("block")

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numba import njit
 
-from gradrace.backends import instructions
 from gradrace.backends.interface import Integers
+from gradrace.backends.support import instructions
 
 MANY = 100_000
 

@@ -12,9 +12,9 @@ import pytest
 
 from gradrace import backends
 from gradrace.backends import numba_simd
-from gradrace.backends.gram_passes import MANY
 from gradrace.backends.interface import Backend, Floats, Trajectory, recorded_epochs
 from gradrace.backends.numba_simd import FEW
+from gradrace.backends.support.gram_passes import MANY
 from gradrace.bench.data.samples import synthetic
 from gradrace.bench.learning.curvature import hessian
 from gradrace.bench.proof.agreement import Verdict, judge

@@ -96,7 +96,7 @@ SOURCES = {
     "numpy": {"numpy_vectorized", "interface"},
     "numba-parallel": {
         "numba_parallel",
-        "helping",
+        "threads",
         "instructions",
         "numba_simd",
         "numba_jit",

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gradrace import backends
-from gradrace.backends import finding, revisions
 from gradrace.backends.interface import InputValueError, Trajectory
+from gradrace.backends.support import finding, revisions
 from gradrace.bench.proof.isolation import run_isolated
 from gradrace.bench.proof.problems import Problem
 from gradrace.bench.race.settings import with_earlier

@@ -204,7 +204,7 @@ class TestOnACluster:
     def test_where_there_is_none_one_line_says_so(
         self, gradrace: Command, houses: Path, address: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("gradrace.backends.dask_tasks.SECONDS_TO_CONNECT", 0.3)
+        monkeypatch.setattr("gradrace.backends.support.dask_tasks.SECONDS_TO_CONNECT", 0.3)
         done = gradrace("train", "houses", "--scheduler", address)
         assert (done.returncode, done.stdout) == (2, "")
         assert f"{address}: no Dask scheduler answers: " in one_line(done.stderr)

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradrace.backends import dask_partitions, dask_reading, dask_tasks
+from gradrace.backends import dask_partitions
 from gradrace.backends.interface import Floats, InputValueError
+from gradrace.backends.support import dask_reading, dask_tasks
 from gradrace.bench.data.blocks import Use
 from gradrace.bench.data.reader import Files
 from gradrace.bench.data.samples import Dataset, unnamed

@@ -15,8 +15,8 @@ from gradrace.bench.race.state import PREVIOUS, RESULT, Race
 from gradrace.bench.report.details import race_table
 
 from gradrace import backends
-from gradrace.backends import finding
 from gradrace.backends.interface import InputValueError
+from gradrace.backends.support import finding
 from gradrace.bench.machine import facts
 from gradrace.bench.race import record, results, state, trial
 from gradrace.bench.race import run as race

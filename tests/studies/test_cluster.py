@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gradrace.backends import dask_partitions as rung
-from gradrace.backends.dask_reading import Partitions
+from gradrace.backends.support.dask_reading import Partitions
 from gradrace.bench.studies import cluster
 
 

@@ -23,8 +23,8 @@ from uuid import uuid4
 import numba
 
 from gradrace.backends import SCHEDULER
-from gradrace.backends.dask_reading import Batches, Partitions
 from gradrace.backends.interface import ClusterError, InputValueError
+from gradrace.backends.support.dask_reading import Batches, Partitions
 
 SECONDS_TO_CONNECT = 10
 SECONDS_WITHOUT_WORKERS = 60

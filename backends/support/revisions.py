@@ -25,7 +25,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from gradrace.backends import cache, finding
+from gradrace.backends.support import cache, finding
 
 _SPEC = re.compile(r"(?P<name>.+?\.py|[^@/]+)@(?P<revision>.+)")
 _PREFIX = f"{finding.PACKAGE}.at_"

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from gradrace.backends.finding import HERE
+from gradrace.backends.support.finding import HERE
 
 _IN_TREE = HERE / "__pycache__"
 _NAME = re.compile(r"backends-[0-9a-f]{16}")
@@ -86,8 +86,8 @@ def mark_used(folder: Path) -> None:
 def _digest() -> str:
     """Return a hash that changes with any source of this package."""
     sources = hashlib.sha256()
-    for path in sorted(HERE.glob("*.py")):
-        sources.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in sorted(HERE.rglob("*.py")):
+        sources.update(bytes(path.relative_to(HERE)) + b"\0" + path.read_bytes() + b"\0")
     return sources.hexdigest()[:16]
 
 

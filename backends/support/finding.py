@@ -10,10 +10,11 @@ import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec, PathFinder
+from itertools import accumulate
 from pathlib import Path
 from types import ModuleType
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent.parent
 PACKAGE = "gradrace.backends"
 """What this package is called, here and in copies of earlier commits."""
 
@@ -85,12 +86,13 @@ def _files(file: Path, level: int, name: list[str]) -> list[Path]:
         module = above / f"{first}.py"
         return [module] if module.is_file() else sorted((above / first).rglob("*.py"))
     ours = PACKAGE.split(".")
-    in_copy = [*file.parent.parts[-2:]] == ours
-    if in_copy and first == HERE.name:  # of a commit where this package was `backends`
+    package = next((folder for folder in file.parents if [*folder.parts[-2:]] == ours), None)
+    if package and first == HERE.name:  # of a commit where this package was `backends`
         name = ["gradrace", *name]
     if name[:2] == ours:
-        here = file.parent if in_copy else HERE
-        return [path] if (path := here / f"{''.join(name[2:3])}.py").is_file() else []
+        longer = accumulate(name[2:], Path.joinpath, initial=package or HERE)
+        found = (path.with_suffix(".py") for path in longer)
+        return [path for path in found if path.is_file()]
     for folder in roots(file):
         if folder.resolve() in _INSTALLED and folder / first not in file.parents:
             continue  # NumPy and the like

@@ -1,0 +1,1 @@
+"""What serves the ladder: finding and loading backends, machine code, threads, dask's tasks."""
