@@ -1,7 +1,7 @@
 """The backends: one training loop, written seven times, each time with one new idea.
 
-Together they are the ladder, and each is a rung. `names()` lists them, `load(...)` returns one, or
-a foreign backend from a file or module. A backend's library is imported only when that backend is
+Together they are the ladder, and each is a rung. `LADDER` lists them, `load(...)` returns one, or a
+foreign backend from a file or module. A backend's library is imported only when that backend is
 loaded. Start reading with README.md, then `interface.py` and `pure_python.py`.
 """
 
@@ -16,26 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from gradrace.backends.support import cache, finding, revisions
 
 if TYPE_CHECKING:
-    from gradrace.backends import (
-        dask_partitions,
-        gram,
-        numba_jit,
-        numba_parallel,
-        numba_simd,
-        numpy_vectorized,
-        pure_python,
-    )
     from gradrace.backends.interface import Backend
-
-    _CHECKED: tuple[Backend, ...] = (
-        pure_python,
-        numpy_vectorized,
-        numba_jit,
-        numba_simd,
-        numba_parallel,
-        gram,
-        dask_partitions,
-    )
 
 
 class Rung(NamedTuple):
@@ -216,15 +197,6 @@ def require(spec: str) -> None:
         raise InputValueError(f"backend {spec}: is not {', '.join(LADDER)}, a .py file or a module")
 
 
-def source(spec: str) -> Path | None:
-    """Return the file of a backend, or None if it cannot be found."""
-    if found := past(spec):
-        return found.file
-    if spec in LADDER:
-        return finding.HERE / f"{LADDER[spec].module}.py"
-    return finding.file_of(spec)
-
-
 def past(spec: str) -> revisions.Past | None:
     """Return where the files of a backend at a revision are; None for one of today.
 
@@ -255,7 +227,12 @@ def sources(spec: str) -> list[Path]:
         InputValueError, OSError: as `past`.
 
     """
-    file = source(spec)
+    if found := past(spec):
+        file: Path | None = found.file
+    elif spec in LADDER:
+        file = finding.HERE / f"{LADDER[spec].module}.py"
+    else:
+        file = finding.file_of(spec)
     return finding.with_neighbors(file) if file and file.is_file() else []
 
 
@@ -297,7 +274,7 @@ def load(spec: str) -> "Backend":
             module = importlib.import_module(f"{finding.PACKAGE}.{LADDER[spec].module}")
         else:
             module = finding.import_module(spec)
-        lacking = [name for name in _FUNCTIONS if not callable(getattr(module, name, None))]
+        lacking = [f for f in ("prepare", "train") if not callable(getattr(module, f, None))]
     except KeyboardInterrupt:
         raise
     except revisions.AbsentError as error:
@@ -308,6 +285,3 @@ def load(spec: str) -> "Backend":
     if lacking:
         raise InputValueError(f"backend {spec}: has no function {lacking[0]}()")
     return cast("Backend", module)
-
-
-_FUNCTIONS = ("prepare", "train")

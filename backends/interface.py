@@ -19,36 +19,10 @@ Optimization*, 2nd ed., §3.3).
 
 The interface
 -------------
-A backend is any module with the functions of `Backend`. It does not have to import anything from
-here; `prepare` and `train` are enough, and a plain tuple (epoch, w, b, loss) can stand in for a
-`Trajectory`. Its values must be what `numpy.asarray` turns into arrays of float64 of those shapes.
-A run that diverges is not an error: its values are finite, then inf, then nan, and there is no
-RuntimeWarning or exception.
-
-`prepare` gets X and y as arrays of float64 with finite values. Their order in memory may be C's or
-Fortran's, there may be gaps between the values, and they may be read-only. Once nothing refers to
-`data`, their memory may be used again. `train` gets w0 as None or as any d real numbers: a list,
-integers, a read-only array, a view. No call changes its arguments, depends on earlier calls, or
-changes what they returned. The settings of the whole process should stay as they are: the number
-of threads, NumPy's error state, the rounding of the processor. The names of the optional functions
-are reserved for them.
-
-A backend that makes one pass over the samples before its epochs may also have `condense(data)`.
-`train` then accepts its result in place of `data`, so a run in many calls makes that pass once.
-
-A backend that adds block by block may have `longest_chain(n, d)`: how many additions a sample takes
-part in, at most, in the sums over n samples of d features. Its w, b and, without PASSES_ONCE, its
-losses are then held to a tighter bound than those of a backend that may add in any order.
-
-Three module attributes say what is special about a backend. They determine how fast it can possibly
-be on this machine, and the last one how far rounding may carry it from the exact trajectory:
-
-    ONE_CORE = True             it uses a single core, no matter how many threads are allowed
-    PASSES_ONCE = True          it reads the samples when a call begins, not in every epoch
-    UNIT_ROUNDOFF = 2.0**-24    it computes in float32, and may return arrays of float32
-
-A backend is considered wrong if it is faster than this machine can read the samples, or takes no
-longer for more samples. Without PASSES_ONCE this is judged per epoch, with it per call.
+A rung has all functions of `Backend`. Someone else's backend needs `prepare` and `train`, and nothing
+from here; a plain tuple (epoch, w, b, loss) can stand in for a `Trajectory`. README.md says what
+a backend may rely on, what else it may offer, and what its attributes ONE_CORE, PASSES_ONCE and
+UNIT_ROUNDOFF mean.
 """
 
 import math

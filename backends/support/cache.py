@@ -1,10 +1,4 @@
-"""Where Numba keeps its machine code: in a folder named after the sources of this package.
-
-Numba recompiles a function when the function's own file has changed, but not when the function
-calls another one whose file has changed; then old code would run. So each state of backends/*.py
-gets its own folder. It is in NUMBA_CACHE_DIR if that is set, otherwise beside the sources. If those
-places are not writable, it is in the user's cache folder, or, as a last resort, in a temporary one.
-"""
+"""Where Numba keeps its machine code: a folder for each state of the sources; see README.md."""
 
 import atexit
 import hashlib
@@ -67,12 +61,7 @@ def compiler_is_off() -> bool:
 
 
 def parent() -> Path:
-    """Return the folder that holds the one of `use_folder`, after making sure that it exists.
-
-    Raises:
-        OSError: as `use_folder`.
-
-    """
+    """Return the folder that holds the one of `use_folder`; raise OSError as it does."""
     use_folder()
     return Path(os.environ["NUMBA_CACHE_DIR"]).parent
 

@@ -258,12 +258,7 @@ def _libraries() -> Any:
 
 
 def _client() -> Any:
-    """Return the active client, or one of the scheduler that the environment names, or None.
-
-    Raises:
-        InputValueError: no scheduler answers at that address.
-
-    """
+    """Return the active client, or one of the scheduler that the environment names, or None."""
     distributed = sys.modules.get("distributed")
     if distributed is not None:
         with contextlib.suppress(ValueError):  # no client

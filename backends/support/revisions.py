@@ -157,7 +157,7 @@ def _commit(top: Path, revision: str) -> str:
     if not found.returncode:
         return found.stdout.strip()
     shallow = _git(top, "rev-parse", "--is-shallow-repository").stdout.strip() == "true"
-    hint = "; this clone is shallow: git fetch --unshallow gets the rest" * shallow
+    hint = "; this clone is shallow: git fetch --unshallow gets the rest" if shallow else ""
     raise ValueError(f"{revision} is not a revision of {top}{hint}")
 
 

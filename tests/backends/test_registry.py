@@ -206,7 +206,7 @@ def test_nothing_of_a_module_runs_before_it_is_loaded(
             (folder / "__init__.py").write_text(statement)
     monkeypatch.syspath_prepend(tmp_path)
     backends.require(name)
-    assert backends.source(name) == file
+    assert backends.sources(name)[0] == file
     with pytest.raises(InputValueError, match=rf"backend {name}: cannot be imported: .*(Ex|Zero)"):
         backends.load(name)
 
@@ -219,11 +219,11 @@ def test_modules_without_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     library.touch()
     monkeypatch.syspath_prepend(tmp_path)
     assert backends.load("compiled_by_me").prepare(1, 2) == (1, 2)
-    assert backends.source("compiled_by_me") == compiled
-    assert backends.source("linked_by_me") == library
+    assert backends.sources("compiled_by_me") == [compiled]
+    assert backends.sources("linked_by_me") == [library]
     with pytest.raises(InputValueError, match="linked_by_me: cannot be imported: ImportError"):
         backends.load("linked_by_me")
-    assert backends.source("time") is None  # part of the interpreter
+    assert backends.sources("time") == []  # part of the interpreter
     with pytest.raises(InputValueError, match=r"time: has no function prepare\(\)"):
         backends.load("time")
 
