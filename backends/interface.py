@@ -19,10 +19,10 @@ Optimization*, 2nd ed., §3.3).
 
 The interface
 -------------
-A rung has all functions of `Backend`. Someone else's backend needs `prepare` and `train`, and nothing
-from here; a plain tuple (epoch, w, b, loss) can stand in for a `Trajectory`. README.md says what
-a backend may rely on, what else it may offer, and what its attributes ONE_CORE, PASSES_ONCE and
-UNIT_ROUNDOFF mean.
+A rung has all functions of `Backend`. Someone else's backend needs `prepare` and `train`, and
+nothing from here; a plain tuple (epoch, w, b, loss) can stand in for a `Trajectory`. README.md says
+what a backend may rely on, what else it may offer, and what its attributes ONE_CORE, PASSES_ONCE
+and UNIT_ROUNDOFF mean.
 """
 
 import math

@@ -75,7 +75,7 @@ def mark_used(folder: Path) -> None:
 def _digest() -> str:
     """Return a hash that changes with any source of this package."""
     sources = hashlib.sha256()
-    for path in sorted(HERE.rglob("*.py")):
+    for path in sorted((*HERE.glob("*.py"), *HERE.glob("support/*.py"))):
         sources.update(bytes(path.relative_to(HERE)) + b"\0" + path.read_bytes() + b"\0")
     return sources.hexdigest()[:16]
 

@@ -86,11 +86,11 @@ def _files(file: Path, level: int, name: list[str]) -> list[Path]:
         module = above / f"{first}.py"
         return [module] if module.is_file() else sorted((above / first).rglob("*.py"))
     ours = PACKAGE.split(".")
-    package = next((folder for folder in file.parents if [*folder.parts[-2:]] == ours), None)
-    if package and first == HERE.name:  # of a commit where this package was `backends`
+    here = next((folder for folder in file.parents if [*folder.parts[-2:]] == ours), None)
+    if here and first == HERE.name:  # of a commit where this package was `backends`
         name = ["gradrace", *name]
     if name[:2] == ours:
-        longer = accumulate(name[2:], Path.joinpath, initial=package or HERE)
+        longer = accumulate(name[2:], Path.joinpath, initial=here or HERE)
         found = (path.with_suffix(".py") for path in longer)
         return [path for path in found if path.is_file()]
     for folder in roots(file):

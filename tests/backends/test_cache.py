@@ -38,19 +38,36 @@ path = module.train(module.prepare(np.ones((40_000, 1)), np.ones(40_000)), lr=0.
 print(float(path.loss[0]))
 """
 
-    @pytest.mark.parametrize(
-        "spec", ["mine.py", pytest.param("numba-parallel", marks=pytest.mark.slow)]
-    )
-    def test_a_change_in_another_file_arrives(self, tmp_path: Path, spec: str) -> None:
+    def test_a_change_in_another_file_arrives(self, tmp_path: Path) -> None:
         copy_package(tmp_path)
         (tmp_path / "mine.py").write_text(self.FOREIGN)
-        assert self.loss(tmp_path, spec) == 1.0
+        assert self.loss(tmp_path, "mine.py") == 1.0
         neighbor = tmp_path / "backends" / "numba_simd.py"
         text = neighbor.read_text("utf-8")
         changed = text.replace("squares += r * r\n", "squares += 8.0 * r * r\n", 1)
         assert changed != text
         neighbor.write_text(changed, "utf-8")
-        assert self.loss(tmp_path, spec) == 8.0
+        assert self.loss(tmp_path, "mine.py") == 8.0
+
+    @pytest.mark.parametrize(
+        ("name", "folders"),
+        [("numba_simd.py", 2), ("support/threads.py", 2), ("__pycache__/at-0/gram.py", 1)],
+    )
+    @pytest.mark.usefixtures("environment")
+    def test_each_state_of_the_sources_has_a_folder_of_its_own(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, folders: int
+    ) -> None:
+        copy_package(tmp_path)
+        monkeypatch.setattr(cache, "HERE", tmp_path / "backends")
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "machine-code"))
+        changed = tmp_path / "backends" / name
+        changed.parent.mkdir(parents=True, exist_ok=True)
+        for change in ("", "# another state"):
+            with changed.open("a") as file:
+                file.write(change)
+            for _ in range(2):
+                cache.use_folder()
+        assert len(list((tmp_path / "machine-code").iterdir())) == folders
 
     def loss(self, folder: Path, spec: str) -> float:
         """The loss at zero, where every residual is −1, of the package in this folder."""

@@ -22,54 +22,41 @@ from tests.conftest import assert_same_bits
 def test_agrees_however_the_samples_are_divided(n: int, d: int, partitions: int) -> None:
     """With 40 partitions, most of the small ones are empty."""
     data = synthetic(n, d)
-    lr = 0.02 / (1 + d / n)
-    recipes = dask_rung.prepare(data.X, data.y, partitions=partitions)
-    assert len(recipes.recipes) == partitions
-    path = dask_rung.train(recipes, lr=lr, epochs=40)
-    assert judge("dask", path, exact_trajectory(data.X, data.y, lr=lr, epochs=40)).reason == ""
+    source = dask_rung.prepare(data.X, data.y, partitions=partitions)
+    assert len(source.recipes) == partitions
+    job: dict[str, Any] = {"lr": 0.02 / (1 + d / n), "epochs": 40}
+    exact = exact_trajectory(data.X, data.y, **job)
+    assert judge("dask", dask_rung.train(source, **job), exact).reason == ""
 
 
-@pytest.mark.parametrize("sizes", [(1e-300, 1.0), (1e180, 1e-170), (5e-324, 1e-310), (0.0, 0.0)])
-def test_columns_whose_squares_leave_float64(sizes: tuple[float, float]) -> None:
-    data = synthetic(60, 2)
-    X = data.X * np.array(sizes)
-    exact = exact_trajectory(X, data.y, lr=0.1, epochs=9)
-    for partitions in (1, 7):
-        path = dask_rung.train(
-            dask_rung.prepare(X, data.y, partitions=partitions), lr=0.1, epochs=9
-        )
-        assert judge("dask", path, exact).reason == ""
+SOME = synthetic(60, 2)
+EXTREME: dict[str, tuple[Any, Any, Any]] = {
+    "tiny": (SOME.X * (1e-300, 1.0), SOME.y, None),
+    "huge and tiny": (SOME.X * (1e180, 1e-170), SOME.y, None),
+    "with few digits": (SOME.X * (5e-324, 1e-310), SOME.y, None),
+    "nothing": (SOME.X * 0.0, SOME.y, None),
+    "tiny, with huge weights": (SOME.X * 1e-321, SOME.y * 1e-13, [1.5e308, -1e308]),
+    "unlike in each partition": (
+        np.repeat([1e-200, 0.0, 1.0, 1e-310], 25)[:, None],
+        np.tile([1.0, -2.0], 50),
+        None,
+    ),
+}
 
 
-@pytest.mark.parametrize("partitions", [1, 7])
-def test_tiny_columns_count_where_their_weights_are_huge(partitions: int) -> None:
-    data = synthetic(60, 2)
-    X, y, w0 = data.X * 1e-321, data.y * 1e-13, [1.5e308, -1e308]
-    recipes = dask_rung.prepare(X, y, partitions=partitions)
-    path = dask_rung.train(recipes, lr=0.1, epochs=9, w0=w0)
-    exact = exact_trajectory(X, y, lr=0.1, epochs=9, w0=w0)
-    assert judge("dask", path, exact).reason == ""
-    assert np.isfinite(path.loss).all()
-
-
-def test_a_column_may_be_tiny_in_one_partition_and_huge_in_another() -> None:
-    x = np.repeat([1e-200, 0.0, 1.0, 1e-310], 25)[:, None]
-    y = np.tile([1.0, -2.0], 50)
-    exact = exact_trajectory(x, y, lr=0.1, epochs=9)
-    path = dask_rung.train(dask_rung.prepare(x, y, partitions=4), lr=0.1, epochs=9)
-    assert judge("dask", path, exact).reason == ""
+@pytest.mark.parametrize("name", EXTREME)
+@pytest.mark.parametrize("partitions", [1, 4, 7])
+def test_columns_whose_squares_leave_float64(name: str, partitions: int) -> None:
+    X, y, w0 = EXTREME[name]
+    source = dask_rung.prepare(X, y, partitions=partitions)
+    path = dask_rung.train(source, lr=0.1, epochs=9, w0=w0)
+    assert judge("dask", path, exact_trajectory(X, y, lr=0.1, epochs=9, w0=w0)).reason == ""
+    assert np.isfinite(path.loss).all() == (name != "huge and tiny")
 
 
 def test_batches_of_any_length_give_the_same_bits() -> None:
     def at_once(seed: int, n: int) -> Batches:
-        yield (
-            whole(Partitions(generated, [(seed, max(n, 1))], 3))
-            if n
-            else (
-                np.empty((0, 3)),
-                np.empty(0),
-            )
-        )
+        yield whole(Partitions(generated, [(seed, n)], 3)) if n else (np.empty((0, 3)), np.empty(0))
 
     expected = dask_rung.train(SOURCE, lr=0.01, epochs=20)
     assert_same_bits(dask_rung.train(SOURCE._replace(read=at_once), lr=0.01, epochs=20), expected)

@@ -1,197 +1,79 @@
-"""What each backend above `numba` promises in addition."""
+"""What single rungs promise in addition: on data that would betray them, on all of their paths."""
 
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from gradrace import backends
 from gradrace.backends import numba_simd
-from gradrace.backends.interface import Backend, Floats, Trajectory, recorded_epochs
+from gradrace.backends.interface import Floats, Trajectory, recorded_epochs
 from gradrace.backends.numba_simd import FEW
 from gradrace.backends.support.gram_passes import MANY
 from gradrace.bench.data.samples import synthetic
 from gradrace.bench.learning.curvature import hessian
-from gradrace.bench.proof.agreement import Verdict, judge
+from gradrace.bench.proof.agreement import judge
 from gradrace.bench.proof.oracle import exact_trajectory
+from tests.backends.judging import assert_agree
 from tests.conftest import ROOT
 
-NEW = ("numba-simd", "numba-parallel", "gram")
 
-
-def verdict(path: Trajectory, X: Floats, y: Floats, lr: float) -> Verdict:
-    exact = exact_trajectory(X, y, lr=lr, epochs=int(path.epoch[-1]))
-    return judge("", path, exact)
-
-
-def trained(backend: Backend, X: Floats, y: Floats, lr: float, epochs: int) -> Trajectory:
-    return backend.train(backend.prepare(X, y), lr=lr, epochs=epochs)
-
-
-def by_products(X: Floats, y: Floats, lr: float, epochs: int) -> Trajectory:
-    """What `gram` does not do: descend on AᵀA, Aᵀy and yᵀy themselves."""
-    A = np.column_stack([X, np.ones(len(y))])
-    G, c, s, n = A.T @ A, A.T @ y, y @ y, len(y)
-    theta, path, losses = np.zeros(A.shape[1]), [], []
-    for _ in range(epochs + 1):
-        path.append(theta)
-        losses.append((theta @ (G @ theta - 2 * c) + s) / n)
-        theta = theta - lr * (2 / n) * (G @ theta - c)
-    states = np.array(path)
-    return Trajectory(recorded_epochs(epochs, 1), states[:, :-1], states[:, -1], np.array(losses))
-
-
-class TestGram:
-    def test_the_loss_keeps_its_digits_down_to_nothing(self) -> None:
-        rng = np.random.default_rng(3)
-        X = rng.standard_normal((60, 3))
-        y = X @ np.array([1.0, -2.0, 0.5]) + 4.0  # no noise
-        lr = 0.9 * hessian(X).limit
-        path = trained(backends.load("gram"), X, y, lr, 1500)
-        assert path.loss[-1] < 1e-28
-        assert verdict(path, X, y, lr).agrees
-        products = verdict(by_products(X, y, lr, 1500), X, y, lr)
-        assert not products.agrees
-        assert products.reason.startswith("loss at epoch")
-
-    @pytest.mark.parametrize("name", NEW)
-    def test_columns_that_say_the_same(self, name: str) -> None:
+class TestEveryRung:
+    def test_columns_that_say_the_same(self) -> None:
         rng = np.random.default_rng(4)
         half = rng.standard_normal((40, 2))
         X, y = np.hstack([half, half, np.zeros((40, 1))]), rng.standard_normal(40)
-        lr = 0.9 * hessian(X).limit
-        found = verdict(trained(backends.load(name), X, y, lr, 2000), X, y, lr)
-        assert found.agrees, found.reason
+        assert_agree(backends.names(), X, y, share=0.9, epochs=2000)
 
-    @pytest.mark.parametrize("name", NEW)
     @pytest.mark.parametrize("noise", [0.0, 1.0])
-    def test_a_condition_number_of_1e12(self, name: str, noise: float) -> None:
+    def test_a_condition_number_of_1e12(self, noise: float) -> None:
         rng = np.random.default_rng(5)
         X = rng.standard_normal((50, 4)) * np.array([1.0, 1e-4, 1e-8, 1e-12])
         X = X @ np.linalg.qr(rng.standard_normal((4, 4)))[0]
         y = X @ rng.standard_normal(4) + noise * rng.standard_normal(50)
-        lr = 0.9 * hessian(X).limit
-        found = verdict(trained(backends.load(name), X, y, lr, 3000), X, y, lr)
-        assert found.agrees, found.reason
-
-    @pytest.mark.parametrize("n", [1, 2, 255, 256, 257, 700])
-    @pytest.mark.parametrize("d", [1, 2, 70])
-    def test_any_number_of_blocks(self, n: int, d: int) -> None:
-        data = synthetic(n, d)
-        lr = 0.5 * hessian(data.X).limit
-        found = verdict(trained(backends.load("gram"), data.X, data.y, lr, 40), data.X, data.y, lr)
-        assert found.agrees, found.reason
-
-    @pytest.mark.parametrize("n", [2, 250, 900])
-    def test_many_features(self, n: int) -> None:
-        """Where BLAS and LAPACK make the passes; a column is 0, one subnormal, two are equal."""
-        rng, gram = np.random.default_rng(n), backends.load("gram")
-        X, y = rng.standard_normal((n, MANY + 1)), rng.standard_normal(n)
-        X[:, 0], X[:, 1], X[:, 2] = 0.0, X[:, 1] * 1e-310, X[:, 3]
-        start = np.where(np.arange(MANY + 1) == 1, 1e307, 0.0)
-        job: dict[str, Any] = {"lr": 0.5 * hessian(X).limit, "epochs": 2, "w0": start}
-        exact = exact_trajectory(X, y, **job)
-        found = judge("", gram.train(gram.prepare(X, y), **job), exact)
-        assert found.agrees, found.reason
-
-    @pytest.mark.parametrize("n", [1024, 1025, 5000])
-    @pytest.mark.parametrize("offset", [0.0, 1e4, 1e8])
-    @pytest.mark.parametrize("noise", [0.0, 1e-9, 1.0])
-    def test_a_line_far_from_its_origin(self, n: int, offset: float, noise: float) -> None:
-        """Around the means of parts, its loss keeps its digits."""
-        rng, gram = np.random.default_rng(n), backends.load("gram")
-        x = offset + rng.standard_normal((n, 1))
-        y = 3 * x[:, 0] - 2 * offset + noise * rng.standard_normal(n)
-        job: dict[str, Any] = {"lr": 0.4 * hessian(x).limit, "epochs": 3}
-        for w0, b0 in ((0.0, 0.0), (3.0, -2 * offset), (-1e3, 7.0)):
-            job |= {"w0": [w0], "b0": b0}
-            exact = exact_trajectory(x, y, **job)
-            found = judge("", gram.train(gram.prepare(x, y), **job), exact)
-            assert found.agrees, found.reason
-
-    @pytest.mark.parametrize("n", [1, 2, 3, 30, 300])
-    @pytest.mark.parametrize("share", [1e-9, 1e-4, 1e-2, 0.5, 0.999, 1.001, 100.0])
-    def test_one_feature_at_any_rate(self, n: int, share: float) -> None:
-        """From just above a power of 2, where the bound leaves no room for a second rounding."""
-        rng, data, gram = np.random.default_rng(n), synthetic(n, 1), backends.load("gram")
-        samples, lr = gram.prepare(data.X, data.y), share * hessian(data.X).limit
-        for start in 2.0**20 * rng.uniform(1.0, 1.1, 40):
-            job: dict[str, Any] = {"lr": lr, "epochs": 1, "w0": [start], "b0": -start}
-            exact = exact_trajectory(data.X, data.y, **job)
-            found = judge("", gram.train(samples, **job), exact)
-            assert found.agrees, found.reason
+        assert_agree(backends.names(), X, y, share=0.9, epochs=3000)
 
     @pytest.mark.parametrize("d", [1, 2, 12])
     def test_an_outlier_that_meets_a_zero(self, d: int) -> None:
         """Its product with y is 0, however the columns' lengths are rounded."""
         X, y = np.zeros((33, d)), np.zeros(33)
         X[3], X[4:, 0], y[7] = 1e5, 1e-3, 1.0
-        lr = 0.5 * hessian(X).limit
-        found = verdict(trained(backends.load("gram"), X, y, lr, 5), X, y, lr)
-        assert found.agrees, found.reason
+        assert_agree(backends.names(), X, y, epochs=5)
 
     @pytest.mark.parametrize("size", [1e-300, 1e-313, 1e-318, 5e-324])
     @pytest.mark.parametrize("start", [0.0, 1.0, 1e300])
     def test_a_column_of_numbers_with_few_digits(self, size: float, start: float) -> None:
-        rng, gram = np.random.default_rng(7), backends.load("gram")
+        rng = np.random.default_rng(7)
         X, y = rng.standard_normal((50, 3)), rng.standard_normal(50)
         X[:, 1] *= size
-        job: dict[str, Any] = {"lr": 0.1, "epochs": 20, "w0": [1.0, start, 1.0]}
-        exact = exact_trajectory(X, y, **job)
-        found = judge("", gram.train(gram.prepare(X, y), **job), exact)
-        assert found.agrees, found.reason
-
-    BORDER = """
-import numpy as np
-from gradrace import backends
-from gradrace.bench.proof.agreement import judge
-from gradrace.bench.proof.oracle import exact_trajectory
-X, y = np.resize([[1.0], [-1.0]], (1000, 1)), np.ones(1000)
-gram, rng, sums = backends.load("gram"), np.random.default_rng(0), None
-data = gram.prepare(X, y)
-for _ in range(200):
-    lr, b0 = 0.25e-3 * rng.uniform(1, 1.01), 2.0**20 * rng.uniform(1, 1.02)
-    exact = exact_trajectory(X, y, lr=lr, epochs=1, b0=b0, sums=sums)
-    sums = exact.sums
-    verdict = judge("gram", gram.train(data, lr=lr, epochs=1, b0=b0), exact)
-    assert verdict.agrees, verdict.reason
-"""
-
-    @pytest.mark.slow
-    @pytest.mark.parametrize("processor", ["", "generic"])
-    def test_at_the_border_of_its_short_cut(self, processor: str, tmp_path: Path) -> None:
-        """Also on a processor that cannot fuse a multiplication and an addition."""
-        features = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""} if processor else {}
-        environment = {**os.environ, **features, "NUMBA_CACHE_DIR": str(tmp_path)}
-        subprocess.run([sys.executable, "-c", self.BORDER], cwd=ROOT, check=True, env=environment)
+        assert_agree(backends.names(), X, y, lr=0.1, epochs=20, w0=[1.0, start, 1.0])
 
 
-@pytest.mark.parametrize("n", [50, 60_000])
-def test_two_trainings_at_once_on_the_same_data(n: int) -> None:
-    numpy = backends.load("numpy")
-    samples = synthetic(n, 10)
-    data = numpy.prepare(samples.X, samples.y)
+class TestNumpy:
+    @pytest.mark.parametrize("n", [2**15, 2**15 + 1, 2**16, 2**16 + 1])
+    def test_agrees_with_products_and_in_strips(self, n: int) -> None:
+        data = synthetic(n, 1)
+        assert_agree(["numpy"], data.X, data.y, lr=0.1, epochs=8)
 
-    def train(b0: float) -> Trajectory:
-        return numpy.train(data, lr=0.05, epochs=400_000 // n, b0=b0)
+    @pytest.mark.parametrize("n", [2730, 2731, 43_690, 43_691])
+    def test_agrees_small_and_in_one_or_two_blocks(self, n: int) -> None:
+        data = synthetic(n, 10)
+        assert_agree(["numpy"], data.X, data.y, lr=0.1, epochs=3, w0=np.arange(10.0), b0=-1.0)
 
-    alone = [train(b0) for b0 in (0.0, 50.0)]
-    with ThreadPoolExecutor() as pool:
-        together = list(pool.map(train, (0.0, 50.0)))
-    for one, other in zip(alone, together, strict=True):
-        np.testing.assert_array_equal(one.loss, other.loss)
+    @pytest.mark.parametrize("n", [50, 60_000])
+    def test_two_trainings_at_once_on_the_same_data(self, n: int) -> None:
+        numpy, samples = backends.load("numpy"), synthetic(n, 10)
+        data = numpy.prepare(samples.X, samples.y)
 
+        def loss(b0: float) -> Floats:
+            return numpy.train(data, lr=0.05, epochs=400_000 // n, b0=b0).loss
 
-@pytest.mark.parametrize("n", [2**15, 2**15 + 1, 2**16, 2**16 + 1])
-def test_numpy_agrees_with_products_and_in_strips(n: int) -> None:
-    data, numpy = synthetic(n, 1), backends.load("numpy")
-    found = verdict(trained(numpy, data.X, data.y, 0.1, 8), data.X, data.y, 0.1)
-    assert found.agrees, found.reason
+        alone = [loss(b0) for b0 in (0.0, 50.0)]
+        with ThreadPoolExecutor() as pool:
+            np.testing.assert_array_equal(list(pool.map(loss, (0.0, 50.0))), alone)
 
 
 class TestSimd:
@@ -199,11 +81,7 @@ class TestSimd:
     @pytest.mark.parametrize("n", [1, 63, 64, 255, 256, 257, 1001])
     def test_every_path_and_every_rest(self, n: int, d: int) -> None:
         data = synthetic(n, d)
-        lr = 0.5 * hessian(data.X).limit
-        for name in ("numba-simd", "numba-parallel"):
-            path = trained(backends.load(name), data.X, data.y, lr, 40)
-            found = verdict(path, data.X, data.y, lr)
-            assert found.agrees, found.reason
+        assert_agree(["numba-simd", "numba-parallel"], data.X, data.y, epochs=40)
 
     @pytest.mark.parametrize("d", range(2, FEW + 1))
     def test_columns_are_added_in_pairs_and_one_that_is_left_over(self, d: int) -> None:
@@ -241,9 +119,93 @@ class TestSimd:
     ) -> None:
         assert numba_simd.strip_and_lead(numbers, d) == (strip, lead)
 
-    def test_its_samples_begin_a_cache_line(self) -> None:
-        for d in (1, 5, 20):
-            data = synthetic(33, d)
-            X, y = backends.load("numba-simd").prepare(data.X, data.y)
-            assert (X.ctypes.data % 64, y.ctypes.data % 64) == (0, 0)
-            np.testing.assert_array_equal(X, data.X)
+    @pytest.mark.parametrize("d", [1, 5, 20])
+    def test_its_samples_begin_a_cache_line(self, d: int) -> None:
+        data = synthetic(33, d)
+        X, y = backends.load("numba-simd").prepare(data.X, data.y)
+        assert (X.ctypes.data % 64, y.ctypes.data % 64) == (0, 0)
+        np.testing.assert_array_equal(X, data.X)
+
+
+class TestGram:
+    def test_the_loss_keeps_its_digits_down_to_nothing(self) -> None:
+        rng, gram = np.random.default_rng(3), backends.load("gram")
+        X = rng.standard_normal((60, 3))
+        y = X @ np.array([1.0, -2.0, 0.5]) + 4.0  # no noise
+        lr = 0.9 * hessian(X).limit
+        exact = exact_trajectory(X, y, lr=lr, epochs=1500)
+        path = gram.train(gram.prepare(X, y), lr=lr, epochs=1500)
+        assert path.loss[-1] < 1e-28
+        assert judge("", path, exact).agrees
+        assert judge("", by_products(X, y, lr, 1500), exact).reason.startswith("loss at epoch")
+
+    @pytest.mark.parametrize("n", [1, 2, 255, 256, 257, 700])
+    @pytest.mark.parametrize("d", [1, 2, 70])
+    def test_any_number_of_blocks(self, n: int, d: int) -> None:
+        data = synthetic(n, d)
+        assert_agree(["gram"], data.X, data.y, epochs=40)
+
+    @pytest.mark.parametrize("n", [2, 250, 900])
+    def test_many_features(self, n: int) -> None:
+        """Where BLAS and LAPACK make the passes; a column is 0, one subnormal, two are equal."""
+        rng = np.random.default_rng(n)
+        X, y = rng.standard_normal((n, MANY + 1)), rng.standard_normal(n)
+        X[:, 0], X[:, 1], X[:, 2] = 0.0, X[:, 1] * 1e-310, X[:, 3]
+        start = np.where(np.arange(MANY + 1) == 1, 1e307, 0.0)
+        assert_agree(["gram"], X, y, epochs=2, w0=start)
+
+    @pytest.mark.parametrize("n", [1024, 1025, 5000])
+    @pytest.mark.parametrize("offset", [0.0, 1e4, 1e8])
+    @pytest.mark.parametrize("noise", [0.0, 1e-9, 1.0])
+    def test_a_line_far_from_its_origin(self, n: int, offset: float, noise: float) -> None:
+        """Around the means of parts, its loss keeps its digits."""
+        rng = np.random.default_rng(n)
+        x = offset + rng.standard_normal((n, 1))
+        y = 3 * x[:, 0] - 2 * offset + noise * rng.standard_normal(n)
+        for w0, b0 in ((0.0, 0.0), (3.0, -2 * offset), (-1e3, 7.0)):
+            assert_agree(["gram"], x, y, share=0.4, epochs=3, w0=[w0], b0=b0)
+
+    @pytest.mark.parametrize("n", [1, 2, 3, 30, 300])
+    @pytest.mark.parametrize("share", [1e-9, 1e-4, 1e-2, 0.5, 0.999, 1.001, 100.0])
+    def test_one_feature_at_any_rate(self, n: int, share: float) -> None:
+        """From just above a power of 2, where the bound leaves no room for a second rounding."""
+        rng, data = np.random.default_rng(n), synthetic(n, 1)
+        for start in 2.0**20 * rng.uniform(1.0, 1.1, 40):
+            assert_agree(["gram"], data.X, data.y, share=share, epochs=1, w0=[start], b0=-start)
+
+    BORDER = """
+import numpy as np
+from gradrace import backends
+from gradrace.bench.proof.agreement import judge
+from gradrace.bench.proof.oracle import exact_trajectory
+X, y = np.resize([[1.0], [-1.0]], (1000, 1)), np.ones(1000)
+gram, rng, sums = backends.load("gram"), np.random.default_rng(0), None
+data = gram.prepare(X, y)
+for _ in range(200):
+    lr, b0 = 0.25e-3 * rng.uniform(1, 1.01), 2.0**20 * rng.uniform(1, 1.02)
+    exact = exact_trajectory(X, y, lr=lr, epochs=1, b0=b0, sums=sums)
+    sums = exact.sums
+    verdict = judge("gram", gram.train(data, lr=lr, epochs=1, b0=b0), exact)
+    assert verdict.agrees, verdict.reason
+"""
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("processor", ["", "generic"])
+    def test_at_the_border_of_its_short_cut(self, processor: str) -> None:
+        """Also on a processor that cannot fuse a multiplication and an addition."""
+        features = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""} if processor else {}
+        environment = {**os.environ, **features}
+        subprocess.run([sys.executable, "-c", self.BORDER], cwd=ROOT, check=True, env=environment)
+
+
+def by_products(X: Floats, y: Floats, lr: float, epochs: int) -> Trajectory:
+    """What `gram` does not do: descend on AᵀA, Aᵀy and yᵀy themselves."""
+    A = np.column_stack([X, np.ones(len(y))])
+    G, c, s, n = A.T @ A, A.T @ y, y @ y, len(y)
+    theta, path, losses = np.zeros(A.shape[1]), [], []
+    for _ in range(epochs + 1):
+        path.append(theta)
+        losses.append((theta @ (G @ theta - 2 * c) + s) / n)
+        theta = theta - lr * (2 / n) * (G @ theta - c)
+    states = np.array(path)
+    return Trajectory(recorded_epochs(epochs, 1), states[:, :-1], states[:, -1], np.array(losses))

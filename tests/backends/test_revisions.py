@@ -23,6 +23,11 @@ def git(folder: Path, *words: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
+def commit(folder: Path) -> None:
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "a commit")
+
+
 BACKEND = """
 import numpy as np
 import helper
@@ -50,8 +55,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / "package" / "inner.py").write_text(f"INNER = 'inner {version}'\n")
         if version == "old":
             git(folder, "init", "-q")
-            git(folder, "add", ".")
-            git(folder, "commit", "-q", "-m", "one")
+            commit(folder)
             git(folder, "tag", "v1")
     monkeypatch.chdir(folder)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
@@ -107,8 +111,7 @@ def test_the_work_tree_and_the_index_stay_as_they_are(repository: Path) -> None:
 
 def test_a_module_of_a_package(repository: Path) -> None:
     (repository / "package" / "back.py").write_text("from package.inner import INNER\n" + BACKEND)
-    git(repository, "add", ".")
-    git(repository, "commit", "-q", "-m", "two")
+    commit(repository)
     (repository / "package" / "inner.py").write_text("INNER = 'newest'\n")
     assert vars(backends.load("package.back@HEAD"))["INNER"] == "inner new"
 
@@ -122,8 +125,7 @@ def test_a_module_of_a_package(repository: Path) -> None:
 )
 def test_a_change_in_what_it_imports_is_a_change(repository: Path, statement: str) -> None:
     (repository / "package" / "back.py").write_text(statement)
-    git(repository, "add", ".")
-    git(repository, "commit", "-q", "-m", "two")
+    commit(repository)
     assert with_earlier(["package/back.py"], "HEAD") == []
     (repository / "package" / "inner.py").write_text("INNER = 'newest'\n")
     (repository / "helper.py").write_text("ANSWER = 'newest'\n")
@@ -162,8 +164,7 @@ def test_a_file_in_a_package_gets_the_package_of_its_commit(repository: Path) ->
     text = "from package.inner import INNER\nimport near\nNEAR = near.NEAR\n" + BACKEND
     (repository / "package" / "back.py").write_text(text)
     (repository / "package" / "near.py").write_text("NEAR = 'near then'\n")
-    git(repository, "add", ".")
-    git(repository, "commit", "-q", "-m", "two")
+    commit(repository)
     (repository / "package" / "inner.py").write_text("INNER = 'newest'\n")
     (repository / "package" / "near.py").write_text("NEAR = 'near now'\n")
     old = vars(backends.load("package/back.py@HEAD"))
@@ -178,10 +179,10 @@ def test_a_deleted_file_is_found(repository: Path) -> None:
 def test_a_child_uses_the_commit_that_its_parent_found(repository: Path) -> None:
     """Even if the branch has moved in between."""
     (repository / "mine.py").write_text((FOREIGN / "good.py").read_text())
-    git(repository, "commit", "-q", "-a", "-m", "good")
+    commit(repository)
     first = backends.past("mine.py@main")
     (repository / "mine.py").write_text("raise SystemExit")
-    git(repository, "commit", "-q", "-a", "-m", "broken")
+    commit(repository)
     problem = Problem("", np.array([[1.0], [2.0]]), np.array([1.0, 2.0]), lr=0.1, epochs=2)
     assert len(run_isolated("mine.py@main", [problem]).trajectories) == 1
     assert backends.past("mine.py@main") != first
@@ -205,7 +206,7 @@ def test_what_cannot_be_found(spec: str, message: str) -> None:
 
 
 def test_a_shallow_clone_says_how_to_get_the_rest(repository: Path, tmp_path: Path) -> None:
-    git(repository, "commit", "-q", "-a", "-m", "two")
+    commit(repository)
     git(tmp_path, "clone", "-q", "--depth=1", f"file://{repository}", "shallow")
     with pytest.raises(InputValueError, match="shallow: git fetch --unshallow gets the rest"):
         backends.load(f"{tmp_path}/shallow/mine.py@HEAD~1")
@@ -218,26 +219,31 @@ def test_what_calls_the_package_backends_still_finds_it(
     """As it was called in earlier versions of gradrace."""
     monkeypatch.setattr(sys, "path", [p for p in sys.path if p != str(ROOT)])  # pytest's
     (repository / "mine.py").write_text(f"{statement}\n{BACKEND}")
-    git(repository, "commit", "-q", "-a", "-m", "two")
+    commit(repository)
     assert vars(backends.load("mine.py@HEAD"))["Trajectory"] is Trajectory
 
 
-@pytest.mark.parametrize("package", ["gradrace.backends", "backends"])
+@pytest.mark.parametrize(
+    ("package", "support"),
+    [("gradrace.backends", "/support"), ("gradrace.backends", ""), ("backends", "")],
+)
 @pytest.mark.parametrize("spec", ["python", "backends/pure_python.py"])
 def test_a_rung_takes_what_it_builds_on_from_its_commit(
-    tmp_path: Path, package: str, spec: str
+    tmp_path: Path, package: str, support: str, spec: str
 ) -> None:
-    """Also from commits that call the package `backends`."""
+    """Also from commits in which all files lay in one folder, or the package was `backends`."""
     copy_package(tmp_path)
     copy = tmp_path / "backends"
-    today = {file: file.read_text() for file in copy.glob("*.py")}
+    today = {file: file.read_text() for file in copy.rglob("*.py")}
     for file, text in today.items():
-        file.write_text(text.replace("gradrace.backends", package))
+        then = text.replace("gradrace.backends.support", f"{package}{support.replace('/', '.')}")
+        file.write_text(then.replace("gradrace.backends", package))
+        if not support and file.parent != copy and file.stem != "__init__":
+            file.rename(copy / file.name)
     git(tmp_path, "init", "-q")
-    git(tmp_path, "add", ".")
-    git(tmp_path, "commit", "-q", "-m", "one")
+    commit(tmp_path)
     for file, text in today.items():
-        file.write_text(text + "\nMARK = 1\n" * (file.name == "interface.py"))
+        file.write_text(f"{text}\nMARK = 1\n" if file.name == "interface.py" else text)
     code = (
         "import sys; from gradrace import backends\n"
         f"old, new = (backends.load(s) for s in ('{spec}@HEAD', 'python'))\n"

@@ -47,15 +47,19 @@ def test_an_earlier_version_is_nobodys_fault(tmp_path: Path) -> None:
     assert Race(SMALL, content).faults == ["numba on 100x1: is wrong"]
 
 
+SMALL_DATA = {name: rung for name, rung in backends.LADDER.items() if not rung.for_large_data}
+
+
 class TestSettings:
     def test_quick_is_the_default(self) -> None:
         settings = choose()
         assert (settings.kind, settings.cases, settings.sessions) == ("quick", tuple(QUICK), 3)
-        assert settings.backends == ("python", "numpy", "numba", "numba-simd", "gram")
+        alone = [name for name, rung in SMALL_DATA.items() if rung.on_one_thread is None]
+        assert settings.backends == tuple(alone)
         assert settings.baseline == "python"
 
     def test_all_cores_race_where_there_are_several_threads(self) -> None:
-        assert choose(threads=2).backends == backends.names()[:-1]  # without dask
+        assert choose(threads=2).backends == tuple(SMALL_DATA)
         assert choose(backends=["numba-parallel"]).backends == ("numba-parallel",)
 
     def test_full(self) -> None:
