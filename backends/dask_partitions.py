@@ -10,10 +10,8 @@ which need nothing else, exactly as in `gram`.
 
 The order in which tasks finish, and where, changes no bit of the result; the partitions do.
 
-The tasks run on a Dask cluster if there is a `distributed.Client`, or if DASK_SCHEDULER_ADDRESS is
-set; otherwise on threads of this process. Arrays in the memory of this process are always condensed
-here, because sending them would take longer. Workers need NumPy and whatever reads the recipes, but
-not this package: the functions that run there are sent along, so they use nothing else from here.
+Where the tasks run, says `support/dask_tasks.py`. Workers need not have this package: the functions
+that run there are sent along, so they use NumPy and nothing else from here.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -4,6 +4,9 @@ There is a task per partition. Results are joined in the order of the partitions
 then eight of those, and so on: node (l, i) of this tree is what partitions 8ˡi to 8ˡ(i + 1) − 1
 contribute together. Tasks compute the nodes of a low level. This process joins the rest as soon as
 it can, so it holds few results at a time, and can keep them for another run.
+
+The tasks run on a Dask cluster if there is a `distributed.Client`, or if DASK_SCHEDULER_ADDRESS is
+set; otherwise, and for arrays in the memory of this process, on its own threads.
 """
 
 import asyncio
