@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -38,7 +39,10 @@ def save(file: str) -> None:
     """Save the trajectories of all sizes, one array for each of their fields."""
     paths = {size: train(*size) for size in SIZES}
     assert numba.get_num_threads() == 2
-    np.savez(file, **{f"{n}x{d}.{i}": a for (n, d), p in paths.items() for i, a in enumerate(p)})
+    arrays: dict[str, Any] = {
+        f"{n}x{d}.{i}": rows for (n, d), path in paths.items() for i, rows in enumerate(path)
+    }
+    np.savez(file, **arrays)
 
 
 def fork() -> None:
