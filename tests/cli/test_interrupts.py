@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from gradrace.bench.proof.isolation import Isolated, Outcome
 from tests.cli.conftest import listing
-from tests.conftest import FOREIGN
-
-SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+from tests.conftest import Command, process
 
 
 @pytest.mark.slow
@@ -47,7 +46,7 @@ class TestInterrupt:
 
     @pytest.mark.parametrize(
         ("module", "number"),
-        [("pure_python", signal.SIGINT), *(("numba_jit", number) for number in SIGNALS)],
+        [("pure_python", signal.SIGINT), ("numba_jit", signal.SIGTERM)],
     )
     def test_train_keeps_the_model(
         self, tmp_path: Path, module: str, number: signal.Signals
@@ -68,52 +67,49 @@ class TestInterrupt:
         assert model["training"]["interrupted"] is True
         assert 0 < model["training"]["epochs"] < 2_000_000_000
 
-    @pytest.mark.parametrize("number", SIGNALS)
     def test_an_interrupt_that_compiled_code_swallows_is_none_the_less_one(
-        self, tmp_path: Path, number: signal.Signals
+        self, tmp_path: Path
     ) -> None:
         """No exception passes through a callback; what fails afterwards is a consequence."""
         (tmp_path / "swallows.py").write_text(
             "import ctypes, os\nfrom gradrace.backends.pure_python import prepare\n"
             "@ctypes.CFUNCTYPE(None)\n"
-            f"def callback(): os.kill(os.getpid(), {int(number)}); [None for _ in range(9)]\n"
+            "def callback(): os.kill(os.getpid(), 1); [None for _ in range(9)]\n"
             "def train(*_, **__): callback(); raise RuntimeError('no compiled object yet')\n"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", self.HEEDING, "train", "--backend", "swallows.py"],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (128 + number, "gradrace: interrupted\n")
+        done = process(tmp_path, "train", "--backend", "swallows.py")
+        assert (done.returncode, done.stderr) == (128 + 1, "gradrace: interrupted\n")
 
     @pytest.mark.parametrize(
-        ("command", "number"),
-        [("check", signal.SIGTERM), *(("rates", number) for number in SIGNALS)],
+        ("command", "name", "key"),
+        [("check", "v.json", "verdicts"), ("rates", "rates.json", "runs")],
     )
     def test_what_was_verified_is_kept(
-        self, tmp_path: Path, command: str, number: signal.Signals
+        self,
+        gradrace: Command,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        command: str,
+        name: str,
+        key: str,
     ) -> None:
-        started = tmp_path / "started"
-        (tmp_path / "slow.py").write_text(
-            "import pathlib, time\n"
-            f"pathlib.Path({str(started)!r}).touch()\n"
-            "prepare = train = lambda *_, **__: time.sleep(600)\n"
-        )
-        others = [f"good{i}.py" for i in range(6)]  # it starts when most of these are done
-        for name in others:
-            (tmp_path / name).write_text((FOREIGN / "good.py").read_text())
-        words = [command, "--epochs", "50"]
-        for name in ("numpy", *others, "slow.py"):
-            words += ["--backend", name]
-        words += ["--json", "v.json"] if command == "check" else ["--lr", "0.01", "--out", "."]
-        status, out, err = self.interrupt(tmp_path, words, started, number)
-        assert (status, err.count("\n")) == (128 + number, 1)
-        name, key = ("v.json", "verdicts") if command == "check" else ("rates.json", "runs")
+        outcomes = []
+
+        def outcome(running: Isolated) -> Outcome:
+            if outcomes:
+                raise KeyboardInterrupt
+            outcomes.append(right(running))
+            return outcomes[0]
+
+        right = Isolated.outcome
+        monkeypatch.setattr(Isolated, "outcome", outcome)
+        words = [command, "--epochs", "50", "--backend", "numpy", "numba"]
+        words += ["--json", name] if command == "check" else ["--lr", "0.01", "--out", "."]
+        done = gradrace(*words)
+        assert (done.returncode, done.stderr.count("\n")) == (130, 1)
         found = json.loads((tmp_path / name).read_text("utf-8"))
-        assert [entry["backend"] for entry in found[key]][:1] == ["numpy"]
-        assert f"saved {name}" in out
+        assert [entry["backend"] for entry in found[key]] == ["numpy"]
+        assert f"saved {name}" in done.stdout
 
     def test_run_keeps_what_was_checked(self, tmp_path: Path) -> None:
         errors = tmp_path / "results" / "agreement.parquet"
@@ -125,19 +121,7 @@ class TestInterrupt:
         assert not [name for name in listing(tmp_path) if name.endswith(".tmp")]
 
     def test_run_keeps_the_finished_sessions(self, tmp_path: Path) -> None:
-        words = [
-            "run",
-            "--sizes",
-            "30",
-            "--features",
-            "1",
-            "--epochs",
-            "50",
-            "--backends",
-            "numpy",
-            "--sessions",
-            "1000",
-        ]
+        words = ["run", "--case", "30x1@50", "--backends", "numpy", "--sessions", "1000"]
         result = tmp_path / "results/benchmark.json"
         status, out, err = self.interrupt(tmp_path, words, result, signal.SIGTERM)
         assert status == 143, err
