@@ -7,8 +7,6 @@ architectures", *Communications of the ACM* 52 (2009)). Both rates are measured,
 as many as there are threads, for working sets from the first cache to four times the last, up to
 256 MB. Where the data of a size fit a cache, that cache's rate counts, because the previous
 pass has left them there.
-
-`python -m gradrace.bench.studies.limit` prints what it finds.
 """
 
 import os

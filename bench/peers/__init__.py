@@ -2,8 +2,7 @@
 
 Each is a backend file as anyone could write it: it imports nothing of ours but the interface, and
 is passed by its path, as in `gradrace check --backend bench/peers/c_loop.py`. `available` says
-which ones can run here. Libraries that do not follow the trajectory are in
-`gradrace.bench.studies.same_loss`.
+which ones can run here.
 """
 
 import shutil

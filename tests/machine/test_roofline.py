@@ -14,7 +14,6 @@ from gradrace.bench.machine import peak, roofline
 from gradrace.bench.machine.roofline import Roofline
 from gradrace.bench.race.conclusions import conclude
 from gradrace.bench.race.settings import QUICK_SETTINGS
-from gradrace.bench.studies.limit import roofline_table
 from tests.runs import known, write_run
 
 # 1,000 bytes fit the first cache, 10,000 the second; then comes memory
@@ -130,9 +129,6 @@ class TestMeasured:
 
     def test_is_what_a_result_file_takes(self, found: Roofline) -> None:
         assert msgspec.convert(found, Roofline) == found
-
-    def test_its_table_has_a_row_per_size(self, found: Roofline) -> None:
-        assert roofline_table(found).row_count == len(found["sizes"]) + 1
 
     def test_a_process_that_fails_says_why(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(roofline, "_CHILD", "raise SystemExit('no numba')")
