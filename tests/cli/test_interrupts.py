@@ -93,7 +93,7 @@ class TestInterrupt:
         name: str,
         key: str,
     ) -> None:
-        outcomes = []
+        outcomes: list[Outcome] = []
 
         def outcome(running: Isolated) -> Outcome:
             if outcomes:
