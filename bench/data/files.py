@@ -56,12 +56,7 @@ def _naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write `content` as indented JSON, atomically; NaN and inf become null.
-
-    Raises:
-        OSError: as `replacing`.
-
-    """
+    """Write `content` as indented JSON, atomically; NaN becomes null; errors as `replacing`."""
     text = json.dumps(_finite(content), indent=2, allow_nan=False, ensure_ascii=False)
     with replacing(path) as temporary:
         # a lone surrogate, as in a file name that is not valid UTF-8, is written as its escape
@@ -79,12 +74,7 @@ def _finite(content: Any) -> Any:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file, atomically.
-
-    Raises:
-        OSError: as `replacing`.
-
-    """
+    """Write a file, atomically; errors as `replacing`."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 

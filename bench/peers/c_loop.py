@@ -93,12 +93,7 @@ void train(const double *X, const double *y, int64_t n, int64_t d, double lr, in
 
 
 def _compiled() -> ctypes.CDLL:
-    """Return the library made from SOURCE.
-
-    Raises:
-        ImportError: there is no C compiler, or it fails.
-
-    """
+    """Return the library made from SOURCE."""
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     if compiler is None:
         raise ImportError(f"needs a C compiler: none of {', '.join(COMPILERS)} found")

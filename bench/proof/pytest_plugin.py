@@ -6,6 +6,7 @@ it does nothing, and imports nothing.
 """
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,14 +14,14 @@ import pytest
 if TYPE_CHECKING:
     from gradrace.bench.proof.problems import Problem
 
-_OPTION = "gradrace_backend"
+_WORD, _OPTION = "--gradrace-backend", "gradrace_backend"
 _TIMEOUT = 300.0  # seconds per property
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option."""
     parser.getgroup("gradrace").addoption(
-        "--gradrace-backend",
+        _WORD,
         dest=_OPTION,
         action="append",
         default=[],
@@ -28,6 +29,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="A backend to test: that it computes the exact trajectory of gradient descent; "
         "repeatable.",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a second file after the option, which pytest would take for tests, and drop others."""
+    words = config.invocation_params.args
+    for option, first, second in zip(words, words[1:], words[2:], strict=False):
+        name = Path(second).name
+        if option == _WORD and name.endswith(".py") and not name.startswith("test_"):
+            raise pytest.UsageError(
+                f"{second}: if this is a backend, too, write {_WORD} {first} {_WORD} {second}; "
+                f"if it holds tests, write it in front of {_WORD}"
+            )
 
 
 @pytest.hookimpl(tryfirst=True)  # so that -k can choose among these tests, too

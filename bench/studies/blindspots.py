@@ -27,6 +27,8 @@ from gradrace.bench.race.timed_backend import known_steps
 from gradrace.bench.studies.mistakes import report
 
 FEATURES = 2
+TRIES = 10
+"""Trials per mistake, and orders of addition."""
 _RIGHT = ("numpy", "numba", "numba-simd", "numba-parallel", "gram")
 
 
@@ -151,14 +153,14 @@ def fields(n: int, chain_of: str | None = None) -> list[Field]:
     ]
 
 
-def smallest(name: str, judged: Sequence[Field], tries: int) -> float | None:
+def smallest(name: str, judged: Sequence[Field]) -> float | None:
     """Return the smallest mistake of a kind that is caught in every trial, if any is."""
     mistake, sizes, _ = KINDS[name]
     found = None
     for size in sizes:
         if size > len(judged[0].data.y) // 2:
             continue
-        for number in range(tries):
+        for number in range(TRIES):
             rng = np.random.default_rng([number, len(judged[0].data.y)])
             starts = [field.start(rng) for field in judged]
             if not any(
@@ -170,11 +172,11 @@ def smallest(name: str, judged: Sequence[Field], tries: int) -> float | None:
     return found
 
 
-def rejected(judged: Sequence[Field], tries: int, right: Sequence[str]) -> Iterator[str]:
+def rejected(judged: Sequence[Field], orders: int, right: Sequence[str]) -> Iterator[str]:
     """Yield every correct loop that is rejected: in other orders, and of these backends."""
     for field in judged:
         X, y = field.data.X, field.data.y
-        for number in range(tries):
+        for number in range(orders):
             rng = np.random.default_rng(number)
             b0 = field.start(rng)
             order = rng.permutation(len(y))
@@ -196,7 +198,6 @@ def main(
             "--size", metavar="N", help="Numbers of samples; repeatable.  [default: 100 to 1e7]"
         ),
     ] = None,
-    tries: Annotated[int, typer.Option(help="Number of trials per mistake.")] = 10,
     chain_of: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Judge as this backend is judged, by its chain."),
@@ -207,8 +208,8 @@ def main(
     columns: list[list[str]] = [[*KINDS, "right loops rejected"]]
     for n in (int(float(text)) for text in sizes):
         judged = fields(n, chain_of)
-        found = [(smallest(name, judged, tries), KINDS[name][2]) for name in KINDS]
-        orders, right = (tries, _RIGHT) if chain_of is None else (0, (chain_of,))
+        found = [(smallest(name, judged), KINDS[name][2]) for name in KINDS]
+        orders, right = (TRIES, _RIGHT) if chain_of is None else (0, (chain_of,))
         wrong = list(rejected(judged, orders, right))
         tried = len(judged) * (orders + len(right))
         columns.append(

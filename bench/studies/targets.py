@@ -11,22 +11,20 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
 from timeit import default_timer
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
-from gradrace.bench.race.schema import ResultFile
 
 from gradrace import backends
 from gradrace.bench.data.samples import synthetic
 from gradrace.bench.machine import facts
-from gradrace.bench.machine.progress import Progress, silent
+from gradrace.bench.machine.progress import Progress
 from gradrace.bench.peers import missing, path
 from gradrace.bench.race import run as race
 from gradrace.bench.race import statistics
@@ -62,28 +60,20 @@ class Figure:
     found: float | None
     """None where it cannot be measured here."""
 
-    @property
-    def reached(self) -> bool:
-        """Whether it is."""
-        return self.found is not None and self.found >= self.least
+    def cells(self) -> tuple[str, str]:
+        """Write what was found, and whether that reaches the target."""
+        if self.found is None:
+            return "–", "–"
+        return f"{self.found:.3g}", "yes" if self.found >= self.least else "no"
 
 
-def measure(folder: Path, on_progress: Progress = silent) -> list[Figure]:
-    """Return every figure, in the order of the ladder; the result files stay in `folder`.
-
-    Raises:
-        OSError: the folder cannot be written to.
-
-    """
+def measure(folder: Path, on_progress: Progress) -> list[Figure]:
+    """Return every figure, in the order of the ladder; the result files stay in `folder`."""
     c = [] if missing("c") else [path("c")]
     base = replace(QUICK_SETTINGS, kind="figures")
     alone = _race(
         folder / "figures-1.json",
-        replace(
-            base,
-            cases=tuple(_ALONE),
-            backends=("numpy", SIMD, "gram", TEXTBOOK, *c),
-        ),
+        replace(base, cases=tuple(_ALONE), backends=("numpy", SIMD, "gram", TEXTBOOK, *c)),
         on_progress,
     )
     threads = len(facts.affinity())
@@ -325,16 +315,8 @@ def _start() -> float:
     """Return the time of `import numba` divided by that of `gradrace train` to its first line."""
     with tempfile.TemporaryDirectory() as folder:
         bare = [sys.executable, "-c", _NUMBA]
-        train = [
-            sys.executable,
-            "-m",
-            "gradrace",
-            "train",
-            "--backend",
-            SIMD,
-            "--out",
-            folder,
-        ]
+        words = ["train", "--backend", SIMD, "--out", folder]
+        train = [sys.executable, "-m", "gradrace", *words]
         ratios = [
             _seconds(_first_line, bare) / _seconds(_first_line, train) for _ in range(_REPEATS)
         ]
@@ -362,25 +344,16 @@ def _seconds(function: Callable[..., Any], *args: Any, **kwargs: Any) -> float:
     return default_timer() - start
 
 
-def print_figures(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to save.")] = Path("results"),
-) -> None:
-    """Measure which figures of the ladder are reached on this machine; about five minutes."""
-    out.mkdir(parents=True, exist_ok=True)
-    with progress_bar() as on_progress:
-        found = measure(out, on_progress)
-    show(figure_table(found))
-
-
-def figure_table(found: Sequence[Figure]) -> Any:
-    """Return a row per figure: its name, its target, its value, and whether it is reached."""
+def main() -> None:
+    """Print which figures are reached on this machine; the races stay in results/."""
+    folder = Path("results")
+    folder.mkdir(exist_ok=True)
     table = empty_table("target", "at least", "found", "reached", prose={"target"})
-    for figure in found:
-        value = "–" if figure.found is None else f"{figure.found:.3g}"
-        reached = "yes" if figure.reached else "–" if figure.found is None else "no"
-        table.add_row(figure.claim, f"{figure.least:.3g}", value, reached)
-    return table
+    with progress_bar() as on_progress:
+        for figure in measure(folder, on_progress):
+            table.add_row(figure.claim, f"{figure.least:.3g}", *figure.cells())
+    show(table)
 
 
 if __name__ == "__main__":
-    typer.run(print_figures)
+    main()

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import FOREIGN
 
 PROPERTIES = [
@@ -35,12 +37,17 @@ def run(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+def test_there_is_a_test_per_property(tmp_path: Path) -> None:
+    done = run(tmp_path, "--gradrace-backend", "numpy", "--collect-only", "-q")
+    assert done.stdout.splitlines()[: len(PROPERTIES)] == [f"numpy::{name}" for name in PROPERTIES]
+
+
 def test_a_right_backend_passes(tmp_path: Path) -> None:
-    done = run(tmp_path, "--gradrace-backend", str(FOREIGN / "good.py"), "-v")
+    some = ("-k", "reference or predict or divergence or arguments")
+    done = run(tmp_path, "--gradrace-backend", str(FOREIGN / "good.py"), "-v", *some)
     assert done.returncode == 0, done.stdout
-    for name in PROPERTIES:
-        result = "SKIPPED" if name.startswith("predict") else "PASSED"
-        assert f"good.py::{name} {result}" in done.stdout
+    assert "3 passed, 1 skipped" in done.stdout
+    assert "good.py::predict, loss, gradients and update SKIPPED" in done.stdout
 
 
 def test_silent_unless_asked(tmp_path: Path) -> None:
@@ -90,7 +97,16 @@ def test_a_failure_says_what_was_got(tmp_path: Path) -> None:
             assert re.search(f"{name}: .*{re.escape(message)}", done.stdout), (name, what)
 
 
-def test_no_such_backend(tmp_path: Path) -> None:
-    done = run(tmp_path, "--gradrace-backend", "no.py")
-    assert done.returncode == 4
-    assert "ERROR: backend no.py: no such file" in done.stderr
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["no.py"], "backend no.py: no such file"),
+        (["a.py", "b.py"], "b.py: if this is a backend, too, write --gradrace-backend a.py --grad"),
+    ],
+)
+def test_what_cannot_be_tested_is_refused(tmp_path: Path, files: list[str], message: str) -> None:
+    done = run(tmp_path, "--gradrace-backend", *files)
+    assert (done.returncode, done.stderr.splitlines()[0][: len(message) + 7]) == (
+        4,
+        f"ERROR: {message}",
+    )
