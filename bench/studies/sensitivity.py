@@ -12,18 +12,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated
 
 import typer
-from gradrace.bench.race.schema import ResultFile
+from msgspec.structs import replace
 
-from gradrace.bench.race import results, statistics
 from gradrace.bench.race import run as race
-from gradrace.bench.race.cases import parse
-from gradrace.bench.race.merging import times
+from gradrace.bench.race import statistics
+from gradrace.bench.race.cases import Case, parse
+from gradrace.bench.race.race import Race
+from gradrace.bench.race.result import ResultFile
 from gradrace.bench.race.settings import Settings, choose
 from gradrace.bench.race.statistics import Estimate, Times
 
@@ -66,30 +66,25 @@ def verdicts(content: ResultFile, tries: int) -> dict[tuple[str, str], list[Esti
     The ratio is 1 where no difference is shown.
     """
     found: dict[tuple[str, str], list[Estimate | None]] = {}
-    for name in {arm["group"] for arm in content["benchmarks"]}:
-        arms = {
-            (info["backend"], info["duplicate"]): times(arm)
-            for arm in content["benchmarks"]
-            if arm["group"] == name and (info := arm["extra_info"])
-        }
-        today = next(backend for backend, duplicate in arms if duplicate)
-        for (backend, duplicate), other in arms.items():
-            if backend == today or duplicate:
-                continue
+    for case in content.gradrace.cases:
+        versions = {name: one.times() for name, one in content.timed(case).items()}
+        ((today, copy),) = content.copies(case).items()
+        for name in versions.keys() - {today}:
             for number in range(tries):
-                new, old, copy = (
-                    _of_try(part, number) for part in (other, arms[today, False], arms[today, True])
+                new, old, again = (
+                    _of_try(times, number)
+                    for times in (versions[name], versions[today], copy.times())
                 )
                 ratio = statistics.speed_up(new, old)
-                noise = statistics.floor(statistics.speed_up(old, copy))
+                noise = statistics.noise(statistics.speed_up(old, again))
                 shown = statistics.verdict(ratio, noise, least=0.0) != statistics.UNDECIDED
-                found.setdefault((name, backend), []).append(ratio if shown else None)
+                found.setdefault((case.name, name), []).append(ratio if shown else None)
     return found
 
 
-def _of_try(arm: Mapping[int, Times], number: int) -> dict[int, Times]:
+def _of_try(times: Mapping[int, Times], number: int) -> dict[int, Times]:
     first = number * SESSIONS + 1
-    return {s: arm[s] for s in range(first, first + SESSIONS) if s in arm}
+    return {s: times[s] for s in range(first, first + SESSIONS) if s in times}
 
 
 def table(content: ResultFile, tries: int) -> list[str]:
@@ -98,16 +93,18 @@ def table(content: ResultFile, tries: int) -> list[str]:
     The real slow-down is that over all sessions: an epoch is more than its passes.
     """
     found = verdicts(content, tries)
-    jobs = [case["name"] for case in content["gradrace"]["cases"]]
-    heads = ["repeated", *(f"{job}: {what}" for job in jobs for what in ("slowdown", "found"))]
+    jobs = content.gradrace.cases
+    heads = ["repeated", *(f"{job.name}: {what}" for job in jobs for what in ("slowdown", "found"))]
     lines = [heads, ["---"] * len(heads)]
-    for backend in dict.fromkeys(backend for _, backend in found):
+    for backend in content.timed(jobs[0]):
+        if Path(backend).name == _BACKEND.name:
+            continue
         same = "@" in backend
         cells = ["nothing, from git" if same else f"{100 * _share(backend):g} %"]
         for job in jobs:
-            shown = [ratio.value for ratio in found[job, backend] if ratio is not None]
+            shown = [ratio.value for ratio in found[job.name, backend] if ratio is not None]
             slower, faster = sum(r > 1 for r in shown), sum(r < 1 for r in shown)
-            also = f", faster: {faster}" * bool(faster)
+            also = f", faster: {faster}" if faster else ""
             cells += [f"{100 * (_real(content, job, backend) - 1):.2f} %"]
             cells += [f"{slower} of {tries}{also}"]
         lines.append(cells)
@@ -119,15 +116,11 @@ def _share(backend: str) -> float:
     return float(Path(backend).stem.removeprefix("slowed-"))
 
 
-def _real(content: ResultFile, job: str, backend: str) -> float:
+def _real(content: ResultFile, job: Case, backend: str) -> float:
     """Return how many times as long as today's version another one took, over all sessions."""
-    arms = {
-        arm["extra_info"]["backend"]: times(arm)
-        for arm in content["benchmarks"]
-        if arm["group"] == job and not arm["extra_info"]["duplicate"]
-    }
-    today = next(name for name in arms if Path(name).name == _BACKEND.name)
-    whole = statistics.speed_up(arms[backend], arms[today])
+    timed = content.timed(job)
+    today = next(name for name in timed if Path(name).name == _BACKEND.name)
+    whole = statistics.speed_up(timed[backend].times(), timed[today].times())
     assert whole is not None
     return whole.value
 
@@ -146,12 +139,12 @@ def main(
                 print(f"\r{doing[-60:]:60} {done}/{total}", end="", file=sys.stderr)
 
         result = race.measure(path, chosen, tell)
-        whole = result.finished // SESSIONS
-        content = results.read(path)
+        content = Race(path).content
+        whole = content.gradrace.finished // SESSIONS
         for reason in result.faults:
             print(reason, file=sys.stderr)
         print(*table(content, whole), sep="\n")
-        a = fmean(s["others"] for s in content["gradrace"]["sessions"])
+        a = fmean(s.others for s in content.gradrace.sessions)
         minutes = (time.monotonic() - start) / 60
         print(f"\n{whole} tries, {minutes:.0f} minutes; other processes used {a:.2f} cores")
 

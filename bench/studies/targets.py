@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -20,6 +20,7 @@ from timeit import default_timer
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from gradrace import backends
 from gradrace.bench.data.samples import synthetic
@@ -29,7 +30,8 @@ from gradrace.bench.peers import missing, path
 from gradrace.bench.race import run as race
 from gradrace.bench.race import statistics
 from gradrace.bench.race.cases import grid, make_case
-from gradrace.bench.race.merging import times
+from gradrace.bench.race.race import Race
+from gradrace.bench.race.result import ResultFile
 from gradrace.bench.race.settings import QUICK_SETTINGS, Settings
 from gradrace.bench.report.tables import empty_table
 from gradrace.bench.report.terminal import progress_bar, show
@@ -95,10 +97,9 @@ def measure(folder: Path, on_progress: Progress) -> list[Figure]:
 
 
 def _race(path: Path, settings: Settings, on_progress: Progress) -> ResultFile:
-    result = race.measure(path, settings, on_progress)
-    if result.interrupted:
+    if race.measure(path, settings, on_progress).interrupted:
         raise KeyboardInterrupt
-    return result.content
+    return Race(path).content
 
 
 def _numpy(content: ResultFile) -> Iterator[Figure]:
@@ -176,14 +177,14 @@ def _gram(content: ResultFile) -> Iterator[Figure]:
 def _passes(content: ResultFile, name: str, passes: int) -> float | None:
     """Return how long `passes` passes of `numba-simd` take, in units of the set-up of `gram`."""
     rows = {
-        row["backend"]: row
-        for case in content["gradrace"]["cases"]
-        if case["name"] == name
-        for row in case["arms"]
+        row.backend: row
+        for case in content.gradrace.cases
+        if case.name == name
+        for row in case.entries
     }
-    if not {SIMD, "gram"} <= rows.keys() or not rows["gram"]["setup"]:
+    if not {SIMD, "gram"} <= rows.keys() or not rows["gram"].setup:
         return None
-    return passes * rows[SIMD]["per_pass"] / rows["gram"]["setup"]
+    return passes * rows[SIMD].per_pass / rows["gram"].setup
 
 
 def _libraries_over_setup(n: int, d: int) -> float:
@@ -263,36 +264,32 @@ def _compilation(name: str) -> float:
 
 def _ratio(content: ResultFile, case: str, slow: str, fast: str) -> float | None:
     """Return how many times as fast `fast` is."""
-    arms = {
-        arm["extra_info"]["backend"]: times(arm)
-        for arm in content["benchmarks"]
-        if arm["group"] == case and not arm["extra_info"]["duplicate"]
+    timed = {
+        one.backend: one.times()
+        for one in content.benchmarks
+        if one.group == case and not one.extra_info.duplicate
     }
-    if not {slow, fast} <= set(arms):
+    if not {slow, fast} <= timed.keys():
         return None
-    estimate = statistics.speed_up(arms[slow], arms[fast])
+    estimate = statistics.speed_up(timed[slow], timed[fast])
     return None if estimate is None else estimate.value
 
 
 def _share(content: ResultFile, case: str, backend: str) -> float | None:
     """Return the limit of a pass divided by a backend's best time."""
     shares = [
-        row["limit"]["share"]
-        for entry in content["gradrace"]["cases"]
-        for row in entry["arms"]
-        if entry["name"] == case and row["backend"] == backend and row["limit"]
+        row.limit.share
+        for found in content.gradrace.cases
+        for row in found.entries
+        if found.name == case and row.backend == backend and row.limit
     ]
     return shares[0] if shares else None
 
 
 def _beyond_the_caches(content: ResultFile) -> list[str]:
-    roofline = content["gradrace"]["roofline"]
-    last = max(roofline["caches"].values() if roofline else (), default=2**25)
-    return [
-        entry["name"]
-        for entry in content["gradrace"]["cases"]
-        if 8 * entry["n"] * (entry["d"] + 1) > 2 * last
-    ]
+    roofline = content.gradrace.roofline
+    last = max(roofline.caches.values() if roofline else (), default=2**25)
+    return [case.name for case in content.gradrace.cases if case.data_bytes > 2 * last]
 
 
 def _second_thousand() -> Any:

@@ -27,8 +27,8 @@ from gradrace.bench.data.files import (
 from gradrace.bench.data.samples import Dataset
 from gradrace.bench.learning.model import save
 from gradrace.bench.learning.training import train
-from gradrace.bench.race.plan import Arm, Plan
-from gradrace.bench.race.session import time_arms
+from gradrace.bench.race.plan import Contender, Plan
+from gradrace.bench.race.session import time_plan
 from gradrace.bench.report.terminal import show
 from gradrace.bench.report.text import markdown_cell, visible
 from gradrace.plots import fit, loss
@@ -324,9 +324,9 @@ def test_the_current_folder_shadows_nothing(words: str, poisoned: Path) -> None:
 
 def test_nor_does_it_in_a_session(poisoned: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(poisoned)
-    plan = Plan(tuple(Arm("20x1@50", name) for name in ("numba", "mine.fast")), "0")
-    session = time_arms(plan, threads=1, cache=poisoned / "cache", timeout=600)
-    assert (session.failure, len(session.results["benchmarks"])) == ("", 2)
+    plan = Plan(tuple(Contender("20x1@50", name) for name in ("numba", "mine.fast")), "0")
+    session = time_plan(plan, threads=1, cache=poisoned / "cache", timeout=600)
+    assert (session.failure, len(session.results.benchmarks)) == ("", 2)
 
 
 @pytest.mark.slow
