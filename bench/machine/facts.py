@@ -100,7 +100,8 @@ def machine_info() -> Machine:
     about["caches"] = _caches()
     about["memory"] = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
     about["governor"] = _text(_CPU / "cpu0/cpufreq/scaling_governor")
-    return msgspec.convert(about, Machine, strict=False)
+    as_read_back = msgspec.json.decode(msgspec.json.encode(about))
+    return msgspec.convert(as_read_back, Machine, strict=False)
 
 
 @cache  # it takes a sixth of a second, and never changes

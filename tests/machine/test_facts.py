@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import namedtuple
 
+import msgspec
 import numpy as np
 import psutil
 import pytest
@@ -16,17 +17,18 @@ from tests.conftest import ROOT
 
 def test_the_facts_are_plain_and_stay_the_same() -> None:
     info = facts.machine_info()
-    plain = json.loads(json.dumps(info))
-    assert plain == info == facts.machine_info()
-    assert info["cores"]["usable"] == facts.affinity()
-    assert info["memory"].endswith(" GiB")
-    assert plain["cpu"]["count"] >= 1
+    assert msgspec.json.decode(msgspec.json.encode(info), type=facts.Machine) == info
+    assert info == facts.machine_info()
+    assert info.cores.usable == facts.affinity()
+    assert info.memory.endswith(" GiB")
+    assert info.cores.logical
 
 
 def test_the_threads_are_those_that_libraries_use() -> None:
     code = (
-        "import json, numba\nfrom gradrace.bench.machine.facts import libraries\n"
-        "import numpy as np; np.ones((9, 9)) @ np.ones(9)\nprint(json.dumps(libraries()))"
+        "import msgspec, numba\nfrom gradrace.bench.machine.facts import libraries\n"
+        "import numpy as np; np.ones((9, 9)) @ np.ones(9)\n"
+        "print(msgspec.json.encode(libraries()).decode())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -49,8 +51,8 @@ def test_memory_counts_from_its_beginning() -> None:
     memory = usage.Memory()
     data = np.ones(5_000_000)
     growth = memory.growth()
-    assert 0.95 * data.nbytes < growth["added"] < 1.5 * data.nbytes
-    assert growth["peak"] > growth["added"]
+    assert 0.95 * data.nbytes < growth.added < 1.5 * data.nbytes
+    assert growth.peak > growth.added
 
 
 def test_the_meter_leaves_our_own_work_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +65,6 @@ def test_the_meter_leaves_our_own_work_out(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(psutil, "cpu_times", lambda: next(times))
     monkeypatch.setattr(usage, "_own_seconds", lambda: next(own))
     found = usage.Meter().read()
-    assert found["seconds"] == pytest.approx(10.0)
-    assert found["others"] == pytest.approx(0.3)
-    assert found["stolen"] == pytest.approx(0.2)
+    assert found.seconds == pytest.approx(10.0)
+    assert found.others == pytest.approx(0.3)
+    assert found.stolen == pytest.approx(0.2)
