@@ -17,12 +17,7 @@ _BUFFER = 2**17  # bytes
 
 
 def parquet_file(source: Source) -> File:
-    """Return a Parquet file, whose groups are its row groups.
-
-    Raises:
-        InputValueError: it is damaged.
-
-    """
+    """Return a Parquet file, whose groups are its row groups, or say that it is damaged."""
     import pyarrow.parquet as pq
 
     content = source.whole()
@@ -34,11 +29,9 @@ def parquet_file(source: Source) -> File:
 
 
 def feather_file(source: Source) -> File:
-    """Return a Feather file as a single group; a stream or version 1 is read into memory.
+    """Return a Feather file as a single group, or say that it is damaged.
 
-    Raises:
-        InputValueError: it is damaged.
-
+    A stream or a file of version 1 is read into memory.
     """
     import pyarrow as pa
     import pyarrow.feather
@@ -51,8 +44,7 @@ def feather_file(source: Source) -> File:
             schema = pa.ipc.open_file(file).schema
             first = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=[0]))
             rows = sum(first.get_batch(i).num_rows for i in range(first.num_record_batches))
-            read: Columns = partial(_feather_columns, source.name, content)
-            return _file(source, schema, (rows,), read)
+            return _file(source, schema, (rows,), partial(_feather_columns, source.name, content))
         old = start.startswith(b"FEA1")
         table = pyarrow.feather.read_table(file) if old else pa.ipc.open_stream(file).read_all()
     return _file(source, table.schema, (table.num_rows,), partial(table_columns, table))
@@ -77,7 +69,7 @@ def index_of(schema: "pa.Schema") -> tuple[str, ...]:
     return stripped([name for name in noted if isinstance(name, str)])
 
 
-def batch_rows(columns: int) -> int:
+def _batch_rows(columns: int) -> int:
     """Return how many rows are read at once: about 1 MB, or of many columns a thousand rows."""
     return max(1, _BATCH // columns, min(1_000, 16 * _BATCH // columns))
 
@@ -95,8 +87,7 @@ def _parquet_columns(
     """
     import pyarrow.parquet as pq
 
-    chosen = [names[place] for place in places]
-    size = batch_rows(len(places))
+    chosen, size = [names[place] for place in places], _batch_rows(len(places))
     with (
         readable(name, "Parquet"),
         pq.ParquetFile(seekable(content), buffer_size=_BUFFER, pre_buffer=False) as file,
@@ -114,18 +105,18 @@ def _feather_columns(
 
     order = sorted(places)
     options = pa.ipc.IpcReadOptions(included_fields=order)
+    here = [order.index(place) for place in places]
     with readable(name, "Feather"), _opened(content) as file:
         reader = pa.ipc.open_file(file, options=options)
         for i in range(reader.num_record_batches):
-            batch = pa.Table.from_batches([reader.get_batch(i)])
-            yield from table_columns(batch, groups, [order.index(place) for place in places])
+            yield from table_columns(pa.Table.from_batches([reader.get_batch(i)]), groups, here)
 
 
 def table_columns(
     table: Any, _groups: Sequence[int] | None, places: Sequence[int]
 ) -> Iterator[list[Any]]:
     """Yield the columns of a table in memory at these places."""
-    for batch in table.select(list(places)).to_batches(batch_rows(len(places))):
+    for batch in table.select(list(places)).to_batches(_batch_rows(len(places))):
         yield batch.columns
 
 

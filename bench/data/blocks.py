@@ -50,14 +50,9 @@ def block_of(
 ) -> tuple[Floats, NDArray[np.bool_] | None]:
     """Return columns as one block (rows, len(columns)) of float64, and which rows miss a value.
 
-    What is missing is NaN; the second value is None if nothing is.
-
-    A column is an array, a `Series` of pandas or an array of Arrow; `before` rows come before them
-    in the table of this name.
-
-    Raises:
-        InputValueError: a column does not hold numbers, or holds one that is not finite.
-
+    What is missing is NaN; the second value is None if nothing is. A column is an array, a `Series`
+    of pandas or an array of Arrow; `before` rows come before them in the table of this name. Raises
+    `InputValueError` if a column does not hold numbers, or holds one that is not finite.
     """
     block = np.empty((len(columns[0]), len(columns)), order="F")  # as the columns come
     odd: dict[str, _NotNumbersError] = {}
@@ -121,12 +116,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _floats(values: Any) -> Any:
-    """Return a column as an array of numbers; what is missing becomes NaN.
-
-    Raises:
-        _NotNumbersError: it holds something else.
-
-    """
+    """Return a column as an array of numbers; what is missing becomes NaN."""
     if not hasattr(values, "dtype"):  # an array of Arrow
         return _of_arrow(values)
     if isinstance(values, np.ma.MaskedArray):

@@ -26,11 +26,7 @@ def triangular_factor(blocks: Iterator[Floats]) -> Floats:
 def mean_and_deviation(table: str, name: str, x: Floats) -> tuple[float, float]:
     """Return μ and σ of a column, computed from x / max|x|, so that no square leaves float64.
 
-    σ is 1 if the column is constant.
-
-    Raises:
-        InputValueError: as `spread`.
-
+    σ is 1 if the column is constant. Raises `InputValueError` as `spread`.
     """
     low, high = float(x.min()), float(x.max())
     if low == high:
@@ -45,9 +41,7 @@ def mean_and_deviation(table: str, name: str, x: Floats) -> tuple[float, float]:
 def spread(table: str, name: str, centered: Floats, n: int) -> float:
     """Return σ = √(Σ cᵢ²/n) of what remains of a column of n samples without its mean.
 
-    Raises:
-        InputValueError: the column spans more than float64 can hold.
-
+    Raises `InputValueError` if the column spans more than float64 can hold.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         widest = float(np.abs(centered).max())

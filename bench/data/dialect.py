@@ -76,9 +76,7 @@ def plain(text: str, reading: Reading) -> str:
 def dialect_of(name: str, lines: Sequence[str], reading: Reading) -> Dialect:
     """Return how a text is divided that begins with these lines, below those to skip.
 
-    Raises:
-        InputValueError: it is empty, or the lines are not a table.
-
+    An `InputValueError` says that it is empty, or why the lines are not a table.
     """
     above, delimiter = reading.skip_rows, reading.delimiter
     if lines and (marked := re.fullmatch(r'\ufeff?"?sep=(.)"?\s*', lines[0])):  # Excel
@@ -95,23 +93,21 @@ def dialect_of(name: str, lines: Sequence[str], reading: Reading) -> Dialect:
         raise InputValueError(f"{name}: is empty")
     _check(name, kept, width, reading)
     header, remark = (True, "") if named else _is_header(kept, width, reading)
-    names, remarks = _names(name, kept, width) if header else _no_names(name, kept, width)
+    names, unused = _names(name, kept, width) if header else (_no_names(name, kept, width), "")
     first = kept[0] if not header else (kept[1:] or [_Row(above + len(lines), [], "")])[0]
     content = [line for line in lines if line.strip() and not is_comment(line)]
     length = sum(map(len, content)) / max(1, len(content))
     ends = not names[-1] and not any(row.cells[-1:] != [""] for row in kept[header:])
-    said = (*filter(None, [remark]), *remarks)
-    return Dialect(delimiter, names, first.above, not header, comments, said, length, ends)
+    remarks = tuple(filter(None, (remark, unused)))
+    return Dialect(delimiter, names, first.above, not header, comments, remarks, length, ends)
 
 
 def _rows(lines: Sequence[str], above: int, delimiter: str) -> list[_Row]:
     """Divide lines into rows of cells, without comments, and without a row that may go on."""
     texts = ["\n" if is_comment(line) else line for line in lines]
     if delimiter == BLANKS:
-        texts = [text.replace("\t", " ").strip() + "\n" for text in texts]
-    counted = csv.reader(
-        texts, delimiter=" " if delimiter == BLANKS else delimiter, skipinitialspace=True
-    )
+        delimiter, texts = " ", [text.replace("\t", " ").strip() + "\n" for text in texts]
+    counted = csv.reader(texts, delimiter=delimiter, skipinitialspace=True)
     rows: list[_Row] = []
     done, last = 0, [""]
     try:
@@ -180,12 +176,7 @@ def _kind(cell: str, reading: Reading) -> str:
 
 
 def _check(name: str, rows: Sequence[_Row], width: int, reading: Reading) -> None:
-    """Make sure that the first rows are a table.
-
-    Raises:
-        InputValueError: a title is above it, or a row has fewer or more cells than most.
-
-    """
+    """Refuse a title above the table, and a row with fewer or more cells than most."""
     for row in rows[:-1]:
         filled = sum(map(bool, row.cells))
         if width == 1 or any(_kind(cell, reading) in ("number", "odd") for cell in row.cells):
@@ -194,14 +185,13 @@ def _check(name: str, rows: Sequence[_Row], width: int, reading: Reading) -> Non
             len(row.cells) >= width or _are_row_names([r.cells[0] for r in rows[1:]])
         ):
             break
-    if row_above := row.above - rows[0].above if len(rows) > 1 else 0:
-        raise InputValueError(f"{name}: {_title(rows[0], row_above + rows[0].above)}")
+    if len(rows) > 1 and row.above > rows[0].above:
+        raise InputValueError(f"{name}: {_title(rows[0], row.above)}")
     for row in rows[1:]:
         if len(row.cells) > width or (len(row.cells) < width and not reading.drop_missing):
-            count = f"{len(row.cells)} cell{'s' * (len(row.cells) != 1)}"
-            raise InputValueError(
-                f"{name}: line {row.above + 1:,} has {count}; the table has {width} columns"
-            )
+            count = "1 cell" if len(row.cells) == 1 else f"{len(row.cells)} cells"
+            where = f"{name}: line {row.above + 1:,}"
+            raise InputValueError(f"{where} has {count}; the table has {width} columns")
 
 
 def _title(row: _Row, lines: int) -> str:
@@ -212,7 +202,7 @@ def _title(row: _Row, lines: int) -> str:
     )
 
 
-def _no_names(name: str, rows: Sequence[_Row], width: int) -> tuple[tuple[str, ...], list[str]]:
+def _no_names(name: str, rows: Sequence[_Row], width: int) -> tuple[str, ...]:
     """Return x1, x2, …; where each row ends with a separator, no column follows it."""
     first = rows[0].cells
     if len(first) < width:
@@ -220,25 +210,25 @@ def _no_names(name: str, rows: Sequence[_Row], width: int) -> tuple[tuple[str, .
     if len(first) > width:
         raise InputValueError(f"{name}: its first row has {len(first)} cells, others have {width}")
     ends = len(rows) > 1 and not any(row.cells[-1] for row in rows if len(row.cells) == width)
-    return (*unnamed(width - ends), *[""] * ends), []
+    return (*unnamed(width - 1), "") if ends else unnamed(width)
 
 
-def _names(name: str, rows: Sequence[_Row], width: int) -> tuple[tuple[str, ...], list[str]]:
-    """Return the names in the first row; where one is lacking, that of the names of the rows."""
+def _names(name: str, rows: Sequence[_Row], width: int) -> tuple[tuple[str, ...], str]:
+    """Return the names in the first row, and whether the first column, without one, is unused."""
     first = rows[0].cells
     below = [row.cells for row in rows[1:] if len(row.cells) == width]
     if len(first) > width:
         first = _full(first)
     if len(first) == width - 1:
         if not any(cells[-1] for cells in below):  # a separator ends the rows, but not the names
-            return (*first, ""), []
+            return (*first, ""), ""
         if _are_row_names([cells[0] for cells in below]):
-            return ("", *first), ["Not used: the first column, the names of the rows."]
+            return ("", *first), "Not used: the first column, the names of the rows."
     if len(first) < width:
         raise InputValueError(f"{name}: {_title(rows[0], rows[1].above)}")
     if len(first) > width:
         raise InputValueError(f"{name}: has {len(first)} names for {width} columns")
-    return tuple(first), []
+    return tuple(first), ""
 
 
 def _are_row_names(cells: Sequence[str]) -> bool:
@@ -304,10 +294,9 @@ def _are_steps(cells: Sequence[str]) -> bool:
 
 def _are_like_names(cells: Sequence[str]) -> bool:
     """Whether numbers are 0, 1, 2, … or years that go up or down."""
-    values = _whole(cells)
-    if values is None or len(values) < 2 or not _are_steps(cells):
-        return False
-    return values == list(range(len(values))) or all(value in _YEARS for value in values)
+    values = _whole(cells) or []
+    alike = values == list(range(len(values))) or all(value in _YEARS for value in values)
+    return alike and _are_steps(cells)
 
 
 def _continue(first: Sequence[str], columns: Sequence[Sequence[str]]) -> bool:

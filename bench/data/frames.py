@@ -41,11 +41,8 @@ def samples_of(
 
     X (n, d) and y (n,) are arrays, or X is a table, and y a column of another. Without y, `target`
     names the column of the table to predict, by default the last one, and `features` those to
-    predict it from, by default all others except those in `exclude`.
-
-    Raises:
-        InputTypeError, InputValueError: they are not samples; the message says why.
-
+    predict it from, by default all others except those in `exclude`. An `InputTypeError` or an
+    `InputValueError` says why they are not samples.
     """
     if isinstance(y, str):
         raise InputTypeError(f"y: needs one value per row; target={y!r} names a column of a table")
@@ -60,9 +57,8 @@ def samples_of(
             raise InputValueError("target, features and exclude: name columns, but X is an array")
         X = dense(X)
         if reading.drop_missing and np.ndim(X) == 2 and np.ndim(y) == 1:
-            X = np.ma.asanyarray(X)
-            table = Table("the samples", (_matrix("the samples", X),), reading)
-            beside = _beside(table, "y", y)
+            matrix = _matrix("the samples", np.ma.asanyarray(X))
+            beside = _beside(Table(matrix.name, (matrix,), reading), "y", y)
             return beside.samples(beside.use("y"))
         X, y = check_samples(X, y)
         return Dataset("the samples", unnamed(X.shape[1]), "y", X, y, headless=True)
@@ -111,9 +107,7 @@ def require_same_index(X: Any, y: Any) -> None:
 def dense(X: Any) -> Any:
     """Return a sparse matrix or frame as a dense one; anything else as it is.
 
-    Raises:
-        InputValueError: it would take more than half of the free memory.
-
+    Raises `InputValueError` if it would take more than half of the free memory.
     """
     is_matrix = hasattr(X, "toarray") and hasattr(X, "nnz")
     if not is_matrix and not any(hasattr(kind, "fill_value") for kind in getattr(X, "dtypes", ())):
@@ -130,9 +124,7 @@ def dense(X: Any) -> Any:
 def table_of(data: Any, reading: Reading = PLAIN) -> Table:
     """Return a table whose columns can be found by name; those that are used are converted.
 
-    Raises:
-        InputTypeError: it has no columns with names.
-
+    Raises `InputTypeError` or `InputValueError` if its columns are not columns.
     """
     name = "the table"
     if isinstance(data, dict) and any(hasattr(values, "iloc") for values in data.values()):
@@ -237,9 +229,8 @@ def _beside(table: Table, name: str, y: Any) -> Table:
         raise InputValueError(
             f"y: needs one value per row of X, {sum(file.groups):,}, got {len(y):,}"
         )
-    names = (*file.names, name)
     columns: Columns = partial(_with_column, file.columns, len(file.names), y)
-    both = replace(file, names=names, columns=columns)
+    both = replace(file, names=(*file.names, name), columns=columns)
     return Table(table.name, (both,), table.reading)
 
 
@@ -256,12 +247,7 @@ def _with_column(
 
 
 def npy_file(source: Source) -> File:
-    """Return a matrix, whose columns are called x1, x2, …, or an array of records.
-
-    Raises:
-        InputValueError: it is neither.
-
-    """
+    """Return a matrix, whose columns are called x1, x2, …, or an array of records."""
     content = source.whole()
     with readable(source.name, "NPY"):
         array = np.load(seekable(content), mmap_mode=None if isinstance(content, bytes) else "r")
@@ -273,21 +259,15 @@ def npy_file(source: Source) -> File:
 
 
 def npz_file(source: Source) -> File:
-    """Return X (n, d), whose columns are called x1, x2, …, and y (n,), or one array per column.
-
-    Raises:
-        InputValueError: the file holds something else, or is damaged.
-
-    """
+    """Return X (n, d), whose columns are called x1, x2, …, and y (n,), or one array per column."""
     content = source.whole()
     with readable(source.name, "NPZ"), np.load(seekable(content)) as file:
         names = list(file.files)
         if set(names) <= {"X", "y"} and "X" in names and (X := file["X"]).ndim == 2:
             return _matrix(source.name, X, **({"y": file["y"]} if "y" in names else {}))
         shapes = {name: _shape(file, name) for name in names}
-    if len({shape for shape in shapes.values() if shape is not None}) > 1 or any(
-        shape is not None and len(shape) != 1 for shape in shapes.values()
-    ):
+    known = {shape for shape in shapes.values() if shape is not None}
+    if len(known) > 1 or any(len(shape) != 1 for shape in known):
         held = ", ".join(f"{name} of shape {shape}" for name, shape in shapes.items())
         raise InputValueError(
             f"{source.name}: holds {held}; it needs X of shape (n, d) and y of shape (n,), or an "

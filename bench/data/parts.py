@@ -42,12 +42,9 @@ def blocks(
 ) -> Iterator[tuple[Floats, int]]:
     """Yield the columns of a part as float64, block by block, each with its number of rows there.
 
-    Rows that miss a value are left out if they may be.
-
-    Raises:
-        InputValueError: the file cannot be read, or has another number of rows than it says; a
-            column does not hold numbers, or misses a value. The message names file, column and row.
-
+    Rows that miss a value are left out if they may be. An `InputValueError` with file, column and
+    row says what cannot be used: a file that is damaged, or has another number of rows than it
+    says; a column that does not hold numbers, or misses a value.
     """
     own = [name for name in use.columns if name not in file.folders]
     gaps, done = _Gaps(use), 0

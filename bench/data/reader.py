@@ -31,10 +31,8 @@ def open_table(path: str | Path, reading: Reading = PLAIN) -> Table:
     A folder stands for all Parquet, Feather or CSV files in it and below, in the order of their
     names, and a folder called year=2020 for a column year. The path `-` is standard input.
 
-    Raises:
-        InputValueError: a file does not exist, is malformed, or is of an unknown kind; or the files
-            of a folder differ in kind.
-
+    Raises `InputValueError` if a file does not exist, is malformed, or is of an unknown kind, or if
+    the files of a folder differ in kind.
     """
     reading, path = reading.checked(), _local(path)
     if not sources.several(path):
@@ -43,9 +41,13 @@ def open_table(path: str | Path, reading: Reading = PLAIN) -> Table:
         on_disk = source.content is None
         return Table(source.name, (only,), reading, (path,) if on_disk else (), kind)
     paths = sources.files_of(path)
+    sources.state_of(paths)  # names a link that leads nowhere
     fixed = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
     root = path if path.is_dir() else fixed
-    opened = [_opened(_source(f), reading, f.relative_to(root).parent.parts) for f in paths]
+    opened = [
+        _opened(sources.source_of(file), reading, file.relative_to(root).parent.parts)
+        for file in paths
+    ]
     for file, (kind, _) in zip(paths, opened, strict=True):
         if kind != opened[0][0]:
             mixed = f"{paths[0]} is {opened[0][0]}, {file} is {kind}"
@@ -58,11 +60,6 @@ def _local(path: str | Path) -> Path:
     if re.match(r"[a-z][a-z0-9+]+://", str(path), re.IGNORECASE):
         raise InputValueError(f"{path}: is a web address; download the table first")
     return Path(path)
-
-
-def _source(path: Path) -> Source:
-    sources.state_of([path])  # names a link that leads nowhere
-    return sources.source_of(path)
 
 
 def _opened(source: Source, reading: Reading, below: Sequence[str] = ()) -> tuple[str, File]:
@@ -119,11 +116,8 @@ def read_table(
     """Read a table of numbers into memory.
 
     `target` defaults to the last column, `features` to all others except those in `exclude`. One
-    string in `features` or `exclude` may name several columns, separated by commas.
-
-    Raises:
-        InputValueError: as `open_table`, `Table.use` and `Table.samples`.
-
+    string in `features` or `exclude` may name several columns, separated by commas. Raises
+    `InputValueError` as `open_table`, `Table.use` and `Table.samples`.
     """
     table = open_table(path, reading)
     return table.samples(table.use(target, features, exclude))
@@ -132,9 +126,7 @@ def read_table(
 def columns_of(data: Any, names: Sequence[str]) -> Any:
     """Return these columns of a table or a file (n, len(names)), or an array as it is.
 
-    Raises:
-        InputTypeError, InputValueError: it is not a table, or has no such columns of numbers.
-
+    Raises `InputTypeError` or `InputValueError` if it has no such columns of numbers.
     """
     if isinstance(data, str | Path):
         table: Table = open_table(data)
@@ -190,12 +182,7 @@ class Files:
         return (*said, *left_out(self.table.rows - n))
 
     def require_unchanged(self) -> None:
-        """Make sure that the files are still those that were opened.
-
-        Raises:
-            InputValueError: one has changed or vanished.
-
-        """
+        """Raise `InputValueError` unless the files are still those that were opened."""
         now = sources.state_of(self.table.paths)
         for path, before, after in zip(self.table.paths, self.state, now, strict=True):
             if before != after:
@@ -219,12 +206,8 @@ def open_samples(
     """Read a table into memory, or in parts if it takes more than half of the free memory.
 
     `in_parts` decides that in advance. A table from a pipe, or in an NPZ, NPY or Excel file, is
-    always read into memory.
-
-    Raises:
-        InputValueError: as `read_table`; or it is too large and `in_parts` false; or the package
-            that reads in parts is not installed.
-
+    always read into memory. Raises `InputValueError` as `read_table`, or if it is too large and
+    `in_parts` false, or the package that reads in parts is not installed.
     """
     path = _local(path)
     state = sources.state_of(sources.files_of(path)) if sources.several(path) else ()

@@ -72,9 +72,7 @@ class Samples(Protocol):
     def moments(self) -> tuple[Floats, Floats]:
         """Return mean and standard deviation of every column, (d + 1,); 1 if it is constant.
 
-        Raises:
-            InputValueError: a column spans more than float64 can hold.
-
+        Raises `InputValueError` if a column spans more than float64 can hold.
         """
 
     def scaled(self, mean: Floats, deviation: Floats) -> Self:
@@ -98,7 +96,7 @@ class Samples(Protocol):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples in memory, with the names of their columns."""
+    """Samples in memory, with the names of their columns; see `Samples`."""
 
     name: str
     features: tuple[str, ...]
@@ -106,13 +104,9 @@ class Dataset:
     X: Floats
     y: Floats
     headless: bool = False
-    """Whether the names are x1, x2, … because the source has none"""
     truth: Truth | None = None
-    """What generated the targets, if that is known"""
     remarks: tuple[str, ...] = ()
-    """What was left out when they were read, in sentences"""
     options: tuple[str, ...] = ()
-    """The options of a command that reads the file the same way"""
 
     @property
     def n(self) -> int:
@@ -146,9 +140,9 @@ class Dataset:
 
     def factor(self, unit: float) -> Floats:
         """Return R (m, d + 1) of [X 1]/unit."""
-        ones = (np.full(len(rows), 1 / unit) for rows in row_blocks(self.X))
-        blocks = zip(row_blocks(self.X), ones, strict=True)
-        return triangular_factor(np.column_stack([rows / unit, one]) for rows, one in blocks)
+        return triangular_factor(
+            np.column_stack([rows, np.ones(len(rows))]) / unit for rows in row_blocks(self.X)
+        )
 
     def centered_factor(self) -> Floats:
         """Return R (m, d + 1) of [X y]."""

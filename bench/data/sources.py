@@ -70,9 +70,7 @@ class Reading(NamedTuple):
     def checked(self) -> "Reading":
         """Return these options, with the tab and the blank that a shell makes hard to type.
 
-        Raises:
-            InputValueError: one is not what it must be.
-
+        Raises `InputValueError` if one is not what it must be.
         """
         if self.decimal not in (".", ","):
             raise InputValueError(f"--decimal: must be . or a comma, got {self.decimal!r}")
@@ -86,9 +84,8 @@ class Reading(NamedTuple):
         try:
             codecs.lookup(self.encoding)
         except LookupError:
-            raise InputValueError(
-                f"--encoding: there is no {self.encoding!r}; try cp1252"
-            ) from None
+            no = f"there is no {self.encoding!r}"
+            raise InputValueError(f"--encoding: {no}; try cp1252") from None
         if self.skip_rows < 0:
             raise InputValueError(f"--skip-rows: must be at least 0, got {self.skip_rows}")
         return self._replace(delimiter=delimiter)
@@ -148,10 +145,8 @@ class Source(NamedTuple):
 def source_of(path: Path) -> Source:
     """Return what a path stands for: a file, the table in an archive, or the content of a pipe.
 
-    Raises:
-        InputValueError: the file does not exist, an archive holds no or several tables, or a pipe
-            contains no table or too much data.
-
+    Raises `InputValueError` if the file does not exist, an archive holds no or several tables, or a
+    pipe contains no table or too much data.
     """
     if str(path) == STDIN:
         return Source("standard input", content=_all_of("standard input", sys.stdin.buffer))
@@ -191,9 +186,7 @@ def _table_in(path: Path) -> str:
 def kind_of(source: Source, encoding: str = "utf-8") -> str:
     """Return what a source is by its first bytes: text, Parquet, Feather, NPZ, NPY or Excel.
 
-    Raises:
-        InputValueError: it is something else, or not what its suffix says.
-
+    Raises `InputValueError` if it is something else, or not what its suffix says.
     """
     with readable(source.name, source.packed or "table"), source.open() as file:
         head = file.read(_SNIFFED)
@@ -224,7 +217,7 @@ def seekable(content: Path | bytes) -> Any:
 def _all_of(name: str, pipe: BinaryIO) -> bytes:
     """Read a pipe to its end, as long as the data can be a table and fit in memory."""
     limit = min(MOST_BYTES, psutil.virtual_memory().available // 4)
-    try:
+    with readable(name, "table"):
         content = bytearray(pipe.read(_SNIFFED))
         if not content.startswith(_UTF16):
             _refuse_binary(name, content)
@@ -235,8 +228,6 @@ def _all_of(name: str, pipe: BinaryIO) -> bytes:
                     f"{name}: is longer than {limit / 2**20:,.0f} MiB, the most that is read "
                     "from a pipe; save the table to a file"
                 )
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, name) from error
     return bytes(content)
 
 
@@ -266,12 +257,7 @@ def several(path: Path) -> bool:
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """Return the files that a folder or a pattern stands for, sorted.
-
-    Raises:
-        InputValueError: there are none.
-
-    """
+    """Return the files that a folder or a pattern stands for, sorted; none is an error."""
     if path.is_dir():
         every = list(_below(path, set()))
         found = [file for file in every if uncompressed(file).suffix.lower() in _IN_FOLDERS]
@@ -280,11 +266,10 @@ def files_of(path: Path) -> tuple[Path, ...]:
             raise InputValueError(
                 f"{path}: has no Parquet, Feather or CSV files; for others, use a pattern"
             )
-    else:
-        found = [Path(name) for name in glob.glob(str(path), recursive=True)]
-        found = [file for file in found if not file.is_dir()]
-        if not found:
-            raise InputValueError(f"{path}: no file matches")
+        return tuple(sorted(found))
+    matching = map(Path, glob.glob(str(path), recursive=True))
+    if not (found := [file for file in matching if not file.is_dir()]):
+        raise InputValueError(f"{path}: no file matches")
     return tuple(sorted(found))
 
 
@@ -306,9 +291,7 @@ def uncompressed(file: Path) -> Path:
 def state_of(paths: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
     """Return path, size in bytes and time of the last change, in ns, of every file.
 
-    Raises:
-        InputValueError: one has vanished.
-
+    Raises `InputValueError` if one has vanished.
     """
     found = []
     for path in paths:

@@ -52,18 +52,13 @@ class File:
         own = [name for name in self.names if name not in left]
         return (*own, *(name for name, _ in self.folders if name not in {*own, *left}))
 
-    def require_once(self, columns: Sequence[str]) -> None:
-        """Make sure that none of these columns is there twice.
-
-        Raises:
-            InputValueError: one is.
-
-        """
-        if len(set(self.names)) == len(self.names):
-            return
-        counts = Counter(self.names)
-        if twice := [name for name in columns if counts[name] > 1]:
-            raise InputValueError(f"{self.name}: has more than one column {twice[0]!r}")
+    def has(self, columns: Sequence[str]) -> set[str]:
+        """Return the names of all columns, if none of these is there twice."""
+        if len(set(self.names)) < len(self.names):
+            counts = Counter(self.names)
+            if twice := [name for name in columns if counts[name] > 1]:
+                raise InputValueError(f"{self.name}: has more than one column {twice[0]!r}")
+        return {*self.offered, *self.unused}
 
     def chosen(self, columns: Sequence[str]) -> Chosen:
         """Return where these columns are."""
@@ -152,15 +147,13 @@ class Table:
     ) -> Use:
         """Return which columns to train on; one string may name several, separated by commas.
 
-        Raises:
-            InputValueError: one is missing, or missing in a file; one is used twice; or there are
-                fewer than two.
-
+        Raises `InputValueError` if one is missing, if only in a file, or used twice, or if there
+        are fewer than two.
         """
         known = dict.fromkeys((*self.offered, *(n for file in self.files for n in file.unused)))
         left = _split(known, exclude)
         chosen = _split(known, features)
-        require_columns(self.name, known, [*left, *chosen])
+        _require_columns(self.name, known, [*left, *chosen], known)
         if both := [name for name in (*chosen, target) if name in left]:
             raise InputValueError(f"{self.name}: {both[0]!r} is excluded, so it cannot be used")
         offered = [name for name in self.offered if name not in set(left)]
@@ -181,7 +174,7 @@ class Table:
         columns = (*chosen, target)
         if len(set(columns)) < len(columns):
             raise InputValueError(f"{self.name}: a column is used twice: {listed(columns)}")
-        require_columns(self.name, known, [target])
+        _require_columns(self.name, known, [target], known)
         self._require_same(columns, explained=not features)
         return Use(columns, target, by_default, drop_missing=self.reading.drop_missing)
 
@@ -201,32 +194,18 @@ class Table:
         return next(iter(lasts))
 
     def needed(self, columns: Sequence[str], by: str) -> Use:
-        """Return the columns that something, such as a model, needs.
-
-        Raises:
-            InputValueError: one is missing.
-
-        """
+        """Return the columns that something, such as a model, needs, or say which is missing."""
         for file in self.files:
-            file.require_once(columns)
-            has = {*file.offered, *file.unused}
-            if missing := [name for name in columns if name not in has]:
-                raise InputValueError(
-                    f"{file.name}: has no column {missing[0][:100]!r}, which {by} needs; it has "
-                    f"{listed(file.offered)}"
-                )
+            _require_columns(file.name, file.has(columns), columns, file.offered, by)
         return Use(tuple(columns))
 
     def _require_same(self, columns: Sequence[str], *, explained: bool) -> None:
         """Make sure that every file has these columns; `explained` if they are not asked for."""
         for file in self.files:
-            file.require_once(columns)
-            has = {*file.offered, *file.unused}
-            for column in columns:
-                if column in has:
-                    continue
-                others = (f for f in self.files if column in {*f.offered, *f.unused})
-                other = next(others)
+            has = file.has(columns)
+            if missing := [column for column in columns if column not in has]:
+                column = missing[0]
+                other = next(f for f in self.files if column in f.has(()))
                 remedy = f"; {without([column])} leaves it out" * explained
                 if file.headless != other.headless:
                     remedy = "; --header or --no-header says whether each file has names"
@@ -257,12 +236,7 @@ class Table:
         return InputValueError(said)
 
     def samples(self, use: Use) -> Dataset:
-        """Read all samples into memory.
-
-        Raises:
-            InputValueError: as `blocks`, or there are fewer than two rows.
-
-        """
+        """Read all samples into memory; raise as `blocks`, or if there are fewer than two rows."""
         found = list(self.blocks(use))
         parts = [block for block, _ in found]
         n = sum(map(len, parts))
@@ -295,17 +269,16 @@ def left_out(rows: int) -> tuple[str, ...]:
     return (f"Left out: {rows:,} row{'s' * (rows != 1)} with a missing value.",)
 
 
-def require_columns(table: str, names: Collection[str], wanted: Sequence[str]) -> None:
-    """Make sure that a table, which has columns of these names, has those that are wanted.
-
-    Raises:
-        InputValueError: one is missing.
-
-    """
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        listing = listed([name for name in names if not name.startswith("__index_level_")])
-        raise InputValueError(f"{table}: has no column {missing[0][:100]!r}; it has {listing}")
+def _require_columns(
+    name: str, has: Collection[str], wanted: Sequence[str], shown: Collection[str], by: str = ""
+) -> None:
+    """Make sure that a table has the columns that are wanted, or needed by something."""
+    if missing := [column for column in wanted if column not in has]:
+        listing = listed([column for column in shown if not column.startswith("__index_level_")])
+        needed = f", which {by} needs" if by else ""
+        raise InputValueError(
+            f"{name}: has no column {missing[0][:100]!r}{needed}; it has {listing}"
+        )
 
 
 def _split(names: Collection[str], words: Sequence[str]) -> list[str]:

@@ -37,10 +37,8 @@ _PACKED = 5  # times as large is a compressed text, by a guess
 def text_file(source: Source, reading: Reading) -> File:
     """Return a text whose columns are read by pandas.
 
-    Raises:
-        InputValueError: it is empty or in another encoding, a line is too long, or the first lines
-            are not a table.
-
+    An `InputValueError` says that it is empty or in another encoding, that a line is too long, or
+    why the first lines are not a table.
     """
     dialect = dialect_of(source.name, _first_lines(source, reading), reading)
     size = source.path.stat().st_size if source.path else len(source.content or b"")
@@ -77,10 +75,8 @@ def _first_lines(source: Source, reading: Reading) -> list[str]:
             while rows < _LINES and (rows < 3 or characters < _CHARACTERS):
                 line = text.readline(MOST_OF_LINE + 1)
                 if len(line) > MOST_OF_LINE:
-                    most = f"{MOST_OF_LINE / 2**20:,.0f} MiB"
-                    raise InputValueError(
-                        f"{source.name}: is not a table: a line is longer than {most}"
-                    )
+                    most = f"a line is longer than {MOST_OF_LINE / 2**20:,.0f} MiB"
+                    raise InputValueError(f"{source.name}: is not a table: {most}")
                 if not line:
                     break
                 lines.append(line if lines else line.removeprefix("\ufeff"))
@@ -109,13 +105,8 @@ class _Rows(io.TextIOBase):
         return "".join(islice(self._lines, 1_000))
 
 
-def frames(source: Source, dialect: Dialect, reading: Reading) -> "Iterator[DataFrame]":
-    """Yield the rows of a text, in columns 0, 1, 2 and so on.
-
-    Raises:
-        InputValueError: it is in another encoding, or a row has too many cells.
-
-    """
+def _frames(source: Source, dialect: Dialect, reading: Reading) -> "Iterator[DataFrame]":
+    """Yield the rows of a text, in columns 0, 1, 2 and so on."""
     import pandas as pd
 
     width = len(dialect.names)
@@ -159,21 +150,15 @@ def _columns(
     _groups: Sequence[int] | None,
     places: Sequence[int],
 ) -> Iterator[list[Any]]:
-    """Yield the columns at these places as numbers, or, where they are something else, as text.
-
-    Raises:
-        InputValueError: as `frames`, or a column mixes numbers with true and false, or there are
-            values in the column behind the last separator.
-
-    """
+    """Yield the columns at these places as numbers, or, where they are something else, as text."""
     flags: dict[int, bool] = {}
     done = 0
-    for frame in frames(source, dialect, reading):
+    for frame in _frames(source, dialect, reading):
         where = f"{source.name}: row {done + 1:,} or below"
         done += len(frame)
         if dialect.ends and frame[len(dialect.names) - 1].notna().any():
             raise InputValueError(f"{where}: has a value in a column that has no name")
-        found = [as_numbers(frame[place], reading) for place in places]
+        found = [_as_numbers(frame[place], reading) for place in places]
         for place, values in zip(places, found, strict=True):
             kind = values.dtype.kind
             if kind == "O" or (kind == "f" and np.isnan(values.to_numpy()).all()):
@@ -184,7 +169,7 @@ def _columns(
         yield found
 
 
-def as_numbers(values: "Series", reading: Reading) -> "Series":
+def _as_numbers(values: "Series", reading: Reading) -> "Series":
     """Return a column of text as numbers; a cell that is not a number remains text.
 
     True is 1 and false is 0, if there is nothing else; what is missing is NaN.
@@ -198,15 +183,9 @@ def as_numbers(values: "Series", reading: Reading) -> "Series":
     if all(cell.lower() in FLAGS or cell in missing for cell in cells) and any(cells):
         flags = [None if cell in missing else cell.lower() == "true" for cell in cells]
         return pd.Series(flags, dtype="boolean" if any(f is not None for f in flags) else float)
-    if reading.thousands or reading.decimal != ".":
-        texts = [plain(cell, reading) for cell in cells]
-    else:
-        texts = cells
-    found: list[Any] = []
-    for cell, text in zip(cells, texts, strict=True):
-        if cell in missing:
-            found.append(None)
-        else:
-            found.append(float(text) if is_number(text) else cell)
+    found: list[Any] = [
+        None if cell in missing else float(text) if is_number(text) else cell
+        for cell, text in zip(cells, (plain(cell, reading) for cell in cells), strict=True)
+    ]
     odd = any(isinstance(cell, str) for cell in found)
     return pd.Series(found, dtype=object if odd else float)
