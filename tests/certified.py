@@ -1,6 +1,7 @@
 """Tables whose least squares are certified or published, and how many digits descent reaches.
 
-`python -m tests.certified` prints the digits by table and backend; the files are in `tests/tables`.
+`python -m tests.certified` prints the digits by table and backend; tables and published solutions
+are in `tests/tables`.
 
 Sources
 -------
@@ -19,6 +20,7 @@ Henderson and Velleman, "Building multiple regression models interactively", *Bi
 (1981): the 32 cars of *Motor Trend*, 1974. R's `lm(mpg ~ ., mtcars)` prints the coefficients.
 """
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,10 +40,10 @@ class Certified(NamedTuple):
 
     file: str
     target: str
-    features: tuple[str, ...]
+    features: list[str]
     degree: int
     """1, or the degree of the polynomial in the only feature"""
-    theta: tuple[float, ...]
+    theta: list[float]
     """b, then w"""
     places: int
     """The number of published significant digits"""
@@ -58,105 +60,14 @@ class Certified(NamedTuple):
         return Dataset(data.name, powers, data.target, X, data.y)
 
 
-LONGLEY = "deflator", "gnp", "unemployed", "armed_forces", "population", "year"
-CARS = "cyl", "disp", "hp", "drat", "wt", "qsec", "vs", "am", "gear", "carb"
+def _problems(kind: str) -> dict[str, Certified]:
+    found = json.loads((TABLES / "certified.json").read_text("utf-8"))[kind]
+    return {name: Certified(**about) for name, about in found.items()}
 
-CERTIFIED = {
-    "Norris": Certified("norris", "y", ("x",), 1, (-0.262323073774029, 1.00211681802045), 15, 100),
-    "Pontius": Certified(
-        "pontius",
-        "deflection",
-        ("load",),
-        2,
-        (0.673565789473684e-03, 0.732059160401003e-06, -0.316081871345029e-14),
-        15,
-        3_000,
-    ),
-    "Longley": Certified(
-        "longley",
-        "employed",
-        LONGLEY,
-        1,
-        (
-            -3482258.63459582,
-            15.0618722713733,
-            -0.0358191792925910,
-            -2.02022980381683,
-            -1.03322686717359,
-            -0.0511041056535807,
-            1829.15146461355,
-        ),
-        15,
-        300_000,
-    ),
-    "Anscombe I": Certified("anscombe", "y1", ("x",), 1, (3.0, 0.5), 2, 100),
-    "Anscombe II": Certified("anscombe", "y2", ("x",), 1, (3.0, 0.5), 2, 100),
-    "Anscombe III": Certified("anscombe", "y3", ("x",), 1, (3.0, 0.5), 2, 100),
-    "Anscombe IV": Certified("anscombe", "y4", ("x4",), 1, (3.0, 0.5), 2, 100),
-    "houses": Certified(
-        "houses",
-        "price",
-        ("size", "bedrooms"),
-        1,
-        (89597.909543, 139.210674, -8738.019112),
-        9,
-        300,
-    ),
-    "cars": Certified(
-        "mtcars",
-        "mpg",
-        CARS,
-        1,
-        (
-            12.30337416,
-            -0.11144048,
-            0.01333524,
-            -0.02148212,
-            0.78711097,
-            -3.71530393,
-            0.82104075,
-            0.31776281,
-            2.52022689,
-            0.65541302,
-            -0.19941925,
-        ),
-        7,
-        10_000,
-    ),
-}
+
+CERTIFIED = _problems("reached")
 """Problems on which descent reaches all published digits, or nine."""
-
-ONES = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
-TOO_ILL = {
-    "Wampler1": Certified("wampler", "y1", ("x",), 5, ONES, 15, 300_000),
-    "Wampler2": Certified(
-        "wampler", "y2", ("x",), 5, (1.0, 0.1, 0.01, 0.001, 0.0001, 0.00001), 15, 300_000
-    ),
-    "Wampler3": Certified("wampler", "y3", ("x",), 5, ONES, 15, 300_000),
-    "Wampler4": Certified("wampler", "y4", ("x",), 5, ONES, 15, 300_000),
-    "Wampler5": Certified("wampler", "y5", ("x",), 5, ONES, 15, 300_000),
-    "Filip": Certified(
-        "filip",
-        "y",
-        ("x",),
-        10,
-        (
-            -1467.48961422980,
-            -2772.17959193342,
-            -2316.37108160893,
-            -1127.97394098372,
-            -354.478233703349,
-            -75.1242017393757,
-            -10.8753180355343,
-            -1.06221498588947,
-            -0.670191154593408e-01,
-            -0.246781078275479e-02,
-            -0.402962525080404e-04,
-        ),
-        15,
-        300_000,
-    ),
-}
+TOO_ILL = _problems("too ill-conditioned")
 """Problems too ill-conditioned for that even if standardized: κ = 2.7e6 and 1.5e19."""
 
 

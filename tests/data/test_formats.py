@@ -24,7 +24,7 @@ import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -207,6 +207,7 @@ def test_the_index_of_a_frame_is_no_column(index: str, several: bool, tmp_path: 
         assert read_table(tmp_path / "t.parquet", features=["id"]).X.ravel().tolist() == [7, 8, 9]
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     arrays(
         np.float64,
@@ -222,6 +223,7 @@ def test_every_float_comes_back_as_it_was(values: Floats, delimiter: str) -> Non
     np.testing.assert_array_equal(np.column_stack([data.X, data.y]), values)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_a_header_is_told_from_samples(draw: st.DataObject) -> None:
     """Whatever the columns hold, words above numbers are names, and a row like all is none."""
@@ -262,17 +264,17 @@ def test_a_large_table_is_never_held_twice(tmp_path: Path) -> None:
 
 
 def test_very_many_columns(tmp_path: Path) -> None:
-    names = [f"a_rather_long_name_of_column_{j}" for j in range(50_000)]
-    rows = [",".join(names), *(",".join(str(i + j) for j in range(50_000)) for i in range(2))]
+    names = [f"a_rather_long_name_of_column_{j}" for j in range(8_000)]
+    rows = [",".join(names), *(",".join(str(i + j) for j in range(8_000)) for i in range(2))]
     data = read_table(write(tmp_path / "t.csv", "\n".join(rows)))
-    assert (data.X.shape, data.y.tolist()) == ((2, 49_999), [49_999.0, 50_000.0])
+    assert (data.X.shape, data.y.tolist()) == ((2, 7_999), [7_999.0, 8_000.0])
 
 
 def test_what_comes_far_down_is_read_as_well(tmp_path: Path) -> None:
     """Beyond the lines by which the columns are found, and beyond a chunk of pandas."""
-    rows = '"a note,\nin two lines, 900,900",1,2\n' * 400_000
+    rows = '"a note,\nin two lines, 900,900",1,2\n' * 200_000
     data = read_table(write(tmp_path / "t.csv", f"note,x,y\n{rows},0.5,1e3\n"), features=["x"])
-    assert (data.n, data.X[-1, 0], data.y[-1]) == (400_001, 0.5, 1000.0)
+    assert (data.n, data.X[-1, 0], data.y[-1]) == (200_001, 0.5, 1000.0)
 
 
 def test_columns_with_commas_and_spaces(tmp_path: Path) -> None:

@@ -44,26 +44,26 @@ def rational_descent(
     return path
 
 
-@settings(deadline=None)
+def assert_gram_is_exact(M: Floats) -> None:
+    K, q = exact_gram(M)
+    columns = [[Fraction(value) for value in column] for column in M.T.tolist()]
+    for j, a in enumerate(columns):
+        for k, b in enumerate(columns):
+            expected = sum((x * y for x, y in zip(a, b, strict=True)), Fraction(0))
+            assert Fraction(int(K[j, k])) * Fraction(2) ** int(q[j] + q[k]) == expected
+
+
+@settings(deadline=None, max_examples=50)
 @given(arrays(np.float64, st.tuples(st.integers(1, 9), st.integers(1, 4)), elements=finite))
 def test_gram_is_exact_for_any_floats(M: Floats) -> None:
-    K, q = exact_gram(M)
-    for j in range(M.shape[1]):
-        for k in range(M.shape[1]):
-            products = zip(M[:, j].tolist(), M[:, k].tolist(), strict=True)
-            expected = sum((Fraction(a) * Fraction(b) for a, b in products), Fraction(0))
-            found = Fraction(int(K[j, k])) * Fraction(2) ** int(q[j] + q[k])
-            assert found == expected
+    assert_gram_is_exact(M)
 
 
 def test_gram_is_exact_over_many_blocks() -> None:
     rng = np.random.default_rng(7)
     M = rng.standard_normal((9000, 2)) * 10.0 ** rng.integers(-9, 9, (9000, 2))
     M[4096:8192] = 0.0  # a block without any digits
-    K, q = exact_gram(M)
-    a, b = ([Fraction(v) for v in M[:, j].tolist()] for j in (0, 1))
-    expected = sum((x * y for x, y in zip(a, b, strict=True)), Fraction(0))
-    assert Fraction(int(K[0, 1])) * Fraction(2) ** int(q[0] + q[1]) == expected
+    assert_gram_is_exact(M)
 
 
 @pytest.mark.parametrize("lr", [0.001, 0.1, 3.0])
@@ -81,19 +81,14 @@ def test_iterates_are_exact_to_100_bits(d: int, lr: float) -> None:
             )
 
 
-@pytest.mark.parametrize("room", [3, 4, 7, 50])
+@pytest.mark.parametrize("room", [3, 4, 50])
 def test_sums_of_many_blocks_are_exact(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often the 64-bit sums fill up, and however many slices a block has."""
     monkeypatch.setattr(exact_sums, "_BLOCK", 4)
     monkeypatch.setattr(exact_sums, "_ROOM", room)
     M = synthetic(103, 3).X
     M[7:9], M[50] = M[7:9] * 1e-20, 0.0
-    K, q = exact_gram(M)
-    for j in range(3):
-        for k in range(3):
-            terms = zip(M[:, j].tolist(), M[:, k].tolist(), strict=True)
-            expected = sum(Fraction(a) * Fraction(b) for a, b in terms)
-            assert int(K[j, k]) * Fraction(2) ** int(q[j] + q[k]) == expected
+    assert_gram_is_exact(M)
 
 
 def test_published_numbers(line: Dataset) -> None:

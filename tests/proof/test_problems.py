@@ -1,6 +1,7 @@
 """The suite rejects every loop that is wrong somewhere, and no correct loop."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -40,11 +41,32 @@ def train(problem: Problem, **changes: Change) -> Trajectory:
     return changed
 
 
+right = cache(train)
+
+
+def is_same(problem: Problem, what: str, change: Change) -> bool:
+    """Whether a change leaves everything as it is on this problem."""
+    d = problem.X.shape[1]
+    before: Any = {
+        "samples": lambda: (problem.X, problem.y),
+        "rate": lambda: problem.lr,
+        "start": lambda: (np.zeros(d) if problem.w0 is None else problem.w0, problem.b0),
+        "gradient": lambda: (np.ones(d), 1.0),
+        "path": lambda: right(problem),
+    }[what]()
+    after = change(before)
+    pairs = [(before, after)] if what == "rate" else zip(before, after, strict=True)
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
+
+
 def betrayed(**changes: Change) -> str:
     """What is said of a loop with these changes, on the first problem on which it is wrong."""
     for problem in dict.fromkeys(suite()):
+        if changes and all(is_same(problem, *change) for change in changes.items()):
+            continue  # what is right is told by `test_a_right_loop_is_not`
         chains = [Chains(problem.n, problem.n)]
-        outcome = Outcome([train(problem, **changes)], [{}], chains, FLOAT64, "")
+        path = train(problem, **changes) if changes else right(problem)
+        outcome = Outcome([path], [{}], chains, FLOAT64, "")
         if fault := fault_on([problem], outcome):
             return fault
     return ""
@@ -131,17 +153,16 @@ def test_a_wrong_loop_is_betrayed(name: str) -> None:
     assert betrayed(**WRONG[name]).startswith("on ")
 
 
-def in_blocks(samples: Samples) -> Samples:
-    """Whole blocks first, then the tail, as in vector loops."""
+def tail_first(samples: Samples) -> Samples:
+    """The tail that fills no block, then the blocks from the last to the first."""
     X, y = samples
     full = len(y) // 32 * 32
-    return np.vstack([X[full:], X[:full]]), np.append(y[full:], y[:full])
+    return np.vstack([X[full:], X[:full][::-1]]), np.append(y[full:], y[:full][::-1])
 
 
 RIGHT: dict[str, dict[str, Change]] = {
     "as it stands": {},
-    "the tail apart": {"samples": in_blocks},
-    "samples reversed": {"samples": lambda s: (s[0][::-1], s[1][::-1])},
+    "in another order": {"samples": tail_first},
 }
 
 
