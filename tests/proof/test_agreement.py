@@ -123,7 +123,7 @@ def problems(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(problem=problems(), epochs=st.integers(0, 80), start=st.sampled_from([0.0, 1.0, 1e6]))
 def test_correct_on_any_data(
     problem: tuple[np.ndarray, np.ndarray, float], epochs: int, start: float
