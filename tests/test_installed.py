@@ -44,7 +44,8 @@ def test_the_wheel_works_beside_other_peoples_code(tmp_path: Path) -> None:
     run(ROOT, sys.executable, "-m", "build", "--outdir", str(tmp_path / "packages"))
     (wheel,), (sdist,) = (tmp_path.glob(f"packages/*.{kind}") for kind in ("whl", "tar.gz"))
     assert_only_the_package(wheel, sdist)
-    python, gradrace = (str(installed(wheel, tmp_path / "new") / x) for x in ("python", "gradrace"))
+    programs = installed(wheel, tmp_path / "new")
+    python, gradrace = str(programs / "python"), str(programs / "gradrace")
     for kind in ("bench.py", "bench/__init__.py"):
         project = their_project(tmp_path / kind.replace("/", "-"), kind)
         run(project, python, "-c", IMPORT_ALL.format(new=str(tmp_path / "new")))

@@ -204,7 +204,7 @@ class TestBackend:
     @pytest.mark.parametrize("unit", [SINGLE(2.0**-23), 2.0**-11, "24"])
     def test_another_precision_is_none(self, unit: Any) -> None:
         with pytest.raises(BackendError) as caught:
-            precision_of(SimpleNamespace(UNIT_ROUNDOFF=unit))  # type: ignore[arg-type]
+            precision_of(SimpleNamespace(UNIT_ROUNDOFF=unit))
         said = f"UNIT_ROUNDOFF is {unit!r}, not 2.0**-53 (float64) or 2.0**-24 (float32)"
         assert str(caught.value) == said
 

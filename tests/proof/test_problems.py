@@ -47,13 +47,15 @@ right = cache(train)
 def is_same(problem: Problem, what: str, change: Change) -> bool:
     """Whether a change leaves everything as it is on this problem."""
     d = problem.X.shape[1]
-    before: Any = {
-        "samples": lambda: (problem.X, problem.y),
-        "rate": lambda: problem.lr,
-        "start": lambda: (np.zeros(d) if problem.w0 is None else problem.w0, problem.b0),
-        "gradient": lambda: (np.ones(d), 1.0),
-        "path": lambda: right(problem),
-    }[what]()
+    if what == "path":
+        before: Any = right(problem)
+    else:
+        before = {
+            "samples": (problem.X, problem.y),
+            "rate": problem.lr,
+            "start": (np.zeros(d) if problem.w0 is None else problem.w0, problem.b0),
+            "gradient": (np.ones(d), 1.0),
+        }[what]
     after = change(before)
     pairs = [(before, after)] if what == "rate" else zip(before, after, strict=True)
     return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)

@@ -2,7 +2,6 @@
 
 import math
 import random
-from statistics import NormalDist
 
 import pytest
 from hypothesis import given
@@ -187,33 +186,14 @@ class TestBreakEven:
         if count > 1:
             assert compiling + (count - 1) * steady >= (count - 1) * other - slack
 
-    def test_never(self) -> None:
-        assert statistics.break_even(5.0, 1.0, 1.0) is None
-
-    def test_at_once(self) -> None:
-        assert statistics.break_even(1.0, 1.0, 2.0) == 1
-
 
 class TestTQuantile:
     @pytest.mark.parametrize(
         ("freedom", "value"),  # any table of Student's t, two-sided 95 %
         [
-            (1, 12.706),
-            (2, 4.303),
-            (3, 3.182),
-            (4, 2.776),
-            (7, 2.365),
-            (10, 2.228),
-            (30, 2.042),
-            (120, 1.980),
-            (1000, 1.962),
+            *((1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (7, 2.365)),
+            *((10, 2.228), (30, 2.042), (120, 1.980), (1000, 1.962)),
         ],
     )
     def test_the_table(self, freedom: int, value: float) -> None:
         assert statistics.t_quantile(0.975, freedom) == pytest.approx(value, abs=5e-4)
-
-    @given(st.integers(1, 400), st.floats(0.6, 0.995))
-    def test_lies_above_the_normal_quantile(self, freedom: int, probability: float) -> None:
-        value = statistics.t_quantile(probability, freedom)
-        assert value > NormalDist().inv_cdf(probability)
-        assert statistics.t_quantile(probability, freedom + 1) < value
