@@ -53,8 +53,8 @@ def test_the_wheel_works_beside_other_peoples_code(tmp_path: Path) -> None:
     for words in COMMANDS:
         assert run(project, python, "-m", "gradrace", *words.split())
     assert "gradrace" in run(project, gradrace, "--version")
-    words = ("--gradrace-backend", "mine.py", "-n", "2")
-    assert "14 passed, 1 skipped" in run(project, python, "-m", "pytest", *words)
+    options = ("--gradrace-backend", "mine.py", "-n", "2")
+    assert "14 passed, 1 skipped" in run(project, python, "-m", "pytest", *options)
 
 
 def installed(wheel: Path, folder: Path) -> Path:

@@ -91,6 +91,12 @@ def test_sums_of_many_blocks_are_exact(room: int, monkeypatch: pytest.MonkeyPatc
     assert_gram_is_exact(M)
 
 
+def test_the_largest_sums_fit_in_64_bits() -> None:
+    largest, n = 1 - 2.0**-53, 1_100 * 4_096
+    K, q = exact_gram(np.full((n, 1), largest))
+    assert Fraction(int(K[0, 0])) * Fraction(2) ** int(2 * q[0]) == n * Fraction(largest) ** 2
+
+
 def test_published_numbers(line: Dataset) -> None:
     exact = exact_trajectory(line.X, line.y, lr=0.005, epochs=10_000)
     found = (exact.w.near[-1, 0], exact.b.near[-1], exact.loss.near[0], exact.loss.near[9900])
