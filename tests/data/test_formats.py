@@ -332,6 +332,7 @@ CSV: dict[str, tuple[str | bytes, str]] = {
         "x,y\n1,2\n'1,5',4\n".replace("'", '"'),
         "column 'x', row 2: '1,5' has a c",
     ),
+    "an underscore, which Python allows": ("x,y\n1,2\n1_000,4\n", "row 2: '1_000' is not a"),
     "a boolean among numbers": ("x,y\n7,2\ntrue,4\n", "row 2: 'true' is not a number"),
     "a number far below booleans": (
         "x,y\n" + "true,1\n" * 2**18 + "2,1\n",
