@@ -120,7 +120,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     ),
     "another size": (
         lambda c: settings(c)["cases"][0].update(n=7),
-        "the name of the case 100x1 does not match its n and d",
+        "'python' on 100x1 is not in the settings",
     ),
     "a backend too many": (
         lambda c: settings(c)["backends"].append("gram"),
@@ -164,11 +164,11 @@ WRONG: dict[str, tuple[Change, str]] = {
     ),
     "another job": (
         lambda c: c["gradrace"]["arms"][0].update(case="100x1@7"),
-        "its arms and its settings have different cases",
+        "its contenders and its settings have different cases",
     ),
     "another rate": (
         lambda c: settings(c)["cases"][0].update(lr=7.0),
-        "its arms and its settings have different cases",
+        "its contenders and its settings have different cases",
     ),
 }
 
