@@ -333,6 +333,7 @@ CSV: dict[str, tuple[str | bytes, str]] = {
         "column 'x', row 2: '1,5' has a c",
     ),
     "an underscore, which Python allows": ("x,y\n1,2\n1_000,4\n", "row 2: '1_000' is not a"),
+    "a blank behind what is missing": ("x,y\n1,2\nNA ,4\n", "row 2: a value is missing"),
     "a boolean among numbers": ("x,y\n7,2\ntrue,4\n", "row 2: 'true' is not a number"),
     "a number far below booleans": (
         "x,y\n" + "true,1\n" * 2**18 + "2,1\n",

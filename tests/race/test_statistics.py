@@ -122,7 +122,7 @@ class TestVerdict:
         machine, wrong = Machine(seed=40 + sessions, layout=0.04), 0
         for _ in range(200):
             times = machine.race({"base": 1.0, "same": 1.0, "a": 1.0, "aa": 1.0}, sessions)
-            floor = statistics.floor(statistics.speed_up(times["a"], times["aa"]))
+            floor = statistics.noise(statistics.speed_up(times["a"], times["aa"]))
             ratio = statistics.speed_up(times["base"], times["same"])
             wrong += statistics.verdict(ratio, floor) != UNDECIDED
         assert wrong < 0.05 * 200
@@ -131,7 +131,7 @@ class TestVerdict:
         machine, seen = Machine(seed=9), 0
         for _ in range(100):
             times = machine.race({"base": 1.0, "other": 1.2, "again": 1.2}, sessions=8)
-            floor = statistics.floor(statistics.speed_up(times["other"], times["again"]))
+            floor = statistics.noise(statistics.speed_up(times["other"], times["again"]))
             ratio = statistics.speed_up(times["base"], times["other"])
             seen += statistics.verdict(ratio, floor) == FASTER
         assert seen > 0.95 * 100
@@ -139,12 +139,12 @@ class TestVerdict:
 
 class TestFloor:
     def test_is_the_farther_end_of_the_interval(self) -> None:
-        assert statistics.floor(Estimate(1.01, 0.98, 1.04)) == pytest.approx(0.04)
-        assert statistics.floor(Estimate(0.99, 0.90, 1.02)) == pytest.approx(1 / 0.9 - 1)
+        assert statistics.noise(Estimate(1.01, 0.98, 1.04)) == pytest.approx(0.04)
+        assert statistics.noise(Estimate(0.99, 0.90, 1.02)) == pytest.approx(1 / 0.9 - 1)
 
     def test_needs_an_interval(self) -> None:
-        assert statistics.floor(Estimate(1.0, 0.0, math.inf)) is None
-        assert statistics.floor(None) is None
+        assert statistics.noise(Estimate(1.0, 0.0, math.inf)) is None
+        assert statistics.noise(None) is None
 
 
 class TestChange:
