@@ -181,9 +181,9 @@ def _check(name: str, rows: Sequence[_Row], width: int, reading: Reading) -> Non
         filled = sum(map(bool, row.cells))
         if width == 1 or any(_kind(cell, reading) in ("number", "odd") for cell in row.cells):
             break
-        if filled >= max(2, width - 1) and (
-            len(row.cells) >= width or _are_row_names([r.cells[0] for r in rows[1:]])
-        ):
+        below = [r.cells for r in rows[1:]]
+        short = _are_row_names([cells[0] for cells in below]) or not any(c[-1] for c in below)
+        if filled >= max(2, width - 1) and (len(row.cells) >= width or short):
             break
     if len(rows) > 1 and row.above > rows[0].above:
         raise InputValueError(f"{name}: {_title(rows[0], row.above)}")

@@ -301,6 +301,12 @@ def test_rows_with_gaps_can_be_left_out(kind: str, tmp_path: Path) -> None:
     assert read_table(path, "b", ["a"], drop_missing=True).n == 4  # y may miss what it wants
 
 
+@pytest.mark.parametrize("names", ["", "x1;x2\n", "x1;x2;\n"])
+def test_rows_may_end_with_a_separator(names: str, tmp_path: Path) -> None:
+    data = read_table(write(tmp_path / "t.csv", f"{names}1.5;2;\n3.5;4;\n5;6.5;\n"))
+    assert (data.features, data.target, data.y.tolist()) == (("x1",), "x2", [2.0, 4.0, 6.5])
+
+
 @pytest.mark.parametrize("start", ["# made by hand\n# on Monday\n", "\ufeff# one\n"])
 def test_comments_before_the_names(start: str, tmp_path: Path) -> None:
     assert read_table(write(tmp_path / "t.csv", start + TEXT)).features == ("a", "b")
@@ -349,6 +355,7 @@ CSV: dict[str, tuple[str | bytes, str]] = {
         'is not text in utf-8; try encoding="cp1252"',
     ),
     "too large": ("x,y\n1,2\n1e999,3\n", "column 'x', row 2: inf is not finite"),
+    "a short row": ("x,y,z\n1,2,3\n4,5\n6,7,8\n", "line 3 has 2 cells; the table has 3 columns"),
     "a long row far down": ("x,y\n" + "1,2\n" * 200 + "1,2,3\n", "line 202 has 3 cells; the table"),
     "binary": (b"\x00\xff\xfe\x01\n\x00", "is neither text nor a known kind"),
 }
