@@ -95,8 +95,9 @@ def resume(path: Path, on_progress: Progress = silent) -> Race:
     settings = about.settings.resolved()
     if not about.contenders:
         raise InputValueError(f"{path}: was interrupted before the first session; run it again")
-    sizes = {case.spec for case in settings.cases}
-    if any(parse(one.case).spec not in sizes for one in about.contenders):
+    jobs = {(case.spec, case.lr) for case in settings.cases}
+    wanted = [parse(one.case) for one in about.contenders]
+    if any((case.spec, case.lr) not in jobs for case in wanted):
         raise InputValueError(
             f"{path}: is damaged: its contenders and its settings have different cases"
         )
