@@ -10,16 +10,17 @@ if TYPE_CHECKING:  # with `as`, type checkers know that these names are public
     from gradrace.backends.interface import InputError as InputError
     from gradrace.bench.api.estimator import GradientDescentRegressor as GradientDescentRegressor
     from gradrace.bench.api.inputs import read_table as read_table
+    from gradrace.bench.api.learning import UnfinishedWarning as UnfinishedWarning
+    from gradrace.bench.api.learning import fit as fit
+    from gradrace.bench.api.learning import load as load
+    from gradrace.bench.api.learning import rates as rates
     from gradrace.bench.api.models import Fit as Fit
-    from gradrace.bench.api.models import UnfinishedWarning as UnfinishedWarning
-    from gradrace.bench.api.models import fit as fit
-    from gradrace.bench.api.models import load as load
+    from gradrace.bench.api.racing import advise as advise
+    from gradrace.bench.api.racing import check as check
+    from gradrace.bench.api.racing import compare as compare
+    from gradrace.bench.api.racing import race as race
+    from gradrace.bench.api.racing import resume as resume
     from gradrace.bench.api.studies import Rates as Rates
-    from gradrace.bench.api.studies import advise as advise
-    from gradrace.bench.api.studies import check as check
-    from gradrace.bench.api.studies import compare as compare
-    from gradrace.bench.api.studies import race as race
-    from gradrace.bench.api.studies import rates as rates
     from gradrace.bench.data.samples import Dataset as Dataset
     from gradrace.bench.data.samples import reference_line as reference_line
     from gradrace.bench.proof.oracle import exact_trajectory as exact_trajectory
@@ -27,22 +28,23 @@ if TYPE_CHECKING:  # with `as`, type checkers know that these names are public
     from gradrace.bench.race.checking import Check as Check
     from gradrace.bench.race.growth import scale as scale
     from gradrace.bench.race.race import Race as Race
-    from gradrace.bench.race.run import resume as resume
     from gradrace.bench.race.run import run as run
 
 _NAMES = {
     "backends.interface": "InputError",
     "bench.api.estimator": "GradientDescentRegressor",
     "bench.api.inputs": "read_table",
-    "bench.api.models": "Fit UnfinishedWarning fit load",
-    "bench.api.studies": "Rates advise check compare race rates",
+    "bench.api.learning": "UnfinishedWarning fit load rates",
+    "bench.api.models": "Fit",
+    "bench.api.racing": "advise check compare race resume",
+    "bench.api.studies": "Rates",
     "bench.data.samples": "Dataset reference_line",
     "bench.proof.oracle": "exact_trajectory",
     "bench.proof.returns": "BackendError",
     "bench.race.checking": "Check",
-    "bench.race.race": "Race",
-    "bench.race.run": "resume run",
     "bench.race.growth": "scale",
+    "bench.race.race": "Race",
+    "bench.race.run": "run",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
 _FOLDERS = ("backends", "bench", "plots")

@@ -9,9 +9,9 @@ def main() -> None:
     """Run the command line; a signal while it is still being imported ends it quietly, too."""
     interrupts.heed()
     try:
-        from gradrace.bench.cli import main
+        from gradrace.bench.cli.main import main
 
-        main.main()
+        main()
     except (KeyboardInterrupt, SystemExit):
         if interrupts.came():
             sys.exit(interrupts.status())

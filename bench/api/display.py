@@ -1,25 +1,19 @@
 """What a result looks like: text in a terminal, tables and pictures in a notebook."""
 
 import base64
-import sys
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from gradrace.bench.api.wording import arguments
-from gradrace.bench.machine.progress import Progress, silent
 from gradrace.bench.report.terminal import plain
 from gradrace.bench.report.text import visible
 
 if TYPE_CHECKING:
     from gradrace.plots.canvas import Figure
 
-_QUICK = 1.0
-"""Seconds; what takes no longer gets no progress bar."""
 _STYLE = "text-align:right;font-variant-numeric:tabular-nums;white-space:pre"
 
 
@@ -92,38 +86,3 @@ def beside(*parts: str) -> str:
     """Return pieces of HTML side by side; in a narrow window, one below the other."""
     boxes = "".join(f"<div>{part}</div>" for part in parts)
     return f"<div style='display:flex;flex-wrap:wrap;gap:1.5em;align-items:start'>{boxes}</div>"
-
-
-@contextmanager
-def progress() -> Iterator[Progress]:
-    """Show a progress bar in a notebook for what takes more than a second; leave nothing behind."""
-    if not in_notebook():
-        yield silent
-        return
-    from IPython.display import HTML, display
-
-    start = time.monotonic()
-    handle: Any = None  # of what IPython displays
-
-    def on_progress(doing: str, done: int, steps: int) -> None:
-        nonlocal handle
-        if time.monotonic() - start < _QUICK:
-            return
-        of = f"value='{done}' max='{steps}'" if steps else ""
-        bar = HTML(f"<progress {of}></progress> {escape(visible(doing))}")
-        if handle is None:
-            handle = display(bar, display_id=True)
-        else:
-            handle.update(bar)
-
-    try:
-        yield on_progress
-    finally:
-        if handle is not None:
-            handle.update(HTML(""))
-
-
-def in_notebook() -> bool:
-    """Whether this process is the kernel of a notebook."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return type(shell).__name__ == "ZMQInteractiveShell"

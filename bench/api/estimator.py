@@ -17,7 +17,7 @@ except ImportError as error:
 
 from gradrace import backends
 from gradrace.backends.interface import Floats, InputValueError
-from gradrace.bench.api.inputs import rate, require_flags, whole
+from gradrace.bench import options
 from gradrace.bench.api.wording import arguments
 from gradrace.bench.data.frames import require_same_index
 from gradrace.bench.data.samples import Dataset, unnamed
@@ -63,6 +63,8 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
 
     """
 
+    _OPTIONS = ("backend", "lr", "epochs", "standardize", "tol")
+
     def __init__(
         self,
         *,
@@ -86,21 +88,15 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
 
         """
         require_same_index(X, y)
-        require_flags(standardize=self.standardize)
+        given = {name: getattr(self, name) for name in self._OPTIONS}
+        chosen = options.read(options.FIT, given)
         samples: Floats
         samples, targets = validate_data(
             self, X, y, dtype=np.float64, order="C", y_numeric=True, ensure_min_samples=2
         )
         names = tuple(getattr(self, "feature_names_in_", ())) or unnamed(samples.shape[1])
         data = Dataset("the samples", names, "y", samples, np.asarray(targets, dtype=np.float64))
-        fit = train(
-            data,
-            backend=self.backend,
-            lr=rate(self.lr),
-            epochs=whole(self.epochs),
-            standardize=self.standardize,
-            tol=self.tol,
-        )
+        fit = train(data, **chosen)
         if fit.diverged:
             raise ValueError(arguments(fit.failure))
         if unfinished := not_there_yet(fit):

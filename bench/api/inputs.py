@@ -1,58 +1,23 @@
-"""What `fit`, `rates` and `check` take: arrays, tables, and whatever a command reads."""
+"""What `fit`, `rates` and `check` take: arrays, tables, and whatever is a table in a file."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-import numpy as np
-
-from gradrace import backends as registry
-from gradrace.backends.interface import InputTypeError, InputValueError
-from gradrace.bench.api.wording import in_python
+from gradrace import backends
+from gradrace.backends.interface import InputTypeError, InputValueError, Setting
+from gradrace.bench import options
 from gradrace.bench.data.frames import samples_of
-from gradrace.bench.data.samples import Dataset, Samples
+from gradrace.bench.data.samples import Dataset, Samples, reference_line
 from gradrace.bench.data.sources import PLAIN, Reading
 
 Source = Any
-"""An array (n, d); a table of pandas, Polars or pyarrow; a Dataset; or a path."""
+"""An array (n, d); a table of pandas, Polars or pyarrow; a Dataset; a path; or None, which is the
+reference line."""
 
-
-def samples_from(
-    source: Source,
-    y: Any = None,
-    target: Any = None,
-    features: Sequence[Any] = (),
-    exclude: Sequence[Any] = (),
-    reading: Reading = PLAIN,
-) -> tuple[Samples, str]:
-    """Return samples, and the backend that reads them in parts, or "" if they are in memory.
-
-    Raises:
-        InputTypeError, InputValueError: as `frames.samples_of` and `reader.open_samples`.
-        OSError: a file cannot be read.
-
-    """
-    features, exclude = listed("features", features), listed("exclude", exclude)
-    if isinstance(source, Dataset):
-        return source, ""
-    if not isinstance(source, str | Path):
-        if reading._replace(drop_missing=False) != PLAIN:
-            options = ", ".join(name for name in PLAIN._fields if name != "drop_missing")
-            raise InputValueError(f"{options}: apply only to files, but X is in memory")
-        return samples_of(source, y, target, features, exclude, reading), ""
-    if y is not None:
-        raise InputTypeError("y: cannot be given with a file; target names one of its columns")
-    if not str(source).strip():
-        raise InputValueError("X: needs the name of a file, got an empty string")
-    from gradrace.bench.data.reader import Files, open_samples
-    from gradrace.bench.learning.summary import summarize
-
-    names, left = (list(map(str, words)) for words in (features, exclude))
-    column = None if target is None else str(target)
-    table = open_samples(source, column, names, left, reading=reading)
-    if isinstance(table, Files):
-        return summarize(table), registry.for_large_data()
-    return table, ""
+MOST_FEATURES = 2_000  # the curvature takes O(d³): seconds up to there, an hour for 20,000
+_OF_A_FILE = (*options.READING, options.DROP_MISSING)
 
 
 class ReadingOptions(TypedDict, total=False):
@@ -74,97 +39,102 @@ def reading_of(given: ReadingOptions) -> Reading:
         InputTypeError, InputValueError: an argument is unknown, or not what it must be.
 
     """
-    for name, value in given.items():
-        if name not in PLAIN._fields:
-            raise InputTypeError(f"{name}: is not an argument")
-        if isinstance(getattr(PLAIN, name), str) and not isinstance(value, str):
-            raise InputTypeError(f"{name}: needs a string, got {value!r}")
-        if name == "drop_missing" or (name == "header" and value is not None):
-            require_flags(**{name: value})
-    if "skip_rows" in given:
-        (given["skip_rows"],) = wholes("skip_rows", given["skip_rows"])
-    return PLAIN._replace(**given).checked()
+    return Reading(**options.read(_OF_A_FILE, given)).checked()
 
 
-def whole(value: Any) -> Any:
-    """Return 1e5 as 100000; anything else is returned unchanged, and checked where it is used."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+class Table:
+    """Where the samples of a call come from, and which of its columns are used."""
+
+    def __init__(
+        self,
+        source: Source,
+        y: Any,
+        target: Any,
+        features: Any,
+        exclude: Any,
+        scheduler: str | None,
+        reading: ReadingOptions,
+    ) -> None:
+        """Check the arguments; nothing is read yet.
+
+        Raises:
+            InputTypeError, InputValueError: one cannot be used.
+
+        """
+        self.source, self.y, self.target = source, y, target
+        self.features = options.listed("features", features)
+        self.exclude = options.listed("exclude", exclude)
+        self.reading, self.scheduler = reading_of(reading), scheduler
+
+    def samples(
+        self,
+        specs: Sequence[str],
+        add_up: Callable[[Any], Samples],
+        on_note: Callable[..., None],
+    ) -> tuple[Samples, list[str]]:
+        """Return the samples, and the backends to use for them: `specs`, if there are any.
+
+        Without them, [] if the samples are in memory, and the backend that reads in parts if they
+        do not fit there. `add_up` makes the pass over those in parts.
+
+        Raises:
+            InputTypeError, InputValueError: as `frames.samples_of` and `reader.open_samples`; or
+                the named backends cannot use a scheduler.
+            OSError: a file cannot be read.
+
+        """
+        if not isinstance(self.source, str | Path):
+            return self._in_memory(), list(specs)
+        if self.y is not None:
+            raise InputTypeError("y: cannot be given with a file; target names one of its columns")
+        if not str(self.source).strip():
+            raise InputValueError("X: needs the name of a file, got an empty string")
+        from gradrace.bench.data.reader import Files, open_samples, too_large
+
+        large, named = backends.for_large_data(), list(specs)
+        if self.scheduler and named not in ([], [large]):
+            needs = (": needs ", Setting("backend", large), f", got {', '.join(named)}")
+            raise InputValueError(Setting("scheduler"), *needs)
+        if self.scheduler:
+            os.environ[backends.SCHEDULER] = options.text("scheduler", self.scheduler)
+        in_parts = named == [large] if named else (True if self.scheduler else None)
+        columns, left = list(map(str, self.features)), list(map(str, self.exclude))
+        target = None if self.target is None else str(self.target)
+        found = open_samples(
+            self.source, target, columns, left, in_parts=in_parts, reading=self.reading
+        )
+        if (d := len(found.features)) > MOST_FEATURES:
+            said = f"{found.name}: has {d:,} features; the limit is {MOST_FEATURES:,}; choose some "
+            raise InputValueError(said, "with ", Setting("features"))
+        if isinstance(found, Files):
+            if in_parts is None:
+                on_note(f"{too_large(found.table, found.use)}; {large} reads them in parts")
+            return add_up(found), named or [large]
+        if self.scheduler:
+            raise InputValueError(Setting("scheduler"), f": {found.name} is not read in parts")
+        return found, named
+
+    def _in_memory(self) -> Dataset:
+        if self.scheduler:
+            raise InputValueError(Setting("scheduler"), ": needs a table in files")
+        if self.source is None or isinstance(self.source, Dataset):
+            if self.target is not None or self.features or self.exclude:
+                names = Setting("target"), ", ", Setting("features"), " and ", Setting("exclude")
+                raise InputValueError(*names, ": need a table")
+            self._require_plain(self.reading, "needs a table")
+            return reference_line() if self.source is None else self.source
+        self._require_plain(
+            self.reading._replace(drop_missing=False), "applies only to files, but X is in memory"
+        )
+        y, target, reading = self.y, self.target, self.reading
+        return samples_of(self.source, y, target, self.features, self.exclude, reading)
+
+    def _require_plain(self, reading: Reading, said: str) -> None:
+        for name, value in reading._asdict().items():
+            if value != getattr(PLAIN, name):
+                raise InputValueError(Setting(name), f": {said}")
 
 
-def listed(name: str, values: Any) -> list[Any]:
-    """Return a list of several values, of a single one, or of none.
-
-    Raises:
-        InputTypeError: the argument of this name is none of these.
-
-    """
-    if values is None:
-        return []
-    if isinstance(values, str | int | float | np.generic):
-        return [values]
-    try:
-        return list(values)
-    except TypeError:
-        raise InputTypeError(f"{name}: needs a list, got {type(values).__name__}") from None
-
-
-def wholes(name: str, values: Any) -> list[int]:
-    """Return a list of whole numbers, which may be written 1e5.
-
-    Raises:
-        InputTypeError: one is something else.
-
-    """
-    found = [whole(value) for value in listed(name, values)]
-    for value in found:
-        if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise InputTypeError(f"{name}: needs a whole number, got {value!r}")
-    return found
-
-
-def named(backends: Any) -> list[str]:
-    """Return a list of the names of backends, all of which exist.
-
-    Raises:
-        InputTypeError: a name is not a string.
-        InputValueError: there is no backend of that name.
-
-    """
-    specs = listed("backends", backends)
-    for spec in specs:
-        if not isinstance(spec, str):
-            raise InputTypeError(f"backends: needs names, got {type(spec).__name__}")
-        registry.require(spec)
-    return specs
-
-
-def rate(lr: Any) -> Any:
-    """Return a learning rate as it was given.
-
-    Raises:
-        InputTypeError: it is neither a number nor "auto".
-
-    """
-    if isinstance(lr, str) and lr != "auto":
-        raise InputTypeError(f'lr: needs a number or "auto", got {lr!r}')
-    if np.ndim(lr):
-        raise InputTypeError("lr: needs one number; gradrace.rates compares several")
-    return lr
-
-
-def require_flags(**flags: Any) -> None:
-    """Make sure that arguments are True or False.
-
-    Raises:
-        InputTypeError: one is something else, such as "no", which Python takes for true.
-
-    """
-    for name, flag in flags.items():
-        if not isinstance(flag, bool | np.bool_):
-            raise InputTypeError(f"{name}: needs True or False, got {flag!r}")
-
-
-@in_python
 def read_table(
     path: str | Path,
     target: Any = None,
@@ -184,6 +154,7 @@ def read_table(
     """
     from gradrace.bench.data import reader
 
-    names, left = (list(map(str, listed("", words))) for words in (features, exclude))
+    names = [str(name) for name in options.listed("features", features)]
+    left = [str(name) for name in options.listed("exclude", exclude)]
     column = None if target is None else str(target)
     return reader.read_table(path, column, names, exclude=left, reading=reading_of(reading))

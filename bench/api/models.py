@@ -1,46 +1,27 @@
-"""Train from Python: `fit`, the model it returns, and `load` for one that was saved."""
+"""The model that `fit` returns."""
 
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from gradrace import backends
 from gradrace.backends.interface import Floats, InputTypeError, InputValueError, Trajectory
 from gradrace.bench.api import display
-from gradrace.bench.api.inputs import (
-    ReadingOptions,
-    Source,
-    named,
-    rate,
-    reading_of,
-    require_flags,
-    samples_from,
-    whole,
-)
-from gradrace.bench.api.wording import arguments, in_python
 from gradrace.bench.data.reader import columns_of
 from gradrace.bench.learning import model as saved
 from gradrace.bench.learning.convergence import regime
 from gradrace.bench.learning.prediction import FAR, Model, far_from_training, labeled, r_squared
-from gradrace.bench.learning.rate_choice import Rate
 from gradrace.bench.learning.training import Fit as Training
-from gradrace.bench.learning.training import train
 from gradrace.bench.report.tables import epochs as counted
-from gradrace.bench.report.training import fit_table, not_there_yet, report
+from gradrace.bench.report.training import fit_table, report
 
 if TYPE_CHECKING:
     from gradrace.plots.canvas import Figure
 
 _SHOWN = 5  # weights
-
-
-class UnfinishedWarning(UserWarning):
-    """The training ended before the loss was close to the least possible."""
 
 
 class Fit(Training):
@@ -51,7 +32,6 @@ class Fit(Training):
     `least_squares` is the solution to which training converges.
     """
 
-    @in_python
     def predict(self, X: Any) -> Floats:
         """Return ŷ = Xw + b, shape (m,), for samples X (m, d) in the units of the training data.
 
@@ -85,7 +65,6 @@ class Fit(Training):
         """The name of the target."""
         return self.data.target
 
-    @in_python
     def score(self, X: Any = None, y: Any = None) -> float:
         """Return R² = 1 − Σ(ŷ − y)² / Σ(y − ȳ)², on the training data by default.
 
@@ -112,7 +91,6 @@ class Fit(Training):
         """Return the course of the training, and w, b and loss beside the least squares."""
         return display.Report(report(self, auto=False))
 
-    @in_python
     def plot(self) -> "Figure":
         """Return a picture of the fit: the line, or, of several features, predicted and actual.
 
@@ -124,7 +102,6 @@ class Fit(Training):
 
         return self._of_points(fit_plot.figure)
 
-    @in_python
     def residual_plot(self) -> "Figure":
         """Return a picture of actual minus predicted, against the prediction.
 
@@ -149,7 +126,6 @@ class Fit(Training):
         with tempfile.TemporaryDirectory(prefix="gradrace-") as folder:
             return loss_plot.figure([saved.write_history(self, Path(folder))])
 
-    @in_python
     def path_plot(self) -> "Figure":
         """Return a picture of the path that descent takes over the contours of the loss.
 
@@ -222,114 +198,3 @@ class Fit(Training):
         table = display.html([head, *([] if self.diverged else [fit_table(self)]), loss])
         words = f"The loss is {self.loss:.4g} after {self.trajectory.epoch[-1]:,} epochs."
         return display.beside(table, display.picture(self.loss_plot(), words))
-
-
-@in_python
-def fit(
-    X: Source,
-    y: ArrayLike | None = None,
-    *,
-    target: Any = None,
-    features: Sequence[Any] = (),
-    exclude: Sequence[Any] = (),
-    backend: str = backends.DEFAULT,
-    lr: Rate = "auto",
-    epochs: int = 10_000,
-    standardize: bool = False,
-    tol: float | None = None,
-    **reading: Unpack[ReadingOptions],
-) -> Fit:
-    """Fit ŷ = Xw + b by gradient descent on the mean squared error; warn if something is wrong.
-
-    Parameters
-    ----------
-    X : array (n, d), table or path
-        The samples: an array; a table of pandas, Polars or pyarrow; or the path of a file that
-        `gradrace train` reads, such as "houses.csv". Column names are kept.
-    y : array (n,), optional
-        The targets. Without it, they are a column of X.
-    target : str, optional
-        The column of X to predict. Default: the last one.
-    features : list of str, optional
-        The columns of X to predict from. Default: all others.
-    exclude : list of str, optional
-        The columns of X to leave out, such as text.
-    backend : str
-        What computes: a name that `gradrace backends` lists, a .py file or a module.
-        Default: "numba".
-    lr : float > 0 or "auto"
-        The learning rate α of w ← w − α ∂L/∂w. Stable below 2/λmax, where λmax is the curvature of
-        the loss in its steepest direction. Default: "auto", the best for this many epochs.
-    epochs : int ≥ 0
-        The number of updates, each of which uses all samples. Default: 10,000.
-    standardize : bool
-        Whether to train on columns with mean 0 and standard deviation 1, which needs fewer epochs
-        if their units differ. w and b are in the original units anyway. Default: False.
-    tol : float > 0, optional
-        Stop early when the norm of the gradient has fallen to this share of its first value.
-    drop_missing : bool
-        Whether to leave out rows with a missing value. Default: False, which refuses them.
-    decimal, thousands, delimiter : str
-        For a text file: the decimal point, "." or ","; what separates thousands, such as ","; what
-        separates the columns, such as ";". Default: "."; nothing; found from the first lines.
-    header : bool, optional
-        Whether the first line of a text or Excel file holds the names. Default: found from the
-        first lines.
-    skip_rows : int ≥ 0
-        How many lines to skip above the table. Default: 0.
-    encoding : str
-        The encoding of a text file, such as "cp1252" or "utf-16". Default: "utf-8".
-
-    Returns
-    -------
-    Fit
-        `w` (d,), `b`, `loss`, `predict(X)`, `score()`, `summary()`, `plot()`, `save(folder)`, …
-
-    Raises
-    ------
-    InputTypeError, InputValueError
-        An argument cannot be used; the message says which, and what would be right.
-    BackendError
-        A backend of yours raised, or returned no trajectory.
-
-    Warns
-    -----
-    UnfinishedWarning
-        The loss is more than 1 % above the least possible; the message says what helps.
-
-    """
-    require_flags(standardize=standardize)
-    lr = rate(lr)
-    (chosen,) = named(backend) or [backends.DEFAULT]
-    data, large = samples_from(X, y, target, features, exclude, reading_of(reading))
-    epochs = whole(epochs)
-    with display.progress() as on_progress:
-        trained = train(
-            data,
-            backend=large or chosen,
-            lr=lr,
-            epochs=epochs,
-            standardize=standardize,
-            tol=tol,
-            on_progress=lambda epoch, loss: on_progress(f"loss {loss:.6g}", epoch, epochs),
-        )
-    result = Fit(**vars(trained))
-    for note in filter(None, (result.least_squares.ambiguity, result.failure)):
-        warnings.warn(arguments(note), stacklevel=3)
-    if not result.diverged and (unfinished := not_there_yet(result)):
-        warnings.warn(arguments(unfinished), UnfinishedWarning, stacklevel=3)
-    return result
-
-
-@in_python
-def load(path: str | Path) -> "Model":
-    """Return a saved model, from its folder or its model.json, with `predict` and `score`.
-
-    Raises:
-        InputValueError: it is not a model, or damaged.
-        OSError: it cannot be read.
-
-    """
-    from gradrace.bench.learning.prediction import read_model
-
-    return read_model(Path(path))

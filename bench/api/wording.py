@@ -1,12 +1,8 @@
 """What is said to a caller from Python: of arguments, where the command line has options."""
 
-import functools
 import re
 import shlex
-from collections.abc import Callable
 from typing import ParamSpec, TypeVar
-
-from gradrace.backends.interface import InputError, InputTypeError, InputValueError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,17 +27,3 @@ def arguments(text: str) -> str:
 
 def _literal(text: str) -> str:
     return repr(text) if '"' in text else f'"{text}"'
-
-
-def in_python(function: Callable[P, R]) -> Callable[P, R]:
-    """Make the errors of a function speak of its arguments."""
-
-    @functools.wraps(function)
-    def speaking(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except InputError as error:
-            kind = InputTypeError if isinstance(error, TypeError) else InputValueError
-            raise kind(arguments(str(error))) from None  # one line, without our own calls
-
-    return speaking

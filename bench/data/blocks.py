@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gradrace.backends.interface import Floats, InputValueError
+from gradrace.backends.interface import Floats, InputValueError, Setting
 
 _SHOWN = 30  # characters of a cell
 _MARKS = "'’\u00a0\u202f"  # of thousands, as the Swiss and the French write them
@@ -66,7 +66,7 @@ def block_of(
                 else:
                     odd[column] = found
     if odd:
-        raise InputValueError(f"{name}: {_complaint(odd, use, before)}")
+        raise InputValueError(f"{name}: ", *_complaint(odd, use, before))
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(block.sum()):
             return block, None
@@ -99,15 +99,9 @@ def oddity(values: Any) -> str:
     return ""
 
 
-def without(names: Sequence[str]) -> str:
-    """Return the option that leaves these columns out, ready to be pasted."""
-    if any("," in name for name in names):
-        return " ".join(f"--exclude {_quoted(name)}" for name in names)
-    return f"--exclude {_quoted(','.join(names))}"
-
-
-def _quoted(text: str) -> str:
-    return text if re.fullmatch(r"[\w.,-]*\w", text) else "'" + text.replace("'", "'\"'\"'") + "'"
+def without(names: Sequence[str]) -> Setting:
+    """Return the argument that leaves these columns out."""
+    return Setting("exclude", names[0] if len(names) == 1 else list(names))
 
 
 def listed(names: Sequence[str]) -> str:
@@ -207,7 +201,7 @@ def _of_object(cell: Any) -> float:
         return np.nan
 
 
-def _complaint(odd: dict[str, _NotNumbersError], use: Use, before: int) -> str:
+def _complaint(odd: dict[str, _NotNumbersError], use: Use, before: int) -> list[str | Setting]:
     """Say what columns hold instead of numbers, and what helps: all of them, or the first cell."""
     strays = [
         (row, column, text)
@@ -217,29 +211,37 @@ def _complaint(odd: dict[str, _NotNumbersError], use: Use, before: int) -> str:
     whole = [column for column in odd if column not in {column for _, column, _ in strays}]
     if not whole:
         row, column, text = min(strays)
-        remedy = _hint(text)
-        if remedy is None:
-            remedy = "" if column == use.target else f" ({without([column])} leaves the column out)"
-            remedy = remedy if use.target else "; the model needs it"
-            remedy = f" is not a number{remedy}"
-        return f"column {column!r}, row {row:,}: {text[:_SHOWN]!r}{remedy}"
+        said = f"column {column!r}, row {row:,}: {text[:_SHOWN]!r}"
+        if hint := _hint(text):
+            return [said, *hint]
+        if not use.target:
+            return [said, " is not a number; the model needs it"]
+        if column == use.target:
+            return [said, " is not a number"]
+        return [said, " is not a number (", without([column]), " leaves the column out)"]
     others = [column for column in whole if column != use.target]
     several = "hold" if len(others) > 1 else "holds"
     names = f"column{'s' * (len(others) > 1)} {listed([repr(name) for name in others])}"
     about = f"{names} {several} {_example(odd[others[0]])}, not numbers" if others else ""
     if not use.target:
-        return f"{about}; the model needs {'them' if len(others) > 1 else 'it'}"
+        return [f"{about}; the model needs {'them' if len(others) > 1 else 'it'}"]
+    remedy: list[str | Setting] = []
     if others:
-        about += f" ({without(others)} leaves {'them' if len(others) > 1 else 'it'} out)"
+        them = "them" if len(others) > 1 else "it"
+        remedy = [f"{about} (", without(others), f" leaves {them} out)"]
     if use.target not in whole:
-        return about
-    holds = f"{use.target!r} holds {_example(odd[use.target])}, not numbers"
+        return remedy
+    holds: list[str | Setting] = [
+        f"{use.target!r} holds {_example(odd[use.target])}, not numbers",
+    ]
     if use.by_default:
-        holds = (
+        holds = [
             f"{use.target!r}, the last column, was taken as the target, but holds "
-            f"{_example(odd[use.target])}, not numbers; --target names another"
-        )
-    return "; ".join(filter(None, [holds, about]))
+            f"{_example(odd[use.target])}, not numbers; ",
+            Setting("target"),
+            " names another",
+        ]
+    return [*holds, "; ", *remedy] if remedy else holds
 
 
 def _strays(cells: Sequence[Any], before: int) -> list[tuple[int, str]]:
@@ -247,12 +249,13 @@ def _strays(cells: Sequence[Any], before: int) -> list[tuple[int, str]]:
     odd = [(before + i, cell) for i, cell in enumerate(cells, 1) if isinstance(cell, str)]
     numbers = sum(not (isinstance(cell, str) or _is_missing(cell)) for cell in cells)
     looked_at = odd[:_LOOKED_AT]
-    like = len(odd) * sum(_hint(text) is not None for _, text in looked_at) / max(1, len(looked_at))
+    like = len(odd) * sum(bool(_hint(text)) for _, text in looked_at) / max(1, len(looked_at))
     return odd[:1] if len(odd) - like <= numbers + like else []
 
 
-def _hint(text: str) -> str | None:
-    """Say which option reads a number with commas or dots, if it is one."""
+def _hint(text: str) -> list[str | Setting]:
+    """Say which argument reads a number with commas or dots, if it is one."""
+    comma, thousands = Setting("decimal", ","), Setting("thousands", ",")
     digits = text.strip().lstrip("+-")
     for mark in ",. " + _MARKS:
         decimal = {",": r"\.", ".": ","}.get(mark, "[.,]")
@@ -260,15 +263,21 @@ def _hint(text: str) -> str | None:
         if not whole or (mark == "." and is_number(digits)):
             continue
         if mark == "," and not whole[2] and digits.count(",") == 1:
-            return " has a comma: --thousands , if it separates thousands; --decimal , if decimals"
-        point = " --decimal ," * (mark == "." or "," in (whole[2] or ""))
-        shown = mark if mark == "," else _quoted(mark)
-        return f" has separators of thousands: --thousands {shown}{point}"
+            return [
+                " has a comma: ",
+                thousands,
+                " if it separates thousands; ",
+                comma,
+                " if decimals",
+            ]
+        found: list[str | Setting] = [" has separators of thousands: ", Setting("thousands", mark)]
+        is_decimal = mark == "." or "," in (whole[2] or "")
+        return [*found, " and ", comma] if is_decimal else found
     if re.fullmatch(r"\d+,\d+([eE][+-]?\d+)?", digits):
-        return " has a comma; if it is the decimal point: --decimal ,"
+        return [" has a comma; if it is the decimal point: ", comma]
     if re.fullmatch(r"\d{1,3}\.\d{3}", digits):  # where the decimal point is a comma
-        return " has a dot: --thousands . if it separates thousands"
-    return None
+        return [" has a dot: ", Setting("thousands", "."), " if it separates thousands"]
+    return []
 
 
 def _example(found: _NotNumbersError) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from gradrace.backends.interface import InputValueError
+from gradrace.backends.interface import InputValueError, Setting
 from gradrace.bench.data.blocks import is_number
 from gradrace.bench.data.samples import unnamed
 from gradrace.bench.data.sources import Reading
@@ -186,7 +186,7 @@ def _check(name: str, rows: Sequence[_Row], width: int, reading: Reading) -> Non
         if filled >= max(2, width - 1) and (len(row.cells) >= width or short):
             break
     if len(rows) > 1 and row.above > rows[0].above:
-        raise InputValueError(f"{name}: {_title(rows[0], row.above)}")
+        raise InputValueError(f"{name}: ", *_title(rows[0], row.above))
     for row in rows[1:]:
         if len(row.cells) > width or (len(row.cells) < width and not reading.drop_missing):
             count = "1 cell" if len(row.cells) == 1 else f"{len(row.cells)} cells"
@@ -194,19 +194,17 @@ def _check(name: str, rows: Sequence[_Row], width: int, reading: Reading) -> Non
             raise InputValueError(f"{where} has {count}; the table has {width} columns")
 
 
-def _title(row: _Row, lines: int) -> str:
+def _title(row: _Row, lines: int) -> tuple[str | Setting, ...]:
     first = next(filter(None, row.cells))[:40]
-    return (
-        f"the first line, {first!r}, does not seem to be part of the table; --skip-rows {lines} "
-        "skips what is above it"
-    )
+    said = f"the first line, {first!r}, does not seem to be part of the table; "
+    return said, Setting("skip_rows", lines), " skips what is above it"
 
 
 def _no_names(name: str, rows: Sequence[_Row], width: int) -> tuple[str, ...]:
     """Return x1, x2, …; where each row ends with a separator, no column follows it."""
     first = rows[0].cells
     if len(first) < width:
-        raise InputValueError(f"{name}: {_title(rows[0], (rows[1:] or rows)[0].above)}")
+        raise InputValueError(f"{name}: ", *_title(rows[0], (rows[1:] or rows)[0].above))
     if len(first) > width:
         raise InputValueError(f"{name}: its first row has {len(first)} cells, others have {width}")
     ends = len(rows) > 1 and not any(row.cells[-1] for row in rows if len(row.cells) == width)
@@ -225,7 +223,7 @@ def _names(name: str, rows: Sequence[_Row], width: int) -> tuple[tuple[str, ...]
         if _are_row_names([cells[0] for cells in below]):
             return ("", *first), "Not used: the first column, the names of the rows."
     if len(first) < width:
-        raise InputValueError(f"{name}: {_title(rows[0], rows[1].above)}")
+        raise InputValueError(f"{name}: ", *_title(rows[0], rows[1].above))
     if len(first) > width:
         raise InputValueError(f"{name}: has {len(first)} names for {width} columns")
     return tuple(first), ""

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradrace.backends.interface import Floats, InputValueError, Samples
+from gradrace.backends.interface import Floats, InputValueError, Samples, Setting
 from gradrace.bench.data.blocks import Use, block_of, listed
 
 Columns = Callable[[Sequence[int] | None, Sequence[int]], Iterator[list[Any]]]
@@ -31,9 +31,9 @@ class Chosen(NamedTuple):
 class GapError(InputValueError):
     """Values are missing, and may not be."""
 
-    def __init__(self, problem: str, remedy: str) -> None:
+    def __init__(self, problem: str, *remedy: str | Setting) -> None:
         """Take the problem, and what can be done about it."""
-        super().__init__(problem + remedy)
+        super().__init__(problem, *remedy)
         self.problem = problem
 
 
@@ -101,8 +101,9 @@ class _Gaps:
         if not self.use.target:
             return GapError(said, "; the model needs it")
         if self.rows == 1:
-            return GapError(said, " (--drop-missing leaves the row out)")
+            return GapError(said, " (", Setting("drop_missing", True), " leaves the row out)")
         names = [repr(self.use.columns[j]) for j in sorted(self.columns)]
         of = f"{self.rows:,} rows" if rows is None else f"{self.rows:,} of {rows:,} rows"
         many = f"{of} miss a value, in {listed(names)}"
-        return GapError(f"{said}; {many}", " (--drop-missing leaves them out)")
+        drop = Setting("drop_missing", True)
+        return GapError(f"{said}; {many}", " (", drop, " leaves them out)")

@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 
 from gradrace import backends
-from gradrace.backends.interface import Floats, InputValueError
+from gradrace.backends.interface import Floats, InputValueError, Setting
 from gradrace.bench.data import arrow_files, frames, sources, text
 from gradrace.bench.data.blocks import Use
 from gradrace.bench.data.parts import samples_in
@@ -217,7 +217,8 @@ def open_samples(
         return table.samples(use)
     backend = backends.for_large_data()
     if in_parts is False:
-        raise InputValueError(f"{too_large(table, use)}; --backend {backend} reads them in parts")
+        other = Setting("backend", backend)
+        raise InputValueError(f"{too_large(table, use)}; ", other, " reads them in parts")
     backends.require(backend)
     next(table.blocks(use._replace(drop_missing=True)), None)  # is it of numbers?
     large: Any = backends.load(backend)

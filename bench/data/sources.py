@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 import psutil
 
-from gradrace.backends.interface import InputError, InputValueError
+from gradrace.backends.interface import InputError, InputValueError, Setting
 
 STDIN = "-"
 MOST_BYTES = 2**30
@@ -73,21 +73,25 @@ class Reading(NamedTuple):
         Raises `InputValueError` if one is not what it must be.
         """
         if self.decimal not in (".", ","):
-            raise InputValueError(f"--decimal: must be . or a comma, got {self.decimal!r}")
+            said = f": must be . or a comma, got {self.decimal!r}"
+            raise InputValueError(Setting("decimal"), said)
         if len(self.thousands) > 1 or self.thousands in (self.decimal, "+", "-", *"0123456789"):
             what = f"one character, not a digit, a sign or the decimal point {self.decimal!r}"
-            raise InputValueError(f"--thousands: must be {what}, got {self.thousands!r}")
+            said = f": must be {what}, got {self.thousands!r}"
+            raise InputValueError(Setting("thousands"), said)
         delimiter = {"\\t": "\t", "tab": "\t", " ": r"\s+"}.get(self.delimiter, self.delimiter)
         if delimiter != r"\s+" and (len(delimiter.encode()) > 1 or delimiter in ('"', "\n")):
             what = 'one ASCII character other than ", or \\t for a tab'
-            raise InputValueError(f"--delimiter: must be {what}, got {self.delimiter!r}")
+            said = f": must be {what}, got {self.delimiter!r}"
+            raise InputValueError(Setting("delimiter"), said)
         try:
             codecs.lookup(self.encoding)
         except LookupError:
-            no = f"there is no {self.encoding!r}"
-            raise InputValueError(f"--encoding: {no}; try cp1252") from None
+            said = f": there is no {self.encoding!r}; try cp1252"
+            raise InputValueError(Setting("encoding"), said) from None
         if self.skip_rows < 0:
-            raise InputValueError(f"--skip-rows: must be at least 0, got {self.skip_rows}")
+            said = f": must be at least 0, got {self.skip_rows}"
+            raise InputValueError(Setting("skip_rows"), said)
         return self._replace(delimiter=delimiter)
 
     @property
@@ -199,7 +203,8 @@ def kind_of(source: Source, encoding: str = "utf-8") -> str:
     wide = re.match("utf-?(16|32)", encoding, re.IGNORECASE)
     if kind == "text" and not wide:
         if head.startswith(_UTF16):
-            raise InputValueError(f"{source.name}: is UTF-16 text; --encoding utf-16 reads it")
+            utf16 = Setting("encoding", "utf-16")
+            raise InputValueError(f"{source.name}: is UTF-16 text; ", utf16, " reads it")
         _refuse_binary(source.name, head)
     suffix = Path(source.packed if "." in source.packed else source.name).suffix.lower()
     if kind != (expected := _SUFFIXES.get(suffix, kind)):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gradrace.backends.interface import Floats, InputValueError
+from gradrace.backends.interface import Floats, InputValueError, Setting
 from gradrace.bench.data.blocks import Use, listed, without
 from gradrace.bench.data.parts import Chosen, Columns, GapError, Part, blocks
 from gradrace.bench.data.samples import Dataset
@@ -188,8 +188,9 @@ class Table:
         if len(lasts) > 1:
             (a, one), (b, other), *_ = lasts.items()
             raise InputValueError(
-                f"{self.name}: the last column of {one} is {a!r}, that of {other} is {b!r}; "
-                "--target names the one to predict"
+                f"{self.name}: the last column of {one} is {a!r}, that of {other} is {b!r}; ",
+                Setting("target"),
+                " names the one to predict",
             )
         return next(iter(lasts))
 
@@ -206,12 +207,14 @@ class Table:
             if missing := [column for column in columns if column not in has]:
                 column = missing[0]
                 other = next(f for f in self.files if column in f.has(()))
-                remedy = f"; {without([column])} leaves it out" * explained
+                remedy: list[str | Setting] = []
                 if file.headless != other.headless:
-                    remedy = "; --header or --no-header says whether each file has names"
+                    remedy = ["; ", Setting("header"), " says whether each file has names"]
+                elif explained:
+                    remedy = ["; ", without([column]), " leaves it out"]
                 raise InputValueError(
-                    f"{self.name}: {file.name} has no column {column!r}, which {other.name} "
-                    f"has{remedy}"
+                    f"{self.name}: {file.name} has no column {column!r}, which {other.name} has",
+                    *remedy,
                 )
 
     def parts(self, use: Use) -> list[tuple[int, *Part]]:

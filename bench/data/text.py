@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradrace.backends.interface import InputValueError
+from gradrace.backends.interface import InputValueError, Setting
 from gradrace.bench.data.blocks import is_number
 from gradrace.bench.data.dialect import (
     BLANKS,
@@ -60,8 +60,10 @@ def _opened(source: Source, reading: Reading) -> io.TextIOWrapper:
 
 def _not_in(source: Source, reading: Reading) -> InputValueError:
     """Say that a text is not in an encoding, and guess a better one."""
-    guess = "; try --encoding cp1252" * (reading.encoding == "utf-8")
-    return InputValueError(f"{source.name}: is not text in {reading.encoding}{guess}")
+    said = f"{source.name}: is not text in {reading.encoding}"
+    if reading.encoding != "utf-8":
+        return InputValueError(said)
+    return InputValueError(said, "; try ", Setting("encoding", "cp1252"))
 
 
 def _first_lines(source: Source, reading: Reading) -> list[str]:

@@ -17,6 +17,7 @@ from gradrace.bench.data.samples import (
     synthetic,
 )
 from gradrace.bench.machine.ranges import Count
+from gradrace.bench.options import number
 
 _POINTS = 5_000_000  # n(d + 1)·epochs of one call: some milliseconds of compiled code
 _FEWEST = 5  # epochs
@@ -104,24 +105,13 @@ def parse(text: str) -> Case:
 
     """
     found = _NAME.fullmatch(text)
-    parts = [_whole(part) for part in found.groups() if part] if found else [None]
-    numbers = [number for number in parts if number is not None]
+    parts = [number(part) for part in found.groups() if part] if found else [None]
+    numbers = [part for part in parts if isinstance(part, int)]
     if len(numbers) < len(parts):
         raise InputValueError(
             f"case: needs SAMPLESxFEATURES, like 100x1 or 1e5x8@2000, got {text!r}"
         )
     return make_case(*numbers)
-
-
-def _whole(text: str) -> int | None:
-    """Return a whole number that may be written 1e5; None if it is not one."""
-    if text.isdecimal():
-        return int(text)
-    try:
-        number = float(text)
-        return int(number) if number == int(number) else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def grid(sizes: Iterable[int], features: Iterable[int], epochs: int | None = None) -> list[Case]:

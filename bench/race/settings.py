@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from gradrace import backends
 from gradrace.backends import earlier
-from gradrace.backends.interface import InputValueError
+from gradrace.backends.interface import InputValueError, Setting
 from gradrace.bench.machine import facts
 from gradrace.bench.machine.ranges import (
     MOST_REPETITIONS,
@@ -179,7 +179,7 @@ def with_earlier(specs: Sequence[str], revision: str) -> list[str]:
                 raise
             errors.append(error)
     if errors and not ours:
-        raise InputValueError(f"{errors[0]}; name your own backends with --backends")
+        raise InputValueError(*errors[0].args, "; name your own with ", Setting("backends"))
     return found
 
 

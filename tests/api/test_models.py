@@ -1,6 +1,5 @@
 """`fit` from Python: what it takes, what it says, what the model can do."""
 
-import inspect
 import pickle
 import warnings
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import gradrace
-from gradrace.backends.interface import InputError, InputTypeError, InputValueError
+from gradrace.backends.interface import InputTypeError, InputValueError
 from gradrace.plots.canvas import Figure
 
 COLUMNS = {
@@ -119,88 +118,21 @@ class TestColumns:
             fit = gradrace.fit(values[:, :2], values[:, 2], drop_missing=True, standardize=True)
             np.testing.assert_array_equal(fit.w, expected.w)
 
-    @pytest.mark.parametrize(
-        ("X", "y", "error", "message"),
-        [
-            ([[1.0], [2.0]], None, InputTypeError, "y: is missing"),
-            (COLUMNS, "price", InputTypeError, "target='price' names a column"),
-            ([[1.0], [2.0]], [[1.0], [2.0]], InputValueError, r"np.ravel\(y\)"),
-            (COLUMNS, list("abcde"), InputTypeError, "y: needs real numbers, got text"),
-            (COLUMNS, [1.0], InputValueError, "y: needs one value per row of X, 5, got 1"),
-            (pd.Series([1.0, 2]), [1.0, 2], InputTypeError, r"is a Series.*X\.to_frame\(\)"),
-            (pl.LazyFrame(COLUMNS), None, InputTypeError, r"is a LazyFrame; X\.collect\(\)"),
-            ({"a": [1.0, 2], "y": [1.0]}, None, InputValueError, "unequal numbers of rows: 'a' 2"),
-            ({"a": 1.0, "y": 2.0}, None, InputTypeError, "column 'a' needs a list, got 1.0"),
-            ({"a": ["1", "?"], "y": [1, 2]}, None, InputValueError, r"such as '\?', not numbers"),
-            (
-                {"a": [1, 2], "y": ["u", "v"]},
-                None,
-                InputValueError,
-                "numbers; target names another$",
-            ),
-            ("", None, InputValueError, "X: needs the name of a file"),
-            ({"a": ["x", 1], "y": [1, 2]}, None, InputValueError, "column 'a' holds text such as"),
-            (
-                pl.DataFrame(
-                    {"a": ["u", "v"], "y": [1, 2]}, schema_overrides={"a": pl.Categorical}
-                ),
-                None,
-                InputValueError,
-                r"column 'a' holds text such as 'u', not numbers \(exclude=\"a\" leaves it out",
-            ),
-            (pd.DataFrame({"a": [1, None], "y": [1, 2]}), None, InputValueError, "row 2: a value"),
-            (pd.DataFrame({"a": ["x", "z"], "y": [1, 2]}), None, InputValueError, "not numbers"),
-            ("x.csv", [1.0], InputTypeError, "y: cannot be given with a file"),
-            ([[1.0], [2.0]], [1.0], InputValueError, "y: "),
-        ],
-    )
-    def test_what_cannot_be_used(
-        self, X: Any, y: Any, error: type[Exception], message: str
-    ) -> None:
-        with pytest.raises(error, match=message):
-            gradrace.fit(X, y)
 
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"lr": "fast"}, 'lr: needs a number or "auto"'),
-        ({"lr": [0.1, 0.2]}, "lr: needs one number; gradrace.rates compares several"),
-        ({"standardize": "no"}, "standardize: needs True or False"),
-        ({"drop_missing": "no"}, "drop_missing: needs True or False"),
-        ({"target": ["price"]}, "target: needs the name of a column"),
-        ({"decimal": ","}, "skip_rows: apply only to files"),
-        ({"features": ["size", "price"]}, "'price' is the target, so it cannot be a feature"),
-        ({"backend": 7}, "backends: needs names, got int"),
-        ({"features": object()}, "features: needs a list, got object"),
-    ],
-)
-def test_arguments_that_cannot_be_used(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        gradrace.fit(COLUMNS, **options)
-
-
-def test_names_of_columns_need_a_table() -> None:
-    X, y = [[1.0], [2.0], [4.0]], [1.0, 2.0, 3.0]
-    for options in ({"target": "price"}, {"features": ["size"]}):
-        with pytest.raises(InputValueError, match="target, features and exclude: name columns"):
-            gradrace.fit(X, y, **options)
-
-
-def test_errors_and_warnings_name_the_line_of_the_caller() -> None:
+def test_warnings_name_the_line_of_the_caller() -> None:
     with pytest.warns(gradrace.UnfinishedWarning) as found:
         gradrace.fit(COLUMNS, epochs=3)
     assert found[0].filename == __file__
-    with pytest.raises(InputValueError) as caught:
-        gradrace.fit(COLUMNS, target="prize")
-    assert len(caught.traceback) == 2  # this function, and the one that words the message
 
 
 def test_epochs_may_be_written_1e2() -> None:
     fit = gradrace.fit(COLUMNS, epochs=cast(int, 1e2), standardize=True)
     assert fit.trajectory.epoch[-1] == 100
-    with pytest.raises(InputTypeError, match="epochs: needs an integer"):
-        gradrace.fit(COLUMNS, epochs=cast(int, 1.5))
+
+
+def test_without_samples_it_is_the_reference_line() -> None:
+    assert gradrace.fit().w == pytest.approx([3.015325855], abs=1e-9)
+    assert gradrace.fit(gradrace.reference_line(), lr=0.005).b == gradrace.fit().b
 
 
 class TestUnfinished:
@@ -325,10 +257,3 @@ class TestModel:
         assert "<script>" not in page
         assert "&lt;script&gt;" in page
         assert page.count("<img alt='The loss is ") == 1
-
-
-def test_every_argument_is_explained() -> None:
-    text = inspect.getdoc(gradrace.fit) or ""
-    names = ("X", "y", "target", "features", "backend", "lr", "epochs", "standardize", "tol")
-    for name in names:
-        assert f"\n{name} : " in text, name

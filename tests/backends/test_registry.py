@@ -38,7 +38,7 @@ def imported_after(code: str) -> set[str]:
 LAZY = """
 import sys
 def lacks(*names): assert not set(names) & sys.modules.keys(), sys.modules.keys()
-import gradrace.bench.cli.command
+import gradrace.bench.cli.main
 from gradrace import backends
 backends.names()
 lacks("numpy", "numba", "matplotlib", "pyarrow", "pytest")

@@ -2,12 +2,13 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-import typer.main
 
-from gradrace.bench.cli.main import app
+from gradrace import backends
+from gradrace.bench.cli.main import main
 from tests.conftest import FOREIGN, Command
 
 GOOD, WRONG = str(FOREIGN / "good.py"), str(FOREIGN / "wrong.py")
@@ -39,11 +40,13 @@ def gradrace(
 ) -> Command:
     """Run the command line in an empty folder, without a terminal, but in this process."""
 
-    def run(*words: str) -> "subprocess.CompletedProcess[str]":
-        monkeypatch.chdir(tmp_path)
+    def run(*words: str, folder: Path = tmp_path) -> "subprocess.CompletedProcess[str]":
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv(backends.SCHEDULER, "")  # what a command sets is gone afterwards
         capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            typer.main.get_command(app).main(list(words), prog_name="gradrace")
+        with pytest.raises(SystemExit) as ended:  # noqa: PT012 (0 of a command that ends by itself)
+            main(words)
+            sys.exit(0)
         status = ended.value.code
         assert isinstance(status, int)
         return subprocess.CompletedProcess(words, status, *capfd.readouterr())

@@ -86,7 +86,7 @@ class TestTrain:
     def test_where_it_may_take_long_what_is_quicker_is_said(
         self, gradrace: Command, houses: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("gradrace.bench.cli.learning.MUCH", 100_000)
+        monkeypatch.setattr("gradrace.bench.api.learning.MUCH", 100_000)
         done = gradrace("train", houses.name, "--epochs", "100")
         assert one_line(done.stderr) == (
             "1,200 samples in each of 100 epochs may take long; --backend dask passes over them "
@@ -173,7 +173,7 @@ class TestTheOthers:
         gradrace("train", "houses", "--standardize", "--epochs", "500")
         model = "results/train/model.json"
         done = gradrace("predict", model, "houses", "--out", "predicted")
-        assert (done.returncode, done.stdout) == (0, "saved predicted\n")
+        assert (done.returncode, done.stdout) == (0, "Saved in .: predicted.\n")
         loss, rows = done.stderr.splitlines()
         assert loss.startswith("the table also has price; the loss on it is ")
         assert rows == "1,200 rows in 12 files"

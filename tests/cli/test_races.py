@@ -3,7 +3,6 @@
 import json
 import subprocess
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
@@ -132,8 +131,4 @@ class TestVersions:
         path = str(folder / "results/against/benchmark.json")
         page = gradrace("show", path, "--format", "md")
         assert "| n × d | then | now | change (95 %) | noise |" in page.stdout
-        xml = gradrace("show", path, "--format", "junit", "--fail-above", "900%")
-        assert (page.returncode, xml.returncode) == (0, 0)
-        cases = ElementTree.fromstring(xml.stdout).findall("testcase")
-        names = [case.get("name") for case in cases]
-        assert names == ["mine.py on 30x2", "mine.py@v1 on 30x2"]
+        assert page.returncode == 0

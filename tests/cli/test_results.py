@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import GOOD, one_line
+from tests.cli.conftest import GOOD, MODEL, one_line
 from tests.conftest import Command
 from tests.runs import write_run
 
@@ -22,6 +22,14 @@ class TestShow:
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("numba is the fastest at 100 × 1, ")
         assert "verdict" not in done.stdout
+
+    def test_the_newest(self, gradrace: Command, run: str, tmp_path: Path) -> None:
+        (tmp_path / "results").mkdir()
+        (tmp_path / "results/model.json").write_text(MODEL)
+        (tmp_path / run).rename(tmp_path / "results/benchmark.json")
+        done = gradrace("show")
+        assert (done.returncode, done.stderr) == (0, "from results/benchmark.json\n")
+        assert done.stdout == gradrace("show", "results").stdout
 
     def test_details(self, gradrace: Command, run: str) -> None:
         assert "verdict" in gradrace("show", run, "--details").stdout
@@ -45,24 +53,6 @@ class TestShow:
         assert "gradrace run --resume run.json" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("show run.json --fail-above 2% 100x1=50%", "--fail-above: needs an earlier version"),
-        ("show --fail-above 2% 100x1=50% run.json", "--fail-above: needs an earlier version"),
-        (
-            "advise --n 9 --d 1 --epochs 9 --backends no.py numpy",
-            "--backends: needs --measure",
-        ),
-    ],
-)
-def test_several_words_belong_to_an_option_even_beside_a_file(
-    gradrace: Command, words: str, message: str, tmp_path: Path
-) -> None:
-    write_run(tmp_path / "run.json", {"100x1": {"python": 4e-5, "numba": 1e-7}})
-    assert gradrace(*words.split()).stderr.startswith(f"gradrace: {message}")
-
-
 class TestReport:
     """One page of HTML, of a file or of a folder."""
 
@@ -73,19 +63,13 @@ class TestReport:
         write_run(tmp_path / "run.json", times)
         write_run(tmp_path / "folder" / "benchmark.json", times)
         done = gradrace("report", source, "-o", "new/page.html")
-        assert (done.returncode, done.stdout) == (0, "saved new/page.html\n")
+        assert (done.returncode, done.stdout) == (0, "Saved in new: page.html.\n")
         assert "numba is the fastest" in (tmp_path / "new/page.html").read_text("utf-8")
 
     def test_of_a_training(self, gradrace: Command, tmp_path: Path) -> None:
         gradrace("train", "--epochs", "100")
         assert gradrace("report", "results/train").returncode == 0
         assert "A fit of y" in (tmp_path / "report.html").read_text("utf-8")
-
-    def test_of_nothing(self, gradrace: Command, tmp_path: Path) -> None:
-        (tmp_path / "empty").mkdir()
-        done = gradrace("report", "empty")
-        assert done.returncode == 2
-        assert "empty: has no benchmark.json, nor the report.html" in done.stderr
 
 
 class TestCompare:
@@ -158,7 +142,7 @@ class TestPlotAndAdvise:
 
     def test_one_pdf_of_all(self, gradrace: Command, run: str, tmp_path: Path) -> None:
         done = gradrace("plot", run, "--out", "all.pdf")
-        assert (done.returncode, done.stdout) == (0, "saved all.pdf\n")
+        assert (done.returncode, done.stdout) == (0, "Saved in .: all.pdf.\n")
         assert (tmp_path / "all.pdf").read_bytes().startswith(b"%PDF")
 
     def test_advice(self, gradrace: Command, run: str) -> None:

@@ -147,7 +147,7 @@ class TestWhetherInParts:
         assert isinstance(open_samples(folder, in_parts=True), Files)
         assert isinstance(open_samples(folder / "0.csv", in_parts=True), Files)
         self.free(monkeypatch, 100)
-        with pytest.raises(InputValueError, match="; --backend dask reads them in parts"):
+        with pytest.raises(InputValueError, match="; backend='dask' reads them in parts"):
             open_samples(folder, in_parts=False)
 
     def test_arrays_in_files_always_are(
@@ -205,7 +205,7 @@ class TestWhatIsWrong:
         ),
         "text": (
             lambda path: rewrite(path, "a", ["low"] * 20),
-            "1.parquet: column 'a' holds text such as 'low', not numbers (--exclude a leaves it ou",
+            "1.parquet: column 'a' holds text such as 'low', not numbers (exclude='a' leaves it ou",
         ),
         "numbers as text": (
             lambda path: rewrite(path, "a", ["1"] * 20),
@@ -247,7 +247,7 @@ class TestWhatIsWrong:
         ),
         "lacks a column": (
             lambda path: changed(path / "1.parquet", lambda table: table.drop(["b"])),
-            "{path}/1.parquet has no column 'b', which {path}/0.parquet has; --exclude b leaves it",
+            "{path}/1.parquet has no column 'b', which {path}/0.parquet has; exclude='b' leaves it",
         ),
         "a text column first": (
             lambda path: rewrite(path / "0.parquet", "a", ["low"] * 20),
@@ -296,7 +296,7 @@ def test_columns_may_have_another_type_and_place_in_each_file(tmp_path: Path) ->
     reading = Reading(drop_missing=True)
     files = open_files(tmp_path, "y", reading=reading)
     assert rows_of(files)[:, 0].tolist() == [1.0, 0.0, 2.5, 7.0]
-    with pytest.raises(InputValueError, match=r"the last column of .* --target names the one"):
+    with pytest.raises(InputValueError, match=r"the last column of .* target names the one"):
         open_files(tmp_path, reading=reading)
 
 

@@ -352,7 +352,7 @@ CSV: dict[str, tuple[str | bytes, str]] = {
     ),
     "Latin-1 text far down": (
         b"x,y\n" + b"1,2\n" * 200_000 + b"\xf6,2\n",
-        'is not text in utf-8; try encoding="cp1252"',
+        "is not text in utf-8; try encoding='cp1252'",
     ),
     "too large": ("x,y\n1,2\n1e999,3\n", "column 'x', row 2: inf is not finite"),
     "a short row": ("x,y,z\n1,2,3\n4,5\n6,7,8\n", "line 3 has 2 cells; the table has 3 columns"),

@@ -129,7 +129,7 @@ def test_what_is_no_number_is_named(name: str) -> None:
     with pytest.raises(InputValueError) as caught:
         samples_of({"x": values, "y": Y})
     assert str(caught.value) == (
-        f"the table: column 'x' holds {what}, not numbers (--exclude x leaves it out)"
+        f"the table: column 'x' holds {what}, not numbers (exclude='x' leaves it out)"
     )
 
 

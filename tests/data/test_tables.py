@@ -12,16 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-import typer.main
 
 import gradrace
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.api.inputs import ReadingOptions, reading_of
-from gradrace.bench.api.wording import arguments
-from gradrace.bench.cli.main import app
+from gradrace.bench.cli.main import main
 from gradrace.bench.data import reader
 from gradrace.bench.data.samples import Dataset
 from gradrace.bench.learning import training
+from gradrace.bench.show.text import as_option, worded
 from tests.files import open_files
 
 HERE = Path(__file__).parent
@@ -80,7 +79,7 @@ def read(path: Path, options: str) -> Dataset | str:
     try:
         return reader.read_table(path, target, features, exclude=exclude, reading=reading)
     except InputValueError as error:
-        return str(error)
+        return worded(error.args, as_option)
 
 
 def wrong(found: Dataset | str, right: dict[str, Any]) -> str:
@@ -127,7 +126,7 @@ def test_what_is_right_is_the_same_in_python_and_on_the_command_line(
     monkeypatch.setattr(training, "train", captured)
     words = ["train", case["input"], *shlex.split(case["options"]), "--backend", "numpy"]
     with pytest.raises((Captured, SystemExit)) as ended:
-        typer.main.get_command(app).main(words, prog_name="gradrace")
+        main(words)
 
     def read_by_python() -> Dataset:
         return gradrace.read_table(case["input"], target, features, exclude=exclude, **reading)
@@ -137,7 +136,7 @@ def test_what_is_right_is_the_same_in_python_and_on_the_command_line(
         assert capsys.readouterr().err == f"gradrace: {expected}\n"
         with pytest.raises(InputValueError) as caught:
             read_by_python()
-        assert str(caught.value) == arguments(expected)
+        assert worded(caught.value.args, as_option) == expected
         return
     assert isinstance(ended.value, Captured), capsys.readouterr().err
     for samples in (ended.value.args[0], read_by_python()):

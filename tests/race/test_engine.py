@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gradrace.bench.race.merging import pooled_stats
 from pytest_benchmark import plugin
 from pytest_benchmark.fixture import BenchmarkFixture
 from pytest_benchmark.session import BenchmarkSession
 from pytest_benchmark.stats import Metadata, Stats
 
-from gradrace.bench.race.merging import pooled_stats
 from tests.conftest import FOREIGN, ROOT
 
 

@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
-
 from gradrace.bench.race.schema import ResultFile
 from gradrace.bench.report.formats import COLUMNS, race_csv, race_markdown, race_report
 from gradrace.bench.report.race import finished_already, how_to_complete, saved, what_is_kept
+
 from gradrace.bench.report.terminal import show_lines
 from tests.machine.test_roofline import MACHINE
 from tests.runs import NUMBA, write_run

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from gradrace.bench.race.conclusions import conclude
 from gradrace.bench.race.schema import ResultFile
 from gradrace.bench.report.summary import sentences
 from gradrace.bench.report.summary_table import summary_heading, summary_legend, summary_tables
+
+from gradrace.bench.race.conclusions import conclude
 from gradrace.bench.report.tables import least_width
 from tests.runs import write_run
 

@@ -2,18 +2,35 @@
 # # Which backend should I use, and can I trust it?
 #
 # An engineer's way through gradrace. Each part that begins with `# %%` is a cell: VS Code and
-# Jupyter (with jupytext) open this file as a notebook, and `python engineer.py` runs it.
+# Jupyter (with jupytext) open this file as a notebook. `python engineer.py` runs it, prints what it
+# finds, and saves the race with its pictures in results/engineer.
 #
 # Here is a backend of our own: a file with `prepare` and `train`.
 
 # %%
-import tempfile
+import builtins
 from pathlib import Path
+from typing import Any
 
 import gradrace
 
-folder = tempfile.TemporaryDirectory(prefix="gradrace-")
-mine = Path(folder.name, "mine.py")
+FOLDER = Path("results", "engineer")  # of what is saved
+
+
+def show(result: Any, picture: str = "") -> None:
+    """Show a result: in a notebook as it is; in a script as text, or as a picture in a file."""
+    if hasattr(builtins, "display"):
+        builtins.display(result)
+    elif picture:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        result.savefig(FOLDER / picture)
+        print(f"Saved {FOLDER / picture}.\n")
+    else:
+        print(result, end="\n\n")
+
+
+FOLDER.mkdir(parents=True, exist_ok=True)
+mine = FOLDER / "mine.py"
 mine.write_text(
     """
 import numpy as np
@@ -45,7 +62,7 @@ def train(data, *, lr, epochs, w0=None, b0=0.0, every=1):
 
 # %%
 verdicts = gradrace.check(gradrace.reference_line(), backends=["numpy", str(mine)], epochs=200)
-verdicts
+show(verdicts)
 
 # %% [markdown]
 # ## Is it fast?
@@ -55,24 +72,21 @@ verdicts
 # %%
 race = gradrace.race(
     ["numpy", "numba-simd", str(mine)],
-    folder=Path(folder.name, "results"),
+    folder=FOLDER,
     cases=["1000x3@200"],
     sessions=2,
 )
-race
+show(race)
 
 # %%
-race.details()
+show(race.details())
 
 # %%
-race.plot()
+show(race.plot(), "speed.png")
 
 # %% [markdown]
 # ## What would a job of my own size take?
 
 # %%
 advice = gradrace.advise(race.file, n=2_000, d=3, epochs=5_000)
-advice.best
-
-# %%
-folder.cleanup()
+show(advice)
