@@ -174,13 +174,17 @@ def raced(
     limits, against = limits_of(fail_above), given.get("against")
     chosen = _settings(on_note, **given)
     sizes = [job.name for job in chosen.cases]
-    require_limits(limits, sizes, versions=bool(earlier(chosen.backends)))
+    versions = bool(earlier(chosen.backends)) or against is not None
+    require_limits(limits, sizes, versions=versions)
     place = writable_folder(Path(folder or Path("results", "against" if against else "")))
     if (place / RESULT).exists():
         on_note(f"the earlier result will be kept as {place / PREVIOUS}")
-    on_note(announcement(chosen))
-    with progress(on_progress) as on_progress:
-        found = run.run(place, chosen, on_progress)
+    if against is not None and not earlier(chosen.backends):
+        found = run.unchanged(place, chosen, against)
+    else:
+        on_note(announcement(chosen))
+        with progress(on_progress) as on_progress:
+            found = run.run(place, chosen, on_progress)
     found.limits = limits
     return found
 
@@ -225,14 +229,8 @@ def _settings(on_note: Callable[..., None], **given: Any) -> Settings:
     if against is not None:
         if not against.strip():
             raise InputValueError(Setting("against"), ": needs a revision of git, such as main")
-        specs = with_earlier(specs, against)
-        if not specs:
-            raise UnchangedError(Setting("against"), f": no backend has changed since {against}")
+        specs = with_earlier(specs, against) or specs
     return choose(jobs=[parse(job) for job in jobs], backends=specs, **chosen)
-
-
-class UnchangedError(InputValueError):
-    """There is nothing to race against a revision."""
 
 
 def resume(

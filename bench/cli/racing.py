@@ -9,7 +9,7 @@ from gradrace.backends.interface import InputValueError, Setting
 from gradrace.bench.api import racing as api
 from gradrace.bench.cli.status import disagrees, interrupted
 from gradrace.bench.data.files import writable_file, writable_folder, write_json
-from gradrace.bench.parts import Answer, Sentence
+from gradrace.bench.parts import Sentence
 from gradrace.bench.race import growth
 from gradrace.bench.race.race import Race
 from gradrace.bench.race.settings import QUICK_SETTINGS
@@ -48,16 +48,11 @@ def run(
     if resume is not None and (given or quick or out):
         said = ": takes all settings from the file; give no others"
         raise InputValueError(Setting("resume"), said)
-    try:
-        with terminal.progress_bar() as on_progress:
-            if resume is not None:
-                found = api.resume(resume, fail_above=fail_above, on_progress=on_progress)
-            else:
-                found = api.raced(out, fail_above, on_progress, terminal.note, **given)
-    except api.UnchangedError:
-        since = given["against"]
-        terminal.show(Answer(f"No backend has changed since {since}; there is nothing to race."))
-        return
+    with terminal.progress_bar() as on_progress:
+        if resume is not None:
+            found = api.resume(resume, fail_above=fail_above, on_progress=on_progress)
+        else:
+            found = api.raced(out, fail_above, on_progress, terminal.note, **given)
     _report(found)
 
 

@@ -125,7 +125,8 @@ def _within(content: ResultFile, case: CaseFindings, today: str, earlier: str) -
 
 def has_versions(content: ResultFile) -> bool:
     """Whether a race has compared versions of a backend."""
-    return any(facts.version_of for facts in content.gradrace.backends.values())
+    about = content.gradrace
+    return bool(about.unchanged_since) or any(one.version_of for one in about.backends.values())
 
 
 def require_limits(limits: Limits, sizes: Collection[str], *, versions: bool) -> None:
@@ -264,6 +265,13 @@ def _missing(content: ResultFile, case: CaseFindings, today: str, earlier: str) 
         lost,
         today in timed,
     )
+
+
+def held(content: ResultFile, limits: Limits) -> tuple[bool, list[str]]:
+    """Hold a race to limits, as `gate`."""
+    if limits and content.gradrace.unchanged_since:
+        return True, ["Passed: no backend has changed."]
+    return gate(changes(content), limits, missing(content, limits))
 
 
 def gate(

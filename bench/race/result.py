@@ -325,6 +325,8 @@ class Measured(Struct, kw_only=True, rename={"contenders": "arms"}):
     problems: Number = 0
     """How many small problems every backend had to solve before it raced; 0 if none"""
     interrupted: bool = False
+    unchanged_since: Text = ""
+    """The revision since which no backend has changed, so that there was nothing to race"""
     roofline: Roofline | None = None
     contenders: list[Contender] = []
     sessions: list[Session] = []
@@ -448,9 +450,9 @@ def write(path: Path, content: ResultFile) -> None:
 
     """
     found = msgspec.to_builtins(content)
-    for benchmark in found.benchmarks:
-        figures = _figures(benchmark.stats.data)
-        benchmark.stats = figures | benchmark.stats
+    for benchmark in found["benchmarks"]:
+        figures = _figures(benchmark["stats"]["data"])
+        benchmark["stats"] = figures | benchmark["stats"]
     write_json(path, found)
 
 

@@ -58,6 +58,19 @@ def run(
     return race
 
 
+def unchanged(folder: Path, settings: Settings, revision: str) -> Race:
+    """Write the result of a race against a revision since which no backend has changed.
+
+    Raises:
+        InputValueError, OSError: as `run`.
+
+    """
+    race = Race(folder / RESULT, new_content(settings.resolved()))
+    race.about.unchanged_since = revision
+    race.write()
+    return race
+
+
 def measure(path: Path, settings: Settings, on_progress: Progress = silent) -> Race:
     """Time the backends without the check on the reference line; write the result file `path`.
 

@@ -82,8 +82,7 @@ def parts(
 
 def answer(content: ResultFile, limits: change.Limits) -> Iterator[Answer]:
     """Yield whether the race passes its limits, what changed, and who won and agrees."""
-    _, lines = change.gate(change.changes(content), limits, change.missing(content, limits))
-    yield from map(Answer, lines)
+    yield from map(Answer, change.held(content, limits)[1])
     yield from change.sentences(content)
     yield from map(Answer, sentences(content))
 

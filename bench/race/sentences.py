@@ -18,6 +18,8 @@ _NAMED = 2
 def sentences(content: ResultFile) -> list[str]:
     """Say in a few sentences what a race has found: the answer first, then its limits."""
     about = content.gradrace
+    if about.unchanged_since:
+        return [f"No backend has changed since {about.unchanged_since}, so nothing was raced."]
     return [
         " ".join([*(() if only_versions(about) else _who_won(content)), *_who_agrees(about)]),
         *_in_float32(content),
