@@ -40,7 +40,7 @@ def warnings_about(content: ResultFile) -> list[str]:
 def _about_sessions(about: About) -> list[str]:
     found = []
     finished = [session for session in about.sessions if not session.failure]
-    if len(finished) < 2:
+    if about.contenders and len(finished) < 2:
         found.append("fewer than two sessions: there is no interval and no verdict")
     for session in about.sessions:
         if session.failure:
