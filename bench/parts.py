@@ -6,6 +6,7 @@ a notebook. A result knows no renderer, and a renderer knows no result.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from gradrace.backends.interface import Setting
@@ -145,7 +146,8 @@ class Result:
 
     as_text: ClassVar[Callable[[Iterable[Part]], str]]
     as_html: ClassVar[Callable[[Iterable[Part]], str]]
-    """Both are set by `bench.show`"""
+    as_files: ClassVar[Callable[[str, Iterable[Part], Path], Iterator[Path]]]
+    """Pictures, and a page with this title, in a folder; all three are set by `bench.show`"""
 
     def parts(self, *, detail: bool = False) -> Iterator[Part]:
         """Yield what there is to say, the answer first; with `detail`, all of it."""

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet
 
 from gradrace.plots.canvas import Axes, Figure, own_settings
 from gradrace.plots.numbers import label
@@ -16,8 +15,6 @@ from gradrace.plots.path import draw_contours, reach_of
 from gradrace.plots.sources import metadata, table_origin, values
 from gradrace.plots.style import CURVES, INK, MUTED, legend, new_figure, tidy, title
 
-SAMPLES = "samples.parquet"
-MOST_POINTS = 500
 FRAMES = 50
 _SHOWN, _HELD = 120, 2_500
 """Milliseconds for which a frame is shown, and the last one"""
@@ -38,15 +35,15 @@ class Run(NamedTuple):
     """(m, d + 1) w and b, in the units of the data"""
 
 
-def draw(folder: Path, target: Path) -> None:
-    """Draw history.parquet, path.parquet (if there is a path) and samples.parquet of a folder.
+def save(history: pa.Table, samples: pa.Table, path: pa.Table | None, target: Path) -> None:
+    """Write the film of a study: what `loss` and, if there is a path, `path` draw, and samples.
 
-    samples.parquet has a column for every feature and one for the target; its metadata `names` is
-    JSON of their names, the target last.
+    These have a column for every feature and one for the target; their metadata `names` is JSON of
+    the names, the target last.
     """
     from PIL import Image
 
-    drawn, epochs, move = scene(folder)
+    drawn, epochs, move = scene(history, samples, path)
     frames = []
     with own_settings():
         drawn.draw_without_rendering()
@@ -65,17 +62,15 @@ def draw(folder: Path, target: Path) -> None:
 
 
 @own_settings()
-def scene(folder: Path) -> tuple[Figure, list[int], Move]:
+def scene(
+    history: pa.Table, samples: pa.Table, path: pa.Table | None
+) -> tuple[Figure, list[int], Move]:
     """Return the figure, the epochs that are shown, and what moves the figure to one of them."""
-    history = pyarrow.parquet.ParquetFile(folder / "history.parquet").read()
-    samples = pyarrow.parquet.ParquetFile(folder / SAMPLES).read()
     runs = list(_runs(history, json.loads(metadata(samples)["names"])))
-    has_path = (folder / "path.parquet").exists()
-    drawn = new_figure(9.6 if has_path else 5.4, 4.4, table_origin(history))
-    panels = drawn.subplots(1, 2 if has_path else 1, squeeze=False)[0]
+    drawn = new_figure(5.4 if path is None else 9.6, 4.4, table_origin(history))
+    panels = drawn.subplots(1, 1 if path is None else 2, squeeze=False)[0]
     moves = [_draw_fit(panels[0], samples, runs)]
-    if has_path:
-        path = pyarrow.parquet.ParquetFile(folder / "path.parquet").read()
+    if path is not None:
         moves.append(_draw_paths(panels[1], path, runs))
     legend(drawn, panels[0])
     last = max(int(run.epoch[-1]) for run in runs)

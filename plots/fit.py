@@ -1,28 +1,23 @@
 """Does the model fit the data? Points and lines for one feature, else predicted against actual."""
 
-from pathlib import Path
-
 import numpy as np
-import pyarrow.parquet
+import pyarrow as pa
 
 from gradrace.plots.canvas import Axes, Figure, own_settings
 from gradrace.plots.numbers import label
 from gradrace.plots.sources import metadata, table_origin, values
-from gradrace.plots.style import CURVES, INK, MUTED, legend, new_figure, save, tidy
+from gradrace.plots.style import CURVES, INK, MUTED, legend, new_figure, tidy
 from gradrace.plots.svg import MOST_TOLD, tell
 
 MOST_POINTS = 5_000
 
 
-def draw(source: Path, target: Path) -> None:
-    """Draw `fit.parquet` (columns actual, predicted, least_squares, and x if d = 1) as a PNG."""
-    save(figure(source), target)
-
-
 @own_settings()
-def figure(source: Path) -> Figure:
-    """Return the figure; if there are more than 5,000 samples, only every k-th is drawn."""
-    table = pyarrow.parquet.ParquetFile(source).read()
+def figure(table: pa.Table) -> Figure:
+    """Return the figure of columns actual, predicted, least_squares, and x if d = 1.
+
+    Of more than 5,000 samples, only every k-th is drawn.
+    """
     names = metadata(table)
     step = -(-table.num_rows // MOST_POINTS)
     columns = {name: values(table, name)[::step] for name in table.column_names}

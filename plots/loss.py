@@ -1,11 +1,9 @@
 """How fast does the loss fall? Loss against epoch, both logarithmic, one curve per history."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet
 
 from gradrace.plots.canvas import Axes, Figure, own_settings
 from gradrace.plots.numbers import three_digits
@@ -18,7 +16,6 @@ from gradrace.plots.style import (
     legend,
     log_axes,
     new_figure,
-    save,
     tidy,
 )
 from gradrace.plots.svg import tell_along
@@ -29,19 +26,14 @@ _PLAIN = (1e-5, 1e7)
 """If the limits of the loss axis lie between these, neither axis has powers of ten."""
 
 
-def draw(sources: Sequence[Path], target: Path) -> None:
-    """Draw one or more `history.parquet` (columns epoch and loss; also lr if several)."""
-    save(figure(sources), target)
-
-
 @own_settings()
-def figure(sources: Sequence[Path]) -> Figure:
-    """Return the figure; epoch 0 stands at the left edge of a logarithmic axis of epoch + 1.
+def figure(tables: Sequence[pa.Table]) -> Figure:
+    """Return the figure of histories: columns epoch and loss; also lr if one has several runs.
 
-    A run that diverges is drawn up to a loss of 1e200, with a cross at the end if it overflows.
-    Beside runs that converge, it is cut at 1,000 times the first loss.
+    Epoch 0 stands at the left edge of a logarithmic axis of epoch + 1. A run that diverges is drawn
+    up to a loss of 1e200, with a cross at the end if it overflows. Beside runs that converge, it is
+    cut at 1,000 times the first loss.
     """
-    tables = [pyarrow.parquet.ParquetFile(source).read() for source in sources]
     drawn = new_figure(6.4, 4.2, table_origin(tables[0]))
     axes = drawn.add_subplot()
     lowest, highest, best = np.inf, 0.0, 0.0

@@ -1,12 +1,10 @@
 """Which path does descent take? Its path over the contours of the loss, one panel per rate."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet
 
 from gradrace.plots.canvas import Axes, Figure, MaxNLocator, own_settings
 from gradrace.plots.numbers import label
@@ -19,7 +17,6 @@ from gradrace.plots.style import (
     below,
     legend,
     new_figure,
-    save,
     tidy,
     title,
 )
@@ -30,20 +27,13 @@ _CONTOURS = 12
 _MARGIN = 1.35  # the optimum is the middle; the start lies at 1 / 1.35 of the way to the edge
 
 
-def draw(source: Path, target: Path) -> None:
-    """Draw `path.parquet` as a PNG.
-
-    Columns lr, epoch, x, y: the path in a plane. The metadata `plane` is JSON: labels of the axes,
-    optimum, least_loss, hessian and slow (the flattest direction) in that plane, and the regime of
-    each rate.
-    """
-    save(figure(source), target)
-
-
 @own_settings()
-def figure(source: Path) -> Figure:
-    """Return the figure; all panels show the same section of the plane."""
-    table = pyarrow.parquet.ParquetFile(source).read()
+def figure(table: pa.Table) -> Figure:
+    """Return the figure of paths in a plane; all panels show the same section of it.
+
+    Columns lr, epoch, x, y. The metadata `plane` is JSON: labels of the axes, optimum, least_loss,
+    hessian and slow (the flattest direction) in that plane, and the regime of each rate.
+    """
     plane = json.loads(table.schema.metadata[b"plane"])
     rates = list(dict.fromkeys(table.column("lr").to_pylist()))
     columns = len(rates) if len(rates) <= 3 else 2 if len(rates) == 4 else 3
@@ -67,14 +57,15 @@ def figure(source: Path) -> Figure:
 
 
 def reach_of(table: pa.Table, plane: dict[str, Any]) -> np.ndarray:
-    """Return how far the section reaches from the optimum: beyond the start, along both axes."""
+    """Return how far the section reaches from the optimum: beyond the start, along each axis."""
     start = np.array([table.column(c)[0].as_py() for c in ("x", "y")])
     reach = np.abs(start - plane["optimum"]) * _MARGIN
     if not reach.any():
         return np.ones(2)
     longest = float(reach.max())
-    least = longest if reach.min() > longest / 3 else longest / 5  # equal axes if they are similar
-    return np.array([max(least, float(r)) for r in reach])
+    if reach.min() > longest / 3:  # nearly equal: to one scale, in which angles are right
+        return np.full(2, longest)
+    return np.where(reach > 0, reach, longest / 5)
 
 
 def draw_contours(axes: Axes, plane: dict[str, Any], reach: np.ndarray) -> None:
@@ -116,7 +107,8 @@ def _draw_path(
     tell(line, texts)
     axes.plot(*path[0], "o", ms=8, color=orange, mec="white", lw=0, zorder=5, label="start")
     if not outside[-1]:
-        axes.plot(*path[-1], "o", ms=10, color=blue, mec="white", lw=0, zorder=5, label="end")
+        look: dict[str, Any] = {"mfc": "none", "mec": blue, "mew": 1.5}  # hides nothing
+        axes.plot(*path[-1], "o", ms=13, lw=0, zorder=7, label="end", **look)
     text = f"{epoch[-1]:,} epochs"
     if outside[-1]:
         text = f"leaves for good at epoch {epoch[last - 2]:,}"

@@ -1,30 +1,23 @@
 """What does the model miss? The residual of every sample against its prediction."""
 
-from pathlib import Path
-
 import numpy as np
-import pyarrow.parquet
+import pyarrow as pa
 
 from gradrace.plots.canvas import Figure, own_settings
 from gradrace.plots.fit import MOST_POINTS
 from gradrace.plots.numbers import label, three_digits
 from gradrace.plots.sources import metadata, table_origin, values
-from gradrace.plots.style import CURVES, INK, MUTED, legend, new_figure, save, tidy
+from gradrace.plots.style import CURVES, INK, MUTED, legend, new_figure, tidy
 from gradrace.plots.svg import MOST_TOLD, tell
 
 
-def draw(source: Path, target: Path) -> None:
-    """Draw `fit.parquet` (columns actual and predicted) as a PNG."""
-    save(figure(source), target)
-
-
 @own_settings()
-def figure(source: Path) -> Figure:
-    """Return the figure; the band holds residuals up to their root mean square.
+def figure(table: pa.Table) -> Figure:
+    """Return the figure of columns actual and predicted.
 
-    A bend or a funnel shows that a straight line, or one size of noise, is not the whole story.
+    The band holds residuals up to their root mean square. A bend or a funnel shows that a straight
+    line, or one size of noise, is not the whole story.
     """
-    table = pyarrow.parquet.ParquetFile(source).read()
     names = metadata(table)
     step = -(-table.num_rows // MOST_POINTS)
     actual, predicted = (values(table, name) for name in ("actual", "predicted"))

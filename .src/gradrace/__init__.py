@@ -14,15 +14,15 @@ if TYPE_CHECKING:  # with `as`, type checkers know that these names are public
     from gradrace.bench.api.learning import fit as fit
     from gradrace.bench.api.learning import load as load
     from gradrace.bench.api.learning import rates as rates
-    from gradrace.bench.api.models import Fit as Fit
     from gradrace.bench.api.racing import advise as advise
     from gradrace.bench.api.racing import check as check
     from gradrace.bench.api.racing import compare as compare
     from gradrace.bench.api.racing import race as race
     from gradrace.bench.api.racing import resume as resume
-    from gradrace.bench.api.studies import Rates as Rates
     from gradrace.bench.data.samples import Dataset as Dataset
     from gradrace.bench.data.samples import reference_line as reference_line
+    from gradrace.bench.learning.rates import Rates as Rates
+    from gradrace.bench.learning.training import Fit as Fit
     from gradrace.bench.proof.oracle import exact_trajectory as exact_trajectory
     from gradrace.bench.proof.returns import BackendError as BackendError
     from gradrace.bench.race.checking import Check as Check
@@ -35,10 +35,10 @@ _NAMES = {
     "bench.api.estimator": "GradientDescentRegressor",
     "bench.api.inputs": "read_table",
     "bench.api.learning": "UnfinishedWarning fit load rates",
-    "bench.api.models": "Fit",
     "bench.api.racing": "advise check compare race resume",
-    "bench.api.studies": "Rates",
     "bench.data.samples": "Dataset reference_line",
+    "bench.learning.rates": "Rates",
+    "bench.learning.training": "Fit",
     "bench.proof.oracle": "exact_trajectory",
     "bench.proof.returns": "BackendError",
     "bench.race.checking": "Check",
@@ -57,6 +57,8 @@ def __getattr__(name: str) -> Any:
         return import_module(f"gradrace.{name}")
     if name not in _HOMES:
         raise AttributeError(f"gradrace has no {name!r}; it has {', '.join(__all__)}")
+    for renderer in ("plain", "html", "pictures"):  # so that what is found shows itself
+        import_module(f"gradrace.bench.show.{renderer}")
     return getattr(import_module(f"gradrace.{_HOMES[name]}"), name)
 
 

@@ -18,12 +18,10 @@ except ImportError as error:
 from gradrace import backends
 from gradrace.backends.interface import Floats, InputValueError
 from gradrace.bench import options
-from gradrace.bench.api.wording import arguments
 from gradrace.bench.data.frames import require_same_index
 from gradrace.bench.data.samples import Dataset, unnamed
-from gradrace.bench.learning.rate_choice import Rate
+from gradrace.bench.learning.landscape import Rate
 from gradrace.bench.learning.training import train
-from gradrace.bench.report.training import not_there_yet
 
 _MOST_LOSSES = 499
 
@@ -98,9 +96,9 @@ class GradientDescentRegressor(RegressorMixin, BaseEstimator):  # type: ignore[m
         data = Dataset("the samples", names, "y", samples, np.asarray(targets, dtype=np.float64))
         fit = train(data, **chosen)
         if fit.diverged:
-            raise ValueError(arguments(fit.failure))
-        if unfinished := not_there_yet(fit):
-            warnings.warn(arguments(unfinished), ConvergenceWarning, stacklevel=2)
+            raise ValueError(str(fit.failure))
+        if unfinished := fit.unfinished:
+            warnings.warn(str(unfinished), ConvergenceWarning, stacklevel=2)
         self.coef_, self.intercept_ = fit.w, fit.b
         losses = fit.trajectory.loss
         self.loss_curve_ = np.append(losses[: -1 : -(-len(losses) // _MOST_LOSSES)], losses[-1])

@@ -11,19 +11,15 @@ from gradrace import backends as registry
 from gradrace.backends.interface import InputValueError, Setting
 from gradrace.bench import options
 from gradrace.bench.api.inputs import ReadingOptions, Source, Table
-from gradrace.bench.api.models import Fit
-from gradrace.bench.api.studies import Rates
-from gradrace.bench.api.wording import arguments
 from gradrace.bench.data.reader import Files
 from gradrace.bench.data.samples import REFERENCE_LR, Dataset, Samples
-from gradrace.bench.learning import kept
-from gradrace.bench.learning import rates as studies
+from gradrace.bench.learning.checkpoint import summarize_kept
+from gradrace.bench.learning.landscape import Rate
 from gradrace.bench.learning.prediction import Model, read_model
-from gradrace.bench.learning.rate_choice import Rate
+from gradrace.bench.learning.rates import REFERENCE_RATES, Rates, study
 from gradrace.bench.learning.summary import Summary, summarize
-from gradrace.bench.learning.training import train
+from gradrace.bench.learning.training import Fit, train
 from gradrace.bench.machine.progress import Progress
-from gradrace.bench.report.training import not_there_yet
 from gradrace.bench.show.notebook import progress
 
 MUCH = 10**11  # values, which take a core about half a minute
@@ -137,7 +133,7 @@ def fit(
             if sums is None:
                 return summarize(files, on_progress=on_progress)
             place = Path(sums)
-            return kept.summarize_kept(files, place, resume=resume, on_progress=on_progress)
+            return summarize_kept(files, place, resume=resume, on_progress=on_progress)
 
         data, specs = table.samples(_single(chosen.pop("backend")), add_up, on_note)
         if resume and not isinstance(data, Summary):
@@ -145,17 +141,16 @@ def fit(
             raise InputValueError(Setting("resume"), said)
         name = specs[0] if specs else registry.DEFAULT
         _say_if_slow(data, name, chosen["epochs"], on_note)
-        trained = train(
+        result = train(
             data,
             backend=name,
             on_progress=lambda epoch, loss: on_progress(f"loss {loss:.6g}", epoch, epochs),
             **chosen,
         )
-    result = Fit(**vars(trained))
     if ambiguous := result.least_squares.ambiguity:
-        warnings.warn(arguments(ambiguous), stacklevel=2)
-    if unfinished := result.failure or not_there_yet(result):
-        warnings.warn(arguments(unfinished), UnfinishedWarning, stacklevel=2)
+        warnings.warn(ambiguous, stacklevel=2)
+    if unfinished := result.failure or result.unfinished:
+        warnings.warn(str(unfinished), UnfinishedWarning, stacklevel=2)
     return result
 
 
@@ -210,7 +205,7 @@ def rates(
     table = Table(X, y, target, features, exclude, scheduler, reading)
     at = chosen.pop("lr")
     if X is None and not standardize:
-        at = at or studies.REFERENCE_RATES
+        at = at or REFERENCE_RATES
     with progress(on_progress) as on_progress:
 
         def add_up(files: Files) -> Summary:
@@ -219,8 +214,7 @@ def rates(
         data, specs = table.samples(chosen.pop("backends"), add_up, on_note)
         chosen["timeout"] = limit_of(chosen["timeout"], data)
         chosen["backends"] = specs or [registry.DEFAULT]
-        found = studies.study(data, at, on_progress=on_progress, **chosen)
-    return Rates(**vars(found))
+        return study(data, at, on_progress=on_progress, **chosen)
 
 
 def limit_of(timeout: float | None, data: Samples) -> float | None:

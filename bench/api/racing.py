@@ -12,7 +12,7 @@ from gradrace.bench.api.learning import limit_of, no_note
 from gradrace.bench.data.files import writable_folder
 from gradrace.bench.data.reader import Files
 from gradrace.bench.data.samples import REFERENCE_EPOCHS, REFERENCE_LR
-from gradrace.bench.learning.rate_choice import Rate
+from gradrace.bench.learning.landscape import Rate
 from gradrace.bench.learning.summary import Summary, summarize
 from gradrace.bench.machine.progress import Progress
 from gradrace.bench.peers import raceable

@@ -10,27 +10,23 @@ from gradrace.backends.interface import InputValueError, Setting
 from gradrace.bench.api import learning as api
 from gradrace.bench.cli.status import DISAGREES, disagrees, interrupted
 from gradrace.bench.data.files import writable_folder
-from gradrace.bench.learning import kept, model, rates_files
-from gradrace.bench.report import terminal as old
-from gradrace.bench.report.learning import title
-from gradrace.bench.report.learning_page import rates_page, training_page
-from gradrace.bench.report.page import PAGE, write
-from gradrace.bench.report.rates import report as rates_report
-from gradrace.bench.report.training import report
-from gradrace.bench.show import terminal
+from gradrace.bench.learning.checkpoint import FOLDER
+from gradrace.bench.learning.training import OF_A_MODEL
+from gradrace.bench.parts import Answer, Caution
+from gradrace.bench.show import pictures, terminal  # noqa: F401 (pictures are saved by results)
 
 
 def train(
     file: str | None = None,
     *,
     out: str = "results/train",
-    details: bool = False,  # noqa: ARG001
+    details: bool = False,
     resume: bool = False,
     **given: Any,
 ) -> None:
     """Train, save the model, and say what it is."""
     folder = writable_folder(Path(out))
-    sums = folder / kept.FOLDER
+    sums = folder / FOLDER
     try:
         with terminal.progress_bar() as on_progress, warnings.catch_warnings():
             warnings.simplefilter("ignore", api.UnfinishedWarning)  # the result says it, too
@@ -45,21 +41,21 @@ def train(
     except KeyboardInterrupt:
         on = "; --resume goes on after the parts that are read"
         interrupted(on if any(sums.glob("*.npz")) else "")
-    auto = given.get("lr", "auto" if file else None) == "auto"
-    old.show(title(fit.data))
-    old.show_lines([*report(fit, auto=auto)][1:])
+    elsewhere = (Caution, Answer) if fit.diverged else Caution  # on stderr
+    said = fit.parts(detail=details)
+    terminal.show(*(part for part in said if not isinstance(part, elsewhere)))
+    terminal.warn(fit.least_squares.ambiguity)
     saved: list[Path] = []
     try:
-        for path in model.save(fit, folder):  # the pictures come last and take the longest
+        for path in fit.files(folder):  # the pictures come last and take the longest
             saved.append(path)
-        if not fit.interrupted:
-            saved.append(write(training_page(fit, auto=auto), folder / PAGE))
     finally:
         terminal.show_saved(saved)
-    if fit.diverged:
-        earlier = [folder / name for name in model.OF_A_MODEL if (folder / name).exists()]
+    if fit.failure is not None:
+        earlier = [folder / name for name in OF_A_MODEL if (folder / name).exists()]
         names = ", ".join(map(str, earlier))
-        terminal.end(DISAGREES, fit.failure, f" (from an earlier run: {names})" if names else "")
+        old = f" (from an earlier run: {names})" if names else ""
+        terminal.end(DISAGREES, *fit.failure.pieces, old)
     if fit.interrupted:
         interrupted(f" after epoch {fit.trajectory.epoch[-1]:,} of {fit.planned:,}")
 
@@ -68,7 +64,7 @@ def rates(
     file: str | None = None,
     *,
     out: str = "results/rates",
-    details: bool = False,  # noqa: ARG001
+    details: bool = False,
     animate: bool = False,
     **given: Any,
 ) -> None:
@@ -78,12 +74,11 @@ def rates(
         found = api.rates(file, on_progress=on_progress, on_note=terminal.note, **given)
     saved: list[Path] = []
     try:
-        for path in rates_files.save(found, folder, animate=animate):
+        for path in found.files(folder, animate=animate):
             saved.append(path)
-        if found.runs and not found.interrupted:
-            saved.append(write(rates_page(found), folder / PAGE))
     finally:
-        old.show_lines(rates_report(found))
+        said = found.parts(detail=details)
+        terminal.show(*(part for part in said if not isinstance(part, Caution)))
         terminal.warn(found.landscape.least_squares.ambiguity)
         terminal.show_saved(saved)
     if found.interrupted:

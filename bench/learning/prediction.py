@@ -5,19 +5,40 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
+from msgspec import Meta
 
 from gradrace.backends.interface import Floats, InputTypeError, InputValueError, check_samples
 from gradrace.bench.data.blocks import Use
 from gradrace.bench.data.frames import has_columns, require_same_index
 from gradrace.bench.data.reader import columns_of
+from gradrace.bench.data.reading import converted, decoded, repeated
 from gradrace.bench.data.table import Table
-from gradrace.bench.learning.model import FORMAT, MODEL, SCHEMA
 
-_SHOWN = 5  # weights
+FORMAT, SCHEMA = "gradrace model", 1
+MODEL = "model.json"
 FAR = "far outside the training samples, so the units may differ"
+_SHOWN = 5  # weights
+
+
+class Range(TypedDict):
+    """The smallest and the largest value of each feature in training."""
+
+    low: list[float]
+    high: list[float]
+
+
+class ModelFile(TypedDict):
+    """The part of a model file that predictions need."""
+
+    features: Annotated[list[str], Meta(min_length=1)]
+    target: str
+    w: list[float]
+    center: list[float]
+    height: float
+    range: Range
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -53,13 +74,21 @@ class Model:
             OSError: a file cannot be read.
 
         """
+        predicted, far = self.predicted(X)
+        if far:
+            warnings.warn(f"{FAR}: {far}", stacklevel=2)
+        return predicted
+
+    def predicted(self, X: Any) -> tuple[Floats, str]:
+        """Return ŷ as `predict`, and which columns are far from the training samples, in words."""
         X = columns_of(X, self.features)
         X, _ = check_samples(X, np.zeros(np.shape(X)[:1]))
         if X.shape[1] != len(self.w):
             raise InputValueError(f"X: needs {len(self.w)} columns, got {X.shape[1]}")
-        if far := far_from_training(self, X):
-            warnings.warn(f"{FAR}: {far}", stacklevel=3)
-        return self.values(X)
+        y_hat = self.values(X)
+        if not np.isfinite(y_hat).all():
+            raise InputValueError("X: a prediction is beyond float64")
+        return y_hat, far_columns(self, X.min(axis=0), X.max(axis=0))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return R² = 1 − Σ(ŷ − y)² / Σ(y − ȳ)²; without y, X has a column of targets.
@@ -94,11 +123,16 @@ class Model:
         return y_hat
 
     def __repr__(self) -> str:
-        pairs = zip(self.features[:_SHOWN], self.w.tolist(), strict=False)
-        more = len(self.features) - _SHOWN
-        w = ", ".join(f"{name} {value:.6g}" for name, value in pairs)
-        w += f", … {more:,} more" * (more > 0)
-        return f"Model of {self.target}: w: {w}; b: {self.b:.6g}"
+        return f"Model of {self.target}: {parameters(self.features, self.w, self.b)}"
+
+
+def parameters(features: Sequence[str], w: Floats, b: float) -> str:
+    """Write the first weights, with their names, and b: w: size 2.8, age −1; b: 10.1."""
+    pairs = list(zip(features, w.tolist(), strict=True))
+    shown = [f"{name} {value:.6g}" for name, value in pairs[:_SHOWN]]
+    if len(pairs) > _SHOWN:
+        shown.append(f"… {len(pairs) - _SHOWN:,} more")
+    return f"w: {', '.join(shown)}; b: {b:.6g}"
 
 
 def labeled(X: Any, y: Any, features: Sequence[str], target: str) -> tuple[Floats, Floats]:
@@ -136,9 +170,6 @@ def read_model(path: Path) -> Model:
         OSError: it cannot be read.
 
     """
-    from gradrace.bench.data import reading
-    from gradrace.bench.learning import model_file
-
     if path.is_dir() and not (path / MODEL).exists():
         raise InputValueError(f"{path}: has no {MODEL}")
     if not path.exists():
@@ -146,7 +177,7 @@ def read_model(path: Path) -> Model:
     path = path / MODEL if path.is_dir() else path
     if path.suffix != ".json":
         raise InputValueError(f"{path}: is not a model; `gradrace train` writes one as {MODEL}")
-    content = reading.decoded(path)
+    content = decoded(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputValueError(f"{path}: is not a model; `gradrace train` writes one as model.json")
     if content.get("schema") != SCHEMA:
@@ -154,17 +185,20 @@ def read_model(path: Path) -> Model:
             f"{path}: has schema {reprlib.repr(content.get('schema'))}, "
             f"this version of gradrace reads {SCHEMA}"
         )
-    model_file.require_model(path, content)
+    _require_model(path, content)
     columns = (content["w"], content["center"], content["range"]["low"], content["range"]["high"])
     w, center, low, high = (np.array(column, dtype=np.float64) for column in columns)
     height = float(content["height"])
     return Model(tuple(content["features"]), content["target"], w, center, height, low, high)
 
 
-def far_from_training(model: Model, X: Any) -> str:
-    """Name the columns of X (m, d) that are far outside the training samples, as `far_columns`."""
-    values = np.asarray(X, dtype=np.float64)
-    return far_columns(model, values.min(axis=0), values.max(axis=0))
+def _require_model(path: Path, content: Any) -> None:
+    model = converted(path, content, ModelFile)
+    columns = [model["w"], model["center"], model["range"]["low"], model["range"]["high"]]
+    if {len(column) for column in columns} != {len(model["features"])}:
+        raise InputValueError(f"{path}: is damaged: its features and weights differ in number")
+    if repeated([*model["features"], model["target"]]):
+        raise InputValueError(f"{path}: is damaged: two columns have the same name")
 
 
 def far_columns(model: Model, low: Floats, high: Floats) -> str:

@@ -1,33 +1,45 @@
-"""The study of learning rates: what theory predicts for each rate, and what a run shows."""
+"""What learning rates do: what theory predicts for each rate, and what a run shows."""
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
 
 from gradrace.backends import DEFAULT, rung
-from gradrace.backends.interface import InputValueError, Trajectory, check_schedule
-from gradrace.bench.data.samples import REFERENCE_EPOCHS, Samples
-from gradrace.bench.learning.convergence import (
-    NEAR,
-    Direction,
-    regime,
+from gradrace.backends.interface import InputValueError, Setting, Trajectory, check_schedule
+from gradrace.bench.data.files import (
+    arrow_table,
+    replacing,
+    writable_folder,
+    write_json,
+    write_table,
 )
-from gradrace.bench.learning.curvature import Hessian
-from gradrace.bench.learning.landscape import Landscape
-from gradrace.bench.learning.least_squares import LeastSquares
-from gradrace.bench.learning.rate_choice import Rate, best_rate
-from gradrace.bench.learning.stopping import step_lengths
+from gradrace.bench.data.samples import REFERENCE_EPOCHS, Samples
+from gradrace.bench.learning.curvature import Direction, regime
+from gradrace.bench.learning.descent import described, history, step_lengths, until_not_finite
+from gradrace.bench.learning.landscape import Landscape, Rate, best_rate, plane
+from gradrace.bench.learning.rates_parts import PATH, rates_parts
 from gradrace.bench.learning.summary import Summary, exactly_summed, problem_of, summarize
 from gradrace.bench.machine.progress import Progress, silent
+from gradrace.bench.parts import Part, Report, Result
 from gradrace.bench.proof.agreement import Verdict, check_backends
 from gradrace.bench.proof.oracle import ExactTrajectory, trajectory_of
 from gradrace.bench.proof.precision import BY_NAME, FLOAT64
 
+if TYPE_CHECKING:
+    from gradrace.plots.canvas import Figure as Drawing
+
 REFERENCE_RATES = (0.001, 0.005, 0.1)
-LAGGING = 2  # w and b differ visibly from this condition number, or ratio of epochs, on
 NOISE = 2e3  # unit roundoffs; shorter steps, relative to θ, show rounding
+SCHEMA = 1
+RATES, HISTORY, PATHS = "rates.json", "history.parquet", "path.parquet"
+SAMPLES, FILM = "samples.parquet", "descent.gif"
+MOST_SAMPLES = 500  # of an animation
 
 
 @dataclass(frozen=True)
@@ -51,18 +63,19 @@ class Run:
     """On the training columns, scaled or not; None if the backend returned none"""
 
 
-@dataclass
-class Study:
-    """What a study has found so far; it grows while `study` works."""
+@dataclass(frozen=True, repr=False)
+class Rates(Result):
+    """What each learning rate does, and which one to use; `recommended` is that rate."""
 
     landscape: Landscape
     """The data, and what is known of their loss before any training"""
     epochs: int
     rates: list[float]
-    """The rates that are run, in ascending order"""
+    """The rates to run, the recommended one among them, in ascending order"""
     recommended: float
-    """The result of `rate_choice.best_rate` for these epochs; not necessarily one of `rates`"""
-    runs: list[Run] = field(default_factory=list)
+    """The result of `best_rate` for these epochs"""
+    runs: list[Run]
+    """Those that are finished"""
     interrupted: bool = False
 
     @property
@@ -95,6 +108,148 @@ class Study:
                 best[run.lr] = run
         return list(best.values())
 
+    @property
+    def title(self) -> str:
+        """What its page is called."""
+        return f"Which learning rate for {self.data.target}?"
+
+    def parts(self, *, detail: bool = False) -> Iterator[Part]:
+        """Yield which rate to use, and what each one does; with `detail`, also why."""
+        return rates_parts(self, detail=detail)
+
+    def details(self) -> Report:
+        """Return all that is known."""
+        return Report(self.parts(detail=True))
+
+    def _repr_html_(self) -> str:
+        pictures = [part for part in self.parts(detail=True) if getattr(part, "name", "") == PATH]
+        return Result.as_html([*self.parts(), *pictures])
+
+    def path_plot(self) -> "Drawing":
+        """Return a picture of the paths that descent takes at each rate.
+
+        Raises:
+            InputValueError: descent moves along a straight line.
+
+        """
+        from gradrace.plots import path
+
+        return path.figure(self.path())
+
+    def loss_plot(self) -> "Drawing":
+        """Return a picture of the loss against the epoch at each rate."""
+        from gradrace.plots import loss
+
+        return loss.figure([self.history()])
+
+    def path(self) -> pa.Table:
+        """Return the path of every rate in a plane.
+
+        Raises:
+            InputValueError: descent moves along a straight line.
+
+        """
+        taken = [(run.lr, run.regime, run.trajectory) for run in self.shown() if run.trajectory]
+        return plane(self.landscape, taken)
+
+    def history(self) -> pa.Table:
+        """Return the rate, lr, and the columns of a history, in the units of the data."""
+        tables, least = [], self.landscape.original_least_squares.loss
+        for run in self.shown():
+            assert run.trajectory is not None
+            path = until_not_finite(self.original(run.trajectory))
+            table = history(self.data.features, path, "", least)
+            lr = arrow_table({"lr": np.full(len(path.epoch), run.lr)}).column(0)
+            tables.append(table.add_column(0, "lr", lr))
+        return pa.concat_tables(tables)
+
+    def samples(self) -> pa.Table:
+        """Return some samples, at most 500, evenly spaced; the last column holds the targets."""
+        X, y = self.data.points()
+        step = -(-len(y) // MOST_SAMPLES)
+        names = [*self.data.features, self.data.target]
+        columns = [*X[::step].T, y[::step]]
+        table = arrow_table({str(j): values for j, values in enumerate(columns)})
+        return described(table, names=json.dumps(names))
+
+    def save(self, folder: str | Path, *, animate: bool = False) -> list[Path]:
+        """Write what `gradrace rates` writes: numbers, pictures, a page; return the paths.
+
+        With `animate`, also descent.gif, the fit and its path as they move.
+
+        Raises:
+            OSError: the folder cannot be written to; no file is left half-written.
+
+        """
+        return list(self.files(writable_folder(Path(folder)), animate=animate))
+
+    def files(self, folder: Path, *, animate: bool = False) -> Iterator[Path]:
+        """Write the same, and yield each path once its file is complete.
+
+        An interrupted study gets no pictures, and one in which descent moves in only one direction
+        has no path to draw.
+        """
+        write_json(folder / RATES, self._content())
+        yield folder / RATES
+        if not self.shown():
+            return
+        paths = self.path() if len(self.directions) > 1 else None
+        write_table(self.history(), folder / HISTORY)
+        yield folder / HISTORY
+        if paths is not None:
+            write_table(paths, folder / PATHS)
+            yield folder / PATHS
+        if self.interrupted:
+            return
+        yield from Result.as_files(self.title, self.parts(detail=True), folder)
+        if animate:
+            from gradrace.plots import animation
+
+            write_table(self.samples(), folder / SAMPLES)
+            yield folder / SAMPLES
+            with replacing(folder / FILM) as temporary:
+                animation.save(self.history(), self.samples(), paths, temporary)
+            yield folder / FILM
+
+    def _content(self) -> dict[str, Any]:
+        known, H = self.landscape, self.landscape.hessian
+        return {
+            "format": "gradrace rates",
+            "schema": SCHEMA,
+            "data": self.data.name,
+            "n": self.data.n,
+            "d": len(self.data.features),
+            "features": list(self.data.features),
+            "target": self.data.target,
+            "standardized": known.scaling is not None,
+            "epochs": self.epochs,
+            "interrupted": self.interrupted,
+            "limit": H.limit,
+            "fastest": H.fastest,
+            "recommended": self.recommended,
+            "condition": H.condition,
+            "least_squares_loss": known.original_least_squares.loss,
+            "directions": [
+                asdict(direction) | {"vector": direction.vector.tolist()}
+                for direction in self.directions
+            ],
+            "runs": [self._run_content(run) for run in self.runs],
+        }
+
+    def _run_content(self, run: Run) -> dict[str, Any]:
+        content: dict[str, Any] = {
+            "lr": run.lr,
+            "backend": run.backend,
+            "regime": run.regime,
+            "contraction": {"predicted": run.contraction, "measured": run.measured_contraction},
+            "epochs_to_1_percent": {"predicted": run.epochs, "measured": run.measured_epochs},
+            "verdict": msgspec.to_builtins(run.verdict),
+        }
+        if run.trajectory is not None:
+            _, w, b, loss = self.original(run.trajectory)
+            content |= {"w": w[-1].tolist(), "b": float(b[-1]), "loss": float(loss[-1])}
+        return content
+
 
 def study(
     data: Samples,
@@ -105,54 +260,54 @@ def study(
     standardize: bool = False,
     timeout: float | None = 120.0,
     on_progress: Progress = silent,
-) -> Study:
+) -> Rates:
     """Train at each rate from zero, verify each run, and compare it with the theory.
 
-    `rates` defaults to four rates that show different regimes, including the recommended one.
-    `epochs` defaults to 10,000, or, for a large table, to fewer, but at least 50. Ctrl-C keeps the
-    runs that are finished and sets `interrupted`.
+    The recommended rate is always among them; the others default to three rates that show
+    different regimes. `epochs` defaults to 10,000, or, for a large table, to fewer, but at least
+    50. Ctrl-C keeps the runs that are finished and sets `interrupted`.
 
     Raises:
         InputTypeError, InputValueError: a rate, the epochs or the data cannot be used.
 
     """
     if isinstance(data, Summary) and list(backends) != [data.files.backend]:
-        raise InputValueError(f"{data.name}: only --backend {data.files.backend} can train on it")
+        only = Setting("backend", data.files.backend)
+        raise InputValueError(f"{data.name}: only ", only, " can train on it")
     known = Landscape.of(data, standardize=standardize)
     epochs = _affordable_epochs(known.samples, backends) if epochs is None else int(epochs)
     recommended = best_rate(known, epochs)
     _ = known.original_least_squares  # rejects values beyond float64 in the units of the data
-    chosen = [recommended if lr == "auto" else lr for lr in rates]
-    chosen = chosen or _telling_rates(known.hessian, recommended)
-    for lr in chosen:
-        check_schedule(len(data.features), lr, epochs)
-    found = Study(known, epochs, sorted(set(map(float, chosen))), recommended)
-    backends = list(dict.fromkeys(backends))
-    steps = len(found.rates) * len(backends)
+    for lr in rates:
+        check_schedule(len(data.features), recommended if lr == "auto" else lr, epochs)
+    chosen = [lr for lr in rates if lr != "auto"] if rates else _telling_rates(known, recommended)
+    ordered = sorted({*map(float, chosen), recommended})
+    backends, runs, interrupted = list(dict.fromkeys(backends)), list[Run](), False
+    steps = len(ordered) * len(backends)
     try:
         judged = _judged(known, on_progress)
         sums = exactly_summed(judged)
-        for lr in found.rates:
-            on_progress(f"α = {lr:g}", len(found.runs), steps)
+        for lr in ordered:
+            on_progress(f"α = {lr:g}", len(runs), steps)
             exact = trajectory_of(sums, lr=lr, epochs=epochs)
-            for run in _runs(found, judged, lr, backends, exact, timeout):
-                found.runs.append(run)
-                on_progress(f"α = {lr:g}", len(found.runs), steps)
+            for run in _runs(known, judged, backends, exact, lr, epochs, timeout):
+                runs.append(run)
+                on_progress(f"α = {lr:g}", len(runs), steps)
     except KeyboardInterrupt:
-        found.interrupted = True
-    return found
+        interrupted = True
+    return Rates(known, epochs, ordered, recommended, runs, interrupted)
 
 
 def _runs(
-    found: Study,
+    known: Landscape,
     judged: Samples,
-    lr: float,
     backends: Sequence[str],
     exact: ExactTrajectory,
+    lr: float,
+    epochs: int,
     timeout: float | None,
 ) -> Iterator[Run]:
-    known = found.landscape
-    job = problem_of(judged, lr, found.epochs)
+    job = problem_of(judged, lr, epochs)
     for checked in check_backends(backends, job, exact=exact, timeout=timeout):
         path, precision = checked.trajectory, checked.verdict.precision
         yield Run(
@@ -188,9 +343,10 @@ def _affordable_epochs(samples: Samples, backends: Sequence[str]) -> int:
     return int(np.clip(min(backend // (n * (d + 1)), oracle), 50, REFERENCE_EPOCHS))
 
 
-def _telling_rates(H: Hessian, good: float) -> list[float]:
-    """Return a slow, a stable, a good and a diverging rate, with few digits."""
-    return [*(float(f"{lr:.1e}") for lr in (good / 20, 0.45 * H.limit, 1.1 * H.limit)), good]
+def _telling_rates(known: Landscape, good: float) -> list[float]:
+    """Return a slow, a stable and a diverging rate, with few digits."""
+    limit = known.hessian.limit
+    return [float(f"{lr:.1e}") for lr in (good / 20, 0.45 * limit, 1.1 * limit)]
 
 
 def measured_epochs(path: Trajectory, goal: float) -> int | None:
@@ -214,60 +370,3 @@ def measured_contraction(path: Trajectory, unit: float = FLOAT64.unit) -> float 
     if first < 0:
         return None
     return float(np.exp((np.log(steps[last]) - np.log(steps[first])) / (last - first)))
-
-
-def arrival(path: Trajectory, best: LeastSquares) -> tuple[int | None, int | None]:
-    """Return the epochs after which w and b stay within 1 % of their way to the optimum."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        w_way, b_way = NEAR * float(np.linalg.norm(best.w)), NEAR * abs(best.b)
-        w_error = np.linalg.norm(path.w - best.w, axis=1)
-    return _settled(path, w_error <= w_way), _settled(path, np.abs(path.b - best.b) <= b_way)
-
-
-def _settled(path: Trajectory, near: NDArray[np.bool_]) -> int | None:
-    """Return the first epoch from which all rows are near, None if the last one is not."""
-    away = np.flatnonzero(~near)
-    row = int(away[-1]) + 1 if len(away) else 0
-    return int(path.epoch[row]) if row < len(near) else None
-
-
-@dataclass(frozen=True)
-class Lag:
-    """w or b arrives much later than the other, because its error lies along a flat valley."""
-
-    late: str
-    """w or b"""
-    lr: float
-    """The rate at which both arrive first"""
-    early_epochs: int
-    late_epochs: int
-    """The epochs after which each stays within 1 % of its way to the least-squares solution"""
-    share: float
-    """The share of the initial error of the late one that lies along the flattest direction"""
-
-
-def lag(found: Study) -> Lag | None:
-    """Return which of w and b lags in the run in which both arrive first.
-
-    None if neither takes twice as long as the other, or if the flattest direction holds less than
-    half of the late one's error, and so is not the reason.
-    """
-    known = found.landscape
-    best = known.least_squares
-    no_way = abs(best.b) < 1e-9 * float(np.abs(best.w).max())  # standardized: b starts optimal
-    if no_way or known.hessian.condition < LAGGING:
-        return None
-    arrivals = [
-        (*arrival(run.trajectory, best), run.lr)
-        for run in found.shown()
-        if run.trajectory is not None
-    ]
-    both = [(w, b, lr) for w, b, lr in arrivals if w is not None and b is not None]
-    if not both:
-        return None
-    w, b, lr = min(both, key=lambda entry: max(entry[:2]))
-    flat = found.directions[-1]
-    late, share = ("b", flat.share_of_b) if b > w else ("w", flat.share_of_w)
-    if share < 0.5 or max(w, b) < LAGGING * min(w, b):
-        return None
-    return Lag(late, lr, min(w, b), max(w, b), share)

@@ -17,7 +17,7 @@ from zlib import crc32
 import numpy as np
 
 from gradrace import backends
-from gradrace.backends.interface import Backend, Floats, InputValueError
+from gradrace.backends.interface import Backend, Floats, InputValueError, Setting
 from gradrace.bench.data.columns import spread
 from gradrace.bench.data.reader import Files
 from gradrace.bench.data.samples import Samples, Truth
@@ -152,9 +152,8 @@ class Summary:
 
         """
         if module is not backends.load(self.files.backend):
-            raise InputValueError(
-                f"{self.name}: only --backend {self.files.backend} can train on it"
-            )
+            only = Setting("backend", self.files.backend)
+            raise InputValueError(f"{self.name}: only ", only, " can train on it")
         return self.condensed
 
 

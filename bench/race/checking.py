@@ -9,8 +9,7 @@ import msgspec
 
 from gradrace import backends
 from gradrace.bench.data.samples import Samples, affordable_epochs
-from gradrace.bench.learning.landscape import Landscape
-from gradrace.bench.learning.rate_choice import Rate, best_rate
+from gradrace.bench.learning.landscape import Landscape, Rate, best_rate
 from gradrace.bench.learning.summary import exactly_summed, problem_of
 from gradrace.bench.machine.progress import Progress, silent
 from gradrace.bench.parts import (

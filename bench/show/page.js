@@ -166,8 +166,9 @@ const tools = {
 };
 function drawPath(view, data, alpha) {
   const [first, last] = [0, data.values.length - 1];
-  const reach = 1.3 * Math.max(Math.abs(data.errors[first]), Math.abs(data.errors[last]), 1e-300);
-  const at = (u, v) => `${140 + 140 * u / reach},${140 - 140 * v / reach}`;
+  const largest = Math.max(Math.abs(data.errors[first]), Math.abs(data.errors[last]), 1e-300);
+  const [across, up] = [last, first].map((i) => 1.3 * (Math.abs(data.errors[i]) || largest));
+  const at = (u, v) => `${140 + 140 * u / across},${140 - 140 * v / up}`;
   const inner = make("svg", {x: 340, y: 20, width: 280, height: 280, viewBox: "0 0 280 280"});
   view.append(inner, make("text", {x: 340, y: 14, "font-size": 11},
     "path; across: the flattest direction, up: the steepest"));
@@ -185,7 +186,7 @@ function drawPath(view, data, alpha) {
   const path = [];
   for (let k = 0; k <= Math.min(data.epochs, 300); k += 1) {
     const [u, v] = [last, first].map((i) => data.errors[i] * (1 - alpha * data.values[i]) ** k);
-    if (Math.max(Math.abs(u), Math.abs(v)) > 3 * reach) break;
+    if (Math.max(Math.abs(u) / across, Math.abs(v) / up) > 3) break;
     path.push(at(u, v));
   }
   inner.append(make("polyline", {points: path.join(" "), fill: "none", stroke: "var(--mark)",

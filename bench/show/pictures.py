@@ -1,11 +1,11 @@
 """The pictures of a result, each in a file of its own, or all in one PDF."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
 from gradrace.bench.data.files import replacing
-from gradrace.bench.parts import Figure, Part
+from gradrace.bench.parts import Figure, Part, Result
 from gradrace.bench.show.html import PAGE, write_page
 
 Kind = Literal["png", "svg", "pdf"]
@@ -28,15 +28,16 @@ def save_pictures(parts: Iterable[Part], folder: Path, kind: Kind = "png") -> It
             yield target
 
 
-def save_shown(title: str, parts: Sequence[Part], folder: Path) -> Iterator[Path]:
+def save_shown(title: str, parts: Iterable[Part], folder: Path) -> Iterator[Path]:
     """Write the pictures of a result, and its page; yield what was written.
 
     Raises:
         OSError: the folder cannot be written to.
 
     """
-    yield from save_pictures(parts, folder)
-    yield write_page(title, parts, folder / PAGE)
+    found = list(parts)
+    yield from save_pictures(found, folder)
+    yield write_page(title, found, folder / PAGE)
 
 
 def save_book(parts: Iterable[Part], target: Path) -> Path:
@@ -51,3 +52,6 @@ def save_book(parts: Iterable[Part], target: Path) -> Path:
     with replacing(target) as temporary:
         style.save_book((part.draw() for part in parts if isinstance(part, Figure)), temporary)
     return target
+
+
+Result.as_files = staticmethod(save_shown)

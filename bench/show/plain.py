@@ -47,7 +47,8 @@ def _lines(part: Part, width: int, word: Word = str) -> Iterator[str]:
 def wrapped(text: str, width: int) -> list[str]:
     """Return the lines of a text, wrapped between words, but not between a number and its unit."""
     whole = _INSEPARABLE.sub("\N{NO-BREAK SPACE}", text)
-    return textwrap.wrap(whole, width, **_BETWEEN_WORDS) or [""]
+    lines = textwrap.wrap(whole, width, **_BETWEEN_WORDS) or [""]
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]  # as one would search it
 
 
 def _table(table: Table, width: int) -> Iterator[str]:

@@ -19,8 +19,7 @@ from rich.table import Table
 from gradrace import backends
 from gradrace.bench.data.reader import read_table
 from gradrace.bench.data.samples import Dataset, reference_line, synthetic, unnamed
-from gradrace.bench.learning.landscape import Landscape
-from gradrace.bench.learning.rate_choice import best_rate, candidates
+from gradrace.bench.learning.landscape import Landscape, best_rate, candidates
 from gradrace.bench.learning.rates import measured_epochs
 from gradrace.bench.report import terminal
 from gradrace.bench.report.tables import empty_table

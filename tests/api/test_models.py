@@ -150,7 +150,7 @@ class TestUnfinished:
             gradrace.fit([[1.0, 1.01], [2.0, 2.0], [3.0, 3.1]], [1.0, 2.0, 2.0], epochs=20)
 
     def test_a_rate_that_is_too_small(self) -> None:
-        with pytest.warns(gradrace.UnfinishedWarning, match=r'With lr="auto", which is 0\.\d+, '):
+        with pytest.warns(gradrace.UnfinishedWarning, match=r"With lr='auto', which is 0\.\d+, "):
             gradrace.fit(COLUMNS, lr=1e-5, standardize=True)
 
     def test_silent_once_it_is_there(self) -> None:
@@ -159,9 +159,9 @@ class TestUnfinished:
             gradrace.fit(self.X, self.y, epochs=100, standardize=True)
 
     def test_messages_of_pictures_name_arguments(self) -> None:
-        with pytest.warns(UserWarning, match='or lr="auto"'):
+        with pytest.warns(UserWarning, match="or lr='auto'"):
             fit = gradrace.fit(self.X, self.y, lr=1.0, epochs=100)
-        with pytest.raises(InputValueError, match='or lr="auto"'):
+        with pytest.raises(InputValueError, match="or lr='auto'"):
             fit.plot()
 
     def test_divergence_is_said_once(self) -> None:
@@ -200,7 +200,7 @@ class TestModel:
 
     def test_summary_beside_the_least_squares(self, model: gradrace.Fit) -> None:
         assert "least squares" in str(model.summary())
-        assert "<table>" in model.summary()._repr_html_()
+        assert "<table" in model.summary()._repr_html_()
 
     @pytest.mark.parametrize("standardize", [True, False])
     @pytest.mark.parametrize("columns", [["size"], ["size", "age"]])

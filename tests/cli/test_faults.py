@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import matplotlib
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from rich.table import Table
 
@@ -25,13 +26,12 @@ from gradrace.bench.data.files import (
     write_table,
 )
 from gradrace.bench.data.samples import Dataset
-from gradrace.bench.learning.model import save
 from gradrace.bench.learning.training import train
 from gradrace.bench.race.plan import Contender, Plan
 from gradrace.bench.race.session import time_plan
 from gradrace.bench.report.terminal import show
 from gradrace.bench.report.text import markdown_cell, visible
-from gradrace.plots import fit, loss
+from gradrace.plots import fit, loss, style
 from tests.cli.conftest import MODEL
 from tests.conftest import FOREIGN, ROOT, Command
 
@@ -246,15 +246,18 @@ class TestSettings:
     @staticmethod
     def saved(tmp_path_factory: pytest.TempPathFactory, line: Dataset) -> Path:
         folder = tmp_path_factory.mktemp("saved")
-        list(save(train(line, lr=0.005, epochs=20), folder))
+        train(line, lr=0.005, epochs=20).save(folder)
         return folder
 
     def test_of_one_who_has_matplotlib_already(self, saved: Path, tmp_path: Path) -> None:
         hers: Any = {"text.usetex": True, "font.family": ["serif"], "savefig.bbox": "tight"}
         with matplotlib.rc_context(hers):
             before = dict(matplotlib.rcParams)
-            loss.draw([saved / "history.parquet"], tmp_path / "loss.png")
-            fit.draw(saved / "fit.parquet", tmp_path / "fit.png")
+            history, points = (
+                pq.ParquetFile(saved / f"{name}.parquet").read() for name in ("history", "fit")
+            )
+            style.save(loss.figure([history]), tmp_path / "loss.png")
+            style.save(fit.figure(points), tmp_path / "fit.png")
             assert dict(matplotlib.rcParams) == before
         for name in ("loss.png", "fit.png"):
             assert (tmp_path / name).read_bytes() == (saved / name).read_bytes()
@@ -267,8 +270,10 @@ class TestSettings:
         self, saved: Path, tmp_path: Path, settings: str, backend: str
     ) -> None:
         (tmp_path / "matplotlibrc").write_bytes(settings.encode("latin-1"))
-        code = "from pathlib import Path; from gradrace.plots import loss; "
-        code += f"loss.draw([Path({str(saved)!r}) / 'history.parquet'], Path('loss.png'))"
+        code = "from pathlib import Path; from gradrace.plots import loss, style; "
+        code += "from pyarrow.parquet import ParquetFile; "
+        code += f"table = ParquetFile({str(saved / 'history.parquet')!r}).read(); "
+        code += "style.save(loss.figure([table]), Path('loss.png'))"
         done = shell(f'exec {PYTHON} -P -c "{code}"', tmp_path, {"MPLBACKEND": backend})
         assert (done.returncode, done.stderr) == (0, "")
         assert (tmp_path / "loss.png").read_bytes() == (saved / "loss.png").read_bytes()

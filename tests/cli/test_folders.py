@@ -16,7 +16,7 @@ from distributed import LocalCluster
 
 from gradrace import backends
 from gradrace.bench.data import reader
-from gradrace.bench.learning.model import OF_A_MODEL
+from gradrace.bench.learning.training import OF_A_MODEL
 from tests.cli.conftest import listing, one_line
 from tests.conftest import Command, process
 

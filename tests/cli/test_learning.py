@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from gradrace import backends
-from gradrace.bench.learning.model import OF_A_MODEL
+from gradrace.bench.learning.training import OF_A_MODEL
 from tests.cli.conftest import MODEL, TABLE, WRONG, listing, one_line
 from tests.conftest import FOREIGN, ROOT, Command
 

@@ -63,7 +63,7 @@ def samples(draw: st.DrawFn) -> tuple[Floats, Floats, int]:
     return X, y, draw(st.integers(1, 9))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(samples(), st.booleans())
 def test_all_that_training_asks_is_the_same(
     given: tuple[Floats, Floats, int], standardize: bool
@@ -251,9 +251,9 @@ def test_what_reads_scaled_columns_reads_the_same_rows() -> None:
 
 def test_only_what_read_the_samples_trains_on_them() -> None:
     summary = summarize(in_files(TestAnInterruptedPass.X, TestAnInterruptedPass.y))
-    with pytest.raises(InputValueError, match="folder: only --backend dask can train on it"):
+    with pytest.raises(InputValueError, match="folder: only backend='dask' can train on it"):
         train(summary, backend="numba")
-    with pytest.raises(InputValueError, match="folder: only --backend dask can train on it"):
+    with pytest.raises(InputValueError, match="folder: only backend='dask' can train on it"):
         study(summary, [0.1])
 
 

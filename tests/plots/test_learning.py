@@ -6,51 +6,45 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
-import pyarrow.parquet
 import pytest
 from matplotlib.contour import QuadContourSet
 from PIL import Image, ImageSequence
 
 from gradrace.bench.data.samples import Dataset, reference_line, synthetic
-from gradrace.bench.learning.model import save
-from gradrace.bench.learning.rates import study
-from gradrace.bench.learning.rates_files import save as save_study
-from gradrace.bench.learning.training import train
+from gradrace.bench.learning.rates import Rates, study
+from gradrace.bench.learning.training import Fit, train
 from gradrace.plots import (
     animation,
     fit,
     loss,
     path,
     residuals,
-    weights,
 )
-from tests.plots.looks import assert_drawable, curves, is_png
+from gradrace.plots.canvas import Figure
+from tests.plots.looks import assert_drawable, curves
 
 
-@pytest.fixture
-def saved(tmp_path: Path, line: Dataset) -> Path:
-    list(save(train(line, lr=0.005, epochs=200), tmp_path))
-    return tmp_path
+@pytest.fixture(scope="module")
+def trained() -> Fit:
+    return train(reference_line(), lr=0.005, epochs=200)
 
 
 class TestFit:
-    def test_one_feature(self, saved: Path, line: Dataset) -> None:
-        figure = fit.figure(saved / "fit.parquet")
+    def test_one_feature(self, trained: Fit, line: Dataset) -> None:
+        figure = fit.figure(trained.points())
         (axes,) = figure.axes
         assert_drawable(figure)
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("x", "y")
         assert set(curves(axes)) == {"learned", "least squares"}
         points = np.asarray(axes.collections[0].get_offsets())
         np.testing.assert_array_equal(points, np.column_stack([line.X[:, 0], line.y]))
-        model = json.loads((saved / "model.json").read_text("utf-8"))
         ends = curves(axes)["learned"]
-        np.testing.assert_allclose(ends[1], ends[0] * model["w"][0] + model["b"], rtol=1e-14)
+        np.testing.assert_allclose(ends[1], ends[0] * trained.w[0] + trained.b, rtol=1e-14)
 
-    def test_many_features(self, tmp_path: Path) -> None:
+    def test_many_features(self) -> None:
         data = synthetic(80, 4)
         result = train(data, lr=0.1, epochs=200)
-        list(save(result, tmp_path))
-        figure = fit.figure(tmp_path / "fit.parquet")
+        figure = fit.figure(result.points())
         (axes,) = figure.axes
         assert_drawable(figure)
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("actual y", "predicted y")
@@ -59,73 +53,44 @@ class TestFit:
         predicted = data.X @ result.trajectory.w[-1] + result.trajectory.b[-1]
         np.testing.assert_allclose(drawn["learned"], np.column_stack([data.y, predicted]))
 
-    def test_of_very_many_samples_some_are_drawn(self, tmp_path: Path) -> None:
-        data = synthetic(20_001, 1)
-        list(save(train(data, lr=0.1, epochs=5), tmp_path))
-        axes = fit.figure(tmp_path / "fit.parquet").axes[0]
+    def test_of_very_many_samples_some_are_drawn(self) -> None:
+        axes = train(synthetic(20_001, 1), lr=0.1, epochs=5).plot().axes[0]
         assert 2_500 < len(np.asarray(axes.collections[0].get_offsets())) <= fit.MOST_POINTS
 
     @pytest.mark.parametrize("name", [r"$\foo$", "price in $", "価格", "x" * 300, "_a$b$", "[/b]"])
-    def test_any_column_name(self, tmp_path: Path, line: Dataset, name: str) -> None:
+    def test_any_column_name(self, line: Dataset, name: str) -> None:
         data = Dataset("odd", (name,), name + "2", line.X, line.y)
-        list(save(train(data, lr=0.005, epochs=50), tmp_path))
-        assert is_png(tmp_path / "fit.png")
-        shown = fit.figure(tmp_path / "fit.parquet").axes[0].get_xlabel()
+        figure = train(data, lr=0.005, epochs=50).plot()
+        assert figure._repr_png_()
+        shown = figure.axes[0].get_xlabel()
         assert shown.replace("\\$", "$") in (name, name[:49] + "…")
 
 
 class TestResiduals:
-    def test_every_sample(self, saved: Path, line: Dataset) -> None:
-        figure = residuals.figure(saved / "fit.parquet")
+    def test_every_sample(self, trained: Fit, line: Dataset) -> None:
+        figure = residuals.figure(trained.points())
         (axes,) = figure.axes
         assert_drawable(figure)
-        model = json.loads((saved / "model.json").read_text("utf-8"))
-        predicted = line.X[:, 0] * model["w"][0] + model["b"]
+        predicted = line.X[:, 0] * trained.w[0] + trained.b
         points = np.asarray(axes.collections[0].get_offsets())
         np.testing.assert_allclose(points, np.column_stack([predicted, line.y - predicted]))
         assert axes.get_xlabel() == "predicted y"
 
 
-class TestWeights:
-    def test_the_one_with_the_most_to_go_comes_first(self, saved: Path) -> None:
-        """After 200 epochs, w has arrived, and b has hardly begun."""
-        figure = weights.figure(saved / "model.json")
-        (axes,) = figure.axes
-        assert_drawable(figure)
-        assert [text.get_text() for text in axes.get_yticklabels()] == ["b", "w[x]"]
-        model = json.loads((saved / "model.json").read_text("utf-8"))
-        share = model["b"] / model["least_squares"]["b"]
-        assert np.asarray(axes.lines[1].get_xdata()) == pytest.approx([0, share])
-
-    def test_of_many_some_are_drawn(self, tmp_path: Path) -> None:
-        list(save(train(synthetic(90, 40), lr=0.01, epochs=5), tmp_path))
-        (axes,) = weights.figure(tmp_path / "model.json").axes
-        assert len(axes.get_yticklabels()) == weights.MOST
-        assert "21 more" in axes.get_xlabel()
-
-    def test_a_weight_that_should_be_0(self, tmp_path: Path, saved: Path) -> None:
-        model = json.loads((saved / "model.json").read_text("utf-8"))
-        model["least_squares"]["b"] = 0.0
-        (tmp_path / "odd.json").write_text(json.dumps(model), "utf-8")
-        assert_drawable(weights.figure(tmp_path / "odd.json"))
-
-
 class TestLoss:
-    def test_one_run(self, saved: Path) -> None:
-        figure = loss.figure([saved / "history.parquet"])
+    def test_one_run(self, trained: Fit) -> None:
+        figure = loss.figure([trained.history()])
         (axes,) = figure.axes
         assert_drawable(figure)
         assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-        history = pyarrow.parquet.read_table(saved / "history.parquet")
         drawn = curves(axes)
-        np.testing.assert_array_equal(drawn["α = 0.005"][1], history.column("loss").to_numpy())
+        np.testing.assert_array_equal(drawn["α = 0.005"][1], trained.trajectory.loss)
         assert drawn["least squares, 0.8149"][1] == pytest.approx([0.8149047, 0.8149047])
 
-    def test_several_runs_one_diverging(self, tmp_path: Path, line: Dataset) -> None:
-        for lr in (0.001, 0.005, 0.1):
-            (tmp_path / str(lr)).mkdir()
-            list(save(train(line, lr=lr, epochs=500), tmp_path / str(lr)))
-        figure = loss.figure([tmp_path / str(lr) / "history.parquet" for lr in (0.001, 0.005, 0.1)])
+    def test_several_runs_one_diverging(self, line: Dataset) -> None:
+        figure = loss.figure(
+            [train(line, lr=lr, epochs=500).history() for lr in (0.001, 0.005, 0.1)]
+        )
         (axes,) = figure.axes
         assert_drawable(figure)
         drawn = curves(axes)
@@ -141,19 +106,17 @@ class TestLoss:
     @pytest.mark.parametrize(
         "values", [[0.0], [1.0, 0.0, 0.0], [1e308, np.inf], [np.inf], [5e-324]]
     )
-    def test_extreme_losses(self, tmp_path: Path, values: list[float]) -> None:
+    def test_extreme_losses(self, values: list[float]) -> None:
         table = pa.table({"epoch": np.arange(len(values)), "loss": np.array(values)})
-        pyarrow.parquet.write_table(table, tmp_path / "h.parquet")
-        loss.draw([tmp_path / "h.parquet"], tmp_path / "l.png")
-        assert is_png(tmp_path / "l.png")
+        loss.figure([table]).draw_without_rendering()
 
 
 @pytest.fixture(
     scope="module", params=["line", "many features", "standardized", "rounding only", "far units"]
 )
-def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(request: pytest.FixtureRequest) -> pa.Table:
     """The paths of a study."""
-    line, folder = reference_line(), tmp_path_factory.mktemp("study")
+    line = reference_line()
     match request.param:
         case "line":
             found = study(line, [0.001, 0.005, 0.1], epochs=500)
@@ -167,33 +130,30 @@ def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         case _:
             zero = Dataset("zero", ("x",), "y", line.X, np.zeros(100))
             found = study(zero, [0.005], epochs=20)
-    list(save_study(found, folder))
-    return folder / "path.parquet"
+    return found.path()
 
 
 class TestPath:
-    def test_a_panel_per_rate_all_of_the_same_section(self, source: Path) -> None:
+    def test_a_panel_per_rate_all_of_the_same_section(self, source: pa.Table) -> None:
         figure = path.figure(source)
         assert_drawable(figure)
-        table = pyarrow.parquet.read_table(source)
-        rates = dict.fromkeys(table.column("lr").to_pylist())
+        rates = dict.fromkeys(source.column("lr").to_pylist())
         assert [axes.get_title().split(":")[0] for axes in figure.axes] == [
             f"α = {lr:g}" for lr in rates
         ]
         assert len({(axes.get_xlim(), axes.get_ylim()) for axes in figure.axes}) == 1
 
-    def test_the_drawn_path_is_the_saved_one(self, source: Path) -> None:
-        table = pyarrow.parquet.read_table(source)
+    def test_the_drawn_path_is_the_saved_one(self, source: pa.Table) -> None:
         for axes, lr in zip(
-            path.figure(source).axes, dict.fromkeys(table["lr"].to_pylist()), strict=True
+            path.figure(source).axes, dict.fromkeys(source["lr"].to_pylist()), strict=True
         ):
-            rows = table.filter(pyarrow.compute.field("lr") == lr)
+            rows = source.filter(pyarrow.compute.field("lr") == lr)
             x, y = curves(axes)["path, one dot per epoch"]
             np.testing.assert_array_equal(x, rows["x"].to_numpy()[: len(x)])
             np.testing.assert_array_equal(y, rows["y"].to_numpy()[: len(x)])
 
-    def test_the_slowest_direction_goes_through_the_optimum(self, source: Path) -> None:
-        plane = json.loads(pyarrow.parquet.read_table(source).schema.metadata[b"plane"])
+    def test_the_slowest_direction_goes_through_the_optimum(self, source: pa.Table) -> None:
+        plane = json.loads(source.schema.metadata[b"plane"])
         for axes in path.figure(source).axes:
             x, y = curves(axes)["slowest direction"]
             along = np.array([x[1] - x[0], y[1] - y[0]])
@@ -205,8 +165,8 @@ class TestPath:
             bent = np.array(plane["hessian"]) @ slow
             assert slow[0] * bent[1] - slow[1] * bent[0] == pytest.approx(0, abs=1e-9)
 
-    def test_the_contours_are_those_of_the_loss(self, source: Path) -> None:
-        plane = json.loads(pyarrow.parquet.read_table(source).schema.metadata[b"plane"])
+    def test_the_contours_are_those_of_the_loss(self, source: pa.Table) -> None:
+        plane = json.loads(source.schema.metadata[b"plane"])
         H = np.array(plane["hessian"])
         axes = path.figure(source).axes[0]
         (contours,) = (c for c in axes.collections if isinstance(c, QuadContourSet))
@@ -215,63 +175,77 @@ class TestPath:
             excess = np.einsum("ij,jk,ik->i", away, H, away)
             assert excess.max() < 1.1 * excess.min()
 
-    def test_a_diverging_path_leaves_the_section(self, tmp_path: Path, line: Dataset) -> None:
-        list(save_study(study(line, [0.1], epochs=500), tmp_path))
-        (axes,) = path.figure(tmp_path / "path.parquet").axes
+    def test_a_diverging_path_leaves_the_section(self, line: Dataset) -> None:
+        *_, axes = study(line, [0.1], epochs=500).path_plot().axes
         assert "leaves for good at epoch 1" in [text.get_text() for text in axes.texts]
         x, _ = curves(axes)["path, one dot per epoch"]
         assert np.isfinite(x).all()
         assert x[1] > axes.get_xlim()[1]
         assert x[2] < axes.get_xlim()[0]
 
-    def test_png(self, source: Path, tmp_path: Path) -> None:
-        path.draw(source, tmp_path / "p.png")
-        assert is_png(tmp_path / "p.png")
+    def test_the_flattest_direction_lies_across_and_the_end_hides_nothing(self) -> None:
+        found = study(synthetic(40, 3), ["auto"], epochs=20)
+        (axes,) = found.path_plot().axes
+        along = np.ptp(curves(axes)["slowest direction"], axis=1)
+        assert along[0] > 1e6 * along[1]
+        start = np.array([curves(axes)["path, one dot per epoch"][:, 0]])
+        steep, flat = found.directions[0], found.directions[-1]
+        np.testing.assert_allclose(start, [[flat.error, steep.error]])
+        (end,) = (line for line in axes.get_lines() if line.get_label() == "end")
+        assert end.get_markerfacecolor() == "none"
+
+    def test_each_axis_reaches_as_far_as_the_start(self) -> None:
+        plain = synthetic(40, 1)
+        data = Dataset("unlike", ("a", "b"), "y", np.hstack([plain.X * 1e4, plain.X**2]), plain.y)
+        found = study(data, ["auto"], epochs=20)
+        (axes,) = found.path_plot().axes
+        steep, flat = found.directions[0], found.directions[-1]
+        assert axes.get_xlim()[1] == pytest.approx(1.35 * abs(flat.error))
+        assert axes.get_ylim()[1] == pytest.approx(1.35 * abs(steep.error))
 
 
 @pytest.fixture(params=[1, 3], scope="module")
-def moving(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Dataset, Path]:
-    data, folder = synthetic(80, request.param), tmp_path_factory.mktemp("moving")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(animation, "FRAMES", 10)
-        list(save_study(study(data, [0.1, 2.0], epochs=400), folder, animate=True))
-    return data, folder
+def moving(request: pytest.FixtureRequest) -> Rates:
+    return study(synthetic(80, request.param), [0.1, 2.0], epochs=400)
+
+
+def scene(found: Rates) -> tuple[Figure, list[int], animation.Move]:
+    return animation.scene(found.history(), found.samples(), found.path())
 
 
 class TestAnimation:
     def test_moves_from_epoch_0_to_the_last_and_rests_there(
-        self, moving: tuple[Dataset, Path]
+        self, moving: Rates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        _, folder = moving
-        with Image.open(folder / "descent.gif") as film:
+        monkeypatch.setattr(animation, "FRAMES", 5)
+        target = tmp_path / "descent.gif"
+        animation.save(moving.history(), moving.samples(), moving.path(), target)
+        with Image.open(target) as film:
             frames = [int(frame.info["duration"]) for frame in ImageSequence.Iterator(film)]
-        _, epochs, _ = animation.scene(folder)
+        _, epochs, _ = scene(moving)
         assert (epochs[0], epochs[-1]) == (0, 400)
         assert len(frames) <= len(epochs)  # equal ones are joined
         assert frames[-1] >= 10 * frames[0]
 
-    def test_shows_the_model_and_its_path_at_an_epoch(self, moving: tuple[Dataset, Path]) -> None:
-        data, folder = moving
-        history = pyarrow.parquet.read_table(folder / "history.parquet")
+    def test_shows_the_model_and_its_path_at_an_epoch(self, moving: Rates) -> None:
+        data, history = moving.data, moving.history()
+        assert isinstance(data, Dataset)
         names = [*(f"w[{name}]" for name in data.features), "b"]
         theta = np.array([history.column(name)[7].as_py() for name in names])  # α = 0.1, epoch 7
-        figure, _, move = animation.scene(folder)
+        figure, _, move = scene(moving)
         move(7)
         fit_axes, path_axes = figure.axes
         x, y = curves(fit_axes)["α = 0.1"]
         if len(data.features) == 1:
             np.testing.assert_allclose(y, x * theta[0] + theta[1], rtol=1e-12)
-            head = np.asarray(path_axes.lines[-3].get_xydata())  # of the first rate
+            head = np.asarray(path_axes.lines[-5].get_xydata())  # of the first rate
             np.testing.assert_allclose(head, [theta])
         else:
             np.testing.assert_allclose(y, data.X @ theta[:-1] + theta[-1], rtol=1e-12)
             np.testing.assert_array_equal(x, data.y)
 
-    def test_a_run_that_diverges_leaves_the_picture(self, moving: tuple[Dataset, Path]) -> None:
-        _, folder = moving
-        figure, epochs, move = animation.scene(folder)
+    def test_a_run_that_diverges_leaves_the_picture(self, moving: Rates) -> None:
+        figure, epochs, move = scene(moving)
         move(epochs[-1])
         head = figure.axes[1].lines[-1].get_xydata()
         assert len(np.asarray(head)) == 0

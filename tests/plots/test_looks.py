@@ -8,16 +8,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet
 import pytest
 from gradrace.bench.race.results import read
 from gradrace.bench.race.schema import Compile
 
 from gradrace.bench.data.files import write_json, write_table
 from gradrace.bench.data.samples import Dataset, synthetic
-from gradrace.bench.learning.model import save
 from gradrace.bench.learning.rates import study
-from gradrace.bench.learning.rates_files import save as save_study
 from gradrace.bench.learning.training import train
 from gradrace.bench.race.cases import parse
 from gradrace.bench.race.conclusions import conclude
@@ -25,9 +22,7 @@ from gradrace.plots import (
     agreement,
     breakeven,
     fastest,
-    fit,
     loss,
-    path,
     roofline,
     scale,
     speed,
@@ -156,22 +151,20 @@ LONG = "a column with a long name, and a price in $"
 
 @pytest.mark.parametrize("features", [1, 3])
 @pytest.mark.parametrize("scaled", [1.0, 1e-9, 1e9])
-def test_a_training(features: int, scaled: float, tmp_path: Path) -> None:
+def test_a_training(features: int, scaled: float) -> None:
     data = synthetic(50, features)
     names = tuple(f"{LONG} {j}" for j in range(features))
-    data = Dataset("far", names, LONG, data.X, data.y * scaled)
-    files = list(save(train(data, lr=0.1, epochs=100), tmp_path))
-    assert {"loss.png", "fit.png"} <= {file.name for file in files}
-    assert_clean(loss.figure([tmp_path / "history.parquet"]))
-    assert_clean(fit.figure(tmp_path / "fit.parquet"))
+    trained = train(Dataset("far", names, LONG, data.X, data.y * scaled), lr=0.1, epochs=100)
+    assert_clean(trained.loss_plot())
+    assert_clean(trained.plot())
 
 
 @pytest.mark.parametrize("rates", [[0.001, 0.005, 0.1], [0.0026223776223776223, 1e-7]])
-def test_a_study_of_rates(rates: list[float], tmp_path: Path, line: Dataset) -> None:
+def test_a_study_of_rates(rates: list[float], line: Dataset) -> None:
     data = Dataset("odd", (LONG,), "y", line.X, line.y)
-    list(save_study(study(data, rates, backends=("numpy",), epochs=200), tmp_path))
-    assert_clean(loss.figure([tmp_path / "history.parquet"]))
-    assert_clean(path.figure(tmp_path / "path.parquet"))
+    found = study(data, rates, backends=("numpy",), epochs=200)
+    assert_clean(found.loss_plot())
+    assert_clean(found.path_plot())
 
 
 class TestFooter:
@@ -190,19 +183,15 @@ class TestFooter:
             assert f"gradrace {file['gradrace']['version']}" in said
             assert said.endswith(file["datetime"][:10])
 
-    def test_of_a_training(self, tmp_path: Path, line: Dataset) -> None:
-        list(save(train(line, lr=0.005, epochs=20), tmp_path))
-        for figure in (
-            loss.figure([tmp_path / "history.parquet"]),
-            fit.figure(tmp_path / "fit.parquet"),
-        ):
+    def test_of_a_training(self, line: Dataset) -> None:
+        trained = train(line, lr=0.005, epochs=20)
+        for figure in (trained.loss_plot(), trained.plot(), trained.path_plot()):
             assert " · Python 3." in footer(figure)
             assert " · gradrace " in footer(figure)
 
-    def test_of_a_table_without_origin_there_is_none(self, tmp_path: Path) -> None:
+    def test_of_a_table_without_origin_there_is_none(self) -> None:
         table = pa.table({"epoch": [0, 1], "loss": [2.0, 1.0]})
-        pyarrow.parquet.write_table(table, tmp_path / "h.parquet")
-        assert footer(loss.figure([tmp_path / "h.parquet"])) == ""
+        assert footer(loss.figure([table])) == ""
 
 
 @pytest.mark.parametrize("name", ["a quick race", "a single size", "ten backends"])

@@ -24,7 +24,6 @@ from gradrace.plots import (
     agreement,
     breakeven,
     fastest,
-    fit,
     roofline,
     speed,
     speedup,
@@ -214,7 +213,7 @@ class TestRace:
 Draw = Callable[[Path, Path], None]
 
 
-@pytest.mark.parametrize("draw", [fit.draw, agreement.draw, speed.draw])
+@pytest.mark.parametrize("draw", [agreement.draw, speed.draw])
 def test_a_missing_file_leaves_nothing_behind(draw: Draw, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         draw(tmp_path / "nothing", tmp_path / "picture.png")

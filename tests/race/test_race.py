@@ -191,7 +191,6 @@ class TestRun:
             "loss.png",
             "fit.png",
             "residuals.png",
-            "weights.png",
         }
         assert {path.name for path in result.files} == names
         assert {path.name for path in folder.iterdir()} == names

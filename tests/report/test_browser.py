@@ -9,8 +9,8 @@ import pytest
 
 from gradrace.bench.data.samples import synthetic
 from gradrace.bench.learning.rates import study
-from gradrace.bench.report.learning_page import rates_page
 from gradrace.bench.report.race_page import race_page
+from gradrace.bench.show import html
 from tests.machine.test_roofline import MACHINE
 from tests.report.test_page import TIMES
 from tests.runs import NUMBA, write_run
@@ -39,7 +39,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content = write_run(path, TIMES, roofline=MACHINE, compiled=[NUMBA])
     (folder / "race.html").write_text(race_page(content, path), "utf-8")
     found = study(synthetic(50, 3), [0.01, 0.1], epochs=200)
-    (folder / "rates.html").write_text(rates_page(found), "utf-8")
+    (folder / "rates.html").write_text(html.page(found.title, found.parts(detail=True)), "utf-8")
     return folder
 
 
@@ -109,7 +109,7 @@ def test_a_rate_can_be_played_with(browser: Any, pages: Path) -> None:
     assert "the loss after 200 epochs is" in box.inner_text()
     data = "JSON.parse(document.querySelector('[data-tool=rate] script').textContent)"
     epoch, loss = tab.evaluate(f"gradrace.losses({data}, 0.1).at(-1)")
-    (run,) = study(synthetic(50, 3), [0.1], epochs=200).runs
+    (run, *_) = study(synthetic(50, 3), [0.1], epochs=200).runs
     assert run.trajectory is not None
     assert (epoch, loss) == (200, pytest.approx(run.trajectory.loss[-1], rel=1e-6))
     box.locator("input[type=range]").fill("1000")

@@ -1,24 +1,26 @@
-"""A saved model: its predictions for other tables, and files that are not models."""
+"""A saved model: its predictions for tables and folders, and files that are not models."""
 
 import json
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 
 from gradrace import fit
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.data.samples import Dataset, synthetic
-from gradrace.bench.learning.model import save
 from gradrace.bench.learning.prediction import Model, read_model
 from gradrace.bench.learning.prediction_files import predict_table
 from gradrace.bench.learning.training import Fit, train
 from tests.files import predicted
 
-UNFINISHED = pytest.mark.filterwarnings("ignore::gradrace.bench.api.models.UnfinishedWarning")
+UNFINISHED = pytest.mark.filterwarnings("ignore::gradrace.bench.api.learning.UnfinishedWarning")
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "standardized"])
@@ -31,7 +33,7 @@ def trained(request: pytest.FixtureRequest) -> Fit:
 @pytest.fixture(scope="module")
 def content(trained: Fit, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("model")
-    list(save(trained, folder))
+    list(islice(trained.files(folder), 2))  # pictures take long
     return (folder / "model.json").read_text("utf-8")
 
 
@@ -94,7 +96,7 @@ class TestPredict:
     def test_nameless_columns_go_by_their_number(self, tmp_path: Path) -> None:
         table = write(tmp_path / "t.csv", "1,2,3\n2,1,4\n5,5,9\n3,4,6.5\n")
         result = fit([[1, 2], [2, 1], [5, 5], [3, 4]], [3, 4, 9, 6.5], epochs=50)
-        list(save(result, tmp_path))
+        list(islice(result.files(tmp_path), 2))
         _, values = predicted(read_model(tmp_path / "model.json"), table)
         np.testing.assert_array_equal(values, result.predict(result.data.points()[0]))
 
@@ -130,7 +132,7 @@ def test_predictions_are_written(model: Path, trained: Fit, tmp_path: Path, suff
     table, path = write(tmp_path / "t.csv", "size,age\n10,10\n11,12\n"), tmp_path / f"out{suffix}"
     predict_table(read_model(model), table, path)
     if suffix == ".parquet":
-        values = pyarrow.parquet.read_table(path).column("predicted").to_numpy()
+        values = pq.read_table(path).column("predicted").to_numpy()
     else:
         header, *lines = path.read_text().splitlines()
         assert header == "predicted"
@@ -210,56 +212,130 @@ def test_no_model_at_all(tmp_path: Path) -> None:
         read_model(tmp_path / "m.json")
 
 
-@UNFINISHED
-class TestFitFromPython:
-    def test_returns_the_trajectory_and_predicts(self, line: Dataset) -> None:
-        result = fit(line.X, line.y)
-        assert (result.w[0], result.b) == (result.trajectory.w[-1, 0], result.trajectory.b[-1])
-        assert result.loss == pytest.approx(result.least_squares.loss)
-        assert result.predict([[0.0], [1.0]]) == pytest.approx([result.b, result.b + result.w[0]])
+RNG = np.random.default_rng(4)
 
-    def test_takes_lists_and_integers(self) -> None:
-        assert fit([[1], [2], [4]], [3, 5, 9]).predict([[3]]) == pytest.approx([7.0])
 
-    def test_warns_where_w_is_not_unique(self) -> None:
-        with pytest.warns(UserWarning, match="w is not unique: 'x2' follows from 'x1'"):
-            fit([[1, 2], [2, 4], [4, 8]], [3, 5, 9], epochs=5)
+@pytest.fixture(scope="module")
+def of_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    X = RNG.normal(size=(100, 2))
+    folder = tmp_path_factory.mktemp("model")
+    list(islice(fit(X, X @ [2.0, -1.0] + 7).files(folder), 2))
+    return folder / "model.json"
 
-    @pytest.mark.parametrize(
-        ("X", "message"),
-        [
-            ([1.0, 2.0], "X: needs shape .n, d., one row per sample, got .2,.; for one feature"),
-            ([[1.0, 2.0]], "X: needs 1 columns, got 2"),
-            ([["a"]], "X: needs real numbers"),
-            ([[np.nan]], "X: must be finite"),
-            (5.0, "X: needs shape"),
-        ],
+
+def write_folder(folder: Path, suffix: str) -> Path:
+    folder.mkdir()
+    for name, rows in (("a", 40), ("b", 0), ("c", 7)):
+        table = pa.table({"note": ["-"] * rows, **{x: RNG.normal(size=rows) for x in ("x2", "x1")}})
+        if suffix == ".csv":
+            pa.csv.write_csv(table, folder / f"{name}.csv")
+        else:
+            pq.write_table(table, folder / f"{name}.parquet", row_group_size=11)
+    return folder
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_those_for_a_folder_are_those_for_each_file(
+    tmp_path: Path, of_two: Path, suffix: str
+) -> None:
+    folder = write_folder(tmp_path / "new", suffix)
+    if suffix == ".csv":
+        (folder / "b.csv").write_text("note,x2,x1\n")
+    found = predict_table(read_model(of_two), folder, tmp_path / "out")
+    assert (found.rows, found.unused, found.far) == (47, ("note",), "")
+    assert [path.name for path in found.files] == [f"{name}{suffix}" for name in "abc"]
+    for path in found.files:
+        table = pa.csv.read_csv(path) if suffix == ".csv" else pq.read_table(path)
+        assert table.column_names == ["predicted"]
+        (tmp_path / "alone").mkdir(exist_ok=True)
+        one = tmp_path / "alone" / path.name
+        one.symlink_to(folder / path.name)
+        _, expected = predicted(read_model(of_two), one)
+        values = table["predicted"].cast(pa.float64()).to_numpy()
+        np.testing.assert_allclose(values, expected, rtol=1e-13)
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {suffix}
+
+
+def test_those_for_a_pattern_keep_the_folders(tmp_path: Path, of_two: Path) -> None:
+    for year in ("2025", "2026"):
+        (tmp_path / "new" / year).mkdir(parents=True)
+        pq.write_table(pa.table({"x1": [1.0], "x2": [2.0]}), tmp_path / "new" / year / "t.parquet")
+    found = predict_table(
+        read_model(of_two), tmp_path / "new" / "*" / "*.parquet", tmp_path / "out"
     )
-    def test_what_it_cannot_predict(self, line: Dataset, X: Any, message: str) -> None:
-        with pytest.raises((InputValueError, TypeError), match=message):
-            fit(line.X, line.y, epochs=5).predict(X)
+    names = [str(path.relative_to(tmp_path / "out")) for path in found.files]
+    assert names == ["2025/t.parquet", "2026/t.parquet"]
 
-    def test_a_diverged_fit_predicts_nothing(self, line: Dataset) -> None:
-        with pytest.warns(UserWarning, match="diverged: the loss overflows at epoch 186, because"):
-            result = fit(line.X, line.y, lr=0.1)
-        assert result.diverged
-        with pytest.raises(InputValueError, match="the training diverged"):
-            result.predict(line.X)
 
-    def test_a_prediction_beyond_float64_is_refused(self) -> None:
-        with pytest.raises(InputValueError, match="X: a prediction is beyond float64"):
-            fit([[1], [2]], [10, 20], epochs=50).predict([[1e308]])
+def test_those_for_a_single_file_go_to_a_file(tmp_path: Path, of_two: Path) -> None:
+    pq.write_table(pa.table({"x1": [1.0, 2.0], "x2": [2.0, 0.0]}), tmp_path / "t.parquet")
+    found = predict_table(read_model(of_two), tmp_path / "t.parquet", tmp_path / "p.csv")
+    assert found.files == (tmp_path / "p.csv",)
+    assert (tmp_path / "p.csv").read_text().splitlines()[0] == "predicted"
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 3
 
-    def test_far_from_zero_the_loss_is_that_of_the_predictions(self) -> None:
-        rng = np.random.default_rng(0)
-        x, noise = rng.standard_normal((50, 1)), 1e-6 * rng.standard_normal(50)
-        X = 1e12 + x
-        y = 3 * (X[:, 0] - 1e12) + noise
-        result = fit(X, y, standardize=True, epochs=100)
-        assert np.mean((result.predict(X) - y) ** 2) == pytest.approx(result.loss, rel=1e-6)
 
-    def test_refuses_what_is_no_data(self) -> None:
-        with pytest.raises(InputValueError, match="y: needs one value per row of X, 2, got 1"):
-            fit([[1], [2]], [1])
-        with pytest.raises(InputValueError, match="backend jax: "):
-            fit([[1], [2]], [1, 2], backend="jax")
+def test_other_units_in_a_file_are_noticed(tmp_path: Path, of_two: Path) -> None:
+    pq.write_table(pa.table({"x1": [1e6], "x2": [2.0]}), tmp_path / "t.parquet")
+    found = predict_table(read_model(of_two), tmp_path / "t.parquet", tmp_path / "p.parquet")
+    assert found.far.startswith("'x1' is 1e+06 … 1e+06, in training ")
+
+
+class TestNothingIsHalfWritten:
+    def refused(self, tmp_path: Path, of_two: Path, path: Path, out: Path, message: str) -> None:
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(InputValueError, match=message):
+            predict_table(read_model(of_two), path, out)
+        after = [file for file in sorted(tmp_path.rglob("*")) if file.is_file()]
+        assert after == [file for file in before if file.is_file()]
+
+    def test_where_a_column_is_missing(self, tmp_path: Path, of_two: Path) -> None:
+        (tmp_path / "new").mkdir()
+        pq.write_table(pa.table({"x1": [1.0], "z": [2.0]}), tmp_path / "new" / "t.parquet")
+        message = r"t\.parquet: has no column 'x2', which the model needs; it has x1, z"
+        self.refused(tmp_path, of_two, tmp_path / "new", tmp_path / "out", message)
+
+    def test_where_a_value_is_missing(self, tmp_path: Path, of_two: Path) -> None:
+        table = pa.table({"x1": [1.0, 1.0], "x2": [2.0, None]})
+        pq.write_table(table, tmp_path / "t.parquet")
+        message = r"t\.parquet: column 'x2', row 2: a value is missing"
+        self.refused(tmp_path, of_two, tmp_path / "t.parquet", tmp_path / "p.csv", message)
+
+    def test_where_a_prediction_is_beyond_float64(self, tmp_path: Path, of_two: Path) -> None:
+        table = pa.table({"x1": [1.0, 1.7e308], "x2": [2.0, -1.7e308]})
+        pq.write_table(table, tmp_path / "t.parquet")
+        message = "row 2: the prediction is beyond float64"
+        self.refused(tmp_path, of_two, tmp_path / "t.parquet", tmp_path / "p.csv", message)
+
+    def test_where_what_is_read_would_be_overwritten(self, tmp_path: Path, of_two: Path) -> None:
+        folder = write_folder(tmp_path / "new", ".parquet")
+        message = r"a\.parquet: would be overwritten while it is read"
+        self.refused(tmp_path, of_two, folder, folder, message)
+
+    def test_where_a_file_is_named_for_several(self, tmp_path: Path, of_two: Path) -> None:
+        folder = write_folder(tmp_path / "new", ".csv")
+        message = r"p\.csv: must be a folder, for the predictions of several files"
+        self.refused(tmp_path, of_two, folder, tmp_path / "p.csv", message)
+
+    def test_where_two_files_would_be_one(self, tmp_path: Path, of_two: Path) -> None:
+        (tmp_path / "new").mkdir()
+        for name in ("t.pq", "t.parquet"):
+            pq.write_table(pa.table({"x1": [1.0], "x2": [2.0]}), tmp_path / "new" / name)
+        message = "new: two files would get the same file of predictions"
+        self.refused(tmp_path, of_two, tmp_path / "new", tmp_path / "out", message)
+
+
+def test_an_empty_line_in_a_single_column_is_a_value(tmp_path: Path) -> None:
+    x = np.arange(9.0).reshape(-1, 1)
+    list(islice(fit(x, x[:, 0]).files(tmp_path / "model"), 2))
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "a.csv").write_text("x1\n1\n\n3\n")
+    with pytest.raises(InputValueError, match="column 'x1', row 2: a value is missing"):
+        predict_table(read_model(tmp_path / "model"), tmp_path / "new", tmp_path / "out")
+
+
+def test_blanks_around_names_do_not_matter(tmp_path: Path, of_two: Path) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "a.csv").write_text("z, x2 , x1\n9,2,1\n")
+    found = predict_table(read_model(of_two), tmp_path / "new", tmp_path / "out")
+    assert (found.rows, found.unused) == (1, ("z",))

@@ -10,7 +10,7 @@ import pytest
 
 from gradrace.backends.interface import ClusterError, InputValueError
 from gradrace.bench.data.reader import Files
-from gradrace.bench.learning.kept import summarize_kept
+from gradrace.bench.learning.checkpoint import summarize_kept
 from gradrace.bench.learning.summary import Summary, summarize
 from tests.files import open_files
 
@@ -92,7 +92,7 @@ class TestResumeIsRefused:
             summarize_kept(open_files(table, **columns), kept, resume=True)
 
     def test_where_there_is_nothing(self, table: Path, tmp_path: Path) -> None:
-        self.refused(table, tmp_path / "no", "no: has nothing to resume; leave out --resume")
+        self.refused(table, tmp_path / "no", "no: has nothing to resume; leave out resume")
 
     def test_where_a_file_has_changed(self, table: Path, kept: Path) -> None:
         pq.write_table(pq.read_table(table / "05.parquet").slice(1), table / "05.parquet")
@@ -118,7 +118,7 @@ class TestResumeIsRefused:
     def test_where_a_part_is_damaged(self, table: Path, kept: Path, content: bytes) -> None:
         part = next(kept.glob("*.npz"))
         part.write_bytes(content)
-        self.refused(table, kept, rf"{part.name}: is damaged; start again without --resume")
+        self.refused(table, kept, rf"{part.name}: is damaged; start again without resume")
 
 
 def test_only_a_failed_cluster_is_worth_resuming(table: Path, tmp_path: Path) -> None:
@@ -128,13 +128,13 @@ def test_only_a_failed_cluster_is_worth_resuming(table: Path, tmp_path: Path) ->
         if done == 9:
             raise ClusterError("the cluster did not finish")
 
-    with pytest.raises(ClusterError, match="did not finish; --resume goes on after the parts"):
+    with pytest.raises(ClusterError, match="did not finish; resume=True goes on after the parts"):
         summarize_kept(files, kept, on_progress=fail)
     assert_same(summarize_kept(files, kept, resume=True), summarize(files))
     (table / "19.parquet").unlink()
     with pytest.raises(InputValueError, match=r"19\.parquet") as error:
         summarize_kept(files, kept)
-    assert "--resume" not in str(error.value)
+    assert "resume" not in str(error.value)
 
 
 def test_two_runs_do_not_mix(table: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from gradrace import backends
-from gradrace.backends.interface import ClusterError, InputValueError
+from gradrace.backends.interface import ClusterError, InputValueError, Setting
 from gradrace.bench.data.files import replacing, write_json
 from gradrace.bench.data.reader import Files
 from gradrace.bench.data.reading import decoded
@@ -19,6 +19,7 @@ from gradrace.bench.learning.summary import Contribution, Summary, summarize
 from gradrace.bench.machine.progress import Progress, silent
 
 FOLDER = "sums"
+RESUME = Setting("resume", True)
 _ABOUT = "about.json"
 _NAME = re.compile(r"(\d+)-(\d+)\.npz")
 
@@ -45,7 +46,8 @@ def summarize_kept(
         except ClusterError as error:
             if not len(kept):
                 raise
-            raise ClusterError(f"{error}; --resume goes on after the parts that are read") from None
+            rest = "; ", RESUME, " goes on after the parts that are read"
+            raise ClusterError(*error.args, *rest) from None
 
 
 class KeptParts(MutableMapping[Node, Contribution]):
@@ -55,14 +57,13 @@ class KeptParts(MutableMapping[Node, Contribution]):
         """Begin with what is in `folder`; without `resume`, empty it.
 
         Raises:
-            InputValueError: as `summarize_kept`.
-            OSError: the folder cannot be read or written to.
+            InputValueError, OSError: as `summarize_kept`.
 
         """
         large: Any = backends.load(files.backend)
         self._folder, self._part = folder, large.Part
         if resume and not (folder / _ABOUT).exists():
-            raise InputValueError(f"{folder}: has nothing to resume; leave out --resume")
+            raise InputValueError(f"{folder}: has nothing to resume; leave out ", RESUME)
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(folder)
         try:
@@ -112,7 +113,7 @@ class KeptParts(MutableMapping[Node, Contribution]):
                 part = {name: arrays[f"part_{name}"] for name in self._part._fields}
                 own = {name: arrays[name] for name in ("low", "high", "keys", "rows")}
         except (ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile):
-            raise InputValueError(f"{path}: is damaged; start again without --resume") from None
+            raise InputValueError(f"{path}: is damaged; start again without ", RESUME) from None
         part["n"] = int(part["n"])
         return Contribution(self._part(**part), **own, exact=None)
 
@@ -142,7 +143,8 @@ def _locked(folder: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise InputValueError(f"{folder}: another run is writing here; use another --out") from None
+        another = f"{folder}: another run is writing here; use another "
+        raise InputValueError(another, Setting("out")) from None
     return descriptor
 
 
@@ -160,13 +162,15 @@ def _about(files: Files) -> dict[str, Any]:
 
 
 def _require_same(path: Path, about: dict[str, Any]) -> None:
-    before, again = decoded(path), "start again without --resume"
+    before, again = decoded(path), "start again without "
     if not isinstance(before, dict) or before.keys() != about.keys():
-        raise InputValueError(f"{path}: is damaged or of another version; {again}")
+        raise InputValueError(f"{path}: is damaged or of another version; {again}", RESUME)
     about = json.loads(json.dumps(about))
     changed = [list(now) for now in about["files"] if now not in before["files"]]
     for name, *_ in changed:
         if name in {file[0] for file in before["files"]}:
-            raise InputValueError(f"{name}: has changed since the pass began; {again}")
+            raise InputValueError(f"{name}: has changed since the pass began; {again}", RESUME)
     if before != about:
-        raise InputValueError(f"{path.parent}: is from other files, columns or options; {again}")
+        raise InputValueError(
+            f"{path.parent}: is from other files, columns or options; {again}", RESUME
+        )
