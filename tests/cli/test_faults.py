@@ -29,8 +29,8 @@ from gradrace.bench.data.samples import Dataset
 from gradrace.bench.learning.training import train
 from gradrace.bench.race.plan import Contender, Plan
 from gradrace.bench.race.session import time_plan
-from gradrace.bench.report.terminal import show
-from gradrace.bench.report.text import markdown_cell, visible
+from gradrace.bench.show.terminal import show
+from gradrace.bench.show.text import visible
 from gradrace.plots import fit, loss, style
 from tests.cli.conftest import MODEL
 from tests.conftest import FOREIGN, ROOT, Command

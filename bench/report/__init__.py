@@ -1,1 +1,0 @@
-"""What the terminal shows: words and tables for people."""
