@@ -188,14 +188,15 @@ def _own_usage() -> tuple[float, float]:
 
 def main() -> None:
     """Print what every way took, on every folder."""
-    from gradrace.bench.report.tables import empty_table
-    from gradrace.bench.report.terminal import show
+    from gradrace.bench.parts import Bytes, Cell, Column, Table, Time
+    from gradrace.bench.show.terminal import show
 
     if sys.argv[1:2] == ["--measure"]:
         print(json.dumps(_measure(sys.argv[2], Path(sys.argv[3]))))
         return
     sizes = [float(word) for word in sys.argv[1:]] or SIZES
-    table = empty_table("GB", "d", "way", "wall", "CPU", "× plain", "peak", "10,000 epochs")
+    heads = ("GB", "d", "way", "wall", "CPU", "× plain", "peak", "10,000 epochs")
+    rows: list[tuple[Cell, ...]] = []
     for gigabytes in sizes:
         for d in FEATURES:
             with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
@@ -204,23 +205,27 @@ def main() -> None:
                 with tempfile.TemporaryDirectory(prefix="gradrace-") as out:
                     costs |= dict(commands(Path(name), Path(out)))
             for way, cost in costs.items():
-                table.add_row(
-                    f"{gigabytes:g}",
-                    f"{d}",
-                    way,
-                    f"{cost.wall:.2f} s",
-                    f"{cost.cpu:.2f} s",
-                    f"{cost.cpu / costs['plain'].cpu:.2f}",
-                    f"{cost.memory / 1e6:.0f} MB",
-                    f"{cost.epochs:.2f} s" if cost.epochs else "–",
+                rows.append(
+                    (
+                        f"{gigabytes:g}",
+                        d,
+                        way,
+                        Time(cost.wall),
+                        Time(cost.cpu),
+                        cost.cpu / costs["plain"].cpu,
+                        Bytes(int(cost.memory)),
+                        Time(cost.epochs) if cost.epochs else None,
+                    )
                 )
-            table.add_section()
-    show(table)
-    table = empty_table("empty partitions", "time", "per partition")
-    for tasks in TASKS:
-        seconds = scheduling(tasks)
-        table.add_row(f"{tasks:,}", f"{seconds:.2f} s", f"{seconds / tasks * 1e3:.2f} ms")
-    show(table)
+    show(Table([Column(head) for head in heads], rows, keys=3))
+    times = [(tasks, scheduling(tasks)) for tasks in TASKS]
+    heads = ("empty partitions", "time", "per partition")
+    show(
+        Table(
+            [Column(head) for head in heads],
+            [(tasks, Time(seconds), Time(seconds / tasks)) for tasks, seconds in times],
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from rich.table import Table
 
 from gradrace import backends
 from gradrace.bench.data.reader import read_table
 from gradrace.bench.data.samples import Dataset, reference_line, synthetic, unnamed
 from gradrace.bench.learning.landscape import Landscape, best_rate, candidates
 from gradrace.bench.learning.rates import measured_epochs
-from gradrace.bench.report import terminal
-from gradrace.bench.report.tables import empty_table
+from gradrace.bench.parts import Column, Table
+from gradrace.bench.show import terminal
 
 TABLES = Path("tests/tables")
 EPOCHS = 300, 1_000, 10_000
@@ -77,16 +76,17 @@ def outcome(known: Landscape, lr: float, epochs: int) -> Outcome:
 
 def comparison(tables: list[Path]) -> Table:
     """Compare each rule with the first one over all problems."""
-    table = empty_table(
+    heads = (
         "columns",
         "epochs",
         "rule",
-        "within\n1 %",
-        "epochs to 1 %\nmean",
-        "\nworst",
-        "excess loss\nmean",
-        "\nworst",
+        "within 1 %",
+        "epochs to 1 % mean",
+        " worst",
+        "excess loss mean",
+        " worst",
     )
+    rows: list[list[str]] = []
     found = list(problems(tables))
     for standardize in (False, True):
         landscapes = [Landscape.of(data, standardize=standardize) for data in found]
@@ -102,12 +102,9 @@ def comparison(tables: list[Path]) -> Table:
             columns = "standardized" if standardize else "as they are"
             first = next(iter(runs.values()))
             for rule, outcomes in runs.items():
-                table.add_row(columns, f"{epochs:,}", rule, *_summary(outcomes, first))
-            table.add_section()
-    table.caption = (
-        f"{len(found)} problems; epochs and excess loss relative to the rate 2/(μ + λmax)"
-    )
-    return table
+                rows.append([columns, f"{epochs:,}", rule, *_summary(outcomes, first)])
+    note = f"{len(found)} problems; epochs and excess loss relative to the rate 2/(μ + λmax)"
+    return Table([Column(head) for head in heads], rows, note, keys=3)
 
 
 def _summary(outcomes: list[Outcome], first: list[Outcome]) -> list[str]:

@@ -26,6 +26,7 @@ from gradrace import backends
 from gradrace.bench.data.samples import synthetic
 from gradrace.bench.machine import facts
 from gradrace.bench.machine.progress import Progress
+from gradrace.bench.parts import Column, Table
 from gradrace.bench.peers import missing, path
 from gradrace.bench.race import run as race
 from gradrace.bench.race import statistics
@@ -33,8 +34,7 @@ from gradrace.bench.race.cases import grid, make_case
 from gradrace.bench.race.race import Race
 from gradrace.bench.race.result import ResultFile
 from gradrace.bench.race.settings import QUICK_SETTINGS, Settings
-from gradrace.bench.report.tables import empty_table
-from gradrace.bench.report.terminal import progress_bar, show
+from gradrace.bench.show.terminal import progress_bar, show
 
 SIMD, PARALLEL = "numba-simd", "numba-parallel"
 TEXTBOOK = path("textbook")
@@ -345,11 +345,12 @@ def main() -> None:
     """Print which figures are reached on this machine; the races stay in results/."""
     folder = Path("results")
     folder.mkdir(exist_ok=True)
-    table = empty_table("target", "at least", "found", "reached", prose={"target"})
+    rows: list[list[str]] = []
     with progress_bar() as on_progress:
         for figure in measure(folder, on_progress):
-            table.add_row(figure.claim, f"{figure.least:.3g}", *figure.cells())
-    show(table)
+            rows.append([figure.claim, f"{figure.least:.3g}", *figure.cells()])
+    heads = [Column("target", kind="prose"), *map(Column, ("at least", "found", "reached"))]
+    show(Table(heads, rows))
 
 
 if __name__ == "__main__":
