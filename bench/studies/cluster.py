@@ -219,10 +219,10 @@ def main() -> None:
                 )
     show(Table([Column(head) for head in heads], rows, keys=3))
     times = [(tasks, scheduling(tasks)) for tasks in TASKS]
-    heads = ("empty partitions", "time", "per partition")
+    names = ("empty partitions", "time", "per partition")
     show(
         Table(
-            [Column(head) for head in heads],
+            [Column(name) for name in names],
             [(tasks, Time(seconds), Time(seconds / tasks)) for tasks, seconds in times],
         )
     )
