@@ -2,33 +2,38 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar, cast
+from typing import TypeVar
 
-from gradrace.bench.race.merging import merge, pooled_stats
-from gradrace.bench.race.schema import (
-    BackendVerdict,
+from msgspec.structs import replace
+
+from gradrace.bench.machine.facts import Libraries, Pool
+from gradrace.bench.machine.roofline import Roofline
+from gradrace.bench.machine.usage import MemoryUse
+from gradrace.bench.proof.agreement import Digits, Verdict
+from gradrace.bench.race import record, result
+from gradrace.bench.race.cases import parse
+from gradrace.bench.race.conclusions import conclude
+from gradrace.bench.race.plan import Contender
+from gradrace.bench.race.race import Race
+from gradrace.bench.race.result import (
     Compile,
+    Entry,
     Growth,
     Preparing,
     ResultFile,
     Session,
+    Stats,
     Timed,
+    TimedInfo,
+    Trial,
+    merge,
 )
-
-from gradrace.bench.data.files import write_json
-from gradrace.bench.machine.roofline import Roofline
-from gradrace.bench.proof.agreement import Verdict
-from gradrace.bench.race import record, results, schema
-from gradrace.bench.race.cases import parse
-from gradrace.bench.race.conclusions import conclude
-from gradrace.bench.race.plan import Arm
 from gradrace.bench.race.settings import QUICK_SETTINGS
 
-NUMBA: Compile = {"backend": "numba", "load": 0.2, "cold": 4.0, "cached": 0.2}
-
+NUMBA = Compile("numba", load=0.2, cold=4.0, cached=0.2)
+MEMORY = MemoryUse(added=10**6, peak=10**8)
 
 T = TypeVar("T")
 
@@ -59,15 +64,15 @@ def write_run(
 ) -> ResultFile:
     """Write a file with these seconds per epoch, case → backend → time; return what it holds.
 
-    Every session of every arm is off by up to `spread`, alternately up and down, so that the mean
-    of the logarithms is almost exactly the given time. The fastest arm has a duplicate. `setups`
-    are the seconds per call before the first epoch of a backend, `preparing` those of converting
-    the samples, `growths` how its time grows with
-    the samples. `once` names backends that declare that they pass over the samples only once per
-    call, `one_core` those that use a single core, `float32` those that compute in that. `versions`
-    maps earlier ones to today's, which then has the duplicate.
+    Every session of every contender is off by up to `spread`, up or down, so that the mean of the
+    logarithms is almost exactly the given time. The fastest has a duplicate. `setups` are the
+    seconds per call before the first epoch of a backend, `preparing` those of converting the
+    samples, `growths` how its time grows with the samples. `once` names backends that declare that
+    they pass over the samples only once per call, `one_core` those that use a single core,
+    `float32` those that compute in that. `versions` maps earlier ones to today's, which then has
+    the duplicate.
     """
-    names = list(dict.fromkeys(name for arms in seconds.values() for name in arms))
+    names = list(dict.fromkeys(name for times in seconds.values() for name in times))
     settings = replace(
         QUICK_SETTINGS,
         backends=tuple(names),
@@ -77,132 +82,122 @@ def write_run(
         threads=threads,
     ).resolved()
     content = record.new_content(settings)
-    about = content["gradrace"]
-    for name in once:
-        about["backends"][name]["passes_once"] = True
-    for name in one_core:
-        about["backends"][name]["one_core"] = True
-    for name in float32:
-        about["backends"][name] |= {
-            "precision": "float32",
-            "digits": {"state": 4.87, "loss": 6.33},
-        }
-    arms = [(case, name, False) for case, times in seconds.items() for name in times]
+    about = content.gradrace
+    for name in names:
+        facts = about.backends[name]
+        facts.passes_once = facts.passes_once or name in once
+        facts.one_core = facts.one_core or name in one_core
+        if name in float32:
+            facts.precision, facts.digits = "float32", Digits(state=4.87, loss=6.33)
     for earlier, today in versions.items():
-        about["backends"][earlier] |= {"version_of": today, "commit": "0" * 40}
-    arms += [
-        (case, name, True)
+        about.backends[earlier].version_of, about.backends[earlier].commit = today, "0" * 40
+    contenders = [
+        Contender(parse(case).spec, name) for case, times in seconds.items() for name in times
+    ]
+    contenders += [
+        Contender(parse(case).spec, name, duplicate=True)
         for case, times in seconds.items()
         for name in versions.values() or [min(times, key=times.__getitem__)]
     ]
+    given = {parse(case).spec: times for case, times in seconds.items()}
     draw = random.Random(seed)
     for number in range(1, sessions + 1):
         session = [
-            benchmark(
-                case,
-                name,
-                duplicate,
-                seconds[case][name] * _factor(draw, spread),
-                place,
-            )
-            for place, (case, name, duplicate) in enumerate(arms)
+            timed(one, given[one.case][one.backend] * (1 + spread * draw.uniform(-1, 1)), place)
+            for place, one in enumerate(contenders)
         ]
-        merge(content["benchmarks"], number, session)
-        about["sessions"].append(calm_session(number, seed, threads))
-    plans = [Arm(parse(case).spec, name, duplicate) for case, name, duplicate in arms]
-    about["arms"] = [cast(schema.Arm, asdict(arm)) for arm in plans]
-    about["compile"] = [entry for entry in compiled if entry["backend"] in names]
-    about["trials"] = [
-        {
-            "case": parse(case).name,
-            "backend": name,
-            "preparing": preparing.get(name),
-            "setup": setups.get(name, 0.0),
-            "growth": growths.get(name),
-            "memory": {"added": 10**6, "peak": 10**8},
-        }
-        for case, name, duplicate in arms
-        if not duplicate
+        merge(content.benchmarks, number, session)
+        about.sessions.append(calm_session(number, seed, threads))
+    about.contenders = contenders
+    about.compile = [start for start in compiled if start.backend in names]
+    about.trials = [
+        Trial(
+            one.job.name,
+            one.backend,
+            setups.get(one.backend, 0.0),
+            growths.get(one.backend),
+            MEMORY,
+            preparing.get(one.backend),
+        )
+        for one in contenders
+        if not one.duplicate
     ]
-    about["roofline"] = roofline
+    about.roofline = roofline
     conclude(content)
-    write_json(path, content)
-    return results.read(path)
+    result.write(path, content)
+    return Race(path).content
 
 
-def _factor(draw: random.Random, spread: float) -> float:
-    return 1 + spread * draw.uniform(-1, 1)
+def entries(content: ResultFile, name: str) -> dict[str, Entry]:
+    """Return backend → what the data show about it at one size, in the order of the file."""
+    (case,) = (case for case in content.gradrace.cases if case.name == name)
+    return {entry.backend: entry for entry in case.entries}
+
+
+def drop(content: ResultFile, backend: str, *sizes: str) -> ResultFile:
+    """Take away the times of a backend, at some sizes or at all, and conclude again."""
+    content.benchmarks = [
+        one
+        for one in content.benchmarks
+        if one.backend != backend or (sizes and one.group not in sizes)
+    ]
+    conclude(content)
+    return content
 
 
 def calm_session(number: int, seed: int, threads: int) -> Session:
-    return {
-        "number": number,
-        "seed": f"{seed}-{number}",
-        "failure": "",
-        "during": "",
-        "libraries": {
-            "python": "3.11",
-            "numpy": "2.0",
-            "pools": [
-                {
-                    "user_api": "blas",
-                    "internal_api": "blas",
-                    "version": "1.0",
-                    "num_threads": threads,
-                }
-            ],
-        },
-        "seconds": 5.0,
-        "load_before": 0.1,
-        "load_after": 0.5,
-        "others": 0.0,
-        "stolen": 0.0,
-    }
+    """Return a session during which nothing else happened on the machine."""
+    return Session(
+        number=number,
+        seed=f"{seed}-{number}",
+        failure="",
+        during="",
+        libraries=Libraries("3.11", "2.0", [Pool("blas", "blas", "1.0", threads)]),
+        seconds=5.0,
+        load_before=0.1,
+        load_after=0.5,
+        others=0.0,
+        stolen=0.0,
+    )
 
 
-def benchmark(
-    case: str,
-    backend: str,
-    duplicate: bool,
-    seconds: float,
-    place: int,
-    *,
-    signatures: tuple[int, int] = (1, 1),
+def timed(
+    contender: Contender, seconds: float, place: int = 0, *, signatures: tuple[int, int] = (1, 1)
 ) -> Timed:
-    """Return an arm as a session leaves it: five equal blocks of so many seconds per epoch."""
-    job = parse(case)
-    label = f"{backend} (A/A)" if duplicate else backend
-    name = f"test_train[{job.name}-{label}]"
-    return {
-        "group": job.name,
-        "name": name,
-        "fullname": f"bench/test_speed.py::{name}",
-        "params": {"case": job.name, "backend": label},
-        "param": f"{job.name}-{label}",
-        "extra_info": {
-            "backend": backend,
-            "duplicate": duplicate,
-            "n": job.n,
-            "d": job.d,
-            "lr": job.lr,
-            "epochs": job.epochs,
-            "agreement": cast(BackendVerdict, asdict(Verdict(backend, agrees=True, reason=""))),
-            "one_core": False,
-            "passes_once": False,
-            "place": place,
-            "load": 0.1,
-            "first": 0.2,
-            "compile": 0.0,
-            "cores": 1.0,
-            "growth": None,
-            "setup": 0.0,
-            "memory": {"added": 10**6, "peak": 10**8},
-            "preparing": None,
-            "calibrates": False,
-            "changed": [],
-            "repetitions": [0, 1, 2, 3, 4],
-            "signatures": list(signatures),
-        },
-        "options": {},
-        "stats": pooled_stats([seconds] * 5, iterations=max(1, round(0.01 / seconds))),
-    }
+    """Return an entry as a session leaves it: five equal blocks of so many seconds per epoch."""
+    job = contender.job
+    name = f"test_train[{job.name}-{contender.label}]"
+    return Timed(
+        group=job.name,
+        name=name,
+        fullname=f"bench/test_speed.py::{name}",
+        params={"case": job.name, "backend": contender.label},
+        param=f"{job.name}-{contender.label}",
+        options={},
+        stats=Stats([seconds] * 5, seconds, iterations=max(1, round(0.01 / seconds))),
+        extra_info=TimedInfo(
+            backend=contender.backend,
+            duplicate=contender.duplicate,
+            n=job.n,
+            d=job.d,
+            lr=job.lr,
+            epochs=job.epochs,
+            agreement=Verdict(contender.backend, agrees=True, reason=""),
+            place=place,
+            one_core=False,
+            passes_once=False,
+            precision="float64",
+            load=0.1,
+            first=0.2,
+            compile=0.0,
+            cores=1.0,
+            growth=None,
+            preparing=None,
+            setup=0.0,
+            memory=MEMORY,
+            calibrates=False,
+            changed=[],
+            repetitions=[0, 1, 2, 3, 4],
+            signatures=list(signatures),
+        ),
+    )
