@@ -3,10 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from gradrace.bench.race.statistics import Estimate
 
 _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -59,10 +55,10 @@ def percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:,.0f} %"
 
 
-def times(ratio: "Estimate") -> str:
-    """Write a ratio with its interval, if it has one: 4.71 × (4.65–4.77)."""
-    interval = f" ({three_digits(ratio.low)}–{three_digits(ratio.high)})" if ratio.low else ""
-    return f"{three_digits(ratio.value)} ×{interval}"
+def ratio(value: float, low: float | None, high: float | None, unit: str = "") -> str:
+    """Write a ratio with its interval, if it has one: 4.71 (4.65–4.77)."""
+    interval = f" ({three_digits(low)}–{three_digits(high)})" if low and high else ""
+    return f"{three_digits(value)}{unit}{interval}"
 
 
 def short(backend: str, precision: str = "float64") -> str:

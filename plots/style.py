@@ -1,14 +1,14 @@
 """The common style of all pictures: a color per backend, a footer, one way to write a PNG."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gradrace.plots.numbers import backend_label
 
 if TYPE_CHECKING:
     from gradrace.bench.race.result import About, CaseFindings
-    from gradrace.plots.canvas import Annotation, Axes, Figure, LogLocator
+    from gradrace.plots.canvas import Axes, Figure, LogLocator
 
 Write = Callable[[float], str]
 """How a number on an axis is written."""
@@ -26,16 +26,21 @@ SMALLEST_DRAWN = 1e-100
 LARGEST_DRAWN = 1e200  # matplotlib's margins and ticks overflow near the largest float64
 
 
-def colors(about: "About") -> dict[str, str]:
-    """Return the color of each backend, from the part "gradrace" of a result file."""
-    return {name: facts.color for name, facts in about.backends.items()}
+class Look(NamedTuple):
+    """What a backend is called in a picture, and its color, the same in all pictures."""
+
+    label: str
+    color: str
 
 
-def labels(about: "About") -> dict[str, str]:
-    """Return what each backend is called in a picture, from the same part."""
+def looks(about: "About") -> dict[str, Look]:
+    """Return how each backend that was timed is drawn, the slowest first, as lines lie in plots."""
+    time: dict[str, float] = {}
+    for case in sorted(about.cases, key=lambda case: case.n * case.d):
+        time |= {entry.backend: entry.time.median / (case.n * case.d) for entry in case.entries}
     return {
-        name: backend_label(name, facts.precision or "float64")
-        for name, facts in about.backends.items()
+        name: Look(backend_label(name, about.precision_of(name)), about.backends[name].color)
+        for name in sorted(time, key=lambda name: -time[name])
     }
 
 
@@ -63,6 +68,23 @@ def new_figure(width: float, height: float, origin: Sequence[str] = ()) -> "Figu
     return drawn
 
 
+def race_figure(
+    width: float, height: float, looks: Collection[Look], origin: Sequence[str]
+) -> "Figure":
+    """Return an empty figure with a footer, and with the backends listed on its right.
+
+    Width and height are those without the list and the footer, in inches.
+    """
+    from gradrace.plots.canvas import Line2D
+
+    names = [look.label for look in looks]
+    room = text_width(names) + 0.5
+    drawn = new_figure(width + room, max(height, 0.2 * len(names) + 0.9), origin)
+    lines = [Line2D([], [], color=look.color, lw=2) for look in looks]
+    drawn.legend(lines, names, loc="outside right center", frameon=False, fontsize=9)
+    return drawn
+
+
 def _lines(parts: Sequence[str], width: float) -> list[str]:
     """Join parts into lines of at most this width in inches."""
     lines: list[str] = []
@@ -80,9 +102,11 @@ def text_width(texts: Iterable[str], size: float = 9) -> float:
     return max((len(text) for text in texts), default=0) * 0.6 * size / 72
 
 
-def legend(drawn: "Figure", axes: "Axes") -> None:
-    """Put one legend for all plots above them, in as few rows as possible."""
-    handles, labels = axes.get_legend_handles_labels()
+def legend(drawn: "Figure", *plots: "Axes") -> None:
+    """Put one legend of these plots above all, in as few rows as possible."""
+    found = [axes.get_legend_handles_labels() for axes in plots]
+    handles = [handle for handles, _ in found for handle in handles]
+    labels = [label for _, labels in found for label in labels]
     for rows in range(1, len(labels) + 1):
         columns = -(-len(labels) // rows)
         box = drawn.legend(
@@ -151,24 +175,6 @@ def log_locator(low: float, high: float, most: int = 12) -> "LogLocator":
     elif high < 50 * low:
         subs = [1.0, 2.0, 5.0]
     return LogLocator(subs=subs, numticks=most)
-
-
-def note_at(
-    axes: "Axes",
-    text: str,
-    point: tuple[float, float],
-    offset: tuple[float, float] = (0.0, 0.0),
-    **look: Any,
-) -> "Annotation":
-    """Write a small, muted note; `offset` in points from `point`, `look` as in matplotlib."""
-    return axes.annotate(
-        text,
-        point,
-        xytext=offset,
-        textcoords="offset points",
-        annotation_clip=False,
-        **{"fontsize": 8, "color": MUTED, **look},
-    )
 
 
 def draw_limit(axes: "Axes", cases: Sequence["CaseFindings"], along: Literal["n", "d"]) -> None:

@@ -4,13 +4,14 @@ A column of `FIGURES` is shown in every output: in the terminal, as Markdown, as
 and in a notebook.
 """
 
+import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gradrace.backends.interface import Setting
+from gradrace.backends.interface import InputValueError, Setting
 from gradrace.bench.parts import (
     Answer,
     Bytes,
@@ -399,12 +400,30 @@ def _proof(errors: Path) -> Iterator[Part]:
 
 
 def agreement(errors: Path) -> Figure:
-    """Return the picture of the errors that a race has saved beside its file."""
+    """Return the picture of the errors that a race has saved beside its file.
+
+    Drawing it raises InputValueError if the file is not the table of errors of a race.
+    """
 
     def draw() -> Any:
+        import pyarrow.parquet
+
         from gradrace.plots import agreement
 
-        return agreement.figure(errors)
+        try:
+            table = pyarrow.parquet.ParquetFile(errors).read()
+            colors = json.loads((table.schema.metadata or {})[b"colors"])
+            needed = {f"{q}_{what}" for q in agreement.QUANTITIES for what in ("error", "bound")}
+            complete = {"backend", "epoch"} | needed <= set(table.column_names)
+            complete = complete and set(table.column("backend").to_pylist()) <= set(colors)
+        except (pyarrow.ArrowException, KeyError, ValueError, TypeError):
+            complete = False
+        if not complete:
+            raise InputValueError(
+                f"{errors}: is not the table of errors that this version of gradrace run writes; "
+                "without that file, the other pictures are drawn"
+            )
+        return agreement.figure(table)
 
     return Figure(
         "agreement",

@@ -10,7 +10,7 @@ from typing import Any
 
 from gradrace.backends.interface import Setting
 from gradrace.bench.parts import Bytes, Caution, Cell, Number, Ratio, Sentence, Share, Table, Time
-from gradrace.plots.numbers import percent, seconds, si, three_digits
+from gradrace.plots.numbers import percent, ratio, seconds, si
 
 NONE = "–"
 """An unknown value."""
@@ -62,10 +62,7 @@ def written(cell: Cell) -> str:
         case Time(value):
             return seconds(value)
         case Ratio(value, low, high):
-            interval = ""
-            if low is not None and high is not None:
-                interval = f" ({three_digits(low)}–{three_digits(high)})"
-            return three_digits(value) + interval
+            return ratio(value, low, high)
         case Share(value):
             return percent(value)
         case Bytes(value):

@@ -1,7 +1,7 @@
 """What must hold for every picture: nothing cut off, nothing overlapping, one style."""
 
 from collections.abc import Iterator
-from itertools import combinations, pairwise
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ def assert_drawable(figure: Figure) -> None:
 
 def assert_clean(figure: Figure) -> None:
     """No text reaches beyond the picture or lies on another one; numbers have one style."""
-    figure.draw_without_rendering()
+    assert_drawable(figure)
     written = list(texts(figure))
     boxes = [box(text) for text in written]
     for text, place in zip(written, boxes, strict=True):
@@ -72,7 +72,7 @@ def logarithmic_numbers(axes: Axes) -> list[str]:
 
 
 def box(text: Text) -> Bbox:
-    """The pixels of a text, without the line from it to what it names."""
+    """The pixels of a text."""
     return Text.get_window_extent(text)
 
 
@@ -86,17 +86,6 @@ def overlap(a: Bbox, b: Bbox) -> bool:
     """Whether two boxes overlap by more than a pixel."""
     width, height = np.minimum(a.max, b.max) - np.maximum(a.min, b.min)
     return bool(width > 2 and height > 2)
-
-
-def crosses(place: Bbox, axes: Axes) -> bool:
-    """Whether any line of a plot goes through a box."""
-    for line in axes.get_lines():
-        corners = axes.transData.transform(np.column_stack(line.get_data()).astype(float))
-        for start, end in pairwise(corners):
-            steps = np.linspace(0, 1, int(np.abs(end - start).max()) + 2)[:, None]
-            if any(place.contains(*point) for point in start + steps * (end - start)):
-                return True
-    return False
 
 
 def footer(figure: Figure) -> str:

@@ -49,8 +49,8 @@ def test_si_prefixes(value: float, unit: str, text: str) -> None:
 
 
 def test_a_ratio_with_and_without_interval() -> None:
-    assert numbers.times({"value": 4.7123, "low": 4.65, "high": 4.77}) == "4.71 × (4.65–4.77)"
-    assert numbers.spread({"value": 12_345.0, "low": None, "high": None}) == "12,300"
+    assert numbers.ratio(4.7123, 4.65, 4.77, " ×") == "4.71 × (4.65–4.77)"
+    assert numbers.ratio(12_345.0, None, None) == "12,300"
 
 
 @pytest.mark.parametrize(

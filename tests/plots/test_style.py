@@ -14,8 +14,8 @@ def test_a_backend_has_one_color_everywhere(tmp_path: Path) -> None:
     names = ["numba", "a.py", "python", "b.py", *backends.names()[3:]]
     given = backends.colors(names)
     assert len(set(given.values())) == len(names)
-    content = write_run(tmp_path / "b.json", {"100x1": dict.fromkeys(names, 1e-6)})
-    assert style.colors(content["gradrace"]) == given
+    race = write_run(tmp_path / "b.json", {"100x1": dict.fromkeys(names, 1e-6)})
+    assert {name: look.color for name, look in style.looks(race.gradrace).items()} == given
     among_others = backends.colors(["a.py", "numba"])["numba"]
     assert among_others == given["numba"] == backends.LADDER["numba"].color
 
