@@ -10,6 +10,7 @@ from gradrace.bench.api import racing as api
 from gradrace.bench.cli.status import DISAGREES, disagrees
 from gradrace.bench.data.files import writable_file, writable_folder
 from gradrace.bench.parts import Column, Result, Table
+from gradrace.bench.race import comparison
 from gradrace.bench.race.advice import Advice, newest
 from gradrace.bench.race.change import has_versions, require_limits
 from gradrace.bench.race.growth import Scaling
@@ -69,7 +70,7 @@ def compare(
     fail_above: float | None = None,
 ) -> None:
     """Compare two races."""
-    found = api.compare(old, new, fail_above=fail_above)
+    found = comparison.compare(Path(old), Path(new), fail_above)
     _say(found, format)
     if not found.passed:
         disagrees()

@@ -83,9 +83,8 @@ class TestCompare:
     def test_shows_what_changed(self, gradrace: Command, runs: tuple[str, str]) -> None:
         done = gradrace("compare", *runs)
         assert (done.returncode, done.stderr) == (0, "")
-        assert [line.split()[-1] for line in done.stdout.splitlines() if "numba" in line] == [
-            "slower"
-        ]
+        (line,) = (line for line in done.stdout.splitlines() if line.startswith("numba "))
+        assert "slower" in line.split()
 
     @pytest.mark.parametrize(("limit", "status"), [("10%", 1), ("0.9", 1), ("150%", 0)])
     def test_a_regression_is_status_1(
@@ -93,7 +92,7 @@ class TestCompare:
     ) -> None:
         done = gradrace("compare", *runs, "--fail-above", limit)
         assert done.returncode == status
-        assert ("slower by more than" in done.stderr) == bool(status)
+        assert ("Failed: numba on 100 × 1 is slower than before" in done.stdout) == bool(status)
 
     def test_two_folders(self, gradrace: Command, runs: tuple[str, str], tmp_path: Path) -> None:
         for name in runs:
@@ -104,16 +103,16 @@ class TestCompare:
 
     def test_markdown(self, gradrace: Command, runs: tuple[str, str]) -> None:
         done = gradrace("compare", *runs, "--format", "md")
-        assert done.stdout.splitlines()[1].startswith("| --- |")
+        assert "\n| --- | --- |" in done.stdout
 
     def test_other_threads_are_refused_as_a_gate(
         self, gradrace: Command, runs: tuple[str, str], tmp_path: Path
     ) -> None:
         write_run(tmp_path / "new.json", {"100x1": {"numba": 2e-7}}, threads=2)
-        assert gradrace("compare", *runs).returncode == 0
-        done = gradrace("compare", *runs, "--fail-above", "10%")
-        assert done.returncode == 2
-        assert "warning: the runs differ (threads: 1 → 2)" in done.stderr
+        done = gradrace("compare", *runs)
+        assert done.returncode == 0
+        assert "Warning: the runs differ (threads: 1 → 2)" in done.stdout
+        assert gradrace("compare", *runs, "--fail-above", "10%").returncode == 2
 
 
 class TestPlotAndAdvise:
@@ -132,7 +131,6 @@ class TestPlotAndAdvise:
             "speed.png",
             "speedup.png",
             "breakeven.png",
-            "fastest.png",
         }
 
     @pytest.mark.parametrize("kind", ["svg", "pdf"])
@@ -148,7 +146,11 @@ class TestPlotAndAdvise:
     def test_advice(self, gradrace: Command, run: str) -> None:
         done = gradrace("advise", run, "--n", "5e3", "--d", "1", "--epochs", "1e6")
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.startswith("Use numba: one run of 1,000,000 epochs on 5,000 × 1 takes")
+        said = " ".join(done.stdout.split())
+        assert said.startswith(
+            "Use numba. At the nearest measured size, one run of 1,000,000 epochs"
+        )
+        assert "5,000 × 1 itself was not measured" in said
         assert "From a quick run: 3 sessions, 1 thread" in " ".join(done.stdout.split())
 
     def test_advice_far_away(self, gradrace: Command, run: str) -> None:

@@ -4,27 +4,27 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-from gradrace.bench.race.state import Race
-from gradrace.bench.report.details import limit_legend, limit_table
+from msgspec.structs import asdict, replace
 
 from gradrace.backends.interface import Floats
 from gradrace.bench.machine import peak, roofline
 from gradrace.bench.machine.roofline import Roofline
 from gradrace.bench.race.conclusions import conclude
-from gradrace.bench.race.settings import QUICK_SETTINGS
+from gradrace.bench.race.race import Race
+from gradrace.bench.race.result import Growth
+from gradrace.bench.show.plain import plain
 from tests.runs import known, write_run
 
 # 1,000 bytes fit the first cache, 10,000 the second; then comes memory
-MACHINE: Roofline = {
-    "sizes": [1_000, 10_000, 100_000, 1_000_000],
-    "caches": {"L1d": 1_000, "L2": 10_000},
-    "read": {"1": [100e9, 50e9, 10e9, 10e9], "2": [200e9, 100e9, 12e9, 12e9]},
-    "read_again": {"1": [99e9, 49e9, 10e9, 10e9], "2": [190e9, 98e9, 12e9, 11e9]},
-    "fma": {"1": 10e9, "2": 20e9},
-    "fma_again": {"1": 10e9, "2": 19e9},
-}
+MACHINE = Roofline(
+    sizes=[1_000, 10_000, 100_000, 1_000_000],
+    read={"1": [100e9, 50e9, 10e9, 10e9], "2": [200e9, 100e9, 12e9, 12e9]},
+    read_again={"1": [99e9, 49e9, 10e9, 10e9], "2": [190e9, 98e9, 12e9, 11e9]},
+    fma={"1": 10e9, "2": 20e9},
+    fma_again={"1": 10e9, "2": 19e9},
+    caches={"L1d": 1_000, "L2": 10_000},
+)
 
 
 def limit(
@@ -37,47 +37,41 @@ def limit(
 class TestLimit:
     def test_in_memory_it_is_reading(self) -> None:
         # 16 bytes a sample at 10 GB/s
-        assert limit(50_000) == {
-            "seconds": pytest.approx(80e-6),
-            "by": "memory",
-        }
+        assert asdict(limit(50_000)) == {"seconds": pytest.approx(80e-6), "by": "memory"}
 
     def test_in_the_first_cache_it_is_multiplying(self) -> None:
         # three multiply-adds a sample at 10 G/s, against 16 bytes at 100 GB/s
-        assert limit(60) == {
-            "seconds": pytest.approx(18e-9),
-            "by": "FMA",
-        }
+        assert asdict(limit(60)) == {"seconds": pytest.approx(18e-9), "by": "FMA"}
 
     def test_between_two_sizes_the_faster_rate_counts(self) -> None:
         found = limit(4_000)  # 64,000 bytes, at 50 GB/s
-        assert found == {"seconds": pytest.approx(1.28e-6), "by": "memory"}
+        assert asdict(found) == {"seconds": pytest.approx(1.28e-6), "by": "memory"}
 
     def test_float32_reads_half_the_bytes_and_adds_twice_as_fast(self) -> None:
         for n, threads in ((50_000, 1), (60, 1), (50_000, 2)):
             single = known(roofline.limit(MACHINE, n, 1, 10, threads, once=False, number=4))
-            assert single["seconds"] == pytest.approx(limit(n, threads=threads)["seconds"] / 2)
+            assert single.seconds == pytest.approx(limit(n, threads=threads).seconds / 2)
 
     @pytest.mark.parametrize(("threads", "seconds"), [(1, 80e-6), (2, 800e-6 / 12)])
     def test_more_cores_read_faster(self, threads: int, seconds: float) -> None:
-        assert limit(50_000, threads=threads)["seconds"] == pytest.approx(seconds)
+        assert limit(50_000, threads=threads).seconds == pytest.approx(seconds)
 
     def test_more_threads_than_cores_do_not(self) -> None:
         assert limit(50_000, threads=9) == limit(50_000, threads=2)
 
     def test_of_a_backend_that_passes_once_per_call(self) -> None:
         short, long = (limit(50_000, epochs, once=True) for epochs in (1, 10**9))
-        assert short["seconds"] == pytest.approx(40e-6, rel=1e-3)
-        assert short["by"] == "memory"
-        assert long["seconds"] == pytest.approx(6 / 10e9, rel=1e-3)
-        assert long["by"] == "FMA"
+        assert short.seconds == pytest.approx(40e-6, rel=1e-3)
+        assert short.by == "memory"
+        assert long.seconds == pytest.approx(6 / 10e9, rel=1e-3)
+        assert long.by == "FMA"
 
     @pytest.mark.parametrize(
         ("machine", "n"),
         [
-            ({**MACHINE, "read_again": {"1": [80e9, 49e9, 10e9, 10e9]}}, 60),
-            ({**MACHINE, "read_again": {"1": [99e9, 49e9, 9e9, 10e9]}}, 50_000),
-            ({**MACHINE, "fma_again": {"1": 8e9}}, 50_000),
+            (replace(MACHINE, read_again={"1": [80e9, 49e9, 10e9, 10e9]}), 60),
+            (replace(MACHINE, read_again={"1": [99e9, 49e9, 9e9, 10e9]}), 50_000),
+            (replace(MACHINE, fma_again={"1": 8e9}), 50_000),
         ],
     )
     def test_what_no_second_repetition_confirms_is_not_known(
@@ -88,30 +82,20 @@ class TestLimit:
 
 
 class TestReport:
-    def test_every_row_has_its_share(self, tmp_path: Path) -> None:
-        content = write_run(
-            tmp_path / "b.json",
-            {"50000x1@10": {"numba-simd": 160e-6, "gram": 1e-6}},
-            roofline=MACHINE,
-            spread=0.0,
-        )
-        (case,) = content["gradrace"]["cases"]
-        assert known(case["arms"][0]["limit"])["share"] == pytest.approx(0.5)
-        table = limit_table(content["gradrace"])
-        assert table is not None
-        assert [list(column.cells) for column in table.columns][:3] == [
-            ["50,000 × 1"],
-            ["80.0 µs memory"],
-            ["50 %"],
-        ]
-        legend = limit_legend(content["gradrace"])
-        assert "gram reads them once per training run, and is compared with its own limit" in legend
+    def test_every_entry_has_its_share(self, tmp_path: Path) -> None:
+        times = {"50000x1@10": {"numba-simd": 160e-6, "gram": 1e-6}}
+        write_run(tmp_path / "b.json", times, roofline=MACHINE, spread=0.0)
+        race = Race(tmp_path / "b.json")
+        assert known(race.about.cases[0].entries[0].limit).share == pytest.approx(0.5)
+        said = " ".join(plain(race.parts(detail=True), 200).split())
+        assert "80.0 µs memory 50 %" in said
+        assert "gram reads them once per training run, and is compared with its own limit" in said
 
     def test_without_a_measured_limit_there_is_none(self, tmp_path: Path) -> None:
-        content = write_run(tmp_path / "b.json", {"100x1": {"numba": 1e-7}})
-        assert content["gradrace"]["cases"][0]["arms"][0]["limit"] is None
-        assert limit_table(content["gradrace"]) is None
-        assert limit_legend(content["gradrace"]) == ""
+        write_run(tmp_path / "b.json", {"100x1": {"numba": 1e-7}})
+        race = Race(tmp_path / "b.json")
+        assert race.about.cases[0].entries[0].limit is None
+        assert "Least time:" not in plain(race.parts(detail=True))
 
 
 @pytest.fixture(scope="module")
@@ -122,13 +106,10 @@ def found() -> Roofline:
 @pytest.mark.slow
 class TestMeasured:
     def test_has_a_rate_for_every_size_and_number_of_threads(self, found: Roofline) -> None:
-        assert set(found["read"]) == set(found["fma"]) == {"1", "2"}
-        for rates in (*found["read"].values(), *found["read_again"].values()):
-            assert len(rates) == len(found["sizes"])
-        assert found["sizes"][-1] >= min(4 * max(found["caches"].values(), default=0), 2**28)
-
-    def test_is_what_a_result_file_takes(self, found: Roofline) -> None:
-        assert msgspec.convert(found, Roofline) == found
+        assert set(found.read) == set(found.fma) == {"1", "2"}
+        for rates in (*found.read.values(), *found.read_again.values()):
+            assert len(rates) == len(found.sizes)
+        assert found.sizes[-1] >= min(4 * max(found.caches.values(), default=0), 2**28)
 
     def test_a_process_that_fails_says_why(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(roofline, "_CHILD", "raise SystemExit('no numba')")
@@ -150,26 +131,26 @@ def test_the_two_best_of_all_repetitions_count(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(peak, "_rate", rate)
     found = peak.measure(2)
     for count in ("1", "2"):
-        assert found["read"][count] == [5 * size for size in found["sizes"]]
-        assert found["read_again"][count] == [4 * size for size in found["sizes"]]
+        assert found.read[count] == [5 * size for size in found.sizes]
+        assert found.read_again[count] == [4 * size for size in found.sizes]
         per_pass = int(count) * 16 * 512
-        assert (found["fma"][count], found["fma_again"][count]) == (5 * per_pass, 4 * per_pass)
+        assert (found.fma[count], found.fma_again[count]) == (5 * per_pass, 4 * per_pass)
 
 
 def test_of_two_measurements_the_higher_rates_count() -> None:
-    slower: Roofline = {
-        **MACHINE,
-        "read": {"1": [1e9] * 4, "2": [300e9, 99e9, 1e9, 1e9]},
-        "read_again": {"1": [1e9] * 4, "2": [250e9, 1e9, 1e9, 1e9]},
-    }
-    found = roofline.best(slower, MACHINE)
-    assert (found["read"]["1"], found["read_again"]["1"]) == (
-        MACHINE["read"]["1"],
-        MACHINE["read_again"]["1"],
+    slower = replace(
+        MACHINE,
+        read={"1": [1e9] * 4, "2": [300e9, 99e9, 1e9, 1e9]},
+        read_again={"1": [1e9] * 4, "2": [250e9, 1e9, 1e9, 1e9]},
     )
-    assert found["read"]["2"] == [300e9, 100e9, 12e9, 12e9]
-    assert found["read_again"]["2"] == [250e9, 99e9, 12e9, 11e9]
-    assert (found["fma"], found["fma_again"]) == ({"1": 10e9, "2": 20e9}, {"1": 10e9, "2": 20e9})
+    found = roofline.best(slower, MACHINE)
+    assert (found.read["1"], found.read_again["1"]) == (
+        MACHINE.read["1"],
+        MACHINE.read_again["1"],
+    )
+    assert found.read["2"] == [300e9, 100e9, 12e9, 12e9]
+    assert found.read_again["2"] == [250e9, 99e9, 12e9, 11e9]
+    assert (found.fma, found.fma_again) == ({"1": 10e9, "2": 20e9}, {"1": 10e9, "2": 20e9})
     assert roofline.best(None, MACHINE) is MACHINE
 
 
@@ -179,19 +160,18 @@ class TestImpossible:
     def race(self, tmp_path: Path, seconds: float, **more: Any) -> Race:
         times = {"50000x1@10": {"numpy": 400e-6, "numba-simd": seconds}}
         content = write_run(tmp_path / "b.json", times, roofline=MACHINE, spread=0.0, **more)
-        return Race(QUICK_SETTINGS, content)
+        return Race(tmp_path / "b.json", content)
 
     def test_within_the_uncertainty_it_is_a_warning(self, tmp_path: Path) -> None:
         race = self.race(tmp_path, 70e-6)  # the limit is 80
-        (warning,) = (w for w in race.about["warnings"] if w.startswith("above the limit"))
+        (warning,) = (w for w in race.about.warnings if w.startswith("above the limit"))
         assert warning.startswith("above the limit: numba-simd on 50000x1 (114 %); ")
         assert race.faults == []
 
     def test_beyond_it_is_a_fault(self, tmp_path: Path) -> None:
         race = self.race(tmp_path, 40e-6)
-        (row,) = (r for r in race.about["cases"][0]["arms"] if r["backend"] == "numba-simd")
-        assert (row["verdict"], row["speed_up"]) == ("impossible", None)
-        assert race.about["cases"][0]["fastest"] is None
+        (entry,) = (e for e in race.about.cases[0].entries if e.backend == "numba-simd")
+        assert (entry.verdict, entry.speed_up) == ("impossible", None)
         assert race.faults == [
             "numba-simd on 50000x1: 2 times as fast as this machine can go through the samples; a "
             "backend that does so only once per call must set PASSES_ONCE"
@@ -199,9 +179,9 @@ class TestImpossible:
 
     def test_in_one_session_it_is_none(self, tmp_path: Path) -> None:
         race = self.race(tmp_path, 40e-6)
-        for arm in race.content["benchmarks"]:
-            slow = [s == 2 for s in arm["extra_info"]["sessions"]]
-            data = arm["stats"]["data"]
+        for one in race.content.benchmarks:
+            slow = [s == 2 for s in one.extra_info.sessions]
+            data = one.stats.data
             data[:] = [3 * t if late else t for t, late in zip(data, slow, strict=True)]
         conclude(race.content)
         assert race.faults == []
@@ -229,7 +209,7 @@ class TestImpossible:
             tmp_path,
             500e-6,
             once=("numba-simd",) if once else (),
-            growths={"numba-simd": {"whole": whole, "more": more}},
+            growths={"numba-simd": Growth(whole, more)},
         )
         assert len(race.faults) == faults
         for fault in race.faults:
@@ -247,14 +227,14 @@ class TestImpossible:
                 threads=2,
                 one_core=one_core,
             )
-            rows = {row["backend"]: row for row in content["gradrace"]["cases"][0]["arms"]}
-            shares.append(known(rows["mine.py"]["limit"])["share"])
-            assert known(rows["numpy"]["limit"])["share"] == pytest.approx(1 / 6)
+            entries = {entry.backend: entry for entry in content.gradrace.cases[0].entries}
+            shares.append(known(entries["mine.py"].limit).share)
+            assert known(entries["numpy"].limit).share == pytest.approx(1 / 6)
         assert shares == [pytest.approx(5 / 6), pytest.approx(1.0)]
 
     def test_nobody_is_judged_by_such_a_baseline(self, tmp_path: Path) -> None:
         race = self.race(tmp_path, 40e-6)
-        race.about["settings"]["baseline"] = "numba-simd"
+        race.about.settings = replace(race.about.settings, baseline="numba-simd")
         conclude(race.content)
-        verdicts = {row["backend"]: row["verdict"] for row in race.about["cases"][0]["arms"]}
+        verdicts = {entry.backend: entry.verdict for entry in race.about.cases[0].entries}
         assert verdicts == {"numpy": "not judged", "numba-simd": "impossible"}
