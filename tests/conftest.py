@@ -12,6 +12,8 @@ import pytest
 from gradrace import backends
 from gradrace.backends.interface import Backend, Trajectory
 from gradrace.bench.data.samples import Dataset, reference_line
+from gradrace.bench.machine.roofline import Roofline, measured
+from gradrace.bench.race import run
 
 ROOT = Path(__file__).resolve().parent.parent
 if not Path(backends.__file__).resolve().is_relative_to(ROOT):
@@ -33,6 +35,19 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = str(tmp_path_factory.mktemp("scratch"))
     with pytest.MonkeyPatch.context() as patched, dask.config.set({"temporary-directory": folder}):
         patched.setenv("DASK_TEMPORARY_DIRECTORY", folder)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def limit() -> Iterator[None]:
+    """Measure what the machine can do once for all races in this process: it takes 4 s."""
+    known = functools.cache(measured)
+
+    def at_first(threads: int, _cache: Path) -> Roofline:
+        return known(threads)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(run, "measured", at_first)
         yield
 
 

@@ -9,7 +9,6 @@ between two races, it must also exceed 5 %.
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from gradrace.backends import ABSENT, name_of
 from gradrace.backends.interface import InputValueError, Setting
@@ -90,12 +89,20 @@ class Change:
 
 def changes(content: ResultFile) -> list[Change]:
     """Return the changes between all versions of a race, backend by backend."""
-    found = []
-    for earlier, facts in content.gradrace.backends.items():
-        for case in content.gradrace.cases if facts.version_of else ():
-            change = _within(content, case, facts.version_of, earlier)
-            found += [change] if change else []
-    return found
+    return [change for found in _by_version(content).values() for change in found]
+
+
+def _by_version(content: ResultFile) -> dict[str, list[Change]]:
+    """Return earlier version → how today's compares with it, size by size."""
+    return {
+        earlier: [
+            change
+            for case in content.gradrace.cases
+            if (change := _within(content, case, facts.version_of, earlier))
+        ]
+        for earlier, facts in content.gradrace.backends.items()
+        if facts.version_of
+    }
 
 
 def _within(content: ResultFile, case: CaseFindings, today: str, earlier: str) -> Change | None:
@@ -147,11 +154,10 @@ def require_limits(limits: Limits, sizes: Collection[str], *, versions: bool) ->
 
 def sentences(content: ResultFile) -> Iterator[Answer]:
     """Say of each backend that raced against an earlier version how it has changed."""
-    for _, group in groupby(changes(content), key=lambda change: (change.backend, change.earlier)):
-        found = list(group)
-        then = f"{name_of(found[0].backend)}@{found[0].earlier}"
-        precisions = [content.gradrace.precision_of(name) for name in (found[0].backend, then)]
-        yield Answer(" ".join(_sentences(found, *precisions)))
+    for earlier, found in _by_version(content).items():
+        if found:
+            versions = (found[0].backend, earlier)
+            yield Answer(" ".join(_sentences(found, *map(content.gradrace.precision_of, versions))))
 
 
 def _sentences(found: Sequence[Change], now: str, then: str) -> Iterator[str]:
@@ -244,7 +250,11 @@ class Missing:
 def missing(content: ResultFile, limits: Limits) -> list[Missing]:
     """Return what cannot be held to limits, because one of two versions was not timed."""
     about = content.gradrace
-    done = {(f"{name_of(c.backend)}@{c.earlier}", c.case.name) for c in changes(content)}
+    done = {
+        (earlier, change.case.name)
+        for earlier, found in _by_version(content).items()
+        for change in found
+    }
     absent = {one.backend for one in about.left_out if one.reason.startswith(ABSENT)}
     return [
         _missing(content, case, facts.version_of, earlier)

@@ -6,8 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from gradrace.backends.interface import InputValueError
-from gradrace.bench.machine import facts, roofline
+from gradrace.bench.machine import facts
 from gradrace.bench.machine.progress import Progress, silent
+from gradrace.bench.machine.roofline import best, measured
 from gradrace.bench.race.cases import parse
 from gradrace.bench.race.race import PREVIOUS, Counter, Race
 from gradrace.bench.race.record import fingerprints, new_content
@@ -165,8 +166,8 @@ def _measure_limit(race: Race, conditions: Conditions, steps: Counter) -> None:
         steps("measuring what the machine can do", 0)
         with suppress(RuntimeError):  # the race does not need a limit
             threads = min(race.about.settings.threads, len(facts.affinity()))
-            found = roofline.measured(threads, conditions.cache)
-            race.about.roofline = roofline.best(race.about.roofline, found)
+            found = measured(threads, conditions.cache)
+            race.about.roofline = best(race.about.roofline, found)
 
 
 def _set_up(folder: Path, settings: Settings, steps: Counter) -> Conditions:
