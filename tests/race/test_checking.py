@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+from gradrace.bench.report.verdicts import check_report
 
 from gradrace.bench.data.samples import Dataset
 from gradrace.bench.proof.problems import number, suite
 from gradrace.bench.race.checking import Check, check
-from gradrace.bench.report.verdicts import check_report
 from tests.conftest import FOREIGN
 
 WRONG = str(FOREIGN / "wrong.py")

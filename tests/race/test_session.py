@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gradrace.bench.race.session_files import Event
 
 from gradrace.bench.race.cases import parse
 from gradrace.bench.race.plan import Arm, Plan
 from gradrace.bench.race.session import Session, time_arms
-from gradrace.bench.race.session_files import Event
 from gradrace.bench.race.timed_backend import write_steps
 from tests.conftest import FOREIGN, write_forger
 
