@@ -1,20 +1,21 @@
 """A session: one fresh process that times what the plan says, whatever a backend does to it."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from gradrace.bench.race.session_files import Event
 
+from gradrace.bench.race import session as sessions
 from gradrace.bench.race.cases import parse
-from gradrace.bench.race.plan import Arm, Plan
-from gradrace.bench.race.session import Session, time_arms
+from gradrace.bench.race.plan import Contender, Plan
+from gradrace.bench.race.result import Timed
+from gradrace.bench.race.session import Block, Event, Session, time_plan
 from gradrace.bench.race.timed_backend import write_steps
 from tests.conftest import FOREIGN, write_forger
 
-GOOD, BAD = str(FOREIGN / "good.py"), str(FOREIGN / "bad.py")
+BAD = str(FOREIGN / "bad.py")
 CASE = "20x1@50"
 
 Timer = Callable[..., Session]
@@ -24,89 +25,99 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def timer(tmp_path: Path) -> Timer:
-    """Time backends on a small case, or arms."""
+    """Time a backend on a small case."""
 
-    def run(*field: str | Arm, timeout: float = 600, threads: int = 1, **plan: Any) -> Session:
-        arms = [
-            arm if isinstance(arm, Arm) else Arm(CASE, arm, calls=4, repetitions=3) for arm in field
-        ]
-        return time_arms(
-            Plan(tuple(arms), "seed", **plan),
-            threads=threads,
-            cache=tmp_path / "cache",
-            timeout=timeout,
-            on_event=lambda event: events.append(event),
-        )
+    def run(backend: str, timeout: float = 600) -> Session:
+        plan = Plan((Contender(CASE, backend, calls=4, repetitions=3),), "seed")
+        return time_plan(plan, threads=1, cache=tmp_path / "cache", timeout=timeout)
 
-    events: list[Event] = []
     return run
 
 
-def backends_of(session: Session) -> list[str]:
-    return [arm["extra_info"]["backend"] for arm in session.results["benchmarks"]]
+class TestSound:
+    """One session of backends that agree."""
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[Session, list[Event]]:
+        folder, seen = tmp_path_factory.mktemp("session"), list[Event]()
+        write_steps(parse(CASE), folder)
+        (folder / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+        contenders = (
+            Contender(CASE, "numpy", calls=5, repetitions=4),
+            Contender(CASE, "numpy", duplicate=True, calls=5, repetitions=4),
+            Contender(CASE, "python", epochs=7, calls=1, repetitions=2),
+            Contender(CASE, "numba", calls=2, repetitions=2),
+        )
+        with pytest.MonkeyPatch.context() as user:
+            user.chdir(folder)
+            user.setenv("PYTEST_ADDOPTS", "--another-unknown-option")
+            user.setenv("PYTEST_XDIST_WORKER", "gw0")  # which disables benchmarks
+            plan = Plan(contenders, "seed", exact=str(folder))
+            found = time_plan(
+                plan, threads=2, cache=folder / "cache", timeout=600, on_event=seen.append
+            )
+        return found, seen
+
+    def entries(self, session: tuple[Session, list[Event]]) -> list[Timed]:
+        return session[0].results.benchmarks
+
+    def test_times_what_the_plan_says(self, session: tuple[Session, list[Event]]) -> None:
+        """And nothing in the user's own settings of pytest changes that."""
+        assert session[0].failure == ""
+        numpy, again, python, _ = self.entries(session)
+        assert numpy.stats.iterations == again.stats.iterations == 5 * 51
+        assert python.stats.iterations == 1 * 8
+        assert numpy.extra_info.repetitions == [0, 1, 2, 3]
+        assert (again.name, again.extra_info.duplicate) == ("test_train[20x1-numpy (A/A)]", True)
+        assert python.extra_info.epochs == 7
+        assert python.extra_info.repetitions == [0, 2]
+        assert python.options["disable_gc"] is True
+
+    def test_reports_verdicts_and_blocks_as_they_happen(
+        self, session: tuple[Session, list[Event]]
+    ) -> None:
+        found, seen = session
+        assert seen == found.events[: len(seen)]
+        assert [verdict.verdict.agrees for verdict in found.verdicts] == [True] * 4
+        order = [(e.contender, e.repetition) for e in found.events if isinstance(e, Block)]
+        assert len(set(order)) == len(order) == 4 + 4 + 2 + 2
+        assert order != sorted(order)  # interleaved
+
+    def test_libraries_get_the_threads(self, session: tuple[Session, list[Event]]) -> None:
+        machine = session[0].results.machine_info
+        assert machine is not None
+        assert machine.libraries.numba_threads in (1, 2)  # on one core, there is one
+        assert {pool.num_threads for pool in machine.libraries.pools} <= {1, 2}
+
+    def test_nothing_is_compiled_while_it_is_timed(
+        self, session: tuple[Session, list[Event]]
+    ) -> None:
+        before, after = self.entries(session)[-1].extra_info.signatures
+        assert before == after > 0
+
+    def test_usage_is_recorded(self, session: tuple[Session, list[Event]]) -> None:
+        assert session[0].usage.seconds > 0
 
 
-def test_times_what_the_plan_says(timer: Timer) -> None:
-    session = timer(
-        Arm(CASE, "numpy", calls=5, repetitions=4),
-        Arm(CASE, "numpy", duplicate=True, calls=5, repetitions=4),
-        Arm(CASE, "python", epochs=7, calls=1, repetitions=2),
+def test_a_budget_takes_epochs_from_slow_backends(tmp_path: Path) -> None:
+    """And who needs too long for a single epoch is not timed at all."""
+    sleepy = tmp_path / "sleepy.py"
+    sleepy.write_text(
+        f"import sys, time\nsys.path.append({str(FOREIGN)!r})\n"
+        "import good\nprepare = good.prepare\n"
+        "def train(data, **job):\n    time.sleep(0.6)\n    return good.train(data, **job)\n"
     )
+    contenders = [Contender("2000x2@500", name, repetitions=1) for name in ("python", str(sleepy))]
+    plan = Plan(tuple(contenders), "seed", budget=0.02, longest=0.5)
+    session = time_plan(plan, threads=1, cache=tmp_path / "cache", timeout=600)
     assert session.failure == ""
-    numpy, again, python = session.results["benchmarks"]
-    assert numpy["stats"]["iterations"] == again["stats"]["iterations"] == 5 * 51
-    assert python["stats"]["iterations"] == 1 * 8
-    assert numpy["extra_info"]["repetitions"] == [0, 1, 2, 3]
-    assert (again["name"], again["extra_info"]["duplicate"]) == (
-        "test_train[20x1-numpy (A/A)]",
-        True,
-    )
-    assert python["extra_info"]["epochs"] == 7
-    assert python["extra_info"]["repetitions"] == [0, 2]
-    assert {**python["options"]}["disable_gc"] is True
-
-
-def test_reports_verdicts_and_blocks_as_they_happen(timer: Timer) -> None:
-    session = timer("numpy", "python")
-    assert [event["event"] for event in session.events].count("verdict") == 2
-    blocks = [(e["arm"], e["repetition"]) for e in session.events if e["event"] == "block"]
-    assert sorted(blocks) == [(arm, r) for arm in ("numpy", "python") for r in range(3)]
-    assert blocks != sorted(blocks)  # interleaved
-
-
-def test_libraries_get_the_threads(timer: Timer) -> None:
-    session = timer("numpy", "numba", threads=2)
-    libraries = session.results["machine_info"]["libraries"]
-    assert libraries["numba_threads"] in (1, 2)  # on one core, there is one
-    assert {pool["num_threads"] for pool in libraries["pools"]} <= {1, 2}
-
-
-def test_nothing_is_compiled_while_it_is_timed(timer: Timer) -> None:
-    (arm,) = timer("numba").results["benchmarks"]
-    before, after = arm["extra_info"]["signatures"]
-    assert before == after > 0
-
-
-def test_the_exact_sums_may_lie_in_a_folder(timer: Timer, tmp_path: Path) -> None:
-    write_steps(parse(CASE), tmp_path)
-    assert backends_of(timer("numpy", exact=str(tmp_path))) == ["numpy"]
-
-
-def test_a_budget_takes_epochs_from_slow_arms(timer: Timer) -> None:
-    arm = Arm("2000x2@500", "python", repetitions=1)
-    session = timer(arm, budget=0.02)
-    (timed,) = session.results["benchmarks"]
-    assert 1 <= timed["extra_info"]["epochs"] < 100
-    assert timed["stats"]["iterations"] == timed["extra_info"]["epochs"] + 1  # of one call
-    (event,) = session.verdicts
-    assert (event["verdict"]["agrees"], event["too_slow"]) == (True, "")
-
-
-def test_an_arm_that_no_budget_allows_is_not_timed(timer: Timer) -> None:
-    session = timer(Arm("5000x5@50", "python", repetitions=1), budget=1e-5, longest=1e-4)
-    assert session.results["benchmarks"] == []
-    assert session.verdicts[0]["too_slow"].startswith("too slow: a call of one epoch takes ")
-    assert session.failure == ""
+    (timed,) = session.results.benchmarks
+    assert 1 <= timed.extra_info.epochs < 100
+    assert timed.stats.iterations == timed.extra_info.epochs + 1  # of one call
+    judged = {one.contender: one for one in session.verdicts}
+    assert (judged["python"].verdict.agrees, judged["python"].too_slow) == (True, "")
+    assert judged[str(sleepy)].too_slow.startswith("too slow: a call of one epoch takes 0.6")
 
 
 @pytest.mark.parametrize(
@@ -123,61 +134,16 @@ def test_a_session_that_breaks_off_says_why(
     monkeypatch.setenv("GRADRACE_TEST_HOW", how)
     session = timer(BAD, timeout=2 if how == "hangs" else 600)
     assert session.failure.startswith(failure)
-
-
-@pytest.mark.parametrize(
-    ("how", "reason"),
-    [
-        ("raises", "raised ZeroDivisionError: on purpose"),
-        ("exits", "raised SystemExit: 0"),
-        ("returns three", "train returned tuple, not the four values"),
-        ("raises the second time", "raised RuntimeError: not again (bad.py, line "),
-        ("raises the tenth time", "raised RuntimeError: not again (bad.py, line "),
-    ],
-)
-def test_a_backend_that_fails_is_a_verdict(
-    monkeypatch: pytest.MonkeyPatch, timer: Timer, how: str, reason: str
-) -> None:
-    monkeypatch.setenv("GRADRACE_TEST_HOW", how)
-    session = timer(BAD, "numpy")
-    reasons = {event["arm"]: event["verdict"]["reason"] for event in session.verdicts}
-    assert reasons[BAD].startswith(reason)
-    assert reasons["numpy"] == session.failure == ""
-    assert backends_of(session) == ["numpy"]
-
-
-def test_a_backend_that_changes_its_input_hurts_no_other(
-    monkeypatch: pytest.MonkeyPatch, timer: Timer
-) -> None:
-    monkeypatch.setenv("GRADRACE_TEST_HOW", "changes its input")
-    session = timer(BAD, "numpy")
-    assert [event["verdict"]["reason"] for event in session.verdicts] == ["", ""]
-
-
-def test_the_users_pytest_settings_do_not_matter(
-    monkeypatch: pytest.MonkeyPatch, timer: Timer, tmp_path: Path
-) -> None:
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTEST_ADDOPTS", "--another-unknown-option")
-    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")  # which disables benchmarks
-    session = timer("numpy")
-    assert (session.failure, backends_of(session)) == ("", ["numpy"])
+    assert session.timed_out == (how == "hangs")
 
 
 def test_interrupting_ends_the_process(tmp_path: Path) -> None:
     def interrupt(_event: Event) -> None:
         raise KeyboardInterrupt
 
-    plan = Plan((Arm(CASE, "numpy", calls=10**6, repetitions=100),), "0")
+    plan = Plan((Contender(CASE, "numpy", calls=10**6, repetitions=100),), "0")
     with pytest.raises(KeyboardInterrupt):
-        time_arms(plan, threads=1, cache=tmp_path, timeout=1e4, on_event=interrupt)
-
-
-def test_usage_is_recorded(timer: Timer) -> None:
-    usage = timer("numpy").usage
-    assert usage["seconds"] > 0
-    assert json.loads(json.dumps(usage)) == usage
+        time_plan(plan, threads=1, cache=tmp_path, timeout=1e4, on_event=interrupt)
 
 
 WRONG_CALLS = (
@@ -200,56 +166,101 @@ RIGHT_CALLS = (
     "caches_what_never_comes_again",
     "keeps_float32_where_nothing_is_lost",
 )
-
-
-@pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
-    """The result of one session for all of them: per name, whether it agrees, why not, blocks."""
-    folder = tmp_path_factory.mktemp("cheats")
-    for name in (*WRONG_CALLS, *RIGHT_CALLS):
-        (folder / f"{name}.py").write_text(
-            f"import sys\nsys.path.append({str(FOREIGN)!r})\n"
-            f"from cheats import prepare, {name} as train\n"
-        )
-    files = [str(folder / f"{name}.py") for name in (*WRONG_CALLS, *RIGHT_CALLS)]
-    arms = tuple(
-        Arm(CASE, file, calls=4, repetitions=14) for file in files
-    )  # by chance, once in 2¹⁴
-    session = time_arms(Plan(arms, "seed"), threads=1, cache=folder, timeout=600)
-    assert session.failure == ""
-    verdicts = {Path(event["arm"]).stem: event["verdict"] for event in session.verdicts}
-    timed = [Path(arm["extra_info"]["backend"]).stem for arm in session.results["benchmarks"]]
-    return {name: [v["agrees"], v["reason"], name in timed] for name, v in verdicts.items()}
-
-
-@pytest.mark.parametrize("name", WRONG_CALLS)
-def test_being_fast_without_working_has_no_figure(judged: dict[str, list[Any]], name: str) -> None:
-    agrees, reason, timed = judged[name]
-    assert (agrees, timed) == (False, False)
-    assert reason
-
-
-@pytest.mark.parametrize("name", RIGHT_CALLS)
-def test_what_works_for_its_result_is_timed(judged: dict[str, list[Any]], name: str) -> None:
-    assert judged[name] == [True, "", True]
-
-
-def test_a_wrong_call_is_named(judged: dict[str, list[Any]]) -> None:
-    assert judged["float32_once_warm"][1].startswith("a timed call returned a wrong result: ")
-
-
-FORGED = {
-    "log.jsonl": [b"garbage\n", b"[]\n", b'{"event": "block"}\n', b"[" * 100_000 + b"\n"],
-    "timings.json": [b"garbage", b"[]", b'{"benchmarks": [{}]}', b"[" * 100_000],
+FAILING = {
+    "raises": "raised ZeroDivisionError: on purpose",
+    "exits": "raised SystemExit: 0",
+    "returns three": "train returned tuple, not the four values",
+    "raises the second time": "raised RuntimeError: not again (bad.py, line ",
+    "raises the tenth time": "raised RuntimeError: not again (bad.py, line ",
 }
+CHANGING = "changes its input"
 
 
-@pytest.mark.parametrize(("name", "what"), [(n, w) for n, ws in FORGED.items() for w in ws])
-def test_what_a_session_leaves_is_not_believed(
-    timer: Timer, tmp_path: Path, name: str, what: bytes
-) -> None:
-    """The backend writes its own files, and ends its process with status 0."""
-    folder = "pathlib.Path(sys.argv[sys.argv.index('--log') + 1]).parent"
-    session = timer(write_forger(tmp_path / "forger.py", folder, name, what))
-    assert session.failure.startswith("its process ")
-    assert session.results["benchmarks"] == []
+class TestForeign:
+    """One session of all kinds of backends: none stops the others."""
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, bool]]:
+        """Per backend: what is wrong with it, and whether it was timed."""
+        folder = tmp_path_factory.mktemp("foreign")
+        lines = {name: f"from cheats import prepare, {name} as train" for name in WRONG_CALLS}
+        lines |= {name: f"from cheats import prepare, {name} as train" for name in RIGHT_CALLS}
+        lines |= {
+            how: f"import os\nos.environ['GRADRACE_TEST_HOW'] = {how!r}\n"
+            "sys.modules.pop('bad', None)\nfrom bad import prepare, train"
+            for how in (*FAILING, CHANGING)
+        }
+        for name, text in lines.items():
+            path = folder / f"{name}.py"
+            path.write_text(f"import sys\nsys.path.append({str(FOREIGN)!r})\n{text}\n")
+        contenders = tuple(  # by chance, one is overlooked once in 2¹⁴
+            Contender(CASE, str(folder / f"{name}.py"), calls=4, repetitions=14) for name in lines
+        )
+        plan = Plan((*contenders, Contender(CASE, "numpy", calls=4, repetitions=2)), "seed")
+        session = time_plan(plan, threads=1, cache=folder, timeout=600)
+        assert session.failure == ""
+        timed = [Path(one.extra_info.backend).stem for one in session.results.benchmarks]
+        verdicts = {Path(one.contender).stem: one.verdict for one in session.verdicts}
+        return {
+            name: ("" if one.agrees else one.reason, name in timed)
+            for name, one in verdicts.items()
+        }
+
+    @pytest.mark.parametrize("name", WRONG_CALLS)
+    def test_being_fast_without_working_has_no_figure(
+        self, judged: dict[str, tuple[str, bool]], name: str
+    ) -> None:
+        reason, timed = judged[name]
+        assert reason
+        assert not timed
+
+    @pytest.mark.parametrize("name", [*RIGHT_CALLS, CHANGING, "numpy"])
+    def test_what_works_for_its_result_is_timed(
+        self, judged: dict[str, tuple[str, bool]], name: str
+    ) -> None:
+        assert judged[name] == ("", True)
+
+    @pytest.mark.parametrize("how", FAILING)
+    def test_a_backend_that_fails_is_a_verdict(
+        self, judged: dict[str, tuple[str, bool]], how: str
+    ) -> None:
+        reason, timed = judged[how]
+        assert reason.startswith(FAILING[how])
+        assert not timed
+
+    def test_a_wrong_call_is_named(self, judged: dict[str, tuple[str, bool]]) -> None:
+        reason, _ = judged["float32_once_warm"]
+        assert reason.startswith("a timed call returned a wrong result: ")
+
+
+class TestForged:
+    """A backend writes the files of its own session, and ends its process with status 0."""
+
+    def test_no_time_is_believed(self, timer: Timer, tmp_path: Path) -> None:
+        folder = "pathlib.Path(sys.argv[sys.argv.index('--log') + 1]).parent"
+        forger = write_forger(tmp_path / "forger.py", folder, "log.jsonl", b"garbage\n")
+        session = timer(forger)
+        assert session.failure == "its process left a log that cannot be read"
+        assert session.results.benchmarks == []
+
+    @pytest.mark.parametrize(
+        "line", [b"garbage\n", b"[]\n", b'{"event": "block"}\n', b"[" * 100_000 + b"\n"]
+    )
+    def test_a_log_that_holds_anything_else(self, tmp_path: Path, line: bytes) -> None:
+        log, block = tmp_path / "log.jsonl", Block("20x1", "numpy", 0)
+        log.write_bytes(msgspec.json.encode(block) + b"\n" + line)
+        assert sessions._events(log) == ([block], False)
+        log.write_bytes(msgspec.json.encode(block) + b"\n" + line.rstrip())
+        assert sessions._events(log) == ([block], True)  # the child may be writing it
+
+    @pytest.mark.parametrize("content", [b"garbage", b"[]", b'{"benchmarks": [{}]}', b"[" * 10**5])
+    def test_a_file_of_times_that_holds_anything_else(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "timings.json").write_bytes(content)
+        assert sessions._timings(tmp_path / "timings.json").benchmarks == []
+
+    def test_times_that_are_missing(self) -> None:
+        plan = Plan((Contender(CASE, "numpy", repetitions=3),), "0")
+        blocks: list[Any] = [Block("20x1", "numpy", repetition) for repetition in range(3)]
+        assert sessions._missing(plan, blocks[:2], sessions.Timings())
+        assert sessions._missing(plan, blocks, sessions.Timings())
