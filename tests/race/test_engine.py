@@ -1,7 +1,7 @@
 """Undocumented behavior of pytest-benchmark that gradrace relies on, and what gradrace returns.
 
 If a new version of pytest-benchmark fails here, `bench/conftest.py`, `bench/test_speed.py` and
-`bench/findings/merging.py` are the places that use it.
+`bench/race/result.py` are the places that use it.
 """
 
 import inspect
@@ -13,21 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gradrace.bench.race.merging import pooled_stats
 from pytest_benchmark import plugin
 from pytest_benchmark.fixture import BenchmarkFixture
 from pytest_benchmark.session import BenchmarkSession
 from pytest_benchmark.stats import Metadata, Stats
 
+from gradrace.bench.race import result
 from tests.conftest import FOREIGN, ROOT
 
 
 class TestContract:
     def test_statistics(self) -> None:
-        stats = {**pooled_stats([3.0, 1.0, 2.0], iterations=7)}
-        assert set(Stats.fields) <= set(stats)
-        assert (stats["min"], stats["median"], stats["rounds"]) == (1.0, 2.0, 3)
-        assert (stats["data"], stats["iterations"]) == ([3.0, 1.0, 2.0], 7)
+        figures = result._figures([3.0, 1.0, 2.0])
+        assert set(Stats.fields) - {"data", "iterations"} <= set(figures)
+        assert (figures["min"], figures["median"], figures["rounds"]) == (1.0, 2.0, 3)
 
     def test_what_the_merging_of_blocks_uses(self) -> None:
         source = inspect.getsource(Metadata.__init__)
@@ -64,7 +63,6 @@ def run_suite(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
             "-m",
             "pytest",
             str(ROOT / "bench"),
-            "--benchmark-only",
             "-p",
             "no:cacheprovider",
             "--rootdir",
@@ -80,18 +78,19 @@ def run_suite(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
-    folder = tmp_path_factory.mktemp("suite")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("suite")
+
+
+@pytest.fixture(scope="module")
+def done(folder: Path) -> tuple[str, dict[str, Any]]:
+    """Two backends that agree and one that does not, at two sizes, saved for a comparison."""
+    words = ["--case=20x1@50", "--case=30x2@40", "--repetitions=4", "--benchmark-autosave"]
+    names = ["numpy", "numba", str(FOREIGN / "wrong.py")]
     done = run_suite(
-        folder,
-        "--case=20x1@50",
-        "--case=30x2@40",
-        "--backend=numpy",
-        "--backend=numba",
-        "--repetitions=4",
-        "--benchmark-json=b.json",
+        folder, *words, *(f"--backend={name}" for name in names), "--benchmark-json=b.json"
     )
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 1, done.stdout
     return done.stdout, json.loads((folder / "b.json").read_text("utf-8"))
 
 
@@ -99,62 +98,42 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]
 class TestSuite:
     """`pytest bench --benchmark-only` without gradrace around it."""
 
-    def test_makes_one_benchmark_of_every_arm(self, done: tuple[str, dict[str, Any]]) -> None:
+    def test_makes_one_benchmark_of_every_contender_that_agrees(
+        self, done: tuple[str, dict[str, Any]]
+    ) -> None:
         output, saved = done
-        assert [arm["name"] for arm in saved["benchmarks"]] == [
+        assert [one["name"] for one in saved["benchmarks"]] == [
             "test_train[20x1-numpy]",
             "test_train[20x1-numba]",
             "test_train[30x2-numpy]",
             "test_train[30x2-numba]",
         ]
-        for arm in saved["benchmarks"]:
-            assert arm["group"] == arm["params"]["case"]
-            assert arm["params"] == {"case": arm["group"], "backend": arm["extra_info"]["backend"]}
-            assert arm["extra_info"]["repetitions"] == [1, 2, 3]  # the first one calibrates
-            assert len(arm["stats"]["data"]) == arm["stats"]["rounds"] == 3
-            assert arm["stats"]["iterations"] > 1
-            assert arm["options"]["disable_gc"] is True
-            assert arm["extra_info"]["agreement"]["agrees"] is True
+        for one in saved["benchmarks"]:
+            assert one["group"] == one["params"]["case"]
+            assert one["params"] == {"case": one["group"], "backend": one["extra_info"]["backend"]}
+            assert one["extra_info"]["repetitions"] == [1, 2, 3]  # the first one calibrates
+            assert len(one["stats"]["data"]) == one["stats"]["rounds"] == 3
+            assert one["stats"]["iterations"] > 1
+            assert one["options"]["disable_gc"] is True
+            assert one["extra_info"]["agreement"]["agrees"] is True
         assert "benchmark '20x1': 2 tests" in output
         assert "test_train[20x1-numpy]" in output
+        assert "not timed, loss at epoch 0: got " in output
 
     def test_says_what_the_libraries_are(self, done: tuple[str, dict[str, Any]]) -> None:
         machine = done[1]["machine_info"]
         assert {"cpu", "cores", "caches", "memory"} <= set(machine)
         assert {"numpy", "numba", "llvm", "pools"} <= set(machine["libraries"])
 
-    def test_compares_with_what_was_saved(self, tmp_path: Path) -> None:
-        words = ["--case=20x1@50", "--backend=numpy", "--repetitions=2", "-k", "numpy"]
-        first = run_suite(tmp_path, *words, "--benchmark-autosave")
-        assert first.returncode == 0, first.stdout
-        second = run_suite(tmp_path, *words, "--benchmark-compare")
+    @pytest.mark.usefixtures("done")
+    def test_compares_with_what_was_saved(self, folder: Path) -> None:
+        words = ["--case=20x1@50", "--backend=numpy", "--repetitions=2", "-W", "default"]
+        second = run_suite(folder, *words, "--benchmark-compare")
         assert second.returncode == 0, second.stdout
         assert "(0001_" in second.stdout
         assert "(NOW)" in second.stdout
 
     def test_can_be_made_to_verify_only(self, tmp_path: Path) -> None:
-        words = ["-m", "pytest", str(ROOT / "bench"), "--benchmark-disable", "--case=20x1@50"]
-        done = subprocess.run(
-            [sys.executable, *words, "--backend=numpy", "-p", "no:cacheprovider"],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_suite(tmp_path, "--benchmark-disable", "--case=20x1@50", "--backend=numpy")
         assert done.returncode == 0, done.stdout
         assert "10 passed" in done.stdout
-
-    def test_what_disagrees_is_not_timed(self, tmp_path: Path) -> None:
-        wrong = str(FOREIGN / "wrong.py")
-        done = run_suite(
-            tmp_path,
-            "--case=20x1@50",
-            f"--backend={wrong}",
-            "--backend=numpy",
-            "--repetitions=2",
-            "--benchmark-json=b.json",
-        )
-        assert done.returncode == 1
-        assert "not timed, loss at epoch 0: got " in done.stdout
-        saved = json.loads((tmp_path / "b.json").read_text("utf-8"))
-        assert [arm["extra_info"]["backend"] for arm in saved["benchmarks"]] == ["numpy"]

@@ -12,7 +12,7 @@ from gradrace.bench.proof.returns import BackendError
 from gradrace.bench.race import timed_backend
 from gradrace.bench.race.cases import Case
 from gradrace.bench.race.one_size import samples_of
-from gradrace.bench.race.plan import Arm
+from gradrace.bench.race.plan import Contender
 from gradrace.bench.race.timed_backend import Contestant
 
 BUDGET = 0.02
@@ -38,15 +38,15 @@ class Timed(Contestant):
 
 @pytest.mark.parametrize(("per_epoch", "epochs"), [(1e-3, 19), (1e-4, 199), (1e-9, 1000), (0.5, 1)])
 def test_a_call_fills_the_budget(per_epoch: float, epochs: int) -> None:
-    arm = Timed(0.0, per_epoch, 1000)
-    assert arm.chosen() == pytest.approx(epochs, abs=1)
-    assert arm.setup == pytest.approx(0.0, abs=1e-12)
+    racer = Timed(0.0, per_epoch, 1000)
+    assert racer.chosen() == pytest.approx(epochs, abs=1)
+    assert racer.setup == pytest.approx(0.0, abs=1e-12)
 
 
 def test_no_call_is_much_longer_than_needed() -> None:
-    arm = Timed(0.0, 0.5, 1000)
-    arm.chosen()
-    assert arm.made == [1, 2, 2]  # the second one, again since it might have compiled
+    racer = Timed(0.0, 0.5, 1000)
+    racer.chosen()
+    assert racer.made == [1, 2, 2]  # the second one, again since it might have compiled
 
 
 def test_compiling_for_every_number_of_epochs_is_not_slowness() -> None:
@@ -57,42 +57,42 @@ def test_compiling_for_every_number_of_epochs_is_not_slowness() -> None:
             new = epochs not in self.made
             return super()._call(epochs) + float(new)
 
-    arm = Compiling(0.0, 1e-4, 1000)
-    arm._call(1)
-    assert arm.chosen() == pytest.approx(199, abs=2)
+    racer = Compiling(0.0, 1e-4, 1000)
+    racer._call(1)
+    assert racer.chosen() == pytest.approx(199, abs=2)
 
 
 def test_where_only_setting_up_takes_time_all_epochs_are_made() -> None:
-    arm = Timed(0.1, 1e-7, 1000)
-    assert arm.chosen() == 1000
-    assert arm.setup == pytest.approx(0.1, rel=0.02)
+    racer = Timed(0.1, 1e-7, 1000)
+    assert racer.chosen() == 1000
+    assert racer.setup == pytest.approx(0.1, rel=0.02)
 
 
 @pytest.mark.parametrize("epochs", [19, 1000])
 def test_epochs_that_the_setting_up_hides_are_resolved_by_longer_calls(epochs: int) -> None:
     """Calls vary by 1 %, a thousand times the time of all epochs of the case."""
-    arm = Timed(0.25, 4e-6, epochs)
-    assert arm.chosen() == epochs
-    assert arm.setup == pytest.approx(0.25, rel=0.02)
-    assert arm.memory is not None
+    racer = Timed(0.25, 4e-6, epochs)
+    assert racer.chosen() == epochs
+    assert racer.setup == pytest.approx(0.25, rel=0.02)
+    assert racer.memory is not None
 
 
 def test_epochs_that_cannot_be_resolved_leave_all_to_the_setting_up() -> None:
-    arm = Timed(0.25, 0.0, 19)
-    assert arm.chosen() == 19
-    assert arm.setup == pytest.approx(0.25, rel=0.02)
-    assert max(arm.made) < 10**7
+    racer = Timed(0.25, 0.0, 19)
+    assert racer.chosen() == 19
+    assert racer.setup == pytest.approx(0.25, rel=0.02)
+    assert max(racer.made) < 10**7
 
 
 def test_a_call_that_sets_up_and_then_works_has_both_told_apart() -> None:
-    arm = Timed(0.004, 1e-4, 1000)
-    assert arm.chosen() == pytest.approx(159, abs=2)
-    assert arm.setup == pytest.approx(0.004, rel=0.05)
+    racer = Timed(0.004, 1e-4, 1000)
+    assert racer.chosen() == pytest.approx(159, abs=2)
+    assert racer.setup == pytest.approx(0.004, rel=0.05)
 
 
 def test_a_single_epoch_is_a_single_epoch() -> None:
-    arm = Timed(0.0, 1e-3, 1)
-    assert (arm.chosen(), arm.setup) == (1, 0.0)  # one call cannot distinguish the two
+    racer = Timed(0.0, 1e-3, 1)
+    assert (racer.chosen(), racer.setup) == (1, 0.0)  # one call cannot distinguish the two
 
 
 class OnAFakeClock:
@@ -111,28 +111,28 @@ class OnAFakeClock:
         return (np.zeros(1),) * 4
 
     def tried(self, longest: float, precision: str = "") -> Contestant:
-        arm = Contestant.__new__(Contestant)
-        arm._arm = Arm("1000000x1@10", "fake", precision=precision)
-        arm.job = Case(1_000_000, 1, 0.1, 10)
-        samples = samples_of(arm.job.n, 1)
-        arm._make_ready("fake", samples, budget=0.02, longest=longest)
-        return arm
+        racer = Contestant.__new__(Contestant)
+        racer._contender = Contender("1000000x1@10", "fake", precision=precision)
+        racer.job = Case(1_000_000, 1, 0.1, 10)
+        samples = samples_of(racer.job.n, 1)
+        racer._make_ready("fake", samples, budget=0.02, longest=longest)
+        return racer
 
 
 def test_what_would_take_too_long_is_left_out_untried(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = OnAFakeClock(monkeypatch)
-    arm = fake.tried(longest=0.9)
-    assert arm.too_slow == "too slow: a call of one epoch would take about 2 s"
+    racer = fake.tried(longest=0.9)
+    assert racer.too_slow == "too slow: a call of one epoch would take about 2 s"
     assert max(fake.samples) < 100_000
 
 
 def test_compiling_is_measured_where_few_samples_foretell_the_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    arm = OnAFakeClock(monkeypatch).tried(longest=3.0)
-    assert arm.too_slow == ""
-    assert arm.compile == pytest.approx(3.0)
-    assert arm.first == pytest.approx(5.0)
+    racer = OnAFakeClock(monkeypatch).tried(longest=3.0)
+    assert racer.too_slow == ""
+    assert racer.compile == pytest.approx(3.0)
+    assert racer.first == pytest.approx(5.0)
 
 
 def test_the_precision_is_the_one_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
