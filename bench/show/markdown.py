@@ -24,7 +24,7 @@ def _lines(part: Part, word: Word) -> Iterator[str]:
         case Sentence():
             yield _safe(said(part, word))
         case Command(text):
-            yield f"`{visible(text)}`"
+            yield _code(visible(text))
         case Table():
             table = part.for_people()
             heads = [column.title or "" for column in table.columns]
@@ -36,6 +36,13 @@ def _lines(part: Part, word: Word) -> Iterator[str]:
                 yield _safe(table.note)
         case Heading():
             pass
+
+
+def _code(text: str) -> str:
+    """Return a text as code; more backticks around it than anywhere in it."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    blank = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{blank}{text}{blank}{fence}"
 
 
 def _safe(text: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gradrace.backends import finding
+from gradrace.backends.support import finding
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.machine import facts
 from gradrace.bench.machine.usage import Usage
