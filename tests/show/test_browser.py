@@ -9,11 +9,10 @@ import pytest
 
 from gradrace.bench.data.samples import synthetic
 from gradrace.bench.learning.rates import study
-from gradrace.bench.report.race_page import race_page
-from gradrace.bench.show import html
-from tests.machine.test_roofline import MACHINE
-from tests.report.test_page import TIMES
-from tests.runs import NUMBA, write_run
+from gradrace.bench.race.race import Race
+from gradrace.bench.show.html import page
+from tests.runs import MACHINE, write_run
+from tests.show.test_page import TIMES
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -35,11 +34,12 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pages")
-    path = folder / "benchmark.json"
-    content = write_run(path, TIMES, roofline=MACHINE, compiled=[NUMBA])
-    (folder / "race.html").write_text(race_page(content, path), "utf-8")
-    found = study(synthetic(50, 3), [0.01, 0.1], epochs=200)
-    (folder / "rates.html").write_text(html.page(found.title, found.parts(detail=True)), "utf-8")
+    write_run(folder / "benchmark.json", TIMES, roofline=MACHINE)
+    for name, result in (
+        ("race", Race(folder)),
+        ("rates", study(synthetic(50, 3), [0.01, 0.1], epochs=200)),
+    ):
+        (folder / f"{name}.html").write_text(page("title", result.parts(detail=True)), "utf-8")
     return folder
 
 
@@ -73,16 +73,27 @@ def test_silent_and_no_wider_than_the_window(
 
 
 def test_a_table_is_sorted_by_its_heads(browser: Any, pages: Path) -> None:
+    """By its times, whatever their unit."""
     tab, _ = opened(browser, pages / "race.html")
     table = tab.locator("table.sortable").first
-    names = "rows => rows.map(row => row.cells[0].textContent.trim())"
-    head = table.locator("th button").nth(1)
+    rows = "rows => rows.map(row => [...row.cells].slice(0, 2).map(cell => cell.textContent))"
+    head = table.locator("th button", has_text="epoch").first
     head.click()
-    up = table.locator("tbody tr").evaluate_all(names)
+    up = table.locator("tbody tr").evaluate_all(rows)
     head.press("Enter")
-    assert table.locator("tbody tr").evaluate_all(names) == up[::-1]
-    assert up == ["numba", "numpy", "python"]  # by their times, whatever the unit
-    assert table.locator("th").nth(1).get_attribute("aria-sort") == "descending"
+    assert table.locator("tbody tr").evaluate_all(rows) == up[::-1]
+    assert [" ".join(cells) for cells in up] == [
+        "100 × 1 numba",
+        "100 × 1 numpy",
+        "1,000 × 1 numba",
+        "1,000 × 1 numpy",
+        "100 × 1 python",
+        "10,000 × 1 numba",
+        "10,000 × 1 numpy",
+        "1,000 × 1 python",
+        "10,000 × 1 python",
+    ]
+    assert table.locator("th", has=head).get_attribute("aria-sort") == "descending"
 
 
 def test_the_slider_answers_for_ones_own_job(browser: Any, pages: Path) -> None:

@@ -111,10 +111,9 @@ class TestText:
     def test_prose_wraps_between_words_and_never_in_a_number(self, width: int) -> None:
         text = "gram is 64,400 times as fast at 100,000 × 1 " * 4 + "and /a/path/that-is-long.json"
         lines = plain([Sentence(text)], width).splitlines()
-        assert " ".join(lines).replace("\N{NO-BREAK SPACE}", " ") == text
+        assert " ".join(lines) == text
         assert all(len(line) <= width or " " not in line for line in lines)
-        whole = "100,000\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}1"
-        assert sum(line.count(whole) for line in lines) == 4
+        assert sum(line.count("100,000 × 1") for line in lines) == 4
 
     def test_what_names_a_group_of_rows_is_not_repeated(self) -> None:
         columns = [Column("size"), Column("backend"), Column("time")]
