@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gradrace.backends import ABSENT
 from gradrace.backends.interface import InputValueError, Setting
 from gradrace.bench.parts import Answer, Caution, Table
-from gradrace.bench.race import statistics
+from gradrace.bench.race import run, statistics
 from gradrace.bench.race.change import Change, changes, gate, missing, require_limits, sentences
 from gradrace.bench.race.comparison import Comparison, compare
 from gradrace.bench.race.race import Race
 from gradrace.bench.race.result import EVERY, LeftOut, ResultFile
+from gradrace.bench.race.settings import QUICK_SETTINGS
 from gradrace.bench.race.statistics import Estimate
 from gradrace.bench.show.text import as_option, worded
 from tests.runs import drop, write_run
@@ -197,6 +199,18 @@ class TestInOneRace:
         content.benchmarks = []
         content.gradrace.left_out = [LeftOut(EVERY, "before", f"{ABSENT} 0", fault=True)]
         assert self.judged(content, {"": 0.1}) == (True, ["Passed: no earlier version exists."])
+
+    def test_where_no_backend_has_changed_nothing_is_raced(self, tmp_path: Path) -> None:
+        settings = replace(QUICK_SETTINGS, backends=("numpy",))
+        race = run.unchanged(tmp_path, settings, "v1.0")
+        assert Race(tmp_path).about == race.about
+        assert list(map(str, race.parts()))[:1] == [
+            "No backend has changed since v1.0, so nothing was raced."
+        ]
+        held = Race(tmp_path, limits={"": 0.01})
+        assert held.passed
+        assert str(next(held.parts())) == "Passed: no backend has changed."
+        assert not [part for part in held.parts(detail=True) if isinstance(part, Caution)]
 
     def test_a_revision_is_named(self, raced: Raced) -> None:
         change: Change = changes(raced(1.02, 1.0))[0]

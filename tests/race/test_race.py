@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gradrace.backends.support import finding
 from gradrace.backends.interface import InputValueError
+from gradrace.backends.support import finding
 from gradrace.bench.machine import facts
 from gradrace.bench.machine.usage import Usage
 from gradrace.bench.proof.agreement import Verdict
