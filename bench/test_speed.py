@@ -19,7 +19,7 @@ from gradrace.bench.proof.returns import describe
 from gradrace.bench.race.plan import Contender, Plan
 from gradrace.bench.race.result import BlockInfo
 from gradrace.bench.race.session import Block, Event
-from gradrace.bench.race.timed_backend import LEAST_BLOCK, Contestant
+from gradrace.bench.race.contestant import LEAST_BLOCK, Contestant
 
 _contestant = cache(Contestant)
 _surroundings = cache(Surroundings)

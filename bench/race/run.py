@@ -15,7 +15,7 @@ from gradrace.bench.race.record import fingerprints, new_content
 from gradrace.bench.race.result import RESULT
 from gradrace.bench.race.sessions import fill_cache, time_sessions
 from gradrace.bench.race.settings import QUICK_SETTINGS, Settings
-from gradrace.bench.race.timed_backend import write_steps
+from gradrace.bench.race.contestant import write_steps
 from gradrace.bench.race.trial import Conditions, try_out
 from gradrace.bench.race.verification import check
 

@@ -9,11 +9,11 @@ import pytest
 from gradrace.backends.interface import Floats, Samples
 from gradrace.bench.machine.usage import Memory
 from gradrace.bench.proof.returns import BackendError
-from gradrace.bench.race import timed_backend
+from gradrace.bench.race import contestant
 from gradrace.bench.race.cases import Case
 from gradrace.bench.race.one_size import samples_of
 from gradrace.bench.race.plan import Contender
-from gradrace.bench.race.timed_backend import Contestant
+from gradrace.bench.race.contestant import Contestant
 
 BUDGET = 0.02
 
@@ -101,7 +101,7 @@ class OnAFakeClock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.samples = 0.0, [0]
         module = SimpleNamespace(prepare=lambda X, y: (X, y), train=self.train)
-        monkeypatch.setattr(timed_backend, "default_timer", lambda: self.now)
+        monkeypatch.setattr(contestant, "default_timer", lambda: self.now)
         monkeypatch.setattr("gradrace.backends.load", lambda _: module)
 
     def train(self, data: Samples, *, epochs: int, **_: Any) -> tuple[Floats, ...]:

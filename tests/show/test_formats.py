@@ -126,7 +126,14 @@ class TestText:
         ]
 
     def test_never_two_blank_lines(self) -> None:
-        parts = [Answer("a"), Heading(""), self.table(2), Heading(""), self.table(2), Note("b")]
+        parts: list[Part] = [
+            Answer("a"),
+            Heading(""),
+            self.table(2),
+            Heading(""),
+            self.table(2),
+            Note("b"),
+        ]
         assert "\n\n\n" not in plain(parts)
 
     def test_a_warning_says_so(self) -> None:
@@ -233,8 +240,8 @@ class TestForeignNames:
 
     def parts(self, name: str) -> list[Part]:
         table = Table([Column(name), Column("value")], [(name, 1)], note=name)
-        words = [Answer(name), Heading("h"), Sentence(name), Note(name), Caution(name)]
-        return [*words, table, Command(name)]
+        words = [Answer(name), Sentence(name), Note(name), Caution(name)]
+        return [Heading("h"), *words, table, Command(name)]
 
     @pytest.mark.parametrize("name", FOREIGN)
     @pytest.mark.parametrize("where", RENDERED)
