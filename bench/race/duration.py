@@ -11,8 +11,8 @@ from time import monotonic
 from gradrace import backends
 from gradrace.bench.machine import child
 from gradrace.bench.race.cases import Case
-from gradrace.bench.race.settings import Settings
 from gradrace.bench.race.contestant import FAR, LEAST_BLOCK
+from gradrace.bench.race.settings import Settings
 from gradrace.bench.race.trial import FEWEST_REPETITIONS, LONG_BLOCK
 
 START = 0.5

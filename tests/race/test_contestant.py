@@ -11,9 +11,9 @@ from gradrace.bench.machine.usage import Memory
 from gradrace.bench.proof.returns import BackendError
 from gradrace.bench.race import contestant
 from gradrace.bench.race.cases import Case
+from gradrace.bench.race.contestant import Contestant
 from gradrace.bench.race.one_size import samples_of
 from gradrace.bench.race.plan import Contender
-from gradrace.bench.race.contestant import Contestant
 
 BUDGET = 0.02
 

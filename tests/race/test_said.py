@@ -28,8 +28,8 @@ from gradrace.bench.race.advice import advise
 from gradrace.bench.race.comparison import compare
 from gradrace.bench.race.conclusions import conclude
 from gradrace.bench.race.growth import Scaling
-from gradrace.bench.race.precision import trades
 from gradrace.bench.race.race import Race
+from gradrace.bench.race.ranking import trades
 from gradrace.bench.race.result import EVERY, Compile, LeftOut, ResultFile
 from gradrace.bench.race.sentences import sentences
 from gradrace.bench.show.html import in_notebook, page
