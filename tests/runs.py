@@ -93,22 +93,14 @@ def write_run(
     ).resolved()
     content = record.new_content(settings)
     about = content.gradrace
-    for name in names:
-        facts = about.backends[name]
+    for name, facts in about.backends.items():
         facts.passes_once = facts.passes_once or name in once
         facts.one_core = facts.one_core or name in one_core
         if name in float32:
             facts.precision, facts.digits = "float32", Digits(state=4.87, loss=6.33)
-    for earlier, today in versions.items():
-        about.backends[earlier].version_of, about.backends[earlier].commit = today, "0" * 40
-    contenders = [
-        Contender(parse(case).spec, name) for case, times in seconds.items() for name in times
-    ]
-    contenders += [
-        Contender(parse(case).spec, name, duplicate=True)
-        for case, times in seconds.items()
-        for name in versions.values() or [min(times, key=times.__getitem__)]
-    ]
+        if name in versions:
+            facts.version_of, facts.commit = versions[name], "0" * 40
+    about.contenders = contenders = _contenders(seconds, list(versions.values()))
     given = {parse(case).spec: times for case, times in seconds.items()}
     draw = random.Random(seed)
     for number in range(1, sessions + 1):
@@ -118,7 +110,6 @@ def write_run(
         ]
         merge(content.benchmarks, number, session)
         about.sessions.append(calm_session(number, seed, threads))
-    about.contenders = contenders
     about.compile = [start for start in compiled if start.backend in names]
     about.trials = [
         Trial(
@@ -136,6 +127,16 @@ def write_run(
     conclude(content)
     result.write(path, content)
     return Race(path).content
+
+
+def _contenders(
+    seconds: Mapping[str, Mapping[str, float]], twice: Sequence[str]
+) -> list[Contender]:
+    """Return every backend at every size, then the copies: of the fastest, or of `twice`."""
+    found = [(case, name, False) for case, times in seconds.items() for name in times]
+    for case, times in seconds.items():
+        found += [(case, name, True) for name in twice or [min(times, key=times.__getitem__)]]
+    return [Contender(parse(case).spec, name, copy) for case, name, copy in found]
 
 
 def entries(content: ResultFile, name: str) -> dict[str, Entry]:

@@ -115,7 +115,7 @@ def test_points_of_every_picture_tell_their_values(race: str) -> None:
     for words in (
         r"numba, n = 1,000: [45]\.",  # speed
         r"numba: \d+",  # speed-up
-        r"numba, 100 runs: ",  # break-even
+        r"numba, runs: 100, ",  # break-even
         r"numba, d = 1, 16 kB: ",  # roofline
     ):
         assert any(re.match(words, title) for title in told), words
