@@ -13,8 +13,7 @@ import pytest
 from gradrace.bench.data import reading
 from tests.cli.conftest import MODEL
 from tests.conftest import Command
-from tests.machine.test_roofline import MACHINE
-from tests.runs import write_run
+from tests.runs import MACHINE, write_run
 
 TIMES = {"100x1": {"python": 4e-5, "numba": 1e-7}, "1000x1": {"python": 4e-4, "numba": 1e-6}}
 COMMANDS = (
