@@ -14,17 +14,7 @@ from gradrace.bench.race.conclusions import conclude
 from gradrace.bench.race.race import Race
 from gradrace.bench.race.result import Growth
 from gradrace.bench.show.plain import plain
-from tests.runs import known, write_run
-
-# 1,000 bytes fit the first cache, 10,000 the second; then comes memory
-MACHINE = Roofline(
-    sizes=[1_000, 10_000, 100_000, 1_000_000],
-    read={"1": [100e9, 50e9, 10e9, 10e9], "2": [200e9, 100e9, 12e9, 12e9]},
-    read_again={"1": [99e9, 49e9, 10e9, 10e9], "2": [190e9, 98e9, 12e9, 11e9]},
-    fma={"1": 10e9, "2": 20e9},
-    fma_again={"1": 10e9, "2": 19e9},
-    caches={"L1d": 1_000, "L2": 10_000},
-)
+from tests.runs import MACHINE, known, write_run
 
 
 def limit(
