@@ -18,8 +18,8 @@ from gradrace.bench.machine.surroundings import Surroundings
 from gradrace.bench.proof.returns import describe
 from gradrace.bench.race.contestant import LEAST_BLOCK, Contestant
 from gradrace.bench.race.plan import Contender, Plan
-from gradrace.bench.race.result import BlockInfo
 from gradrace.bench.race.session import Block, Event
+from gradrace.bench.race.verdict.result import BlockInfo
 
 _contestant = cache(Contestant)
 _surroundings = cache(Surroundings)

@@ -11,7 +11,7 @@ from gradrace.plots.sources import race_origin
 from gradrace.plots.svg import tell, tell_along
 
 if TYPE_CHECKING:
-    from gradrace.bench.race.result import About, CaseFindings, Entry, ResultFile
+    from gradrace.bench.race.verdict.result import About, CaseFindings, Entry, ResultFile
 
 _MOST_RUNS = 10**5
 

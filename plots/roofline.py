@@ -18,7 +18,7 @@ from gradrace.plots.svg import tell
 
 if TYPE_CHECKING:
     from gradrace.bench.machine.roofline import Roofline
-    from gradrace.bench.race.result import About, CaseFindings, Entry, ResultFile
+    from gradrace.bench.race.verdict.result import About, CaseFindings, Entry, ResultFile
 
 _BYTES = {"float64": 8, "float32": 4}
 _MARKS = "osD^vP*X"

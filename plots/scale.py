@@ -10,7 +10,7 @@ from gradrace.plots.sources import race_origin
 from gradrace.plots.svg import tell
 
 if TYPE_CHECKING:
-    from gradrace.bench.race.result import About, CaseFindings, ResultFile
+    from gradrace.bench.race.verdict.result import About, CaseFindings, ResultFile
 
 _MARKS = "osD^vP*X"
 """Of the speed-ups, by the number of threads"""

@@ -9,7 +9,7 @@ import pyarrow as pa
 from gradrace.plots.numbers import label
 
 if TYPE_CHECKING:
-    from gradrace.bench.race.result import ResultFile
+    from gradrace.bench.race.verdict.result import ResultFile
 
 
 def metadata(table: pa.Table) -> dict[str, str]:

@@ -11,7 +11,7 @@ from gradrace.plots.sources import race_origin
 from gradrace.plots.svg import tell
 
 if TYPE_CHECKING:
-    from gradrace.bench.race.result import About, CaseFindings, ResultFile
+    from gradrace.bench.race.verdict.result import About, CaseFindings, ResultFile
 
 MOST_PANELS = 4
 

@@ -9,8 +9,8 @@ from gradrace.plots.sources import race_origin
 from gradrace.plots.svg import tell
 
 if TYPE_CHECKING:
-    from gradrace.bench.race.result import About, CaseFindings, Entry, ResultFile
-    from gradrace.bench.race.statistics import Estimate
+    from gradrace.bench.race.verdict.result import About, CaseFindings, Entry, ResultFile
+    from gradrace.bench.race.verdict.statistics import Estimate
 
 _TALLEST = 6  # panels in one column
 _PLAIN = 1e6

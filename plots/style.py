@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from gradrace.plots.numbers import backend_label
 
 if TYPE_CHECKING:
-    from gradrace.bench.race.result import About, CaseFindings
+    from gradrace.bench.race.verdict.result import About, CaseFindings
     from gradrace.plots.canvas import Axes, Figure, LogLocator
 
 Write = Callable[[float], str]

@@ -12,12 +12,13 @@ from gradrace.bench.machine.facts import Libraries, Pool
 from gradrace.bench.machine.roofline import Roofline
 from gradrace.bench.machine.usage import MemoryUse
 from gradrace.bench.proof.agreement import Digits, Verdict
-from gradrace.bench.race import record, result
 from gradrace.bench.race.cases import parse
-from gradrace.bench.race.conclusions import conclude
 from gradrace.bench.race.plan import Contender
-from gradrace.bench.race.race import Race
-from gradrace.bench.race.result import (
+from gradrace.bench.race.settings import QUICK_SETTINGS
+from gradrace.bench.race.verdict import record, result
+from gradrace.bench.race.verdict.conclusions import conclude
+from gradrace.bench.race.verdict.race import Race
+from gradrace.bench.race.verdict.result import (
     Compile,
     Entry,
     Growth,
@@ -30,7 +31,6 @@ from gradrace.bench.race.result import (
     Trial,
     merge,
 )
-from gradrace.bench.race.settings import QUICK_SETTINGS
 
 NUMBA = Compile("numba", load=0.2, cold=4.0, cached=0.2)
 MEMORY = MemoryUse(added=10**6, peak=10**8)

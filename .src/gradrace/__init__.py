@@ -27,8 +27,8 @@ if TYPE_CHECKING:  # with `as`, type checkers know that these names are public
     from gradrace.bench.proof.returns import BackendError as BackendError
     from gradrace.bench.race.checking import Check as Check
     from gradrace.bench.race.growth import scale as scale
-    from gradrace.bench.race.race import Race as Race
     from gradrace.bench.race.run import run as run
+    from gradrace.bench.race.verdict.race import Race as Race
 
 _NAMES = {
     "backends.interface": "InputError",
@@ -43,7 +43,7 @@ _NAMES = {
     "bench.proof.returns": "BackendError",
     "bench.race.checking": "Check",
     "bench.race.growth": "scale",
-    "bench.race.race": "Race",
+    "bench.race.verdict.race": "Race",
     "bench.race.run": "run",
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}

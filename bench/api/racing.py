@@ -16,17 +16,18 @@ from gradrace.bench.learning.landscape import Rate
 from gradrace.bench.learning.summary import Summary, summarize
 from gradrace.bench.machine.progress import Progress
 from gradrace.bench.peers import raceable
-from gradrace.bench.race import advice, beyond_memory, checking, comparison, run
-from gradrace.bench.race.advice import Advice
-from gradrace.bench.race.beyond_memory import BeyondMemory
+from gradrace.bench.race import checking, run
 from gradrace.bench.race.cases import make_case, parse
-from gradrace.bench.race.change import require_limits
 from gradrace.bench.race.checking import Check
-from gradrace.bench.race.comparison import Comparison
 from gradrace.bench.race.duration import announcement
-from gradrace.bench.race.race import PREVIOUS, Race
-from gradrace.bench.race.result import RESULT
 from gradrace.bench.race.settings import Settings, choose, default_backends, with_earlier
+from gradrace.bench.race.verdict import advice, beyond_memory, comparison
+from gradrace.bench.race.verdict.advice import Advice
+from gradrace.bench.race.verdict.beyond_memory import BeyondMemory
+from gradrace.bench.race.verdict.change import require_limits
+from gradrace.bench.race.verdict.comparison import Comparison
+from gradrace.bench.race.verdict.race import PREVIOUS, Race
+from gradrace.bench.race.verdict.result import RESULT
 from gradrace.bench.show.notebook import progress
 from gradrace.bench.show.pictures import save_shown
 

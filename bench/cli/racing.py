@@ -11,8 +11,8 @@ from gradrace.bench.cli.status import disagrees, interrupted
 from gradrace.bench.data.files import writable_file, writable_folder, write_json
 from gradrace.bench.parts import Sentence
 from gradrace.bench.race import growth
-from gradrace.bench.race.race import Race
 from gradrace.bench.race.settings import QUICK_SETTINGS
+from gradrace.bench.race.verdict.race import Race
 from gradrace.bench.show import terminal
 from gradrace.bench.show.pictures import save_shown
 

@@ -10,13 +10,13 @@ from gradrace.bench.api import racing as api
 from gradrace.bench.cli.status import DISAGREES, disagrees
 from gradrace.bench.data.files import writable_file, writable_folder
 from gradrace.bench.parts import Column, Result, Table
-from gradrace.bench.race import comparison
-from gradrace.bench.race.advice import Advice, newest
-from gradrace.bench.race.change import has_versions, require_limits
 from gradrace.bench.race.growth import Scaling
-from gradrace.bench.race.race import Race
-from gradrace.bench.race.result import RESULT
-from gradrace.bench.race.said import table
+from gradrace.bench.race.verdict import comparison
+from gradrace.bench.race.verdict.advice import Advice, newest
+from gradrace.bench.race.verdict.change import has_versions, require_limits
+from gradrace.bench.race.verdict.race import Race
+from gradrace.bench.race.verdict.result import RESULT
+from gradrace.bench.race.verdict.said import table
 from gradrace.bench.show import terminal
 from gradrace.bench.show.html import PAGE, page, write_text
 from gradrace.bench.show.markdown import csv_of, markdown

@@ -33,8 +33,8 @@ from gradrace.bench.proof.steps import Steps
 from gradrace.bench.race.cases import Case, parse
 from gradrace.bench.race.one_size import from_a_start, on_integers, samples_of
 from gradrace.bench.race.plan import Contender
-from gradrace.bench.race.result import Growth, Preparing
 from gradrace.bench.race.session import Event, Judged
+from gradrace.bench.race.verdict.result import Growth, Preparing
 
 LEAST_BLOCK = 0.008
 """The least seconds of a block of calls that is timed as one."""

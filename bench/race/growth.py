@@ -18,11 +18,12 @@ from gradrace import backends
 from gradrace.bench.machine import facts
 from gradrace.bench.machine.progress import Progress, silent
 from gradrace.bench.parts import Answer, Column, Figure, Heading, Note, Part, Result, Table
-from gradrace.bench.race import run, statistics
+from gradrace.bench.race import run
 from gradrace.bench.race.cases import Case, make_case
-from gradrace.bench.race.race import Race
-from gradrace.bench.race.result import ResultFile
 from gradrace.bench.race.settings import QUICK_SETTINGS, Settings
+from gradrace.bench.race.verdict import statistics
+from gradrace.bench.race.verdict.race import Race
+from gradrace.bench.race.verdict.result import ResultFile
 from gradrace.plots.numbers import short
 
 SIZES = tuple(10**power for power in range(8))

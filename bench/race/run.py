@@ -11,12 +11,12 @@ from gradrace.bench.machine.progress import Progress, silent
 from gradrace.bench.machine.roofline import best, measured
 from gradrace.bench.race.cases import parse
 from gradrace.bench.race.contestant import write_steps
-from gradrace.bench.race.race import PREVIOUS, Counter, Race
-from gradrace.bench.race.record import fingerprints, new_content
-from gradrace.bench.race.result import RESULT
 from gradrace.bench.race.sessions import fill_cache, time_sessions
 from gradrace.bench.race.settings import QUICK_SETTINGS, Settings
 from gradrace.bench.race.trial import Conditions, try_out
+from gradrace.bench.race.verdict.race import PREVIOUS, Counter, Race
+from gradrace.bench.race.verdict.record import fingerprints, new_content
+from gradrace.bench.race.verdict.result import RESULT
 from gradrace.bench.race.verification import check
 
 _MOST_CONFIRMATIONS = 3

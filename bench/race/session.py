@@ -19,7 +19,7 @@ from gradrace.bench.machine.usage import Meter, Usage
 from gradrace.bench.proof.agreement import Verdict
 from gradrace.bench.proof.isolation import signal_name, text_of
 from gradrace.bench.race.plan import Plan
-from gradrace.bench.race.result import Timed
+from gradrace.bench.race.verdict.result import Timed
 
 _HERE = Path(__file__).parent.parent  # not resolved: pytest names modules by their folders
 _PYTEST = "import pytest; sys.exit(pytest.main(sys.argv[1:]))"

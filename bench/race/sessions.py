@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from msgspec.structs import asdict
 
 from gradrace.bench.race.plan import Contender, Plan, Turn, interleaved
-from gradrace.bench.race.race import Counter, Race
-from gradrace.bench.race.result import LeftOut, merge
-from gradrace.bench.race.result import Session as Recorded
 from gradrace.bench.race.session import Block, Event, Session, time_plan
 from gradrace.bench.race.trial import Conditions
+from gradrace.bench.race.verdict.race import Counter, Race
+from gradrace.bench.race.verdict.result import LeftOut, merge
+from gradrace.bench.race.verdict.result import Session as Recorded
 
 
 def fill_cache(contenders: Sequence[Contender], conditions: Conditions, steps: Counter) -> None:

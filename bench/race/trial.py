@@ -15,8 +15,15 @@ from msgspec.structs import replace
 from gradrace import backends
 from gradrace.bench.race.cases import Case
 from gradrace.bench.race.plan import Contender, Plan
-from gradrace.bench.race.result import Compile, Declared, JudgedCase, LeftOut, TimedInfo, Trial
 from gradrace.bench.race.session import Session, time_plan
+from gradrace.bench.race.verdict.result import (
+    Compile,
+    Declared,
+    JudgedCase,
+    LeftOut,
+    TimedInfo,
+    Trial,
+)
 
 LONG_BLOCK = 0.01
 """Seconds; a contender with longer blocks gets fewer repetitions."""

@@ -20,12 +20,12 @@ import typer
 from msgspec.structs import replace
 
 from gradrace.bench.race import run as race
-from gradrace.bench.race import statistics
 from gradrace.bench.race.cases import Case, parse
-from gradrace.bench.race.race import Race
-from gradrace.bench.race.result import ResultFile
 from gradrace.bench.race.settings import Settings, choose
-from gradrace.bench.race.statistics import Estimate, Times
+from gradrace.bench.race.verdict import statistics
+from gradrace.bench.race.verdict.race import Race
+from gradrace.bench.race.verdict.result import ResultFile
+from gradrace.bench.race.verdict.statistics import Estimate, Times
 
 SHARES = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 JOBS = ("1000x1@2000", "100000x10@20")

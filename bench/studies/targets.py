@@ -29,11 +29,11 @@ from gradrace.bench.machine.progress import Progress
 from gradrace.bench.parts import Column, Table
 from gradrace.bench.peers import missing, path
 from gradrace.bench.race import run as race
-from gradrace.bench.race import statistics
 from gradrace.bench.race.cases import grid, make_case
-from gradrace.bench.race.race import Race
-from gradrace.bench.race.result import ResultFile
 from gradrace.bench.race.settings import QUICK_SETTINGS, Settings
+from gradrace.bench.race.verdict import statistics
+from gradrace.bench.race.verdict.race import Race
+from gradrace.bench.race.verdict.result import ResultFile
 from gradrace.bench.show.terminal import progress_bar, show
 
 SIMD, PARALLEL = "numba-simd", "numba-parallel"

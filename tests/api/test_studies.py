@@ -8,7 +8,7 @@ import pytest
 
 import gradrace
 from gradrace.backends.interface import InputValueError
-from gradrace.bench.race.advice import Advice
+from gradrace.bench.race.verdict.advice import Advice
 from gradrace.bench.show import notebook
 from gradrace.plots.canvas import Figure
 from tests.backends.test_revisions import git

@@ -10,9 +10,9 @@ from msgspec.structs import asdict, replace
 from gradrace.backends.interface import Floats
 from gradrace.bench.machine import peak, roofline
 from gradrace.bench.machine.roofline import Roofline
-from gradrace.bench.race.conclusions import conclude
-from gradrace.bench.race.race import Race
-from gradrace.bench.race.result import Growth
+from gradrace.bench.race.verdict.conclusions import conclude
+from gradrace.bench.race.verdict.race import Race
+from gradrace.bench.race.verdict.result import Growth
 from gradrace.bench.show.plain import plain
 from tests.runs import MACHINE, known, write_run
 

@@ -12,8 +12,8 @@ from gradrace.bench.data.samples import Dataset, synthetic
 from gradrace.bench.learning.rates import study
 from gradrace.bench.learning.training import train
 from gradrace.bench.race.cases import parse
-from gradrace.bench.race.conclusions import conclude
-from gradrace.bench.race.result import Compile, ResultFile
+from gradrace.bench.race.verdict.conclusions import conclude
+from gradrace.bench.race.verdict.result import Compile, ResultFile
 from gradrace.plots import (
     agreement,
     breakeven,

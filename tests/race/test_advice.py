@@ -11,9 +11,9 @@ import pytest
 
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.parts import Answer, Caution, Command, Table
-from gradrace.bench.race import beyond_memory
-from gradrace.bench.race.advice import Advice, advise, advise_from
-from gradrace.bench.race.race import Race
+from gradrace.bench.race.verdict import beyond_memory
+from gradrace.bench.race.verdict.advice import Advice, advise, advise_from
+from gradrace.bench.race.verdict.race import Race
 from gradrace.bench.show.text import as_option, worded
 from tests.runs import write_run
 

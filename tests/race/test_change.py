@@ -11,13 +11,21 @@ from msgspec.structs import replace
 from gradrace.backends import ABSENT
 from gradrace.backends.interface import InputValueError, Setting
 from gradrace.bench.parts import Answer, Caution, Table
-from gradrace.bench.race import run, statistics
-from gradrace.bench.race.change import Change, changes, gate, missing, require_limits, sentences
-from gradrace.bench.race.comparison import Comparison, compare
-from gradrace.bench.race.race import Race
-from gradrace.bench.race.result import EVERY, LeftOut, ResultFile
+from gradrace.bench.race import run
 from gradrace.bench.race.settings import QUICK_SETTINGS
-from gradrace.bench.race.statistics import Estimate
+from gradrace.bench.race.verdict import statistics
+from gradrace.bench.race.verdict.change import (
+    Change,
+    changes,
+    gate,
+    missing,
+    require_limits,
+    sentences,
+)
+from gradrace.bench.race.verdict.comparison import Comparison, compare
+from gradrace.bench.race.verdict.race import Race
+from gradrace.bench.race.verdict.result import EVERY, LeftOut, ResultFile
+from gradrace.bench.race.verdict.statistics import Estimate
 from gradrace.bench.show.text import as_option, worded
 from tests.runs import drop, write_run
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gradrace.bench.race.conclusions import conclude
-from gradrace.bench.race.result import Preparing, ResultFile
+from gradrace.bench.race.verdict.conclusions import conclude
+from gradrace.bench.race.verdict.result import Preparing, ResultFile
 from tests.runs import calm_session, drop, entries, known, write_run
 
 TIMES = {

@@ -18,7 +18,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from pytest_benchmark.session import BenchmarkSession
 from pytest_benchmark.stats import Metadata, Stats
 
-from gradrace.bench.race import result
+from gradrace.bench.race.verdict import result
 from tests.conftest import FOREIGN, ROOT
 
 

@@ -9,8 +9,8 @@ from gradrace.bench.machine import facts
 from gradrace.bench.parts import Answer, Heading, Table
 from gradrace.bench.race import growth, run
 from gradrace.bench.race.growth import NUMBERS, SIZES, Scaling
-from gradrace.bench.race.race import Race
 from gradrace.bench.race.settings import Settings
+from gradrace.bench.race.verdict.race import Race
 from tests.runs import write_run
 
 TIMES = {

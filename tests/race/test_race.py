@@ -19,13 +19,14 @@ from gradrace.bench.machine.roofline import Roofline
 from gradrace.bench.machine.usage import Usage
 from gradrace.bench.proof.agreement import Verdict
 from gradrace.bench.proof.problems import suite
-from gradrace.bench.race import record, run, sessions, trial, verification
+from gradrace.bench.race import run, sessions, trial, verification
 from gradrace.bench.race.cases import grid
 from gradrace.bench.race.plan import Plan, interleaved
-from gradrace.bench.race.race import PREVIOUS, Race
-from gradrace.bench.race.result import EVERY, RESULT
 from gradrace.bench.race.session import Block, Event, Judged, Session, Timings
 from gradrace.bench.race.settings import QUICK_SETTINGS
+from gradrace.bench.race.verdict import record
+from gradrace.bench.race.verdict.race import PREVIOUS, Race
+from gradrace.bench.race.verdict.result import EVERY, RESULT
 from tests.conftest import FOREIGN
 from tests.runs import MACHINE, timed
 

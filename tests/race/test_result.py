@@ -8,8 +8,8 @@ import pytest
 
 from gradrace.backends.interface import InputValueError
 from gradrace.bench.race.plan import Contender
-from gradrace.bench.race.race import Race
-from gradrace.bench.race.result import Benchmark, merge, write
+from gradrace.bench.race.verdict.race import Race
+from gradrace.bench.race.verdict.result import Benchmark, merge, write
 from tests.runs import timed, write_run
 
 TIMES = {"100x1": {"python": 4e-5, "numpy": 8e-6}, "1000x1": {"python": 4e-4, "numpy": 1e-5}}

@@ -23,15 +23,15 @@ from gradrace.bench.parts import (
     Table,
     Tool,
 )
-from gradrace.bench.race import said
-from gradrace.bench.race.advice import advise
-from gradrace.bench.race.comparison import compare
-from gradrace.bench.race.conclusions import conclude
 from gradrace.bench.race.growth import Scaling
-from gradrace.bench.race.race import Race
-from gradrace.bench.race.ranking import trades
-from gradrace.bench.race.result import EVERY, Compile, LeftOut, ResultFile
-from gradrace.bench.race.sentences import sentences
+from gradrace.bench.race.verdict import said
+from gradrace.bench.race.verdict.advice import advise
+from gradrace.bench.race.verdict.comparison import compare
+from gradrace.bench.race.verdict.conclusions import conclude
+from gradrace.bench.race.verdict.race import Race
+from gradrace.bench.race.verdict.ranking import trades
+from gradrace.bench.race.verdict.result import EVERY, Compile, LeftOut, ResultFile
+from gradrace.bench.race.verdict.sentences import sentences
 from gradrace.bench.show.html import in_notebook, page
 from gradrace.bench.show.markdown import csv_of, markdown
 from gradrace.bench.show.plain import plain

@@ -11,8 +11,8 @@ from gradrace.bench.race import session as sessions
 from gradrace.bench.race.cases import parse
 from gradrace.bench.race.contestant import write_steps
 from gradrace.bench.race.plan import Contender, Plan
-from gradrace.bench.race.result import Timed
 from gradrace.bench.race.session import Block, Event, Session, time_plan
+from gradrace.bench.race.verdict.result import Timed
 from tests.conftest import FOREIGN, write_forger
 
 BAD = str(FOREIGN / "bad.py")

@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradrace.bench.race import statistics
-from gradrace.bench.race.statistics import FASTER, SLOWER, UNDECIDED, UNJUDGED, Estimate, Times
+from gradrace.bench.race.verdict import statistics
+from gradrace.bench.race.verdict.statistics import (
+    FASTER,
+    SLOWER,
+    UNDECIDED,
+    UNJUDGED,
+    Estimate,
+    Times,
+)
 
 Sessions = dict[int, dict[int, float]]
 

@@ -9,7 +9,7 @@ import pytest
 
 from gradrace.bench.data.samples import synthetic
 from gradrace.bench.learning.rates import study
-from gradrace.bench.race.race import Race
+from gradrace.bench.race.verdict.race import Race
 from gradrace.bench.show.html import page
 from tests.runs import MACHINE, write_run
 from tests.show.test_page import TIMES

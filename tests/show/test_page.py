@@ -11,7 +11,7 @@ from gradrace.bench.data.samples import reference_line, synthetic
 from gradrace.bench.learning.rates import study
 from gradrace.bench.learning.training import train
 from gradrace.bench.parts import Answer, Column, Heading, Ratio, Result, Sentence, Table, Tool
-from gradrace.bench.race.race import Race
+from gradrace.bench.race.verdict.race import Race
 from gradrace.bench.show.html import page
 from gradrace.bench.show.pictures import save_shown
 from tests.runs import MACHINE, write_run

@@ -30,9 +30,16 @@ from gradrace.bench.parts import (
     Tool,
     joined,
 )
-from gradrace.bench.race import change, statistics
-from gradrace.bench.race.result import About, BreakEven, CaseFindings, Compile, Entry, ResultFile
-from gradrace.bench.race.sentences import about_race, only_versions, sentences
+from gradrace.bench.race.verdict import change, statistics
+from gradrace.bench.race.verdict.result import (
+    About,
+    BreakEven,
+    CaseFindings,
+    Compile,
+    Entry,
+    ResultFile,
+)
+from gradrace.bench.race.verdict.sentences import about_race, only_versions, sentences
 from gradrace.plots.numbers import both_ends, short, three_digits
 
 ERRORS = "agreement.parquet"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from gradrace.bench.machine.progress import Progress
 from gradrace.bench.parts import Part, Report, Result
-from gradrace.bench.race import change, conclusions, result, said
-from gradrace.bench.race.result import RESULT, About, ResultFile
+from gradrace.bench.race.verdict import change, conclusions, result, said
+from gradrace.bench.race.verdict.result import RESULT, About, ResultFile
 
 if TYPE_CHECKING:
     from gradrace.plots.canvas import Figure as Drawing

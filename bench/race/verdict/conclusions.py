@@ -6,9 +6,9 @@ from statistics import median
 from msgspec.structs import asdict, replace
 
 from gradrace.bench.machine import roofline
-from gradrace.bench.race import statistics
 from gradrace.bench.race.cases import Case
-from gradrace.bench.race.result import (
+from gradrace.bench.race.verdict import statistics
+from gradrace.bench.race.verdict.result import (
     About,
     Benchmark,
     BreakEven,
@@ -23,7 +23,7 @@ from gradrace.bench.race.result import (
     Times,
     Trial,
 )
-from gradrace.bench.race.warnings import warnings_about
+from gradrace.bench.race.verdict.warnings import warnings_about
 
 LEAST_RUN_EPOCHS = 1_000
 """The least epochs of a training run, unless others are asked for."""

@@ -6,8 +6,8 @@ from msgspec import UNSET
 
 from gradrace.backends import ABSENT
 from gradrace.bench.parts import counted, joined
-from gradrace.bench.race.ranking import Gain, Winner, trades, winners
-from gradrace.bench.race.result import EVERY, About, ResultFile
+from gradrace.bench.race.verdict.ranking import Gain, Winner, trades, winners
+from gradrace.bench.race.verdict.result import EVERY, About, ResultFile
 from gradrace.plots.numbers import short, three_digits
 
 _NAMED = 2

@@ -42,7 +42,7 @@ from gradrace.bench.proof.agreement import Digits, Verdict
 from gradrace.bench.race.cases import Case
 from gradrace.bench.race.plan import Contender
 from gradrace.bench.race.settings import Settings
-from gradrace.bench.race.statistics import Estimate, SpeedVerdict
+from gradrace.bench.race.verdict.statistics import Estimate, SpeedVerdict
 from gradrace.plots.numbers import short
 
 SCHEMA = 4

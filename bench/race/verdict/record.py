@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from gradrace import backends
 from gradrace.bench.data.origin import version
 from gradrace.bench.machine import facts
-from gradrace.bench.race.result import SCHEMA, About, BackendFacts, ResultFile
 from gradrace.bench.race.settings import Settings
+from gradrace.bench.race.verdict.result import SCHEMA, About, BackendFacts, ResultFile
 
 
 def new_content(settings: Settings) -> ResultFile:

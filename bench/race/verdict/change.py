@@ -22,9 +22,9 @@ from gradrace.bench.parts import (
     Time,
     joined,
 )
-from gradrace.bench.race import statistics
-from gradrace.bench.race.result import CaseFindings, ResultFile
-from gradrace.bench.race.statistics import FASTER, SLOWER, UNDECIDED, UNJUDGED, Estimate
+from gradrace.bench.race.verdict import statistics
+from gradrace.bench.race.verdict.result import CaseFindings, ResultFile
+from gradrace.bench.race.verdict.statistics import FASTER, SLOWER, UNDECIDED, UNJUDGED, Estimate
 from gradrace.plots.numbers import percent, short
 
 BEFORE = "before"

@@ -4,9 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from gradrace.bench.proof.agreement import Digits
-from gradrace.bench.race import statistics
-from gradrace.bench.race.result import CaseFindings, Entry, ResultFile
-from gradrace.bench.race.statistics import Estimate
+from gradrace.bench.race.verdict import statistics
+from gradrace.bench.race.verdict.result import CaseFindings, Entry, ResultFile
+from gradrace.bench.race.verdict.statistics import Estimate
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,12 @@ from gradrace.bench.parts import (
     counted,
     joined,
 )
-from gradrace.bench.race.change import has_versions
-from gradrace.bench.race.race import Race
-from gradrace.bench.race.record import fingerprints
-from gradrace.bench.race.result import CaseFindings, Entry
-from gradrace.bench.race.sentences import about_race
-from gradrace.bench.race.statistics import Estimate, break_even
+from gradrace.bench.race.verdict.change import has_versions
+from gradrace.bench.race.verdict.race import Race
+from gradrace.bench.race.verdict.record import fingerprints
+from gradrace.bench.race.verdict.result import CaseFindings, Entry
+from gradrace.bench.race.verdict.sentences import about_race
+from gradrace.bench.race.verdict.statistics import Estimate, break_even
 from gradrace.plots.numbers import seconds, short
 
 FARTHEST = 10.0

@@ -10,9 +10,9 @@ import msgspec
 
 from gradrace.backends.interface import InputValueError, Setting
 from gradrace.bench.parts import Answer, Caution, Part, Result, counted
-from gradrace.bench.race import change, conclusions, result, statistics
-from gradrace.bench.race.change import BEFORE, Change, Missing
-from gradrace.bench.race.result import CaseFindings, Entry, ResultFile
+from gradrace.bench.race.verdict import change, conclusions, result, statistics
+from gradrace.bench.race.verdict.change import BEFORE, Change, Missing
+from gradrace.bench.race.verdict.result import CaseFindings, Entry, ResultFile
 from gradrace.plots.numbers import short
 
 _LEAST_DRIFT = 0.05

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 from gradrace.bench.machine.facts import Machine
 from gradrace.bench.parts import counted
-from gradrace.bench.race import statistics
-from gradrace.bench.race.result import (
+from gradrace.bench.race.settings import Settings
+from gradrace.bench.race.verdict import statistics
+from gradrace.bench.race.verdict.result import (
     About,
     Benchmark,
     CaseFindings,
     ResultFile,
     Session,
 )
-from gradrace.bench.race.settings import Settings
 
 # Above these, or below the last one, there is a warning
 _MOST_SPREAD = 0.10  # spread of the sessions' medians, as a share

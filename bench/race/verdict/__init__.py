@@ -1,0 +1,1 @@
+"""What the times say: the result file, the statistics, and what a race says of them."""
