@@ -144,10 +144,10 @@ Part = Sentence | Table | Figure | Heading | Command | Tool
 class Result:
     """What says itself what it found: as text, and in a notebook as HTML."""
 
-    as_text: ClassVar[Callable[[Iterable[Part]], str]]
+    as_text: ClassVar[Callable[[Iterable[Part]], str]] = staticmethod(lambda parts: str([*parts]))
     as_html: ClassVar[Callable[[Iterable[Part]], str]]
     as_files: ClassVar[Callable[[str, Iterable[Part], Path], Iterator[Path]]]
-    """Pictures, and a page with this title, in a folder; all three are set by `bench.show`"""
+    """Pictures, and a page with this title, in a folder; `bench.show` sets all three"""
 
     def parts(self, *, detail: bool = False) -> Iterator[Part]:
         """Yield what there is to say, the answer first; with `detail`, all of it."""
