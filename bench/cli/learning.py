@@ -44,7 +44,6 @@ def train(
     elsewhere = (Caution, Answer) if fit.diverged else Caution  # on stderr
     said = fit.parts(detail=details)
     terminal.show(*(part for part in said if not isinstance(part, elsewhere)))
-    terminal.warn(fit.least_squares.ambiguity)
     saved: list[Path] = []
     try:
         for path in fit.files(folder):  # the pictures come last and take the longest

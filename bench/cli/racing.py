@@ -69,6 +69,8 @@ def _report(found: Race) -> None:
         terminal.show_saved([*found.files, *api.drawn(found)])
         more = f"For intervals, limits, compile times, memory: gradrace show {path} "
         terminal.show(Sentence(more, Setting("details", True)))
+    elif found.files:
+        terminal.show_saved(found.files)
     if found.interrupted:
         about, kept = found.about, "nothing was timed"
         if about.finished:

@@ -15,8 +15,8 @@ from gradrace.bench.race.verdict import comparison
 from gradrace.bench.race.verdict.advice import Advice, newest
 from gradrace.bench.race.verdict.change import has_versions, require_limits
 from gradrace.bench.race.verdict.race import Race
+from gradrace.bench.race.verdict.race_parts import table
 from gradrace.bench.race.verdict.result import RESULT
-from gradrace.bench.race.verdict.said import table
 from gradrace.bench.show import terminal
 from gradrace.bench.show.html import PAGE, page, write_text
 from gradrace.bench.show.markdown import csv_of, markdown

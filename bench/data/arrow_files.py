@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradrace.bench.data.parts import Columns
+from gradrace.bench.data.batches import Columns
 from gradrace.bench.data.sources import Source, readable, seekable
 from gradrace.bench.data.table import File
 

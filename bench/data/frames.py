@@ -11,8 +11,8 @@ import psutil
 
 from gradrace.backends.interface import InputTypeError, InputValueError, check_samples
 from gradrace.bench.data.arrow_files import index_of, stripped, table_columns
+from gradrace.bench.data.batches import Columns
 from gradrace.bench.data.blocks import oddity
-from gradrace.bench.data.parts import Columns
 from gradrace.bench.data.samples import Dataset, unnamed
 from gradrace.bench.data.sources import PLAIN, Reading, Source, readable, seekable
 from gradrace.bench.data.table import File, Table

@@ -16,8 +16,8 @@ import psutil
 from gradrace import backends
 from gradrace.backends.interface import Floats, InputValueError, Setting
 from gradrace.bench.data import arrow_files, frames, sources, text
+from gradrace.bench.data.batches import samples_in
 from gradrace.bench.data.blocks import Use
-from gradrace.bench.data.parts import samples_in
 from gradrace.bench.data.samples import Dataset
 from gradrace.bench.data.sources import PLAIN, Reading, Source
 from gradrace.bench.data.table import File, Table, left_out

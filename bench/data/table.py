@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from gradrace.backends.interface import Floats, InputValueError, Setting
+from gradrace.bench.data.batches import Chosen, Columns, GapError, Part, blocks
 from gradrace.bench.data.blocks import Use, listed, without
-from gradrace.bench.data.parts import Chosen, Columns, GapError, Part, blocks
 from gradrace.bench.data.samples import Dataset
 from gradrace.bench.data.sources import PLAIN, Reading
 

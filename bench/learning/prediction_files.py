@@ -15,9 +15,9 @@ import pyarrow.parquet
 
 from gradrace import backends
 from gradrace.backends.interface import Floats, InputValueError
+from gradrace.bench.data.batches import Chosen, blocks
 from gradrace.bench.data.blocks import Use
 from gradrace.bench.data.files import arrow_table, replacing, writable_file, writable_folder
-from gradrace.bench.data.parts import Chosen, blocks
 from gradrace.bench.data.reader import open_table
 from gradrace.bench.data.sources import PLAIN, Reading, several, uncompressed
 from gradrace.bench.data.table import Table

@@ -16,8 +16,8 @@ from gradrace.bench.proof.precision import BY_NAME
 from gradrace.bench.proof.problems import Problem, number, suite
 from gradrace.bench.race.cases import REFERENCE
 from gradrace.bench.race.verdict.race import Counter, Race
+from gradrace.bench.race.verdict.race_parts import ERRORS
 from gradrace.bench.race.verdict.result import EVERY, JudgedCase, LeftOut
-from gradrace.bench.race.verdict.said import ERRORS
 
 _TIMEOUT = 300.0  # seconds per backend; some compile for every shape of the samples
 

@@ -134,7 +134,7 @@ def test_killed_and_resumed_it_gives_the_same_bits(gradrace: Command, houses: Pa
     resumed = gradrace(*words, "--out", "killed", "--resume")
     assert resumed.returncode == 0, resumed.stderr
     whole = gradrace(*words, "--out", "whole")
-    assert one_line(resumed.stdout).replace("killed/", "whole/") == one_line(whole.stdout)
+    assert one_line(resumed.stdout).replace("in killed:", "in whole:") == one_line(whole.stdout)
     for name in ("model.json", "history.parquet", "fit.parquet"):
         pair = [(houses.parent / folder / name).read_bytes() for folder in ("killed", "whole")]
         assert pair[0] == pair[1], name

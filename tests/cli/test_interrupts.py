@@ -62,7 +62,7 @@ class TestInterrupt:
         words = ["train", "--epochs", "2000000000", "--backend", "wrapped.py"]
         status, out, err = self.interrupt(tmp_path, words, started, number)
         assert status == 128 + number, err
-        assert "saved results/train/history.parquet results/train/model.json" in out
+        assert "Saved in results/train: history.parquet, model.json" in out
         model = json.loads((tmp_path / "results/train/model.json").read_text("utf-8"))
         assert model["training"]["interrupted"] is True
         assert 0 < model["training"]["epochs"] < 2_000_000_000
@@ -109,14 +109,14 @@ class TestInterrupt:
         assert (done.returncode, done.stderr.count("\n")) == (130, 1)
         found = json.loads((tmp_path / name).read_text("utf-8"))
         assert [entry["backend"] for entry in found[key]] == ["numpy"]
-        assert f"saved {name}" in done.stdout
+        assert f"Saved in .: {name}" in done.stdout
 
     def test_run_keeps_what_was_checked(self, tmp_path: Path) -> None:
         errors = tmp_path / "results" / "agreement.parquet"
         words = ["run", "--backends", "numpy"]
         status, out, err = self.interrupt(tmp_path, words, errors, signal.SIGINT)
         assert status == 130, err
-        assert "agreement.png" in out
+        assert "Saved in results: agreement.parquet" in out
         assert "interrupted; nothing was timed" in err
         assert not [name for name in listing(tmp_path) if name.endswith(".tmp")]
 
@@ -126,7 +126,8 @@ class TestInterrupt:
         status, out, err = self.interrupt(tmp_path, words, result, signal.SIGTERM)
         assert status == 143, err
         assert "30 × 1" in out
-        assert " of 1000; gradrace run --resume results/benchmark.json times the rest" in err
+        assert "finished sessions are saved" in err
+        assert "To time the rest: gradrace run --resume results/benchmark.json" in out
         saved = json.loads((tmp_path / "results/benchmark.json").read_text("utf-8"))
         assert saved["gradrace"]["interrupted"] is True
         assert not [name for name in listing(tmp_path) if name.endswith(".tmp")]

@@ -43,7 +43,7 @@ class TestTrain:
             text=True,
             check=True,
         )
-        assert done.stdout.startswith("reference line: y from x\nn = 100")
+        assert "\nreference line: y from x\nn = 100" in done.stdout
 
     def test_a_table(self, gradrace: Command, table: str, tmp_path: Path) -> None:
         done = gradrace("train", table, "--out", "new/folder", "--epochs", "5e4")

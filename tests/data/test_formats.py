@@ -369,7 +369,7 @@ OTHERS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "parquet, text": (
         "t.parquet",
         lambda p: pq.write_table(pa.table({"x": ["a", "b"], "d": [DAY, DAY], "y": [1, 2]}), p),
-        "columns 'x', 'd' hold text such as 'a', not numbers (exclude=\"x,d\" leaves them out)",
+        "columns 'x', 'd' hold text such as 'a', not numbers (exclude=['x', 'd'] leaves them out)",
     ),
     "parquet, lists": (
         "t.parquet",

@@ -15,11 +15,11 @@ import pytest
 
 import gradrace
 from gradrace.backends.interface import InputValueError
+from gradrace.bench.api import learning
 from gradrace.bench.api.inputs import ReadingOptions, reading_of
 from gradrace.bench.cli.main import main
 from gradrace.bench.data import reader
 from gradrace.bench.data.samples import Dataset
-from gradrace.bench.learning import training
 from gradrace.bench.show.text import as_option, worded
 from tests.files import open_files
 
@@ -123,7 +123,7 @@ def test_what_is_right_is_the_same_in_python_and_on_the_command_line(
     faults = [wrong(expected, right) for right in (case["expect"], *case.get("or", []))]
     assert "" in faults, (case["why"], faults[0])
     target, features, exclude, reading = asked(case["options"])
-    monkeypatch.setattr(training, "train", captured)
+    monkeypatch.setattr(learning, "train", captured)
     words = ["train", case["input"], *shlex.split(case["options"]), "--backend", "numpy"]
     with pytest.raises((Captured, SystemExit)) as ended:
         main(words)

@@ -16,8 +16,8 @@ from gradrace.bench.proof.agreement import Checked, judge
 from gradrace.bench.proof.oracle import ExactTrajectory, exact_trajectory
 from gradrace.bench.proof.precision import FLOAT32
 from gradrace.bench.race.verdict.race import Race
+from gradrace.bench.race.verdict.race_parts import ERRORS
 from gradrace.bench.race.verdict.result import ResultFile
-from gradrace.bench.race.verdict.said import ERRORS
 from gradrace.bench.race.verification import error_table
 from gradrace.bench.show.pictures import save_pictures
 from gradrace.plots import agreement, breakeven, roofline, scale, speed, speedup

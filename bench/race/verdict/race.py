@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradrace.bench.machine.progress import Progress
 from gradrace.bench.parts import Part, Report, Result
-from gradrace.bench.race.verdict import change, conclusions, result, said
+from gradrace.bench.race.verdict import change, conclusions, race_parts, result
 from gradrace.bench.race.verdict.result import RESULT, About, ResultFile
 
 if TYPE_CHECKING:
@@ -51,11 +51,15 @@ class Race(Result):
     @property
     def title(self) -> str:
         """What was asked."""
-        return said.question(self.about)
+        return race_parts.question(self.about)
 
     def parts(self, *, detail: bool = False) -> Iterator[Part]:
         """Yield the answer, a table and the warnings; with `detail`, all that is known."""
-        yield from said.parts(self.content, self.file, self.limits, detail=detail)
+        yield from race_parts.parts(self.content, self.file, self.limits, detail=detail)
+
+    def _repr_html_(self) -> str:
+        speed = (one for one in race_parts.pictures(self.content) if one.name == "speed")
+        return Result.as_html([*self.parts(), *speed])
 
     def details(self) -> Report:
         """Return all that is known: intervals, limits, compile times, memory."""

@@ -24,7 +24,7 @@ from gradrace.bench.parts import (
     Tool,
 )
 from gradrace.bench.race.growth import Scaling
-from gradrace.bench.race.verdict import said
+from gradrace.bench.race.verdict import race_parts
 from gradrace.bench.race.verdict.advice import advise
 from gradrace.bench.race.verdict.comparison import compare
 from gradrace.bench.race.verdict.conclusions import conclude
@@ -232,12 +232,12 @@ class TestParts:
 
 class TestSummary:
     def cells(self, content: ResultFile) -> list[str]:
-        (table,) = tables(said.summary(content.gradrace))
+        (table,) = tables(race_parts.summary(content.gradrace))
         return columns_of(table)[1]
 
     def test_more_sizes_than_backends_are_rows(self, tmp_path: Path) -> None:
         content = write_run(tmp_path / "run.json", {f"{n}x1": SMALL for n in (10, 11, 12, 13)})
-        (table,) = tables(said.summary(content.gradrace))
+        (table,) = tables(race_parts.summary(content.gradrace))
         assert [column.title for column in table.columns] == ["n × d", "python", "numpy", "numba"]
 
     def test_two_long_names_that_look_alike_keep_their_times(self, tmp_path: Path) -> None:
@@ -249,20 +249,20 @@ class TestSummary:
         times = {"python": 1e-6, "numpy": 1.001e-6, "numba": 1e-8}
         content = write_run(tmp_path / "run.json", {"10x1": times}, spread=0.001)
         assert [cell.count("~") for cell in self.cells(content)] == [0, 1, 0]
-        *_, legend = said.summary(content.gradrace)
+        *_, legend = race_parts.summary(content.gradrace)
         assert str(legend) == "~ no difference from python shown"
 
     def test_a_set_up_that_counts_has_a_row(self, tmp_path: Path) -> None:
         times = {"10x1": {"numpy": 1e-6, "gram": 1e-7}}
         content = write_run(tmp_path / "run.json", times, setups={"gram": 1e-3}, spread=0)
         assert self.cells(content)[-1].strip() == "1.00 ms"
-        *_, legend = said.summary(content.gradrace)
+        *_, legend = race_parts.summary(content.gradrace)
         assert str(legend).startswith("Set-up: what a call takes before its first epoch; ")
 
     def test_a_baseline_that_was_not_timed_is_not_named(self, content: ResultFile) -> None:
-        first, *_ = said.summary(content.gradrace)
+        first, *_ = race_parts.summary(content.gradrace)
         assert str(first) == "Time per epoch, and how many times as fast as python:"
-        first, *_ = said.summary(drop(content, "python").gradrace)
+        first, *_ = race_parts.summary(drop(content, "python").gradrace)
         assert str(first) == "Time per epoch:"
 
 
@@ -274,7 +274,7 @@ def words_of(result: Result) -> list[Part]:
 SHOWN: dict[str, Callable[[Race], str]] = {
     "terminal": lambda race: plain(words_of(race), 200),
     "Markdown": lambda race: "\n".join(markdown(words_of(race))),
-    "CSV": lambda race: csv_of(said.table(race.about)),
+    "CSV": lambda race: csv_of(race_parts.table(race.about)),
     "page": lambda race: page(race.title, words_of(race)),
     "notebook": lambda race: in_notebook(words_of(race)),
 }
@@ -285,7 +285,7 @@ def test_a_new_column_is_shown_everywhere(
     content: ResultFile, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     column = (Column("shoe size", "shoe_size"), lambda known: f"size {known.case.n}{known.backend}")
-    monkeypatch.setattr(said, "FIGURES", [*said.FIGURES, column])
+    monkeypatch.setattr(race_parts, "FIGURES", [*race_parts.FIGURES, column])
     text = SHOWN[where](Race("run.json", content))
     assert ("shoe_size" if where == "CSV" else "shoe size") in text
     assert all(text.count(f"size {n}numpy") == 1 for n in (100, 1000))
@@ -293,7 +293,7 @@ def test_a_new_column_is_shown_everywhere(
 
 class TestCsv:
     def rows(self, content: ResultFile) -> list[dict[str, str]]:
-        return list(csv.DictReader(io.StringIO(csv_of(said.table(content.gradrace)))))
+        return list(csv.DictReader(io.StringIO(csv_of(race_parts.table(content.gradrace)))))
 
     def test_a_row_per_size_and_backend_with_every_figure(self, content: ResultFile) -> None:
         rows = self.rows(content)
@@ -391,7 +391,7 @@ class TestFloat32:
         assert len(texts) == 8 + 4
         for text in texts:
             assert self.MARK in text
-        assert MARKED_CSV in csv_of(said.table(race.about))
+        assert MARKED_CSV in csv_of(race_parts.table(race.about))
 
     def test_its_limit_is_to_read_half_the_bytes(self, content: ResultFile) -> None:
         for case in content.gradrace.cases:
