@@ -9,12 +9,7 @@ from tests.conftest import ROOT
 
 EXAMPLES = ROOT / "bench" / "api" / "examples"
 SAID = {
-    "learner": [
-        "After 10,000 epochs",
-        "The least-squares b is",
-        "Use ",
-        "Model of price: w: size ",
-    ],
+    "learner": ["Fit of y by x1: ", "the least possible is", "Use α = ", "Model of price: w: size"],
     "engineer": ["Both backends agree", "backends agree with", "Least time: ", "Use "],
 }
 SAVED = {
