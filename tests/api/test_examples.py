@@ -1,4 +1,7 @@
-"""The two notebooks run from top to bottom; as scripts, they say and save what they find."""
+"""The two notebooks run from top to bottom; as scripts, they say and save what they find.
+
+The engineer's is also the test of a real race from Python.
+"""
 
 import runpy
 from pathlib import Path

@@ -68,16 +68,6 @@ def test_advice_and_comparison_show_themselves(tmp_path: Path) -> None:
     assert "<table" in found._repr_html_()
 
 
-@pytest.mark.slow
-def test_race(tmp_path: Path) -> None:
-    found = gradrace.race(
-        ["numpy", "gram"], folder=tmp_path / "new", cases=["30x2@40"], sessions=2, baseline="numpy"
-    )
-    assert found.file == tmp_path / "new" / "benchmark.json"
-    assert "Both backends agree with the exact trajectory" in " ".join(str(found).split())
-    assert isinstance(found.plot(), Figure)
-
-
 def test_a_saved_race_shows_itself(tmp_path: Path) -> None:
     write_run(tmp_path / "run.json", {"100x1": {"python": 4e-5, "numba": 1e-7}})
     found = gradrace.Race(str(tmp_path / "run.json"))
