@@ -1,8 +1,7 @@
-"""The pages of a training run and of rates: complete in one file, and nothing from outside runs."""
+"""What is on the pages of a training run and of rates; tests/show has what all pages share."""
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -14,49 +13,9 @@ from gradrace.bench.learning.rates import Rates, study
 from gradrace.bench.learning.rates_parts import rate_data
 from gradrace.bench.learning.training import Fit, train
 from gradrace.bench.show import html
+from tests.show.test_page import Page
 
 EVIL = "<script>alert(1)</script>"
-LARGEST = 1.5e6  # bytes
-
-
-class Page(HTMLParser):
-    """What a browser would load, and whether every element is closed."""
-
-    EMPTY = ("meta", "link", "br", "img", "input", "hr")
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.loaded: list[str] = []
-        self.data: list[str] = []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        self.loaded += [
-            found[name] or "" for name in ("src", "href", "xlink:href") if name in found
-        ]
-        self.ids += [str(found["id"])] if "id" in found else []
-        if tag not in self.EMPTY:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in self.EMPTY:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] == "script":
-            self.data.append(data)
-
-    @property
-    def tools(self) -> list[dict[str, object]]:
-        return [json.loads(text) for text in self.data if text.lstrip().startswith("{")]
 
 
 def page_of(result: Fit | Rates) -> str:
@@ -71,27 +30,6 @@ def found() -> Rates:
 @pytest.fixture(scope="module")
 def trained() -> Fit:
     return train(reference_line(), lr=0.01, epochs=300)
-
-
-@pytest.fixture(scope="module", params=["training", "rates"])
-def page(request: pytest.FixtureRequest, found: Rates, trained: Fit) -> str:
-    return page_of(found if request.param == "rates" else trained)
-
-
-def test_nothing_is_loaded(page: str) -> None:
-    assert all(target.startswith("#") for target in Page(page).loaded)
-    assert set(re.findall(r"https?://[^\s\"'<)]+", page)) <= {
-        "http://www.w3.org/2000/svg",
-        "http://www.w3.org/1999/xlink",
-    }
-    assert "@import" not in page
-    assert "url(http" not in page
-
-
-def test_small_and_without_repeated_ids(page: str) -> None:
-    assert len(page.encode()) < LARGEST
-    ids = Page(page).ids
-    assert len(ids) == len(set(ids))
 
 
 def test_the_answer_comes_first_and_points_tell_their_values(found: Rates, trained: Fit) -> None:
