@@ -24,7 +24,7 @@ from gradrace.bench.race.settings import Settings, choose, default_backends, wit
 from gradrace.bench.race.verdict import advice, beyond_memory, comparison
 from gradrace.bench.race.verdict.advice import Advice
 from gradrace.bench.race.verdict.beyond_memory import BeyondMemory
-from gradrace.bench.race.verdict.change import require_limits
+from gradrace.bench.race.verdict.change import limits_of, require_limits
 from gradrace.bench.race.verdict.comparison import Comparison
 from gradrace.bench.race.verdict.race import PREVIOUS, Race
 from gradrace.bench.race.verdict.result import RESULT
@@ -194,23 +194,6 @@ def drawn(race: Race) -> list[Path]:
     """Draw a race, and write its page, beside its file; return the paths."""
     parts = list(race.parts(detail=True))
     return list(save_shown(race.title, parts, race.file.parent)) if race.files else []
-
-
-def limits_of(given: Limits) -> dict[str, float]:
-    """Return size → share: 100x1=2% for one size; 10% for all, under "".
-
-    Raises:
-        InputTypeError, InputValueError: one cannot be read.
-
-    """
-    if isinstance(given, Mapping):
-        pairs = [(parse(size).name if size else "", limit) for size, limit in given.items()]
-    else:
-        pairs = []
-        for one in options.listed("fail_above", given):
-            size, found, limit = one.rpartition("=") if isinstance(one, str) else ("", "", one)
-            pairs.append((parse(size).name if found else "", limit))
-    return {size: options.share("fail_above", limit) for size, limit in pairs}
 
 
 def _settings(on_note: Callable[..., None], **given: Any) -> Settings:

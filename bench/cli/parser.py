@@ -141,7 +141,7 @@ def _refuse_file(
 
 def names_of(option: Option) -> list[str]:
     """Return how an option may be written."""
-    names = [name for name in (option.alias, option.name) if name]
+    names = [name for name in (option.name, option.alias) if name]
     short = {"out": ["-o"]}.get(option.name, [])
     return [f"--{name.replace('_', '-')}" for name in names] + short
 

@@ -1,4 +1,7 @@
-"""The commands that read result files: show, compare, plot, advise, report; and backends."""
+"""The commands that read result files: show, compare, plot, advise, report; and backends.
+
+What only some of them need is imported there, so that `show` answers at once.
+"""
 
 from contextlib import suppress
 from pathlib import Path
@@ -6,21 +9,17 @@ from typing import Any
 
 from gradrace import backends as registry
 from gradrace.backends.interface import InputValueError, Setting
-from gradrace.bench.api import racing as api
 from gradrace.bench.cli.status import DISAGREES, disagrees
 from gradrace.bench.data.files import writable_file, writable_folder
 from gradrace.bench.parts import Column, Result, Table
-from gradrace.bench.race.growth import Scaling
 from gradrace.bench.race.verdict import comparison
 from gradrace.bench.race.verdict.advice import Advice, newest
-from gradrace.bench.race.verdict.change import has_versions, require_limits
+from gradrace.bench.race.verdict.change import has_versions, limits_of, require_limits
 from gradrace.bench.race.verdict.race import Race
 from gradrace.bench.race.verdict.race_parts import table
 from gradrace.bench.race.verdict.result import RESULT
 from gradrace.bench.show import terminal
-from gradrace.bench.show.html import PAGE, page, write_text
 from gradrace.bench.show.markdown import csv_of, markdown
-from gradrace.bench.show.pictures import save_book, save_pictures
 from gradrace.bench.show.text import as_option
 
 
@@ -50,7 +49,7 @@ def show(
     fail_above: Any = (),
 ) -> None:
     """Print a saved race."""
-    limits = api.limits_of(fail_above)
+    limits = limits_of(fail_above)
     race = Race(file or _newest(), limits=limits)
     sizes = [case.name for case in race.about.cases]
     require_limits(limits, sizes, versions=has_versions(race.content))
@@ -83,6 +82,8 @@ def plot(
     format: Any = "png",  # noqa: A002 (the name of the option)
 ) -> None:
     """Draw the pictures of a race again."""
+    from gradrace.bench.show.pictures import save_book, save_pictures
+
     race = Race(file)
     if not race.content.benchmarks:
         raise InputValueError(f"{file}: nothing was timed in that run")
@@ -99,6 +100,8 @@ def plot(
 
 def advise(file: str | None = None, **given: Any) -> None:
     """Say which backend to use for a job."""
+    from gradrace.bench.api import racing as api
+
     for name in ("n", "d", "epochs"):
         if name not in given:
             raise InputValueError(Setting(name), ": is missing; it is part of the job")
@@ -111,6 +114,8 @@ def advise(file: str | None = None, **given: Any) -> None:
 
 def report(source: str | None = None, *, out: str = "report.html") -> None:
     """Write a result as one page."""
+    from gradrace.bench.show.html import write_text
+
     target = writable_file(Path(out))
     text = _saved_page(_newest() if source is None else Path(source))
     terminal.show_saved([write_text(text, target)])
@@ -118,6 +123,9 @@ def report(source: str | None = None, *, out: str = "report.html") -> None:
 
 def _saved_page(source: Path) -> str:
     """Return the page of a race, of a study of sizes, or the one that is in a folder."""
+    from gradrace.bench.race.growth import Scaling
+    from gradrace.bench.show.html import PAGE, page
+
     if not source.exists():
         raise InputValueError(f"{source}: no such file or folder")
     if source.is_file() or (source / RESULT).exists():

@@ -9,9 +9,11 @@ between two races, it must also exceed 5 %.
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gradrace.backends import ABSENT, name_of
 from gradrace.backends.interface import InputValueError, Setting
+from gradrace.bench import options
 from gradrace.bench.parts import (
     Answer,
     Column,
@@ -22,6 +24,7 @@ from gradrace.bench.parts import (
     Time,
     joined,
 )
+from gradrace.bench.race.cases import parse
 from gradrace.bench.race.verdict import statistics
 from gradrace.bench.race.verdict.result import CaseFindings, ResultFile
 from gradrace.bench.race.verdict.statistics import FASTER, SLOWER, UNDECIDED, UNJUDGED, Estimate
@@ -134,6 +137,25 @@ def has_versions(content: ResultFile) -> bool:
     """Whether a race has compared versions of a backend."""
     about = content.gradrace
     return bool(about.unchanged_since) or any(one.version_of for one in about.backends.values())
+
+
+def limits_of(given: Any) -> dict[str, float]:
+    """Return size → share: 100x1=2% for one size; 10% for all, under "".
+
+    `given` is one of these, a number, several of them, or a mapping.
+
+    Raises:
+        InputTypeError, InputValueError: one cannot be read.
+
+    """
+    if isinstance(given, Mapping):
+        pairs = [(parse(size).name if size else "", limit) for size, limit in given.items()]
+    else:
+        pairs = []
+        for one in options.listed("fail_above", given):
+            size, found, limit = one.rpartition("=") if isinstance(one, str) else ("", "", one)
+            pairs.append((parse(size).name if found else "", limit))
+    return {size: options.share("fail_above", limit) for size, limit in pairs}
 
 
 def require_limits(limits: Limits, sizes: Collection[str], *, versions: bool) -> None:
