@@ -9,12 +9,12 @@ rejected; there must be none. With `--chain-of NAME`, all are held to the chain 
 this backend declares, and the correct loop is that backend.
 """
 
+import argparse
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
-import typer
 
 from gradrace import backends
 from gradrace.backends.interface import Floats, Trajectory
@@ -191,20 +191,13 @@ def rejected(judged: Sequence[Field], orders: int, right: Sequence[str]) -> Iter
                 yield f"{field.data.name}, {name}"
 
 
-def main(
-    sizes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--size", metavar="N", help="Numbers of samples; repeatable.  [default: 100 to 1e7]"
-        ),
-    ] = None,
-    chain_of: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Judge as this backend is judged, by its chain."),
-    ] = None,
-) -> None:
+def main() -> None:
     """Print a Markdown table of the smallest mistakes that are always caught."""
-    sizes = sizes or ["100", "1e4", "1e6", "1e7"]
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--size", nargs="+", action="extend", metavar="N", dest="sizes")
+    parser.add_argument("--chain-of", metavar="NAME")
+    given = parser.parse_args()
+    sizes, chain_of = given.sizes or ["100", "1e4", "1e6", "1e7"], given.chain_of
     columns: list[list[str]] = [[*KINDS, "right loops rejected"]]
     for n in (int(float(text)) for text in sizes):
         judged = fields(n, chain_of)
@@ -223,8 +216,8 @@ def main(
         print("| " + " | ".join(cells) + " |")
     if chain_of is None:
         print("\nMistakes of other kinds, at the sizes of the small problems:\n")
-        raise typer.Exit(not report())
+        sys.exit(not report())
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main()

@@ -14,9 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated
 
-import typer
 from msgspec.structs import replace
 
 from gradrace.bench.race import run as race
@@ -125,10 +123,9 @@ def _real(content: ResultFile, job: Case, backend: str) -> float:
     return whole.value
 
 
-def main(
-    tries: Annotated[int, typer.Argument(help="How many times each slow-down is tried.")] = 20,
-) -> None:
+def main() -> None:
     """Print how often each slow-down is found; 20 tries take 40 minutes."""
+    tries = int(sys.argv[1]) if sys.argv[1:] else 20
     with tempfile.TemporaryDirectory(prefix="gradrace-") as name:
         folder, start = Path(name), time.monotonic()
         chosen = settings(versions(folder), tries)
@@ -150,4 +147,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main()

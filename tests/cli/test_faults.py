@@ -292,7 +292,7 @@ POISON = (
     "pyarrow",
     "psutil",
     "pytest",
-    "typer",
+    "argparse",
     "rich",
     "ctypes",
     "random",
