@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +27,7 @@ from gradrace.bench.learning.rates_parts import PATH, rates_parts
 from gradrace.bench.learning.summary import Summary, exactly_summed, problem_of, summarize
 from gradrace.bench.machine.progress import Progress, silent
 from gradrace.bench.parts import Part, Report, Result
-from gradrace.bench.proof.agreement import Verdict, check_backends
-from gradrace.bench.proof.oracle import ExactTrajectory, trajectory_of
+from gradrace.bench.proof.agreement import Checked, Verdict, check_rates
 from gradrace.bench.proof.precision import BY_NAME, FLOAT64
 
 if TYPE_CHECKING:
@@ -282,45 +281,37 @@ def study(
         check_schedule(len(data.features), recommended if lr == "auto" else lr, epochs)
     chosen = [lr for lr in rates if lr != "auto"] if rates else _telling_rates(known, recommended)
     ordered = sorted({*map(float, chosen), recommended})
-    backends, runs, interrupted = list(dict.fromkeys(backends)), list[Run](), False
-    steps = len(ordered) * len(backends)
+    runs, interrupted = list[Run](), False
+    steps = len(ordered) * len(set(backends))
     try:
         judged = _judged(known, on_progress)
-        sums = exactly_summed(judged)
-        for lr in ordered:
-            on_progress(f"α = {lr:g}", len(runs), steps)
-            exact = trajectory_of(sums, lr=lr, epochs=epochs)
-            for run in _runs(known, judged, backends, exact, lr, epochs, timeout):
-                runs.append(run)
-                on_progress(f"α = {lr:g}", len(runs), steps)
+        on_progress(f"training at {len(ordered)} rates", 0, steps)
+        job = problem_of(judged, recommended, epochs)
+        jobs = [replace(job, lr=lr) for lr in ordered]
+        for job, checked in check_rates(backends, jobs, exactly_summed(judged), timeout=timeout):
+            runs.append(_run(known, job.lr, checked))
+            on_progress(f"α = {job.lr:g}", len(runs), steps)
     except KeyboardInterrupt:
         interrupted = True
+    runs.sort(key=lambda run: run.lr)
     return Rates(known, epochs, ordered, recommended, runs, interrupted)
 
 
-def _runs(
-    known: Landscape,
-    judged: Samples,
-    backends: Sequence[str],
-    exact: ExactTrajectory,
-    lr: float,
-    epochs: int,
-    timeout: float | None,
-) -> Iterator[Run]:
-    job = problem_of(judged, lr, epochs)
-    for checked in check_backends(backends, job, exact=exact, timeout=timeout):
-        path, precision = checked.trajectory, checked.verdict.precision
-        yield Run(
-            lr,
-            checked.verdict.backend,
-            regime(known.hessian, lr),
-            known.hessian.contraction(lr),
-            None if path is None else measured_contraction(path, BY_NAME[precision].unit),
-            known.epochs_needed(lr),
-            None if path is None else measured_epochs(path, known.least_squares.loss + known.goal),
-            checked.verdict,
-            path,
-        )
+def _run(known: Landscape, lr: float, checked: Checked) -> Run:
+    """Compare a verified run with the theory."""
+    path, verdict = checked.trajectory, checked.verdict
+    goal, unit = known.least_squares.loss + known.goal, BY_NAME[verdict.precision].unit
+    return Run(
+        lr,
+        verdict.backend,
+        regime(known.hessian, lr),
+        known.hessian.contraction(lr),
+        None if path is None else measured_contraction(path, unit),
+        known.epochs_needed(lr),
+        None if path is None else measured_epochs(path, goal),
+        verdict,
+        path,
+    )
 
 
 def _judged(known: Landscape, on_progress: Progress) -> Samples:

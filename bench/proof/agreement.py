@@ -5,10 +5,10 @@ run that diverges, finite values turn to inf and nan when float64 overflows, and
 no tolerance to choose: a disagreement is a bug, never noise.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from itertools import chain
+from functools import cache, partial
+from itertools import accumulate, chain
 from typing import Annotated, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -22,7 +22,7 @@ from gradrace.backends.interface import Floats, Integers, Trajectory
 from gradrace.bench.machine.facts import affinity
 from gradrace.bench.machine.ranges import Number
 from gradrace.bench.proof.exercise import PIECES_LR
-from gradrace.bench.proof.isolation import SMALL, Outcome, side_by_side
+from gradrace.bench.proof.isolation import SMALL, Isolated, Outcome, run_isolated, side_by_side
 from gradrace.bench.proof.oracle import (
     Exact,
     ExactTrajectory,
@@ -123,41 +123,79 @@ def check_backends(
     seconds per backend, None for no limit. The baseline goes first if it is included, because the
     others are compared with it bit for bit.
     """
-    more = [*_resumed(job, exact), *others]
-    ordered = sorted(dict.fromkeys(specs), key=lambda name: name != backends.BASELINE)
-    small = job.prepared is None and job.X.size <= SMALL
-    at_once = min(len(affinity()) + 1, _AT_ONCE) if small else 1
-    reference: Trajectory | None = None
     _latest[:] = [(job.X, job.y, exact.sums)]
-    meanwhile = map(_exact, more)
-    for spec, done in side_by_side(ordered, [job, *more], timeout, at_once, meanwhile):
-        try:
-            outcome = done.outcome()
-        except BackendError as error:
-            yield Checked(Verdict(spec, agrees=False, reason=str(error)))
-            continue
-        if spec == backends.BASELINE:
-            reference = outcome.trajectories[0]
-        yield _judged(spec, outcome, more, exact, reference)
+    _known[job] = _Exact(exact, None)
+    group = [job, *_resumed(job, exact), *others]
+    for _, checked in _checked(specs, [group], timeout):
+        yield checked
+
+
+def check_rates(
+    specs: Iterable[str], jobs: Sequence[Problem], sums: Sums, *, timeout: float | None = 60.0
+) -> Iterator[tuple[Problem, Checked]]:
+    """Judge each backend on jobs that differ only in the rate, as `check_backends` does on one.
+
+    A backend has one process for all of them. If it fails there, each job gets a process of its
+    own, so that the others do not suffer. `sums` are those over the samples, without rounding;
+    `timeout` is in seconds per job.
+    """
+    _latest[:] = [(jobs[0].X, jobs[0].y, sums)]
+    firsts = [trajectory_of(sums, lr=job.lr, epochs=min(job.epochs, 1)) for job in jobs]
+    groups = [[job, *_resumed(job, first)] for job, first in zip(jobs, firsts, strict=True)]
+    yield from _checked(specs, groups, timeout)
+
+
+def _checked(
+    specs: Iterable[str], groups: Sequence[Sequence[Problem]], timeout: float | None
+) -> Iterator[tuple[Problem, Checked]]:
+    """Yield a verdict for each backend and the first job of each group."""
+    ordered = sorted(dict.fromkeys(specs), key=lambda name: name != backends.BASELINE)
+    every = [*chain(*groups)]
+    small = all(job.prepared is None and job.X.size <= SMALL for job, *_ in groups)
+    at_once = min(len(affinity()) + 1, _AT_ONCE) if small else 1
+    references = dict[Problem, Trajectory]()
+    limit = None if timeout is None else timeout * len(groups)
+    for spec, done in side_by_side(ordered, every, limit, at_once, map(_exact, every)):
+        outcomes = _outcomes(spec, done, groups, timeout)
+        for group, outcome in zip(groups, outcomes, strict=True):
+            job = group[0]
+            if isinstance(outcome, BackendError):
+                yield job, Checked(Verdict(spec, agrees=False, reason=str(outcome)))
+                continue
+            if spec == backends.BASELINE:
+                references[job] = outcome.trajectories[0]
+            yield job, _judged(spec, group, outcome, references.get(job))
+
+
+def _outcomes(
+    spec: str, done: Isolated, groups: Sequence[Sequence[Problem]], timeout: float | None
+) -> list[Outcome | BackendError]:
+    """Return what a backend returned for each group, or why it returned nothing."""
+    whole = _tried(done.outcome)
+    if len(groups) == 1:
+        return [whole]
+    if isinstance(whole, BackendError) or whole.failure:
+        return [_tried(partial(run_isolated, spec, group, timeout)) for group in groups]
+    ends = accumulate(map(len, groups))
+    return [whole.part(end - len(group), end) for group, end in zip(groups, ends, strict=True)]
+
+
+def _tried(outcome: Callable[[], Outcome]) -> Outcome | BackendError:
+    try:
+        return outcome()
+    except BackendError as error:
+        return error
 
 
 def _judged(
-    spec: str,
-    outcome: Outcome,
-    more: Sequence[Problem],
-    exact: ExactTrajectory,
-    reference: Trajectory | None,
+    spec: str, group: Sequence[Problem], outcome: Outcome, reference: Trajectory | None
 ) -> Checked:
-    """Return the verdict on what a backend returned."""
-    path = outcome.trajectories[0]
+    """Return the verdict on what a backend returned for a job and the problems that follow it."""
+    job, *more = group
+    path, exact = outcome.trajectories[0], _exact(job).run
+    assert isinstance(exact, ExactTrajectory)
     verdict = judge(spec, path, outcome.bound(exact, 0), reference)
-    rest = replace(
-        outcome,
-        trajectories=outcome.trajectories[1:],
-        pieces=outcome.pieces[1:],
-        chains=outcome.chains[1:],
-    )
-    reason = verdict.reason or fault_on(more, rest) or outcome.failure
+    reason = verdict.reason or fault_on(more, outcome.part(1)) or outcome.failure
     pieces = tuple(dict.fromkeys(chain(*outcome.pieces)))
     verdict = msgspec.structs.replace(verdict, agrees=not reason, reason=reason, pieces=pieces)
     return Checked(verdict, path)

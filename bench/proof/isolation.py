@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, redirect_stderr
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from types import TracebackType
@@ -58,6 +58,15 @@ class Outcome:
     """What it declares to compute in"""
     failure: str
     """What went wrong, such as why trajectories are missing; empty if nothing did."""
+
+    def part(self, first: int, end: int | None = None) -> "Outcome":
+        """Return what it returned for these problems."""
+        return replace(
+            self,
+            trajectories=self.trajectories[first:end],
+            pieces=self.pieces[first:end],
+            chains=self.chains[first:end],
+        )
 
     def bound(self, exact: ExactTrajectory, i: int) -> ExactTrajectory:
         """Return the exact trajectory of the i-th problem with the bound that holds for it."""

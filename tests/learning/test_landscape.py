@@ -106,6 +106,7 @@ class TestBestRate:
         assert 0 < best_rate(known, 100) < known.hessian.limit
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("standardize", [False, True])
 def test_auto_and_the_recommendation_are_the_same(line: Dataset, standardize: bool) -> None:
     found = study(line, ["auto"], epochs=5, standardize=standardize)

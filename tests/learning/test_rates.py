@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.compute
@@ -11,15 +12,9 @@ import pytest
 
 from gradrace.backends.interface import InputError
 from gradrace.bench.data.reader import read_table
-from gradrace.bench.data.samples import Dataset, reference_line, synthetic
+from gradrace.bench.data.samples import Dataset, synthetic
 from gradrace.bench.learning.least_squares import least_squares
-from gradrace.bench.learning.rates import (
-    REFERENCE_RATES,
-    Rates,
-    measured_contraction,
-    measured_epochs,
-    study,
-)
+from gradrace.bench.learning.rates import Rates, measured_contraction, study
 from gradrace.bench.learning.rates_parts import (
     answer,
     arrival,
@@ -31,19 +26,15 @@ from gradrace.bench.learning.rates_parts import (
     why_some_fail,
 )
 from gradrace.bench.learning.training import train
-from gradrace.bench.parts import Answer, Sentence, Table
+from gradrace.bench.parts import Answer, Sentence, Table, Tool
 from gradrace.bench.show import html, pictures, plain  # noqa: F401 (it saves them)
 from gradrace.bench.show.text import as_option, worded
 from tests.certified import TABLES
 from tests.conftest import FOREIGN
+from tests.learning.conftest import NAMES
+from tests.show.test_page import Page
 
-EPOCHS = 5_200
-"""Enough for the slow rate to arrive"""
-
-
-@pytest.fixture(scope="module")
-def reference() -> Rates:
-    return study(reference_line(), REFERENCE_RATES, epochs=EPOCHS)
+HERE = pytest.mark.usefixtures("here")
 
 
 class TestReferenceLine:
@@ -64,12 +55,13 @@ class TestReferenceLine:
     def test_b_lags(self, reference: Rates) -> None:
         path = reference.runs[1].trajectory
         assert path is not None
-        w, b = arrival(path, reference.landscape.least_squares)
-        assert (w, b) == (1038, 2368)
+        assert arrival(path, reference.landscape.least_squares) == (1038, 2368)
         steep, flat = reference.directions
         assert flat.share_of_b > 0.7 > 0.1 > flat.share_of_w
         constants = [direction.time_constant(0.005) for direction in (steep, flat)]
         assert constants == pytest.approx([2.0951, 550.66], rel=1e-4)
+        heads = [column.title for column in direction_table(reference).columns]
+        assert heads[-3:] == ["τ at 0.001", "τ at 0.005", "τ at 0.02584"]  # 0.1 diverges
 
     def test_what_is_said(self, reference: Rates) -> None:
         use, standardize = answer(reference)
@@ -87,11 +79,9 @@ class TestReferenceLine:
             "minimum and ends 6.59 times as far from it as it began; at epoch 186 the loss "
             "overflows."
         ]
-        (lags,) = why_one_lags(reference)
-        assert str(lags).startswith(
-            "b lags behind w: at α = 0.02584, w is 99 % of the way there after "
-        )
-        assert "% of the error of b lies along 0.99 b − 0.15 w[x], the direction in" in str(lags)
+        (lags,) = map(str, why_one_lags(reference))
+        assert lags.startswith("b lags behind w: at α = 0.02584, w is 99 % of the way there after ")
+        assert "% of the error of b lies along 0.99 b − 0.15 w[x], the direction in" in lags
 
     def test_by_default_an_answer_and_one_table(self, reference: Rates) -> None:
         parts = list(reference.parts())
@@ -99,49 +89,33 @@ class TestReferenceLine:
         assert [type(part) for part in parts if not isinstance(part, Sentence)] == [Table]
         assert len(str(reference).splitlines()) < 20
         assert "b lags behind w" in str(reference.details())
-        said = " ".join(str(part) for part in reference.parts() if isinstance(part, Sentence))
+        said = " ".join(str(part) for part in parts if isinstance(part, Sentence))
         assert len(re.findall(r"\buse\b", said.lower())) == 1
         assert "0.02622" not in said  # the fastest in the long run
 
-    def test_the_rate_to_use_keeps_its_promise(self, reference: Rates) -> None:
-        least = reference.landscape.least_squares.loss
-        path = train(reference.data, lr=reference.recommended, epochs=1000).trajectory
-        assert measured_epochs(path, 1.01 * least) == 197
 
-    def test_a_diverging_rate_has_no_time_constants(self, reference: Rates) -> None:
-        heads = [column.title for column in direction_table(reference).columns]
-        assert heads[-3:] == ["τ at 0.001", "τ at 0.005", "τ at 0.02584"]
-
-
-@pytest.fixture(scope="module")
-def longley() -> Rates:
-    return study(read_table(TABLES / "longley.csv"), epochs=60)
-
-
-class TestUnlikeColumns:
-    """Where no rate arrives in time, standardizing is the answer, and comes first."""
-
-    def test_the_answer_is_standardizing_and_names_the_column(self, longley: Rates) -> None:
-        use, without = map(str, answer(longley))
-        found = re.fullmatch(
-            r"Use standardize=True: at α = (\S+), the loss is then within 1 % of the least after "
-            r"([\d,]+) epochs\.",
-            use,
-        )
-        assert found is not None
-        scaled = longley.landscape.standardized
-        assert scaled.epochs_needed(float(found[1])) == int(found[2].replace(",", ""))
-        assert "gnp, which varies by 96,200, not scaled, makes the loss a narrow valley" in without
-        assert "from 2.4e+19 to 12,220." in without
-
-    def test_factors_near_1_have_digits(self, longley: Rates) -> None:
-        (column,) = (j for j, head in enumerate(speed_table(longley).columns) if head.title == "ρ")
-        written = [str(row[column]) for row in speed_table(longley).rows]
-        assert written.pop() == "1.214234"  # it diverges
-        assert all(text.startswith("1 − ") for text in written)
-        assert len(set(written)) == len(written)
-        assert factor(1.0, 3.21e-21) == "1 − 3.2e-21"
-        assert (factor(0.5, 0.5), factor(12.3456, -11.3456)) == ("0.500000", "12.35")
+@HERE
+def test_where_no_rate_arrives_standardizing_comes_first_with_the_column_to_blame() -> None:
+    longley = study(read_table(TABLES / "longley.csv"), epochs=60)
+    use, without = map(str, answer(longley))
+    found = re.fullmatch(
+        r"Use standardize=True: at α = (\S+), the loss is then within 1 % of the least after "
+        r"([\d,]+) epochs\.",
+        use,
+    )
+    assert found is not None
+    scaled = longley.landscape.standardized
+    assert scaled.epochs_needed(float(found[1])) == int(found[2].replace(",", ""))
+    assert "gnp, which varies by 96,200, not scaled, makes the loss a narrow valley" in without
+    assert "from 2.4e+19 to 12,220." in without
+    table = speed_table(longley)
+    (column,) = (j for j, head in enumerate(table.columns) if head.title == "ρ")
+    *others, diverging = [str(row[column]) for row in table.rows]
+    assert diverging == "1.214234"
+    assert all(text.startswith("1 − ") for text in others)
+    assert len(set(others)) == len(others)
+    assert factor(1.0, 3.21e-21) == "1 − 3.2e-21"
+    assert (factor(0.5, 0.5), factor(12.3456, -11.3456)) == ("0.500000", "12.35")
 
 
 def test_contraction_is_not_measured_where_there_is_nothing_to_measure(line: Dataset) -> None:
@@ -151,22 +125,24 @@ def test_contraction_is_not_measured_where_there_is_nothing_to_measure(line: Dat
     assert measured_contraction(one_step.trajectory) is None
 
 
+@HERE
 class TestTables:
     def test_the_default_rates_show_every_regime(self) -> None:
         found = study(synthetic(60, 4), epochs=200)
         assert [run.regime for run in found.runs] == ["slow", "stable", "oscillating", "diverges"]
         assert all(run.verdict.agrees for run in found.runs)
 
-    def test_standardized_runs_are_reported_in_the_units_of_the_data(self) -> None:
-        plain = synthetic(60, 2)
-        data = Dataset("far", plain.features, "y", plain.X * 100 + 1000, plain.y * 10)
-        found = study(data, ["auto"], epochs=300, standardize=True)
-        (run,) = found.runs
+    def test_standardized_runs_are_reported_in_the_units_of_the_data(
+        self, standardized: Rates
+    ) -> None:
+        best = least_squares(standardized.data)
+        run = standardized.runs[-1]
         assert run.trajectory is not None
-        path, best = found.original(run.trajectory), least_squares(data)
+        path = standardized.original(run.trajectory)
         np.testing.assert_allclose(path.w[-1], best.w, rtol=1e-8)
         assert path.loss[-1] == pytest.approx(best.loss, rel=1e-9)
-        assert found.landscape.original_least_squares.b == pytest.approx(best.b, rel=1e-9)
+        original = standardized.landscape.original_least_squares
+        assert original.b == pytest.approx(best.b, rel=1e-9)
 
     def test_dependent_columns_have_no_direction(self) -> None:
         plain = synthetic(40, 2)
@@ -177,28 +153,24 @@ class TestTables:
         assert all(run.verdict.agrees for run in found.runs)
 
     def test_many_features_are_cut_short(self) -> None:
-        found = study(synthetic(80, 30), ["auto"], epochs=60)
+        found = study(synthetic(80, 30), ["auto"], epochs=20)
         assert len(direction_table(found).rows) == 5
         assert direction_table(found).note == "26 directions between these are in rates.json"
-        assert [column.title for column in result_table(found).columns][-3:] == [
-            "w[x20]",
-            "b",
-            "loss",
-        ]
-        assert result_table(found).note == "10 more weights are in history.parquet"
+        table = result_table(found)
+        assert [column.title for column in table.columns][-3:] == ["w[x20]", "b", "loss"]
+        assert table.note == "10 more weights are in history.parquet"
 
-    def test_names_from_outside_are_text_in_every_output(self) -> None:
-        names = ("count [/cm3]", "[red]x[/red]")
-        plain_data = synthetic(30, 2)
-        found = study(Dataset("t.csv", names, "<b>y</b>", plain_data.X, plain_data.y), epochs=9)
-        text = plain.plain(found.parts(detail=True), 50)
-        page = html.page(found.title, found.parts(detail=True))
-        for name in names:
+    def test_names_from_outside_are_text_in_every_output(self, standardized: Rates) -> None:
+        text = plain.plain(standardized.parts(detail=True), 50)
+        page = html.page(standardized.title, standardized.parts(detail=True))
+        for name in NAMES:
             assert name in text
-            assert name in page
-        assert "<b>y" not in page + found._repr_html_()
+            assert name.replace("<", "&lt;").replace(">", "&gt;") in page
+        assert NAMES[-1] not in page
+        assert "<b>y" not in page + standardized._repr_html_()
 
 
+@HERE
 class TestExactFits:
     """Where the least loss is 0 but for rounding, 1 % of it is no goal."""
 
@@ -226,6 +198,7 @@ class TestExactFits:
         assert without.startswith("Without it, no rate comes within 1 % of that loss in a reasona")
 
 
+@HERE
 def test_overflow_is_told_in_the_units_of_the_data(line: Dataset) -> None:
     large = Dataset("large", ("x",), "y", line.X, line.y * 1e100)
     found = study(large, [1.1], epochs=3000, standardize=True)
@@ -243,21 +216,31 @@ def test_a_loss_beyond_float64_is_refused(line: Dataset) -> None:
             study(Dataset("huge", ("x",), "y", line.X, line.y * 1e160), standardize=standardize)
 
 
-def test_a_wrong_backend_is_found_out(line: Dataset) -> None:
+@HERE
+def test_rates_are_sorted_and_taken_once_and_a_wrong_backend_is_found_out(line: Dataset) -> None:
     wrong = str(FOREIGN / "wrong.py")
-    found = study(line, ["auto"], backends=["numba", wrong], epochs=50)
-    assert [(run.backend, run.verdict.agrees) for run in found.runs] == [
-        ("numba", True),
-        (wrong, False),
-    ]
-    assert f"{wrong}, α = {found.recommended:g}: loss at epoch 0: got 405.9" in " ".join(
-        str(found).split()
-    )
-
-
-def test_rates_are_sorted_and_taken_once(line: Dataset) -> None:
-    found = study(line, [0.01, 0.001, 0.01], epochs=5)
+    found = study(line, [0.01, 0.001, 0.01], backends=["numba", wrong], epochs=50)
     assert found.rates == [0.001, 0.01, found.recommended]
+    assert [(run.lr, run.backend, run.verdict.agrees) for run in found.runs] == [
+        (lr, backend, backend == "numba") for lr in found.rates for backend in ("numba", wrong)
+    ]
+    said = " ".join(str(found).split())
+    assert f"{wrong}, α = {found.recommended:g}: loss at epoch 0: got 405.9" in said
+
+
+def test_a_backend_that_fails_at_one_rate_is_judged_at_the_others(
+    line: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import os\nfrom good import prepare, train as right\n"
+        "def train(data, *, lr, **job):\n"
+        "    if lr == 0.01: os._exit(3)\n"
+        "    return right(data, lr=lr, **job)\n"
+    )
+    (tmp_path / "good.py").write_bytes((FOREIGN / "good.py").read_bytes())
+    found = study(line, [0.001, 0.01], backends=[str(tmp_path / "mine.py")], epochs=20)
+    assert [run.verdict.agrees for run in found.runs] == [True, False, True]
+    assert found.runs[1].verdict.reason == "its process ended with status 3 and no result"
 
 
 @pytest.mark.parametrize("lr", [0.0, -1.0, float("nan"), float("inf")])
@@ -280,13 +263,11 @@ SAVED = (
 def folder(reference: Rates, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rates")
     assert [path.name for path in reference.save(folder)] == list(SAVED)
+    assert {path.name for path in folder.iterdir()} == set(SAVED)
     return folder
 
 
 class TestSaved:
-    def test_nothing_else_is_left(self, folder: Path) -> None:
-        assert {path.name for path in folder.iterdir()} == set(SAVED)
-
     def test_the_numbers(self, folder: Path, reference: Rates) -> None:
         found = json.loads((folder / "rates.json").read_text("utf-8"))
         assert (found["format"], found["schema"]) == ("gradrace rates", 1)
@@ -319,8 +300,18 @@ class TestSaved:
         assert path is not None
         epoch = rows.column("epoch").to_numpy()
         np.testing.assert_array_equal(rows.column("x").to_numpy(), path.w[epoch, 0])
-        assert epoch[-1] == EPOCHS
+        assert epoch[-1] == reference.epochs
 
+    def test_on_the_page_the_answer_comes_first_and_points_tell_their_values(
+        self, folder: Path
+    ) -> None:
+        text = (folder / "report.html").read_text("utf-8")
+        assert text.index("<h1>") < text.index("Use α = ") < text.index("<h2>")
+        told = re.findall("<title>([^<]+)</title>", text)
+        for start in ("α = 0.005, epoch 0: ", "epoch 1: "):
+            assert any(title.startswith(start) for title in told), start
+
+    @HERE
     def test_an_interrupted_study_gets_no_pictures(self, tmp_path: Path, line: Dataset) -> None:
         def interrupt(_doing: str, done: int, _all: int) -> None:
             if done == 1:
@@ -329,3 +320,30 @@ class TestSaved:
         found = study(line, [0.001, 0.01], epochs=20, on_progress=interrupt)
         assert (found.interrupted, len(found.runs)) == (True, 1)
         assert [path.name for path in found.save(tmp_path)] == list(SAVED[:3])
+
+
+@pytest.mark.parametrize("name", ["reference", "standardized"])
+def test_the_rate_to_play_with_is_that_of_the_study(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    """The page computes L* + (u/2) Σ λᵢ (cᵢ (1 − αλᵢ)ᵏ)², to 6 digits what the runs have found."""
+    found: Rates = request.getfixturevalue(name)
+    tools = [part for part in found.parts(detail=True) if isinstance(part, Tool)]
+    data: Any
+    (data,) = Page(html.page(found.title, tools)).tools
+    values, errors = np.array(data["values"]), np.array(data["errors"])
+    for run in found.runs:
+        if run.regime == "diverges":
+            continue
+        assert run.trajectory is not None
+        epoch = run.trajectory.epoch[:, None]
+        left = errors * (1 - run.lr * values) ** epoch
+        loss = data["least"] + data["unit"] * 0.5 * (values * left**2).sum(axis=1)
+        np.testing.assert_allclose(loss, found.original(run.trajectory).loss, rtol=1e-6)
+
+
+@HERE
+def test_a_command_repeats_the_study(tmp_path: Path) -> None:
+    (tmp_path / "a b.csv").write_text("x,y\n1,2\n2,3\n3,5\n", "utf-8")
+    found = study(read_table(tmp_path / "a b.csv"), ["auto"], epochs=5)
+    assert "a b.csv' --target y --features x --lr 0." in str(found.details())

@@ -22,6 +22,7 @@ from gradrace.bench.proof.returns import BackendError
 from gradrace.bench.show import html, markdown, pictures, plain  # noqa: F401 (it saves them)
 from gradrace.bench.show.text import as_option
 from tests.conftest import FOREIGN
+from tests.learning.conftest import NAMES
 
 UNFINISHED = pytest.mark.filterwarnings("ignore::gradrace.bench.api.learning.UnfinishedWarning")
 
@@ -207,7 +208,7 @@ class TestTables:
         assert table.note == "10 more weights are in model.json"
 
     def test_names_from_outside_are_text_in_every_output(self) -> None:
-        names = ("count [/cm3] of what has a long name, to the last letter", "[red]x[/red]", "$a$")
+        names = ("count [/cm3] of what has a long name, to the last letter", *NAMES[1:])
         X = np.random.default_rng(0).standard_normal((30, 3))
         fit = train(Dataset("t.csv", names, "<b>y</b>", X, X[:, 0]), epochs=5)
         text = plain.plain(fit.parts(detail=True), 50)
@@ -215,10 +216,19 @@ class TestTables:
         pasted = "\n".join(markdown.markdown(fit.parts()))
         for name in names:
             assert f"w[{name}]" in text
-            assert name in page
-            assert name.replace("[", r"\[").replace("]", r"\]") in pasted
+            assert name.replace("<", "&lt;").replace(">", "&gt;") in page
+            assert re.sub(r"[\[\]<>]", r"\\\g<0>", name) in pasted
         assert "<b>y" not in page + fit._repr_html_()
+        assert NAMES[-1] not in page + fit._repr_html_()
         assert "w[x] is" not in text
+
+    def test_points_on_the_page_tell_their_values(self, line: Dataset) -> None:
+        fit = train(line, lr=0.01, epochs=300)
+        text = html.page(fit.title, fit.parts(detail=True))
+        assert text.index("<h1>") < text.index("Not there yet") < text.index("<h2>")
+        told = re.findall("<title>([^<]+)</title>", text)
+        for start in ("actual ", "predicted .*, residual "):
+            assert any(re.match(start, title) for title in told), start
 
     def test_dependent_columns_are_a_caution(self) -> None:
         with pytest.warns(UserWarning, match="w is not unique: 'x2' follows from 'x1'"):
@@ -274,6 +284,9 @@ class TestSaved:
         fit = train(line, lr=lr, epochs=1000, on_progress=on_progress)
         assert {path.name for path in fit.save(tmp_path)} == names
         assert {path.name for path in tmp_path.iterdir()} == names
+        if fit.diverged:
+            page = (tmp_path / "report.html").read_text("utf-8")
+            assert "diverged: the loss overflows at epoch 186" in page
 
 
 @UNFINISHED
